@@ -1,0 +1,556 @@
+"""Every table of the catalogue: the one place for names, types, units, UCDs and descriptions.
+
+Documentation, Datasette's metadata, the VOTable fields and the SQLite snapshot are made from here.
+A column's unit is written in the VOUnits style ("deg", "Angstrom", "km.s**-1"), "" where it has none;
+its UCD comes from the UCD1+ controlled vocabulary.
+"""
+
+from __future__ import annotations
+
+from duckdb_sqlalchemy.datatypes import FixedArray, UTinyInteger
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TIMESTAMP,
+)
+
+from schema.grid import BLUE, RED
+
+__all__ = ["METADATA", "TABLES", "column_info"]
+
+METADATA = MetaData()
+
+
+def _col(name, type_, comment, unit="", ucd="", *, key=False, required=False, refers=None):
+    """A column with its description; `refers` names the column it points to (not enforced by DuckDB)."""
+    info = {"unit": unit, "ucd": ucd}
+    if refers:
+        info["refers"] = refers
+    return Column(
+        name, type_, primary_key=key, autoincrement=False, nullable=not (key or required), comment=comment, info=info
+    )
+
+
+def _table(name, comment, *columns):
+    return Table(name, METADATA, *columns, comment=comment)
+
+
+def _error(name, type_, of, unit, ucd=""):
+    return _col(f"e_{name}", type_, f"Standard error of {of}", unit, f"stat.error;{ucd}" if ucd else "stat.error")
+
+
+def _run():
+    return _col(
+        "run_id", BigInteger, "Run of becat that wrote this row", ucd="meta.id;meta.dataset", refers="etl_run.run_id"
+    )
+
+
+def _spectrum_key():
+    return _col(
+        "spectrum_id", BigInteger, "Spectrum", ucd="meta.id;meta.main", key=True, refers="spectrum.spectrum_id"
+    )
+
+
+def _star_key(key=True):
+    return _col("star_id", BigInteger, "Star", ucd="meta.id", key=key, required=True, refers="star.star_id")
+
+
+def _flux_table(arm, n_pixels):
+    return _table(
+        f"flux_{arm}",
+        f"Rectified spectra of the {arm} arm on the uniform vacuum grid of wavelength_grid, one array of"
+        f" {n_pixels} pixels a spectrum",
+        _spectrum_key(),
+        _col(
+            "flux",
+            FixedArray(Float, n_pixels),
+            "Rectified flux (continuum = 1); NaN where the file has no data",
+            "",
+            "phot.flux;arith.ratio",
+        ),
+        _col(
+            "ivar",
+            FixedArray(Float, n_pixels),
+            "Inverse variance of the rectified flux; zero where the pixel must not be used",
+            "",
+            "stat.weight",
+        ),
+        _col(
+            "mask",
+            FixedArray(UTinyInteger, n_pixels),
+            "Why a pixel must not be used, as bits: see docs/quality.md",
+            "",
+            "meta.code.qual",
+        ),
+        _run(),
+    )
+
+
+SPECTRUM = _table(
+    "spectrum",
+    "One row per spectrum (a coadd or a single exposure, both arms together): where and when it was taken, how"
+    " good it is, and what the release says of the star",
+    _col(
+        "spectrum_id",
+        BigInteger,
+        "Identity made from obsid and exposure: the obsid itself for a coadd, obsid*1000000 + lmjm modulo 1000000"
+        " for a single exposure, a negative number made from a hash where the file has no obsid",
+        ucd="meta.id;meta.main",
+        key=True,
+    ),
+    _col("star_id", BigInteger, "Star; NULL where the file has no position", ucd="meta.id", refers="star.star_id"),
+    _col("survey", Text, "LAMOST MRS, LAMOST LRS, or other", ucd="meta.id;instr", required=True),
+    _col("release", Text, "Data release as the file names it", ucd="meta.version"),
+    _col("layout", Text, "File layout that was recognised: see docs/formats.md", ucd="meta.file"),
+    _col("is_simulated", Boolean, "True for a spectrum made by becat simulate", ucd="meta.code", required=True),
+    _col("designation", Text, "LAMOST designation (JHHMMSS.ss+DDMMSS.s) or the object's name", ucd="meta.id;src"),
+    _col("file", Text, "File it was read from", ucd="meta.file", required=True),
+    _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs"),
+    _col("coadd", Boolean, "True for a coadd, false for a single exposure", ucd="meta.code", required=True),
+    _col("lmjm", BigInteger, "Local modified Julian minute of a single exposure", "min", "time.epoch"),
+    _col("plan_id", Text, "LAMOST plate plan", ucd="meta.id;obs.field"),
+    _col("spectrograph", Integer, "LAMOST spectrograph number", ucd="meta.id;instr"),
+    _col("fiber", Integer, "LAMOST fibre number", ucd="meta.id;instr"),
+    _col("mjd", Double, "Middle of the exposures (UTC)", "d", "time.epoch"),
+    _col("exposure_time_s", Float, "Total exposure time, where the file gives it", "s", "time.duration;obs.exposure"),
+    _col("n_exposures", Integer, "Number of exposures in the spectrum", ucd="meta.number;obs"),
+    _col("ra_deg", Double, "Right ascension of the fibre, ICRS", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination of the fibre, ICRS", "deg", "pos.eq.dec"),
+    _col("has_blue", Boolean, "True where there is a blue arm (4950-5350 Angstrom)", ucd="meta.code", required=True),
+    _col("snr_b", Float, "Signal to noise per pixel, blue arm (LRS: g band)", "", "stat.snr;em.opt.B"),
+    _col("snr_r", Float, "Signal to noise per pixel, red arm (LRS: r band)", "", "stat.snr;em.opt.R"),
+    _col("snr_source", Text, "Where S/N is from: catalogue, header, or estimated from the flux", ucd="meta.ref"),
+    _col("resolving_power", Float, "Nominal resolving power lambda/dlambda", "", "spect.resolution"),
+    _col("teff_k", Float, "Effective temperature by the release's pipeline (LASP)", "K", "phys.temperature.effective"),
+    _error("teff_k", Float, "teff_k", "K", "phys.temperature.effective"),
+    _col("logg_dex", Float, "Surface gravity by LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
+    _col("feh_dex", Float, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
+    _col("rv_km_s", Float, "Heliocentric radial velocity given by the release", "km.s**-1", "spect.dopplerVeloc.opt"),
+    _error("rv_km_s", Float, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+    _col("quality", Integer, "What was done to or is wrong with the spectrum, as bits: docs/quality.md", "", "meta.code.qual"),
+    _col("good_fraction_red", Float, "Fraction of red pixels in 6530-6590 Angstrom that can be used", "", "stat.value;arith.ratio"),
+    _col("reduction_version", Text, "Version of reading, cleaning, rectifying and gridding", ucd="meta.version"),
+    _run(),
+)
+
+STAR = _table(
+    "star",
+    "One row per star: spectra within the matching radius of each other are one star, whatever their designations",
+    _col("star_id", BigInteger, "Star: made from the position of its first spectrum", ucd="meta.id;meta.main", key=True),
+    _col("designation", Text, "Designation of its first spectrum", ucd="meta.id;src"),
+    _col("ra_deg", Double, "Right ascension, ICRS", "deg", "pos.eq.ra;meta.main", required=True),
+    _col("dec_deg", Double, "Declination, ICRS", "deg", "pos.eq.dec;meta.main", required=True),
+    _col("source_id", BigInteger, "Gaia source_id, once known", ucd="meta.id"),
+    _col("is_simulated", Boolean, "True where all its spectra are simulated", ucd="meta.code", required=True),
+    _run(),
+)
+
+STAR_ALIAS = _table(
+    "star_alias",
+    "Every designation under which a star's spectra came",
+    _star_key(),
+    _col("designation", Text, "Designation", ucd="meta.id", key=True),
+    _run(),
+)
+
+WAVELENGTH_GRID = _table(
+    "wavelength_grid",
+    "The uniform vacuum wavelength of each pixel of the arrays of flux_red and flux_blue",
+    _col("arm", Text, "red or blue", ucd="meta.id;instr", key=True),
+    _col("pixel", Integer, "Position in the array, counted from 1", "pix", "pos.cartesian.x;instr.det", key=True),
+    _col("wavelength_a", Double, "Vacuum wavelength of the pixel centre", "Angstrom", "em.wl", required=True),
+)
+
+FLUX_RED = _flux_table("red", RED.n_pixels)
+FLUX_BLUE = _flux_table("blue", BLUE.n_pixels)
+
+
+def _line_ew(name, line, band):
+    return (
+        _col(
+            f"ew_{name}_a",
+            Float,
+            f"Equivalent width of {line}, {band} (vacuum); positive in absorption; NULL with too few good pixels",
+            "Angstrom",
+            "spect.line.eqWidth",
+        ),
+        _error(f"ew_{name}_a", Float, f"ew_{name}_a", "Angstrom", "spect.line.eqWidth"),
+    )
+
+
+LINE_MEASUREMENT = _table(
+    "line_measurement",
+    "What the UDFs measured on each rectified spectrum",
+    _spectrum_key(),
+    *_line_ew("halpha", "H-alpha", "6548-6578 Angstrom"),
+    *_line_ew("mgb", "the Mg I b triplet", "5160-5193 Angstrom"),
+    _col("n_peaks", Integer, "Local maxima in 6551-6579 Angstrom after Bartlett smoothing", "", "meta.number;spect.line"),
+    _col("n_valleys", Integer, "Local minima in 6551-6579 Angstrom after Bartlett smoothing", "", "meta.number;spect.line"),
+    _col("bartlett_width_px", Integer, "Width of the Bartlett window used, pixels of the grid", "pix", "instr.bandwidth"),
+    _col("peak_wavelength_a", Double, "Wavelength of the highest peak", "Angstrom", "em.wl;spect.line"),
+    _col("peak_flux", Float, "Smoothed rectified flux at the highest peak", "", "phot.flux;arith.ratio"),
+    _col("velocity_shift_km_s", Float, "Velocity by which the bands were shifted (0: observed frame)", "km.s**-1", "spect.dopplerVeloc"),
+    _col("fwhm_halpha_km_s", Float, "Full width at half maximum of the H-alpha emission above the continuum", "km.s**-1", "spect.line.width"),
+    *_line_ew("nii_6550", "[N II] 6549.86", "narrow band"),
+    *_line_ew("nii_6585", "[N II] 6585.27", "narrow band"),
+    *_line_ew("sii_6718", "[S II] 6718.29", "narrow band"),
+    *_line_ew("sii_6733", "[S II] 6732.67", "narrow band"),
+    *_line_ew("oiii_4960", "[O III] 4960.30", "narrow band"),
+    *_line_ew("oiii_5008", "[O III] 5008.24", "narrow band"),
+    *_line_ew("hei_6680", "He I 6679.99", "narrow band"),
+    _col("nebular_significance", Float, "Combined significance of the forbidden lines in emission", "", "stat.snr"),
+    _col("measure_version", Text, "Version of the measurement code and its parameters", ucd="meta.version"),
+    _run(),
+)
+
+PROFILE_CLASS = _table(
+    "profile_class",
+    "Morphology of the H-alpha profile, measured",
+    _spectrum_key(),
+    _col("profile_class", Text, "emission, emission with shell, absorption with shell, or absorption", ucd="meta.code.class"),
+    _col("profile_type", Text, "single peak; double symmetric; double asymmetric; narrow emission in absorption", ucd="meta.code.class"),
+    _col("shell_type", Integer, "Shell type 1-3 of Wang et al. 2022, section 4.2", ucd="meta.code.class"),
+    _col("n_emission_peaks", Integer, "Peaks that stand above the noise", ucd="meta.number;spect.line"),
+    _col("violet_red_ratio", Float, "Height of the violet over the red peak, above the local absorption", "", "arith.ratio"),
+    _error("violet_red_ratio", Float, "violet_red_ratio", ""),
+    _col("peak_separation_km_s", Float, "Separation of the outer emission peaks", "km.s**-1", "spect.dopplerVeloc"),
+    _col("shell_fwhm_km_s", Float, "Full width at half depth of the shell line", "km.s**-1", "spect.line.width"),
+    _col("shell_asymmetry", Float, "(red - blue)/(red + blue) of the half widths of the shell line", "", "stat.asymmetry"),
+    _col("evidence", Text, "What made a core a shell line", ucd="meta.note"),
+    _col("profile_version", Text, "Version of the rules", ucd="meta.version"),
+    _run(),
+)
+
+MODEL = _table(
+    "model",
+    "Classifiers that have scored spectra",
+    _col("model_id", Text, "First 12 hexadecimal digits of the file's SHA-256", ucd="meta.id;meta.main", key=True),
+    _col("name", Text, "File name of the model", ucd="meta.file"),
+    _col("sha256", Text, "SHA-256 of the model file", ucd="meta.id"),
+    _col("architecture", Text, "Architecture", ucd="meta.note"),
+    _col("precision", Text, "Number format of the weights: fp32, fp16 or int8", ucd="meta.code"),
+    _col("training_data", Text, "What it was trained on", ucd="meta.note"),
+    _col("be_probability_min", Float, "Decision threshold recommended for it", "", "stat.probability"),
+    _col("is_current", Boolean, "True for the model whose scores the views use", ucd="meta.code"),
+    _run(),
+)
+
+BE_SCORE = _table(
+    "be_score",
+    "Probability that the H-alpha profile shows a Be star, by model",
+    _spectrum_key(),
+    _col("model_id", Text, "Model", ucd="meta.id", key=True, refers="model.model_id"),
+    _col("be_probability", Float, "Probability of Be; NULL where too few pixels are good", "", "stat.probability"),
+    _col("provider", Text, "onnxruntime execution provider that ran", ucd="meta.software"),
+    _run(),
+)
+
+INSPECTION = _table(
+    "inspection",
+    "What people said on looking at a candidate",
+    _col("inspection_id", Text, "Identity of the judgement", ucd="meta.id;meta.main", key=True),
+    _star_key(key=False),
+    _col("spectrum_id", BigInteger, "Spectrum that was shown, if one", ucd="meta.id", refers="spectrum.spectrum_id"),
+    _col("inspector", Text, "Who looked", ucd="meta.curation"),
+    _col("is_be", Boolean, "Verdict: a Be profile or not; NULL: undecided", ucd="meta.code"),
+    _col("profile_class", Text, "Profile class given by eye", ucd="meta.code.class"),
+    _col("shell_type", Integer, "Shell type given by eye", ucd="meta.code.class"),
+    _col("comment", Text, "Comment", ucd="meta.note"),
+    _col("inspected_at", TIMESTAMP, "When (UTC)", ucd="time.creation"),
+    _run(),
+)
+
+
+def _magnitude(band, name, ucd):
+    return (
+        _col(f"{band}_mag", Float, f"{name} magnitude, observed", "mag", f"phot.mag;{ucd}"),
+        _error(f"{band}_mag", Float, f"{band}_mag", "mag", f"phot.mag;{ucd}"),
+    )
+
+
+PHOTOMETRY = _table(
+    "photometry",
+    "Photometry of the best counterpart of each star: 2MASS, AllWISE, Gaia",
+    _star_key(),
+    _col("tmass_id", Text, "2MASS designation", ucd="meta.id"),
+    *_magnitude("j", "2MASS J", "em.IR.J"),
+    *_magnitude("h", "2MASS H", "em.IR.H"),
+    *_magnitude("k", "2MASS Ks", "em.IR.K"),
+    _col("tmass_quality", Text, "2MASS ph_qual for J, H, Ks: A best, U an upper limit", ucd="meta.code.qual"),
+    _col("tmass_separation_arcsec", Float, "Distance of the 2MASS source", "arcsec", "pos.angDistance"),
+    _col("tmass_ambiguous", Boolean, "More than one 2MASS source within the radius", ucd="meta.code"),
+    _col("allwise_id", Text, "AllWISE designation", ucd="meta.id"),
+    *_magnitude("w1", "AllWISE W1 (3.4 micron)", "em.IR.3-4um"),
+    _col("allwise_separation_arcsec", Float, "Distance of the AllWISE source", "arcsec", "pos.angDistance"),
+    _col("allwise_ambiguous", Boolean, "More than one AllWISE source within the radius", ucd="meta.code"),
+    _col("g_mag", Float, "Gaia G", "mag", "phot.mag;em.opt"),
+    _col("bp_mag", Float, "Gaia BP", "mag", "phot.mag;em.opt.B"),
+    _col("rp_mag", Float, "Gaia RP", "mag", "phot.mag;em.opt.R"),
+    _col("bp_rp_excess_factor", Float, "Gaia phot_bp_rp_excess_factor", "", "stat.fit.goodness"),
+    _run(),
+)
+
+REDDENING = _table(
+    "reddening",
+    "Colour excess of each star, from a dust map at its distance or from a table",
+    _star_key(),
+    _col("ebv_mag", Float, "E(B-V)", "mag", "phot.color.excess"),
+    _error("ebv_mag", Float, "ebv_mag", "mag", "phot.color.excess"),
+    _col("distance_pc", Float, "Distance at which the map was read", "pc", "pos.distance"),
+    _col("source", Text, "Map or table", ucd="meta.ref"),
+    _run(),
+)
+
+ASTROMETRY = _table(
+    "astrometry",
+    "Gaia astrometry of the best counterpart of each star, with distance",
+    _star_key(),
+    _col("source_id", BigInteger, "Gaia source_id", ucd="meta.id"),
+    _col("release", Text, "Gaia release", ucd="meta.version"),
+    _col("ra_deg", Double, "Gaia right ascension at its epoch", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Gaia declination at its epoch", "deg", "pos.eq.dec"),
+    _col("epoch_yr", Double, "Epoch of the position", "yr", "time.epoch"),
+    _col("pmra_mas_yr", Double, "Proper motion in right ascension, times cos(dec)", "mas.yr**-1", "pos.pm;pos.eq.ra"),
+    _error("pmra_mas_yr", Double, "pmra_mas_yr", "mas.yr**-1", "pos.pm;pos.eq.ra"),
+    _col("pmdec_mas_yr", Double, "Proper motion in declination", "mas.yr**-1", "pos.pm;pos.eq.dec"),
+    _error("pmdec_mas_yr", Double, "pmdec_mas_yr", "mas.yr**-1", "pos.pm;pos.eq.dec"),
+    _col("parallax_mas", Double, "Parallax", "mas", "pos.parallax.trig"),
+    _error("parallax_mas", Double, "parallax_mas", "mas", "pos.parallax.trig"),
+    _col("pmra_pmdec_corr", Float, "Correlation of pmra and pmdec; NULL counts as 0", "", "stat.correlation"),
+    _col("parallax_pmra_corr", Float, "Correlation of parallax and pmra; NULL counts as 0", "", "stat.correlation"),
+    _col("parallax_pmdec_corr", Float, "Correlation of parallax and pmdec; NULL counts as 0", "", "stat.correlation"),
+    _col("ruwe", Float, "Renormalised unit weight error", "", "stat.error"),
+    _col("distance_pc", Double, "Bailer-Jones distance (geometric)", "pc", "pos.distance"),
+    _col("distance_lo_pc", Double, "Its 16th percentile", "pc", "pos.distance;stat.min"),
+    _col("distance_hi_pc", Double, "Its 84th percentile", "pc", "pos.distance;stat.max"),
+    _col("separation_arcsec", Float, "Distance of the Gaia source", "arcsec", "pos.angDistance"),
+    _col("is_ambiguous", Boolean, "More than one Gaia source within the radius", ucd="meta.code"),
+    _run(),
+)
+
+KINEMATIC_MODEL = _table(
+    "kinematic_model",
+    "Rotation curves and solar motions with which peculiar velocities are computed",
+    _col("kinematic_model", Text, "Name", ucd="meta.id;meta.main", key=True),
+    _col("u_sun_km_s", Double, "Solar motion towards the Galactic centre", "km.s**-1", "phys.veloc"),
+    _col("v_sun_km_s", Double, "Solar motion in the direction of rotation", "km.s**-1", "phys.veloc"),
+    _col("w_sun_km_s", Double, "Solar motion towards the Galactic pole", "km.s**-1", "phys.veloc"),
+    _col("r0_kpc", Double, "Distance of the Sun from the Galactic centre", "kpc", "pos.galactocentric;pos.distance"),
+    _col("theta0_km_s", Double, "Circular speed at the Sun", "km.s**-1", "phys.veloc.rotat"),
+    _col("theta_slope_km_s_kpc", Double, "Slope of the rotation curve dTheta/dR", "km.s**-1.kpc**-1", "phys.veloc.rotat"),
+    _col("z_sun_pc", Double, "Height of the Sun above the plane", "pc", "pos.distance"),
+    _col("v_limit_km_s", Double, "Runaway limit: where the Maxwellian has fallen to the stated fraction of its peak", "km.s**-1", "phys.veloc"),
+    _col("maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"),
+    _error("maxwellian_b_km_s", Double, "maxwellian_b_km_s", "km.s**-1", "stat.fit.param"),
+    _col("maxwellian_source", Text, "published, or fitted to how many stars", ucd="meta.note"),
+    _col("is_default", Boolean, "True for the one that the views use", ucd="meta.code"),
+    _col("reference", Text, "Source of the constants", ucd="meta.bib"),
+    _run(),
+)
+
+KINEMATICS = _table(
+    "kinematics",
+    "Peculiar tangential velocity and height of each star, by kinematic model",
+    _star_key(),
+    _col("kinematic_model", Text, "Model", ucd="meta.id", key=True, refers="kinematic_model.kinematic_model"),
+    _col("l_deg", Double, "Galactic longitude", "deg", "pos.galactic.lon"),
+    _col("b_deg", Double, "Galactic latitude", "deg", "pos.galactic.lat"),
+    _col("v_l_km_s", Double, "Peculiar velocity along longitude", "km.s**-1", "phys.veloc.transverse"),
+    _col("v_b_km_s", Double, "Peculiar velocity along latitude", "km.s**-1", "phys.veloc.transverse"),
+    _col("v_tp_km_s", Double, "Peculiar tangential velocity", "km.s**-1", "phys.veloc.transverse"),
+    _error("v_tp_km_s", Double, "v_tp_km_s (with Gaia's covariances)", "km.s**-1", "phys.veloc.transverse"),
+    _col("z_pc", Double, "Height above the Galactic plane", "pc", "pos.cartesian.z"),
+    _error("z_pc", Double, "z_pc", "pc", "pos.cartesian.z"),
+    _col("runaway_probability", Double, "Probability that v_tp_km_s exceeds the limit of its model", "", "stat.probability"),
+    _run(),
+)
+
+LITERATURE_CATALOGUE = _table(
+    "literature_catalogue",
+    "Published lists that stars are matched with",
+    _col("catalogue_id", Text, "Short name", ucd="meta.id;meta.main", key=True),
+    _col("title", Text, "Title", ucd="meta.title"),
+    _col("object_class", Text, "CBe, Herbig Ae/Be, H II region, emission-line star, spectral types, or mixed", ucd="meta.code.class"),
+    _col("reference", Text, "Authors and year", ucd="meta.bib"),
+    _col("bibcode", Text, "ADS bibcode", ucd="meta.bib.bibcode"),
+    _col("vizier", Text, "VizieR table", ucd="meta.id"),
+    _col("radius_arcsec", Double, "Matching radius", "arcsec", "pos.angDistance"),
+    _col("epoch_yr", Double, "Epoch of its positions", "yr", "time.epoch"),
+    _col("n_rows", BigInteger, "Rows taken in; NULL while it has not been fetched", ucd="meta.number"),
+    _run(),
+)
+
+LITERATURE_MATCH = _table(
+    "literature_match",
+    "Every object of the literature lists within the radius of a star",
+    _star_key(),
+    _col("catalogue_id", Text, "List", ucd="meta.id", key=True, refers="literature_catalogue.catalogue_id"),
+    _col("object_name", Text, "Name of the object in the list", ucd="meta.id", key=True),
+    _col("object_class", Text, "CBe, Herbig Ae/Be, H II region, ...", ucd="meta.code.class"),
+    _col("separation_arcsec", Double, "Distance from the star", "arcsec", "pos.angDistance"),
+    _col("match_rank", Integer, "1 for the nearest object of that list", ucd="meta.number"),
+    _col("is_best", Boolean, "The nearest object to the star, and the star the nearest to it", ucd="meta.code"),
+    _col("is_ambiguous", Boolean, "More than one object within the radius", ucd="meta.code"),
+    _run(),
+)
+
+SPECTRAL_TYPE = _table(
+    "spectral_type",
+    "Every published spectral type of a star, read into ranges",
+    _star_key(),
+    _col("catalogue_id", Text, "Source", ucd="meta.id", key=True),
+    _col("spectral_type", Text, "Type as published", ucd="src.spType", key=True),
+    _col("reference", Text, "Publication of the type", ucd="meta.bib", key=True),
+    _col("year", Integer, "Year of that publication", "yr", "time.publiTime"),
+    _col("subtype_min", Double, "Earliest subtype it allows: O0 = 0, B0 = 10, A0 = 20, F0 = 30, G0 = 40, K0 = 50, M0 = 60", "", "src.spType;stat.min"),
+    _col("subtype_max", Double, "Latest subtype it allows, same scale", "", "src.spType;stat.max"),
+    _col("luminosity_min", Double, "Most luminous class it allows: Ia = 1.0, Iab = 1.3, Ib = 1.6, II = 2 ... V = 5; NULL if none is given", "", "src.class.luminosity;stat.min"),
+    _col("luminosity_max", Double, "Least luminous class it allows, same scale", "", "src.class.luminosity;stat.max"),
+    _col("is_emission", Boolean, "The type says emission (e)", ucd="meta.code"),
+    _col("is_shell", Boolean, "The type says shell", ucd="meta.code"),
+    _col("is_peculiar", Boolean, "A degenerate, subdwarf or otherwise not a normal type", ucd="meta.code"),
+    _col("separation_arcsec", Double, "Distance of the catalogue's object", "arcsec", "pos.angDistance"),
+    _col("is_adopted", Boolean, "True for the one type that the views use: the latest publication", ucd="meta.code"),
+    _run(),
+)
+
+
+def _with_error(name, comment, unit, ucd):
+    return (_col(name, Double, comment, unit, ucd), _error(name, Double, name, unit, ucd))
+
+
+CLUSTER = _table(
+    "cluster",
+    "Open clusters and their parameters",
+    _col("cluster", Text, "Name", ucd="meta.id;meta.main", key=True),
+    _col("ra_deg", Double, "Right ascension of the centre, ICRS", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination of the centre, ICRS", "deg", "pos.eq.dec"),
+    _col("r50_deg", Double, "Radius with half of the members", "deg", "phys.angSize"),
+    _col("n_members", Integer, "Number of members", ucd="meta.number"),
+    *_with_error("pmra_mas_yr", "Mean proper motion in right ascension, times cos(dec)", "mas.yr**-1", "pos.pm;pos.eq.ra"),
+    *_with_error("pmdec_mas_yr", "Mean proper motion in declination", "mas.yr**-1", "pos.pm;pos.eq.dec"),
+    *_with_error("parallax_mas", "Mean parallax", "mas", "pos.parallax"),
+    *_with_error("rv_km_s", "Mean radial velocity", "km.s**-1", "spect.dopplerVeloc"),
+    *_with_error("distance_pc", "Distance", "pc", "pos.distance"),
+    *_with_error("log_age_yr", "log10 of the age in years", "dex(yr)", "time.age"),
+    *_with_error("fe_h", "Metallicity [Fe/H]", "dex", "phys.abund.Fe"),
+    *_with_error("av_mag", "Extinction A_V", "mag", "phys.absorption;em.opt.V"),
+    _col("reference", Text, "Source of the parameters", ucd="meta.bib"),
+    _run(),
+)
+
+CLUSTER_MATCH = _table(
+    "cluster_match",
+    "Stars that agree with a published cluster member",
+    _star_key(),
+    _col("cluster", Text, "Cluster", ucd="meta.id", key=True, refers="cluster.cluster"),
+    _col("catalogue_id", Text, "List of members", ucd="meta.id", key=True),
+    _col("member_source_id", BigInteger, "Gaia source_id of the member", ucd="meta.id"),
+    _col("method", Text, "source_id or position", ucd="meta.code"),
+    _col("membership_probability", Double, "Published probability of membership", "", "stat.probability"),
+    _col("separation_arcsec", Double, "Distance of star and member", "arcsec", "pos.angDistance"),
+    _col("pm_difference_sigma", Double, "Difference of proper motions over its error", "", "stat.snr"),
+    _col("parallax_difference_sigma", Double, "Difference of parallaxes over its error", "", "stat.snr"),
+    _run(),
+)
+
+COMPLETENESS = _table(
+    "completeness",
+    "Fraction of injected emission that the selection finds, by strength, S/N and rotation",
+    _col("model_id", Text, "Model", ucd="meta.id", key=True, refers="model.model_id"),
+    _col("ew_emission_a", Double, "Equivalent width of the injected emission (negative)", "Angstrom", "spect.line.eqWidth", key=True),
+    _col("snr", Double, "Signal to noise per pixel", "", "stat.snr", key=True),
+    _col("v_sin_i_km_s", Double, "Projected rotation of the host", "km.s**-1", "phys.veloc.rotat", key=True),
+    _col("host", Text, "Host spectra: real or simulated", ucd="meta.code", key=True),
+    _col("n_injected", Integer, "Spectra tried", ucd="meta.number"),
+    _col("n_detected", Integer, "Spectra with a score above the threshold", ucd="meta.number"),
+    _run(),
+)
+
+SELECTION_PARAMETER = _table(
+    "selection_parameter",
+    "Every threshold that the views use. Change a value and the views follow at once",
+    _col("name", Text, "Name", ucd="meta.id;meta.main", key=True),
+    _col("value", Double, "Value in force", "", "stat.value", required=True),
+    _col("default_value", Double, "Value as shipped", "", "stat.value", required=True),
+    _col("unit", Text, "Unit of the value", ucd="meta.unit"),
+    _col("description", Text, "What it decides", ucd="meta.note"),
+    _col("reference", Text, "Where it is from", ucd="meta.bib"),
+)
+
+PUBLISHED_VALUE = _table(
+    "published_value",
+    "Counts and constants printed in Wang et al. 2022",
+    _col("name", Text, "Name", ucd="meta.id;meta.main", key=True),
+    _col("value", Double, "Printed value", "", "stat.value", required=True),
+    _col("unit", Text, "Unit", ucd="meta.unit"),
+    _col("place", Text, "Where it stands in the paper", ucd="meta.bib.page"),
+    _col("description", Text, "What it counts", ucd="meta.note"),
+)
+
+ETL_RUN = _table(
+    "etl_run",
+    "Every run of becat that wrote to this file",
+    _col("run_id", BigInteger, "Run", ucd="meta.id;meta.main", key=True),
+    _col("command", Text, "Stage or command", ucd="meta.note", required=True),
+    _col("started_at", TIMESTAMP, "Start (UTC)", ucd="time.start"),
+    _col("ended_at", TIMESTAMP, "End (UTC); NULL if it was interrupted", ucd="time.end"),
+    _col("status", Text, "running, done, failed or interrupted", ucd="meta.code.status"),
+    _col("becat_version", Text, "Version of becat", ucd="meta.version"),
+    _col("code_version", Text, "Hash of the code of the stage and of its parameters", ucd="meta.version"),
+    _col("n_done", BigInteger, "Rows, files or stars done", ucd="meta.number"),
+    _col("n_rejected", BigInteger, "Inputs rejected", ucd="meta.number"),
+    _col("message", Text, "What happened, in one line", ucd="meta.note"),
+)
+
+INPUT_FILE = _table(
+    "input_file",
+    "Ledger of the files read: a file is read again when its content or the reduction code changes",
+    _col("file", Text, "Path", ucd="meta.file;meta.main", key=True),
+    _col("size_bytes", BigInteger, "Size", "byte", "meta.number"),
+    _col("modified_ns", BigInteger, "Modification time, nanoseconds since 1970", "ns", "time.processing"),
+    _col("sha256", Text, "SHA-256 of the content", ucd="meta.id"),
+    _col("kind", Text, "spectra, general catalogue, parameter catalogue, ...", ucd="meta.code"),
+    _col("status", Text, "loaded, duplicate or rejected", ucd="meta.code.status"),
+    _col("n_rows", BigInteger, "Spectra or rows taken from it", ucd="meta.number"),
+    _col("version", Text, "Version of the code that read it", ucd="meta.version"),
+    _run(),
+)
+
+REJECTED_INPUT = _table(
+    "rejected_input",
+    "What could not be trusted, and why. It is tried again when it changes",
+    _col("file", Text, "Path", ucd="meta.file", key=True),
+    _col("stage", Text, "open, read, reduce, load, catalogue, ...", ucd="meta.code", key=True),
+    _col("detail", Text, "HDU, row or cell; empty for the whole file", ucd="meta.note", key=True),
+    _col("reason", Text, "What is wrong", ucd="meta.note", required=True),
+    _col("size_bytes", BigInteger, "Size when it was rejected", "byte", "meta.number"),
+    _col("modified_ns", BigInteger, "Modification time when it was rejected, nanoseconds since 1970", "ns", "time.processing"),
+    _run(),
+)
+
+TABLES = METADATA.tables
+
+
+def column_info(table: str, column: str) -> dict[str, str]:
+    """Unit, UCD and description of a column.
+
+    Parameters
+    ----------
+    table, column : str
+        Names as in the catalogue.
+
+    Returns
+    -------
+    dict
+        Keys ``unit``, ``ucd``, ``description`` (and ``refers`` where the column points to another).
+    """
+    found = TABLES[table].columns[column]
+    return {**found.info, "description": found.comment or ""}
