@@ -136,7 +136,25 @@ SPECTRUM = _table(
     _error("rv_km_s", Float, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
     _col("quality", Integer, "What was done to or is wrong with the spectrum, as bits: docs/quality.md", "", "meta.code.qual"),
     _col("good_fraction_red", Float, "Fraction of red pixels in 6530-6590 Angstrom that can be used", "", "stat.value;arith.ratio"),
+    _col("content_hash", Text, "Hash of the arrays as read: tells a copy of a spectrum from another one of the same id", ucd="meta.id"),
     _col("reduction_version", Text, "Version of reading, cleaning, rectifying and gridding", ucd="meta.version"),
+    _run(),
+)
+
+RELEASE_ENTRY = _table(
+    "release_entry",
+    "What the release's own catalogues (general catalogue, stellar parameters) say of each spectrum",
+    _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs", key=True),
+    _col("lmjm", BigInteger, "Local modified Julian minute of a single exposure; 0 for the coadd", "min", "time.epoch", key=True),
+    _col("snr_b", Float, "Signal to noise, blue arm", "", "stat.snr;em.opt.B"),
+    _col("snr_r", Float, "Signal to noise, red arm", "", "stat.snr;em.opt.R"),
+    _col("teff_k", Float, "Effective temperature by LASP", "K", "phys.temperature.effective"),
+    _error("teff_k", Float, "teff_k", "K", "phys.temperature.effective"),
+    _col("logg_dex", Float, "Surface gravity by LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
+    _col("feh_dex", Float, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
+    _col("rv_km_s", Float, "Radial velocity", "km.s**-1", "spect.dopplerVeloc.opt"),
+    _error("rv_km_s", Float, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+    _col("file", Text, "Catalogue file it came from", ucd="meta.file"),
     _run(),
 )
 

@@ -1,0 +1,138 @@
+"""Opening a catalogue, and the runs that write to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import duckdb
+
+__all__ = ["CatalogueError", "Run", "becat_version", "open_catalogue", "transaction"]
+
+
+class CatalogueError(Exception):
+    """Something that could not be done with the catalogue; the message says what to do."""
+
+
+def becat_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("becat")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@contextmanager
+def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connection to an existing catalogue, closed at the end.
+
+    Parameters
+    ----------
+    path : path
+        The DuckDB file.
+    read_only : bool
+        Open without writing, so that several readers can share the file.
+
+    Raises
+    ------
+    CatalogueError
+        There is no such file, it is no catalogue of becat, or another process has it open.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CatalogueError(f"no catalogue at {path}: make one with `becat init {path}`")
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise CatalogueError(
+                f"{path} is in use by another process: wait for it to end, or read a snapshot made by `becat publish`"
+            ) from None
+        raise CatalogueError(f"{path} cannot be opened: {str(error).splitlines()[0]}") from None
+    except duckdb.Error as error:
+        raise CatalogueError(f"{path} cannot be opened as a DuckDB file: {str(error).splitlines()[0]}") from None
+    try:
+        found = connection.execute(
+            "select count(*) from duckdb_tables() where table_name in ('spectrum', 'selection_parameter')"
+        ).fetchone()
+        if found is None or found[0] < 2:
+            raise CatalogueError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
+        connection.execute("set enable_progress_bar = false")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing: what is written inside is there as a whole, or not at all."""
+    connection.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+class Run:
+    """One row of `etl_run`, written only once there is something to write, so that an idle run leaves no trace.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    command : str
+        Stage or command, as the user would type it.
+    code_version : str
+        Hash of the stage's code and parameters.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, command: str, code_version: str = ""):
+        self._connection = connection
+        self._command = command
+        self._code_version = code_version
+        self._started_at = _now()
+        self._run_id: int | None = None
+        self.n_done = 0
+        self.n_rejected = 0
+        self.message = ""
+
+    @property
+    def run_id(self) -> int:
+        """Number of the run; the first use writes its row."""
+        if self._run_id is None:
+            row = self._connection.execute("select coalesce(max(run_id), 0) + 1 from etl_run").fetchone()
+            assert row is not None
+            self._run_id = int(row[0])
+            self._connection.execute(
+                "insert into etl_run (run_id, command, started_at, status, becat_version, code_version)"
+                " values (?, ?, ?, 'running', ?, ?)",
+                [self._run_id, self._command, self._started_at, becat_version(), self._code_version],
+            )
+        return self._run_id
+
+    @property
+    def has_written(self) -> bool:
+        """Whether the run has changed the catalogue."""
+        return self._run_id is not None
+
+    def __enter__(self) -> Run:
+        self._connection.execute("update etl_run set status = 'interrupted' where status = 'running'")
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if self._run_id is None:
+            return
+        status = "done" if kind is None else "interrupted" if kind is KeyboardInterrupt else "failed"
+        message = self.message if kind is None else f"{kind.__name__}: {error}".splitlines()[0]
+        self._connection.execute(
+            "update etl_run set ended_at = ?, status = ?, n_done = ?, n_rejected = ?, message = ? where run_id = ?",
+            [_now(), status, self.n_done, self.n_rejected, message, self._run_id],
+        )

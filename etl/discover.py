@@ -1,0 +1,50 @@
+"""Finding the files of spectra below the paths that a user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from etl.catalogue import CatalogueError
+
+__all__ = ["find_spectra"]
+
+SPECTRUM_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz")
+
+
+def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
+    """Files of spectra, in a stable order.
+
+    A file that is named is taken whatever it is called; in a directory, and below it, files with a FITS ending are.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files or directories.
+
+    Raises
+    ------
+    CatalogueError
+        A path does not exist.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            found.update(dict.fromkeys(_below(path)))
+        elif path.exists():
+            found[path.absolute()] = None
+        else:
+            raise CatalogueError(f"no such file or directory: {path}")
+    return list(found)
+
+
+def _below(directory: Path) -> list[Path]:
+    found = []
+    for folder, folders, files in os.walk(directory):
+        folders.sort()
+        found += [
+            Path(folder, name).absolute() for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)
+        ]
+    return found
