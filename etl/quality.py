@@ -1,0 +1,51 @@
+"""What was done to a spectrum, and what was wrong with it, as bits of an integer."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+__all__ = ["DESCRIPTIONS", "PixelMask", "Quality"]
+
+
+class PixelMask(IntFlag):
+    """Why a pixel of the grid has no inverse variance."""
+
+    BAD_IN_FILE = 1
+    COSMIC_RAY = 2
+    NO_DATA = 4
+    SKY_RESIDUAL = 8
+
+
+class Quality(IntFlag):
+    """Bits of the column ``spectrum.quality``."""
+
+    COSMIC_RAYS_REMOVED = 1
+    CONTINUUM_DOUBTFUL = 2
+    SNR_ESTIMATED = 4
+    NO_BLUE_ARM = 8
+    NO_POSITION = 16
+    WAVELENGTH_SORTED = 32
+    AIR_CONVERTED = 64
+    IVAR_ESTIMATED = 128
+    FEW_GOOD_PIXELS = 256
+    DOUBTFUL_HALPHA_COVERAGE = 512
+
+
+DESCRIPTIONS: dict[IntFlag, str] = {
+    PixelMask.BAD_IN_FILE: "The file flags the pixel, or its flux or inverse variance cannot be used; flux interpolated",
+    PixelMask.COSMIC_RAY: "A cosmic ray was removed; flux interpolated",
+    PixelMask.NO_DATA: "The file has no data here, or a gap longer than 5 Angstrom; flux is NaN",
+    PixelMask.SKY_RESIDUAL: "A residual of a night-sky line; flux interpolated",
+    Quality.COSMIC_RAYS_REMOVED: "At least one cosmic ray was removed",
+    Quality.CONTINUUM_DOUBTFUL: "The continuum is poorly constrained: near zero, few line-free pixels, or no data on one"
+    " side of H-alpha",
+    Quality.SNR_ESTIMATED: "The signal-to-noise ratio was estimated from the spectrum, not read from the file or catalogue",
+    Quality.NO_BLUE_ARM: "There is no blue arm",
+    Quality.NO_POSITION: "The file gives no position",
+    Quality.WAVELENGTH_SORTED: "The wavelengths of the file did not ascend and were sorted",
+    Quality.AIR_CONVERTED: "The wavelengths of the file were in air and were converted to vacuum",
+    Quality.IVAR_ESTIMATED: "The file has no inverse variance; it was estimated from the scatter of the flux",
+    Quality.FEW_GOOD_PIXELS: "Less than 90 % of the pixels of the band that is measured are good (red: 6530-6590, blue:"
+    " 5160-5193 Angstrom)",
+    Quality.DOUBTFUL_HALPHA_COVERAGE: "The data do not cover 6530-6590 Angstrom completely",
+}

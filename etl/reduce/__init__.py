@@ -1,0 +1,94 @@
+"""Cleaning, rectifying and gridding of spectra, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from etl.quality import Quality
+from etl.reduce.continuum import fit_continuum
+from etl.reduce.cosmic import flag_cosmic_rays
+from etl.reduce.rectangle import bridge_gaps, pack
+from etl.reduce.resample import resample
+from schema.grid import Grid
+
+if TYPE_CHECKING:
+    from etl.readers import RawArm
+
+__all__ = ["MEASURED_BAND_A", "MIN_GOOD_FRACTION", "Reduced", "reduce_batch"]
+
+# The stretch whose pixels must be good: the classifier's window in the red, the Mg b band in the blue.
+MEASURED_BAND_A = {"red": (6530.0, 6590.0), "blue": (5160.0, 5193.0)}
+MIN_GOOD_FRACTION = 0.9
+
+
+@dataclass
+class Reduced:
+    """Rectified spectra on the grid.
+
+    Attributes
+    ----------
+    flux : (n_spectra, n_pixels) float32 array
+        Rectified flux, continuum = 1; NaN where there are no data.
+    ivar : (n_spectra, n_pixels) float32 array
+        Its inverse variance; 0 in masked pixels.
+    mask : (n_spectra, n_pixels) uint8 array
+        Bits of `etl.quality.PixelMask`.
+    quality : (n_spectra,) int64 array
+        Bits of `etl.quality.Quality` that the reduction found.
+    good_fraction : (n_spectra,) float array
+        Share of good pixels in the band that is measured (red: 6530-6590, blue: 5160-5193 Angstrom).
+    """
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    mask: np.ndarray
+    quality: np.ndarray
+    good_fraction: np.ndarray
+
+
+def reduce_batch(arms: Sequence[RawArm], grid: Grid, resolving_power: float | np.ndarray = 7500.0) -> Reduced:
+    """Remove cosmic rays, resample to the grid and divide by the pseudo-continuum.
+
+    Parameters
+    ----------
+    arms : sequence of RawArm
+        Arms of one kind; some 256 at a time keep the arrays small.
+    grid : schema.grid.Grid
+        Grid of that arm.
+    resolving_power : float or (n_spectra,) float array
+        Resolving power of each spectrum; NaN where it is not known: 2.4 pixels are then taken for a resolution element.
+
+    Returns
+    -------
+    Reduced
+    """
+    rectangle = pack(arms, grid)
+    hit = flag_cosmic_rays(rectangle, np.broadcast_to(np.asarray(resolving_power, float), len(arms)))
+    bridge_gaps(rectangle)
+    flux, ivar, mask = resample(rectangle, grid)
+    continuum, doubtful = fit_continuum(flux, ivar, grid)
+    flux /= continuum
+    ivar *= continuum**2
+    ivar[~np.isfinite(flux)] = 0
+    np.nan_to_num(ivar, copy=False)
+    good_fraction, covered = _band_coverage(flux, ivar, grid)
+
+    quality = np.zeros(len(arms), np.int64)
+    quality[hit] |= Quality.COSMIC_RAYS_REMOVED
+    quality[doubtful] |= Quality.CONTINUUM_DOUBTFUL
+    quality[rectangle.ivar_estimated] |= Quality.IVAR_ESTIMATED
+    quality[good_fraction < MIN_GOOD_FRACTION] |= Quality.FEW_GOOD_PIXELS
+    if grid.arm == "red":
+        quality[~covered] |= Quality.DOUBTFUL_HALPHA_COVERAGE
+    return Reduced(flux.astype(np.float32), ivar.astype(np.float32), mask, quality, good_fraction)
+
+
+def _band_coverage(flux, ivar, grid):
+    """Share of good pixels in the measured band, and whether there are data in all of it."""
+    low, high = MEASURED_BAND_A[grid.arm]
+    inside = (grid.wavelength_a >= low) & (grid.wavelength_a <= high)
+    return (ivar[:, inside] > 0).mean(axis=1), np.isfinite(flux[:, inside]).all(axis=1)

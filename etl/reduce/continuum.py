@@ -1,0 +1,163 @@
+"""Pseudo-continuum: a penalised spline, fitted to all spectra of a batch at once with asymmetric clipping."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.interpolate import BSpline
+from scipy.stats import norm
+
+from schema.grid import Grid
+from schema.lines import LINES
+
+__all__ = ["Continuum", "fit_continuum", "line_free"]
+
+BIN_PIXELS = 8  # the fit sees means of 8 grid pixels, 1 Angstrom: less noise to clip in, and an eighth of the work
+KNOT_A = 25.0
+# Weight of the third-difference penalty against one bin. With 25 bins to a knot interval it halves the response at
+# structures some 150 Angstrom long: an instrument bends the continuum more slowly, a line never so slowly.
+STIFFNESS = 25.0
+CLIP_LOW, CLIP_HIGH = 2.0, 3.0  # in units of the noise of a bin; lines go down more often than up
+N_ITERATIONS = 10
+NOISE_FLOOR = 0.002  # of the continuum: flat-field residuals, so that at S/N of hundreds not every bin is clipped
+# Cutting a normal distribution at -2 and +3 sigma raises its mean by this much (sigma). It is taken off, so that the
+# continuum of a line-free spectrum is right at any S/N.
+CLIP_BIAS = float((norm.pdf(CLIP_LOW) - norm.pdf(CLIP_HIGH)) / (norm.cdf(CLIP_HIGH) - norm.cdf(-CLIP_LOW)))
+MIN_CONTINUUM = 0.05  # of the spectrum's median: below it a division means nothing
+# Half widths left out of the fit where the line table's would be too small, Angstrom: the Stark wings of H-alpha reach
+# 50 Angstrom in A stars; helium is as wide as the star rotates; the Mg b triplet sits in one common depression.
+WIDE_LINES_A = {"halpha": 50.0, "hei_6680": 9.0, "hei_5017": 9.0, "mgb_5169": 9.0, "mgb_5174": 9.0, "mgb_5185": 9.0}
+
+
+class Continuum:
+    """Spline basis of one grid, and the products that the fits share."""
+
+    def __init__(self, grid: Grid):
+        self.grid = grid
+        self.n_bins = grid.n_pixels // BIN_PIXELS
+        n_intervals = int(np.ceil((grid.edges_a[-1] - grid.edges_a[0]) / KNOT_A))
+        knots = grid.edges_a[0] + KNOT_A * np.arange(-3, n_intervals + 4)
+        self.n_coefficients = n_intervals + 3
+        self.on_grid = BSpline.design_matrix(grid.wavelength_a, knots, 3).toarray()
+        self.on_bins = self.binned(self.on_grid.T).T
+        self.bin_a = self.binned(grid.wavelength_a[None])[0]
+        i, j = np.triu_indices(self.n_coefficients)
+        near = j - i <= 3  # cubic splines farther apart do not overlap
+        self.i, self.j = i[near], j[near]
+        self.products = self.on_bins[:, self.i] * self.on_bins[:, self.j]
+        third = np.diff(np.eye(self.n_coefficients), 3, axis=0)
+        self.penalty = STIFFNESS * third.T @ third + 1e-9 * np.eye(self.n_coefficients)
+
+    def binned(self, values):
+        """Means over the bins, (n, n_bins)."""
+        used = values[:, : self.n_bins * BIN_PIXELS]
+        return used.reshape(len(values), self.n_bins, BIN_PIXELS).mean(axis=2)
+
+    def solve(self, weight, values):
+        """Coefficients of the penalised least-squares splines, (n, n_coefficients)."""
+        normal = np.empty((len(weight), self.n_coefficients, self.n_coefficients))
+        band = weight @ self.products
+        normal[:] = self.penalty
+        normal[:, self.i, self.j] += band
+        lower = self.i != self.j
+        normal[:, self.j[lower], self.i[lower]] += band[:, lower]
+        right = (weight * values) @ self.on_bins
+        return np.linalg.solve(normal, right[:, :, None])[:, :, 0]
+
+
+@lru_cache(maxsize=4)
+def basis(grid: Grid) -> Continuum:
+    """The basis of a grid, made once."""
+    return Continuum(grid)
+
+
+def line_free(wavelength_a: np.ndarray) -> np.ndarray:
+    """True where no line of the line table, with its wings, stands.
+
+    Parameters
+    ----------
+    wavelength_a : (n,) float array
+        Vacuum wavelength, Angstrom.
+
+    Returns
+    -------
+    (n,) bool array
+    """
+    free = np.ones(len(wavelength_a), bool)
+    for line in LINES.values():
+        half_width = WIDE_LINES_A.get(line.name, line.half_width_a)
+        free &= np.abs(wavelength_a - line.wavelength_a) > half_width
+    return free
+
+
+def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Pseudo-continuum of each spectrum.
+
+    Parameters
+    ----------
+    flux, ivar : (n_spectra, grid.n_pixels) float arrays
+        Flux before rectifying and its inverse variance, 0 in pixels that do not count; NaN flux allowed there.
+    grid : schema.grid.Grid
+
+    Returns
+    -------
+    continuum : (n_spectra, grid.n_pixels) float64 array
+        In the unit of the flux; NaN where the fit is below 5 % of the median flux.
+    doubtful : (n_spectra,) bool array
+        True where the continuum should not be trusted.
+    """
+    spline = basis(grid)
+    good = ivar > 0
+    n_good = spline.binned(good.astype(float)) * BIN_PIXELS
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = spline.binned(np.where(good, flux, 0)) * BIN_PIXELS / n_good
+        variance = spline.binned(np.where(good, 1 / ivar, 0)) * BIN_PIXELS / n_good**2
+    usable = (n_good >= BIN_PIXELS / 2) & line_free(spline.bin_a)
+    values, variance = np.where(usable, values, 0), np.where(usable, variance, 0)
+    scale = _row_median(values, usable)
+    enough = usable.sum(axis=1) >= 2 * spline.n_coefficients
+    unit = np.where(enough & (scale > 0), scale, 1.0)
+    coefficients, kept = _clipped_fit(spline, values / unit[:, None], np.sqrt(variance) / unit[:, None], usable)
+    continuum = unit[:, None] * (coefficients @ spline.on_grid.T)
+    too_low = continuum < MIN_CONTINUUM * unit[:, None]
+    doubtful = _doubtful(spline, usable, kept) | ~enough | (scale <= 0) | (too_low & good).any(axis=1)
+    continuum[too_low | ~enough[:, None] | (scale <= 0)[:, None]] = np.nan
+    return continuum, doubtful
+
+
+def _clipped_fit(spline, values, sigma, usable):
+    """Coefficients for spectra of unit level, and the bins that were kept."""
+    kept = usable
+    for _ in range(N_ITERATIONS):
+        weight = kept.astype(float)
+        coefficients = spline.solve(weight, values)
+        model = coefficients @ spline.on_bins.T
+        noise = np.sqrt(sigma**2 + (NOISE_FLOOR * model) ** 2)
+        residual = values - model
+        spread = 1.4826 * _row_median(np.abs(residual), usable)
+        # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines
+        # the highest points are the continuum.
+        high = CLIP_HIGH * np.maximum(noise, spread[:, None])
+        kept = usable & (residual > -CLIP_LOW * noise) & (residual < high)
+    noise_coefficients = spline.solve(usable.astype(float), sigma)
+    return coefficients - CLIP_BIAS * noise_coefficients, kept
+
+
+def _row_median(values, counted):
+    """Median of the counted values of each row; 0 where there are none."""
+    ordered = np.sort(np.where(counted, values, np.inf), axis=1)
+    n = counted.sum(axis=1)
+    rows = np.arange(len(values))
+    middle = 0.5 * (ordered[rows, np.maximum(n - 1, 0) // 2] + ordered[rows, n // 2 * (n > 0)])
+    return np.where(n > 0, middle, 0.0)
+
+
+def _doubtful(spline, usable, kept):
+    """Few bins kept, or (red arm) none on one side of H-alpha."""
+    few = kept.sum(axis=1) < 0.15 * usable.sum(axis=1)
+    if spline.grid.arm != "red":
+        return few
+    halpha = LINES["halpha"].wavelength_a
+    sides = (spline.bin_a < halpha, spline.bin_a > halpha)
+    return few | np.any([kept[:, side].sum(axis=1) < 15 for side in sides], axis=0)

@@ -1,0 +1,131 @@
+"""Residual cosmic-ray hits: spikes sharper than any line that the instrument can show."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from etl.quality import PixelMask
+from etl.reduce.rectangle import Rectangle, der_snr_noise
+from schema.lines import LINES
+
+__all__ = ["flag_cosmic_rays"]
+
+# A line is never taken for a hit unless it is narrower than this fraction of a resolution element.
+SHARPNESS = 0.75
+THRESHOLD_SIGMA = 5.0
+FLANK_SIGMA = 2.5  # a pixel beside a hit goes with it when it is this far above the interpolation
+COARSE_PIXELS = 4.0  # a resolution element of fewer pixels looks like a hit: lines are then protected altogether
+PROTECTED_A = 20.0
+UNKNOWN_PIXELS = 2.4  # where the resolving power is not known
+N_ROUNDS = 3
+
+
+def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.ndarray:
+    """Mark hits in the mask of the rectangle.
+
+    The sharpest thing that the instrument can show is a line one resolution element wide (taken as 0.75 of it, to be
+    safe). A pixel d away from the peak of such a line still has the fraction g = exp(-4 ln 2 (d/w)^2) of its height.
+    A pixel is a hit where it stands higher, by five times the noise, than the higher of its neighbours at distance d
+    allows.
+
+    Parameters
+    ----------
+    rectangle : Rectangle
+        Native pixels; its mask is changed in place.
+    resolving_power : (n_spectra,) float array
+        Wavelength over the width of a resolution element; NaN where it is not known.
+
+    Returns
+    -------
+    (n_spectra,) bool array
+        True where something was flagged.
+    """
+    centre = 0.5 * (rectangle.edges_a[:, 1:] + rectangle.edges_a[:, :-1])
+    n_pixels = centre.shape[1]
+    middle = n_pixels // 2
+    element = centre[:, middle] / resolving_power / rectangle.width_a[:, middle]
+    element = np.where(np.isfinite(element), element, UNKNOWN_PIXELS)
+    distance = np.clip(np.rint(0.5 * SHARPNESS * element), 1, 4).astype(int)
+    found = np.zeros(len(centre), bool)
+    for d in np.unique(distance):
+        rows = np.flatnonzero(distance == d)
+        found[rows] = _flag(rectangle, rows, int(d), element[rows], centre[rows])
+    return found
+
+
+def _flag(rectangle, rows, d, element, centre):
+    """Flag the hits of spectra that share the distance d; True for the rows with hits."""
+    good = rectangle.good[rows]
+    flux = rectangle.flux[rows].copy()
+    allowed = good & _unprotected(centre, element)
+    ratio = np.exp(4 * np.log(2) * (d / (SHARPNESS * element)) ** 2)[:, None]
+    noise = _noise(flux, rectangle.ivar[rows], good)
+    hits = np.zeros_like(good)
+    reach = max(4, 2 * d)
+    for _ in range(N_ROUNDS):
+        base = _lowest_near(flux, reach)
+        neighbour = np.maximum(_shifted(flux, d), _shifted(flux, -d))
+        excess = flux - base - ratio * (neighbour - base)
+        new = allowed & ~hits & (excess > THRESHOLD_SIGMA * noise)
+        if not new.any():
+            break
+        hits |= _with_flanks(flux, new, noise, d, allowed)
+        flux = _without(flux, hits, d)
+    changed = hits.any(axis=1)
+    rectangle.mask[rows[changed]] |= np.where(hits[changed], PixelMask.COSMIC_RAY, 0).astype(np.uint8)
+    return changed
+
+
+def _unprotected(centre, element):
+    """True where a hit may be removed: everywhere, except near lines where pixels are coarse."""
+    free = np.ones(centre.shape, bool)
+    coarse = element < COARSE_PIXELS
+    if coarse.any():
+        for line in LINES.values():
+            near = np.abs(centre[coarse] - line.wavelength_a) < max(PROTECTED_A, line.half_width_a)
+            free[coarse] &= ~near
+    return free
+
+
+def _noise(flux, ivar, good):
+    """Noise of each pixel: of the file, or of the scatter where that is larger."""
+    with np.errstate(divide="ignore"):
+        from_file = np.where(good, 1 / np.sqrt(ivar), np.inf)
+    scatter = der_snr_noise(flux, good)
+    return np.fmax(from_file, scatter[:, None])
+
+
+def _shifted(values, by):
+    """Values of the pixel `by` to the left; the edge repeats."""
+    n = values.shape[1]
+    return values[:, np.clip(np.arange(n) - by, 0, n - 1)]
+
+
+def _lowest_near(flux, reach):
+    """Lowest of the three-pixel medians within the reach: never above the foot of a line."""
+    left, right = _shifted(flux, 1), _shifted(flux, -1)
+    smooth = np.maximum(np.minimum(left, right), np.minimum(np.maximum(left, right), flux))
+    return np.minimum(np.minimum(_shifted(smooth, reach), _shifted(smooth, -reach)), smooth)
+
+
+def _with_flanks(flux, hits, noise, d, allowed):
+    """The hits and those of their neighbours, nearer than d + 1, that stand above the line between the far sides."""
+    bridge = _without(flux, hits, d)
+    grown = hits.copy()
+    for by in range(1, d + 1):
+        near = _shifted(hits, by) | _shifted(hits, -by)
+        grown |= near & allowed & (flux - bridge > FLANK_SIGMA * noise)
+    return grown
+
+
+def _without(flux, hits, d):
+    """Flux with the pixels around each hit interpolated from d + 1 pixels away on both sides."""
+    near = hits.copy()
+    for by in range(1, d + 1):
+        near |= _shifted(hits, by) | _shifted(hits, -by)
+    row, pixel = np.nonzero(near)
+    n = flux.shape[1]
+    before, after = np.maximum(pixel - d - 1, 0), np.minimum(pixel + d + 1, n - 1)
+    result = flux.copy()
+    result[row, pixel] = 0.5 * (flux[row, before] + flux[row, after])
+    return result
