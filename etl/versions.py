@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What the result of a stage depends on: files, or folders whose Python files count.
 DEPENDS_ON = {
     "reduce": ("etl/readers", "etl/reduce", "etl/quality.py", "schema/grid.py", "schema/lines.csv"),
+    "release": ("etl/release_catalogues.py",),
     "measure": ("udfs", "schema/grid.py", "schema/lines.csv"),
 }
 
@@ -34,7 +35,7 @@ def code_version(stage: str, parameters: dict[str, float] | None = None) -> str:
     Parameters
     ----------
     stage : str
-        ``reduce`` or ``measure``.
+        A key of `DEPENDS_ON`.
     parameters : dict, optional
         Name and value of the selection parameters that the stage reads.
     """

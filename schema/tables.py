@@ -154,7 +154,7 @@ RELEASE_ENTRY = _table(
     _col("feh_dex", Float, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
     _col("rv_km_s", Float, "Radial velocity", "km.s**-1", "spect.dopplerVeloc.opt"),
     _error("rv_km_s", Float, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
-    _col("file", Text, "Catalogue file it came from", ucd="meta.file"),
+    _col("file", Text, "Catalogue file it came from", ucd="meta.file", key=True),
     _run(),
 )
 

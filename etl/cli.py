@@ -1,0 +1,326 @@
+"""The `becat` command: one page of help each, progress on the terminal, exit 0, 1 or 2.
+
+Exit 2 means that the words of the call or of the configuration are wrong, 1 that it could not be done; either way
+one line says what and what to do. What a command needs is imported when it runs, so that `becat --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+
+from etl.catalogue import CatalogueError, becat_version, open_catalogue
+
+__all__ = ["main"]
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are used, not of the alphabet."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    try:
+        becat.main(prog_name="becat", standalone_mode=False)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "becat"
+        _stop(2, f"{error.format_message()} (see `{path} --help`)")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _stop(1, "stopped; the same command goes on where it stopped")
+    except click.ClickException as error:
+        _stop(error.exit_code, error.format_message())
+    except CatalogueError as error:
+        _stop(1, str(error))
+    except BrokenPipeError:
+        _stop(1, "the output was closed")
+
+
+def _stop(code: int, message: str) -> None:
+    click.echo(f"becat: {message}", err=True)
+    sys.exit(code)
+
+
+catalog_option = click.option(
+    "--catalog",
+    "-c",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("catalog.duckdb"),
+    show_default=True,
+    help="The catalogue, a DuckDB file.",
+)
+existing = click.Path(exists=True, path_type=Path)
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(becat_version(), prog_name="becat")
+def becat() -> None:
+    """Find classical Be stars in LAMOST spectra: spectra in, one DuckDB catalogue out.
+
+    \b
+    Example, from nothing to a web site:
+        becat init catalog.duckdb
+        becat load spectra/ --catalog catalog.duckdb
+        becat measure && becat score && becat funnel
+        becat publish catalog.sqlite && becat serve catalog.sqlite
+    """
+
+
+@becat.command()
+@click.option(
+    "--dir", "directory", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to put everything."
+)
+@click.option("--spectra", type=click.IntRange(min=100), default=1000, show_default=True, help="Simulated spectra.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated survey.")
+def demo(directory: Path, spectra: int, seed: int) -> None:
+    """Run everything on real LAMOST DR7 spectra and a simulated survey.
+
+    Leaves DIR/catalog.duckdb and DIR/catalog.sqlite. Simulated rows are marked in the column is_simulated.
+
+    \b
+    Example:
+        becat demo --dir demo
+    """
+    from etl.demo import run_demo
+
+    run_demo(directory, n_spectra=spectra, seed=seed)
+
+
+@becat.command()
+@click.argument("catalog", type=click.Path(path_type=Path))
+def init(catalog: Path) -> None:
+    """Make a new, empty catalogue.
+
+    \b
+    Example:
+        becat init catalog.duckdb
+    """
+    from schema import build
+
+    if catalog.exists():
+        raise CatalogueError(f"{catalog} exists already: choose another name or delete it first")
+    if not catalog.absolute().parent.is_dir():
+        raise CatalogueError(f"there is no directory {catalog.absolute().parent}: make it first")
+    build.create(catalog)
+    click.echo(f"new catalogue {catalog}")
+
+
+@becat.command()
+@click.argument("config", type=existing_file)
+def run(config: Path) -> None:
+    """Run every stage that CONFIG.toml names, doing only what is new or stale.
+
+    \b
+    CONFIG.toml (paths are relative to it; all but catalog are optional):
+        catalog = "catalog.duckdb"
+        spectra = ["spectra/dr7", "spectra/dr9"]     # files and directories
+        exposures = "coadd"                          # coadd, single or all
+        release_catalogues = ["dr7_v2.0_MRS_catalogue.csv.gz"]
+        archives = {twomass = "2mass.parquet"}       # tables on disk, by source
+        fetch = ["twomass", "allwise"]               # sources to ask on the network
+        model = "my_model.onnx"
+        inspections = "labels.sqlite"
+        publish = "catalog.sqlite"
+    \b
+    Example:
+        becat run survey.toml
+    """
+    from etl.pipeline import Configuration, ConfigurationError, run_pipeline
+
+    try:
+        configuration = Configuration.read(config)
+    except (ConfigurationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{config}: {error}") from None
+    run_pipeline(configuration)
+
+
+@becat.command()
+@click.argument("paths", nargs=-1, required=True, type=existing)
+@catalog_option
+@click.option(
+    "--exposures",
+    type=click.Choice(["coadd", "single", "all"]),
+    default="coadd",
+    show_default=True,
+    help="Coadds, single exposures, or both.",
+)
+@click.option(
+    "--release-catalogue",
+    "release_catalogues",
+    multiple=True,
+    type=existing_file,
+    help="The release's general or stellar-parameter catalogue (CSV, CSV.gz or FITS); may be repeated.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that read; by default one a core.")
+def load(paths, catalog, exposures, release_catalogues, workers) -> None:
+    """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
+
+    Files that were loaded before and have not changed are left alone; what cannot be trusted goes to the table
+    rejected_input with the reason.
+
+    \b
+    Example:
+        becat load dr7/ my_spectra/gamma_cas.fits --catalog catalog.duckdb
+    """
+    from etl.stages.load import load_spectra
+    from etl.stages.release import apply_release_entries, load_release_catalogues
+    from etl.stages.stars import gather_stars
+
+    with open_catalogue(catalog) as connection:
+        if release_catalogues:
+            counts = load_release_catalogues(connection, release_catalogues)
+            click.echo(f"release catalogues: {counts['rows']:,} rows, {counts['rejected']:,} rejections")
+        counts = load_spectra(connection, paths, exposures=exposures, workers=workers)
+        apply_release_entries(connection)
+        n_stars = gather_stars(connection)
+    click.echo(
+        f"{counts['files']:,} files: {counts['loaded']:,} loaded ({counts['spectra']:,} spectra),"
+        f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejections; {n_stars:,} stars in {catalog}"
+    )
+    if counts["rejected"]:
+        click.echo("why: select file, stage, reason from rejected_input")
+
+
+@becat.command()
+@catalog_option
+def measure(catalog: Path) -> None:
+    """Measure equivalent widths, peaks and profile classes of the loaded spectra.
+
+    \b
+    Example:
+        becat measure --catalog catalog.duckdb
+    """
+    from etl.stages.measure import measure_spectra
+
+    with open_catalogue(catalog) as connection:
+        counts = measure_spectra(connection)
+    click.echo(f"{counts['measured']:,} spectra measured")
+
+
+@becat.command()
+@catalog_option
+@click.option("--model", type=existing_file, help="An ONNX model; by default the one that comes with becat.")
+def score(catalog: Path, model: Path | None) -> None:
+    """Score the loaded spectra with the classifier.
+
+    \b
+    Example:
+        becat score --catalog catalog.duckdb
+    """
+    from etl.stages.score import score_spectra
+    from models.score import ModelError
+
+    with open_catalogue(catalog) as connection:
+        try:
+            counts = score_spectra(connection, model)
+        except ModelError as error:
+            raise CatalogueError(str(error)) from None
+    click.echo(f"{counts['scored']:,} spectra scored by model {counts['model_id']} on {counts['provider']}")
+
+
+@becat.command()
+@catalog_option
+def funnel(catalog: Path) -> None:
+    """Print how many spectra and stars pass each step of the selection.
+
+    \b
+    Example:
+        becat funnel --catalog catalog.duckdb
+    """
+    from etl.show import print_funnel
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        print_funnel(connection)
+
+
+@becat.command()
+@click.argument("star")
+@catalog_option
+def why(star: str, catalog: Path) -> None:
+    """Say why STAR is or is not a Be star, step by step.
+
+    STAR is a designation (J222704.21+590534.8), a position ("336.767 59.093", "22:27:04.2 +59:05:34") or the
+    number of a spectrum or star.
+
+    \b
+    Example:
+        becat why J222704.21+590534.8 --catalog catalog.duckdb
+    """
+    from etl.show import print_why
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        print_why(connection, star)
+
+
+@becat.command()
+@click.argument("snapshot", type=click.Path(dir_okay=False, path_type=Path))
+@catalog_option
+def publish(snapshot: Path, catalog: Path) -> None:
+    """Write a SQLite snapshot of the catalogue for Datasette.
+
+    \b
+    Example:
+        becat publish catalog.sqlite --catalog catalog.duckdb
+    """
+    from publish.snapshot import write
+
+    if not catalog.is_file():
+        raise CatalogueError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
+    write(catalog, snapshot)
+    click.echo(f"snapshot {snapshot} ({snapshot.stat().st_size / 1e6:.1f} MB): look at it with `becat serve {snapshot}`")
+
+
+@becat.command()
+@click.argument("snapshot", type=existing_file)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="Port to listen on.")
+def serve(snapshot: Path, host: str, port: int) -> None:
+    """Serve a snapshot with Datasette.
+
+    \b
+    Example:
+        becat serve catalog.sqlite --port 8001
+    """
+    from publish.serve import serve as serve_snapshot
+
+    serve_snapshot(snapshot, host, port)
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--spectra", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of spectra.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
+def simulate(directory: Path, spectra: int, seed: int) -> None:
+    """Write a simulated survey in LAMOST's own file layouts, with its truth beside it.
+
+    \b
+    Example:
+        becat simulate survey/ --spectra 500 --seed 7
+    """
+    from simulate.survey import write_survey
+
+    if directory.exists() and any(directory.iterdir()):
+        raise CatalogueError(f"{directory} is not empty: choose a new directory")
+    write_survey(directory, n=spectra, seed=seed, progress=True)
+    click.echo(f"{spectra:,} simulated spectra and their truth in {directory}")
+
+
+@becat.command()
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default=Path("catalog.duckdb.template"))
+def template(path: Path) -> None:
+    """Write the empty catalogue that the repository ships, from schema/.
+
+    \b
+    Example:
+        becat template catalog.duckdb.template
+    """
+    from schema import build
+
+    build.write_template(path)
+    click.echo(f"template {path}")

@@ -1,0 +1,113 @@
+"""The ledger of input files: what was read, as it was then, so that only what is new or has changed is read again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+__all__ = ["FileRead", "file_read", "forget_files", "new_or_changed", "write_ledger"]
+
+
+@dataclass
+class FileRead:
+    """One file as it was when it was read, and what came of it."""
+
+    file: str
+    size_bytes: int | None
+    modified_ns: int | None
+    sha256: str | None
+    spectra: list[dict] = field(default_factory=list)
+    n_rows: int = 0
+    rejected: list[tuple[str, str, str]] = field(default_factory=list)  # stage, detail, reason
+
+
+def file_read(path: str | Path) -> FileRead:
+    """A file's size, time and hash; None where it cannot be read."""
+    size, modified = _size_and_time(Path(path))
+    return FileRead(str(path), size, modified, _sha256(Path(path)))
+
+
+def new_or_changed(connection: duckdb.DuckDBPyConnection, files: list[Path], kind: str, version: str) -> list[Path]:
+    """Files that the ledger does not know as they are now.
+
+    Size and time of change are compared first; the content is read only where they differ.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    files : list of Path
+    kind : str
+        Kind of input, as in `input_file`.
+    version : str
+        Version of the code that would read them.
+
+    Returns
+    -------
+    list of Path
+    """
+    rows = connection.execute(
+        "select file, size_bytes, modified_ns, version, sha256 from input_file where kind = ?", [kind]
+    ).fetchall()
+    known = {row[0]: row[1:] for row in rows}
+    todo = []
+    for path in files:
+        seen = known.get(str(path))
+        if seen is None or seen[2] != version:
+            todo.append(path)
+            continue
+        size, modified = _size_and_time(path)
+        if (size, modified) != seen[:2] and (size != seen[0] or _sha256(path) != seen[3]):
+            todo.append(path)
+    return todo
+
+
+def forget_files(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    """Take the files' rows out of the ledger and out of the rejections, before they are written anew."""
+    for table in ("input_file", "rejected_input"):
+        connection.execute(f"delete from {table} where file in (select unnest(?::varchar[]))", [files])
+
+
+def write_ledger(
+    connection: duckdb.DuckDBPyConnection, reads: list[FileRead], kind: str, version: str, run_id: int
+) -> tuple[int, int]:
+    """Write what became of the files to `input_file` and `rejected_input`.
+
+    Returns
+    -------
+    (int, int)
+        Files loaded, and rejections.
+    """
+    ledger = []
+    rejections = []
+    for read in reads:
+        status = "loaded" if read.n_rows else "rejected" if read.rejected else "duplicate"
+        ledger.append(
+            (read.file, read.size_bytes, read.modified_ns, read.sha256, kind, status, read.n_rows, version, run_id)
+        )
+        rejections += [
+            (read.file, stage, detail, reason, read.size_bytes, read.modified_ns, run_id)
+            for stage, detail, reason in read.rejected
+        ]
+    connection.executemany("insert into input_file values (?, ?, ?, ?, ?, ?, ?, ?, ?)", ledger)
+    if rejections:
+        connection.executemany("insert or replace into rejected_input values (?, ?, ?, ?, ?, ?, ?)", rejections)
+    return sum(row[5] == "loaded" for row in ledger), len(rejections)
+
+
+def _size_and_time(path: Path) -> tuple[int | None, int | None]:
+    try:
+        status = path.stat()
+    except OSError:
+        return None, None
+    return status.st_size, status.st_mtime_ns
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None

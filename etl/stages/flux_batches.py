@@ -1,0 +1,107 @@
+"""Walking through the stored spectra in bounded batches, for the stages that compute on flux."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+__all__ = ["flux_batches", "insert_columns", "matrix"]
+
+SPECTRA_PER_BATCH = 2048
+
+
+def flux_batches(
+    connection: duckdb.DuckDBPyConnection, todo_sql: str, parameters: list, columns: str, description: str
+) -> Iterator[pa.Table]:
+    """Spectra that a stage has still to do, batch after batch in the order in which they are stored.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    todo_sql : str
+        Condition on `flux_red` (named ``r``) that is true for a spectrum that is to be done.
+    parameters : list
+        Values of the question marks in `todo_sql`.
+    columns : str
+        What to select from `flux_red` ``r``, `spectrum` ``s`` and `flux_blue` ``b``.
+    description : str
+        Words before the progress bar.
+
+    Yields
+    ------
+    pyarrow.Table
+        At most `SPECTRA_PER_BATCH` rows.
+    """
+    connection.execute(
+        f"create or replace temp table todo as select rowid as place, spectrum_id from flux_red r where {todo_sql}",
+        parameters,
+    )
+    bounds = connection.execute(
+        f"""
+        select min(place), max(place), count(*)
+        from (select place, (row_number() over (order by place) - 1) // {SPECTRA_PER_BATCH} as batch from todo)
+        group by batch order by batch
+        """
+    ).fetchall()
+    with tqdm(total=sum(b[2] for b in bounds), desc=description, unit=" spectra", disable=None) as bar:
+        for first, last, n in bounds:
+            yield connection.execute(
+                f"""
+                select {columns}
+                from flux_red r
+                join spectrum s using (spectrum_id)
+                left join flux_blue b using (spectrum_id)
+                where r.rowid between {first} and {last}
+                  and spectrum_id in (select spectrum_id from todo where place between {first} and {last})
+                order by r.rowid
+                """
+            ).to_arrow_table()
+            bar.update(n)
+    connection.execute("drop table todo")
+
+
+def matrix(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """A column of fixed-length arrays as a matrix.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        (n,) fixed-size lists of length p.
+
+    Returns
+    -------
+    matrix : (n, p) array
+        Rows of NULL are undefined.
+    present : (n,) bool array
+        False where the value is NULL.
+    """
+    array = column.combine_chunks()
+    n_pixels = array.type.list_size
+    start = array.offset * n_pixels
+    values = array.values.slice(start, len(array) * n_pixels)
+    present = np.asarray(array.is_valid())
+    return values.to_numpy(zero_copy_only=False).reshape(len(array), n_pixels), present
+
+
+def insert_columns(connection: duckdb.DuckDBPyConnection, table: str, columns: dict) -> None:
+    """Append rows given as columns; NaN is written as NULL.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    table : str
+        Table to write to.
+    columns : dict of str to sequence
+        Values by column name, all of one length.
+    """
+    fields = {
+        name: pa.array(values, from_pandas=True) if isinstance(values, np.ndarray) else pa.array(values)
+        for name, values in columns.items()
+    }
+    connection.register("new_row", pa.table(fields))
+    connection.execute(f"insert into {table} by name select * from new_row")
+    connection.unregister("new_row")

@@ -1,0 +1,292 @@
+"""Loading spectra: worker processes read and reduce files, one writer commits batch after batch with its ledger.
+
+A batch of files is one transaction: its spectra, its arrays, its rows of `input_file` and its rejections are there
+together or not at all, so that a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from tqdm import tqdm
+
+from etl.catalogue import Run, transaction
+from etl.discover import find_spectra
+from etl.errors import Rejected
+from etl.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger
+from etl.readers import RawSpectrum, read_file
+from etl.reduce import reduce_batch
+from etl.versions import code_version
+from schema.grid import ARMS
+from schema.tables import TABLES
+
+__all__ = ["load_spectra"]
+
+FILES_PER_BATCH = 64
+# Tables whose rows are made from a spectrum, to be emptied when the spectrum is replaced.
+DERIVED = ("flux_red", "flux_blue", "line_measurement", "profile_class", "be_score")
+
+
+@dataclass
+class Batch:
+    """What a worker hands to the writer: files, and for each arm the arrays of the spectra that have it."""
+
+    files: list[FileRead]
+    arrays: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+
+def load_spectra(
+    connection: duckdb.DuckDBPyConnection,
+    paths: list[str | Path],
+    *,
+    exposures: str = "coadd",
+    workers: int | None = None,
+) -> dict[str, int]:
+    """Read, clean, rectify and grid every new or changed file, and write it to the catalogue.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+        A catalogue open for writing.
+    paths : list of path
+        Files, or directories to be searched.
+    exposures : {'coadd', 'single', 'all'}
+        Which spectra of a file to take.
+    workers : int, optional
+        Processes that read; by default one a core.
+
+    Returns
+    -------
+    dict
+        Counts: ``files`` found, ``unchanged``, ``loaded`` files, ``spectra`` written, ``rejected`` files or parts.
+
+    Raises
+    ------
+    CatalogueError
+        A path does not exist.
+    """
+    version = f"{code_version('reduce')}:{exposures}"
+    files = find_spectra(paths)
+    todo = new_or_changed(connection, files, "spectra", version)
+    counts = {"files": len(files), "unchanged": len(files) - len(todo), "loaded": 0, "spectra": 0, "rejected": 0}
+    with Run(connection, "load", version) as run:
+        for batch in _read_batches(todo, exposures, workers):
+            with transaction(connection):
+                written = _write(connection, batch, version, run.run_id)
+            for name, n in written.items():
+                counts[name] += n
+            run.n_done += written["loaded"]
+            run.n_rejected += written["rejected"]
+        run.message = f"{counts['spectra']} spectra from {counts['loaded']} files"
+    return counts
+
+
+def _read_batches(todo: list[Path], exposures: str, workers: int | None) -> Iterator[Batch]:
+    """Batches in the order of the files, read ahead by a bounded number of workers' results."""
+    chunks = [[str(p) for p in todo[i : i + FILES_PER_BATCH]] for i in range(0, len(todo), FILES_PER_BATCH)]
+    n_workers = min(workers or os.cpu_count() or 1, len(chunks))
+    bar = tqdm(total=len(todo), desc="loading spectra", unit=" files", disable=None)
+    with bar:
+        if n_workers <= 1:
+            for chunk in chunks:
+                yield read_and_reduce(chunk, exposures)
+                bar.update(len(chunk))
+            return
+        for chunk, batch in _in_processes(chunks, exposures, n_workers):
+            yield batch
+            bar.update(len(chunk))
+
+
+def _in_processes(chunks, exposures, n_workers) -> Iterator[tuple[list[str], Batch]]:
+    """Chunks read by a pool; when a reader process dies, the files of its chunk are tried one by one."""
+    pool = ProcessPoolExecutor(n_workers)
+    waiting: deque[tuple[list[str], Future]] = deque()
+    pending = deque(chunks)
+    try:
+        while pending or waiting:
+            while pending and len(waiting) < 2 * n_workers:
+                chunk = pending.popleft()
+                waiting.append((chunk, pool.submit(read_and_reduce, chunk, exposures)))
+            chunk, future = waiting.popleft()
+            try:
+                batch = future.result()
+            except BrokenProcessPool:
+                pool.shutdown(wait=False, cancel_futures=True)
+                pending.extendleft(c for c, _ in reversed(waiting))
+                waiting.clear()
+                batch = _one_by_one(chunk, exposures)
+                pool = ProcessPoolExecutor(n_workers)
+            yield chunk, batch
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_by_one(chunk: list[str], exposures: str) -> Batch:
+    """Each file in a process of its own: the one that kills its reader is rejected, the others are kept."""
+    good = []
+    dead = []
+    for file in chunk:
+        with ProcessPoolExecutor(1) as pool:
+            try:
+                pool.submit(read_and_reduce, [file], exposures).result()
+                good.append(file)
+            except BrokenProcessPool:
+                dead.append(file)
+    batch = read_and_reduce(good, exposures)
+    for file in dead:
+        read = file_read(file)
+        read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
+        batch.files.append(read)
+    return batch
+
+
+def read_and_reduce(files: list[str], exposures: str) -> Batch:
+    """Read the files and bring their spectra to the grid (the work of one process).
+
+    Parameters
+    ----------
+    files : list of str
+    exposures : {'coadd', 'single', 'all'}
+
+    Returns
+    -------
+    Batch
+    """
+    reads = []
+    spectra: list[RawSpectrum] = []
+    for file in files:
+        read = file_read(file)
+        reads.append(read)
+        try:
+            found, rejected = read_file(file, exposures=exposures)
+        except Rejected as error:
+            found, rejected = [], [error]
+        except Exception as error:
+            # A file must never stop the run: what the readers did not foresee is a rejection too.
+            found, rejected = [], [Rejected(file, "read", f"unexpected {type(error).__name__}: {error}")]
+        read.rejected += [(r.stage, r.detail, r.reason) for r in rejected]
+        for spectrum in found:
+            read.spectra.append(_row(file, spectrum))
+            spectra.append(spectrum)
+    rows = [row for read in reads for row in read.spectra]
+    return Batch(reads, _reduce(spectra, rows))
+
+
+def _row(file: str, spectrum: RawSpectrum) -> dict:
+    digest = hashlib.sha256()
+    for _, arm in sorted(spectrum.arms.items()):
+        for array in (arm.wavelength_a, arm.flux, arm.ivar):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return {
+        **spectrum.meta,
+        "spectrum_id": spectrum.spectrum_id,
+        "file": file,
+        "quality": int(spectrum.quality),
+        "content_hash": digest.hexdigest()[:16],
+    }
+
+
+def _reduce(spectra: list[RawSpectrum], rows: list[dict]) -> dict:
+    """Arrays of each arm; the quality bits and the good fraction go to the rows."""
+    arrays = {}
+    for name, grid in ARMS.items():
+        having = [i for i, s in enumerate(spectra) if name in s.arms]
+        if not having:
+            continue
+        resolving_power = np.array([spectra[i].meta["resolving_power"] for i in having], dtype=float)
+        reduced = reduce_batch([spectra[i].arms[name] for i in having], grid, resolving_power)
+        for k, i in enumerate(having):
+            rows[i]["quality"] |= int(reduced.quality[k])
+            if name == "red":
+                rows[i]["good_fraction_red"] = float(reduced.good_fraction[k])
+        ids = np.array([rows[i]["spectrum_id"] for i in having], dtype=np.int64)
+        arrays[name] = (ids, reduced.flux, reduced.ivar, reduced.mask)
+    return arrays
+
+
+def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
+    """Write one batch inside the transaction of the caller."""
+    kept = _settle_duplicates(connection, batch)
+    changed = [read.file for read in batch.files]
+    connection.execute("create or replace temp table batch_file as select unnest(?::varchar[]) as file", [changed])
+    connection.execute(
+        "create or replace temp table stale_spectrum as"
+        " select spectrum_id from spectrum where file in (select file from batch_file)"
+    )
+    for table in (*DERIVED, "spectrum"):
+        connection.execute(f"delete from {table} where spectrum_id in (select spectrum_id from stale_spectrum)")
+    forget_files(connection, changed)
+    _insert_spectra(connection, batch, kept, version.split(":")[0], run_id)
+    n_loaded, n_rejected = write_ledger(connection, batch.files, "spectra", version, run_id)
+    return {"loaded": n_loaded, "spectra": len(kept), "rejected": n_rejected}
+
+
+def _settle_duplicates(connection, batch: Batch) -> set[int]:
+    """Identities to write: of two spectra with one identity the first stays; another content is rejected."""
+    files = {read.file for read in batch.files}
+    ids = [row["spectrum_id"] for read in batch.files for row in read.spectra]
+    stored = connection.execute(
+        "select spectrum_id, file, content_hash from spectrum where spectrum_id in (select unnest(?::bigint[]))", [ids]
+    ).fetchall()
+    owner = {i: (file, content) for i, file, content in stored if file not in files}
+    kept = set()
+    for read in batch.files:
+        mine = []
+        for row in read.spectra:
+            first = owner.setdefault(row["spectrum_id"], (read.file, row["content_hash"]))
+            if first[0] == read.file and row["spectrum_id"] not in kept:
+                kept.add(row["spectrum_id"])
+                mine.append(row)
+            elif first[1] != row["content_hash"]:
+                reason = (
+                    f"spectrum {row['spectrum_id']} is already there from {first[0]} with other content:"
+                    " keep one of the two files"
+                )
+                read.rejected.append(("load", str(row["spectrum_id"]), reason))
+        read.spectra = mine
+        read.n_rows = len(mine)
+    return kept
+
+
+def _insert_spectra(connection, batch: Batch, kept: set[int], version: str, run_id: int) -> None:
+    rows = [row for read in batch.files for row in read.spectra]
+    if not rows:
+        return
+    columns = [c.name for c in TABLES["spectrum"].columns]
+    frame = pd.DataFrame(rows).reindex(columns=columns).astype(object)
+    frame["reduction_version"] = version
+    frame["run_id"] = run_id
+    frame = frame.where(frame.notna(), None)
+    table = pa.table({name: pa.array(frame[name].tolist()) for name in columns})
+    connection.register("new_spectrum", table)
+    connection.execute("insert into spectrum by name select * from new_spectrum")
+    connection.unregister("new_spectrum")
+    for arm, (ids, *arrays) in batch.arrays.items():
+        first = np.unique(ids, return_index=True)[1]
+        wanted = np.sort(first[np.isin(ids[first], np.fromiter(kept, np.int64, len(kept)))])
+        _insert_flux(connection, arm, ids[wanted], [a[wanted] for a in arrays], run_id)
+
+
+def _insert_flux(connection, arm: str, ids: np.ndarray, arrays: list[np.ndarray], run_id: int) -> None:
+    if not len(ids):
+        return
+    n_pixels = ARMS[arm].n_pixels
+    fields = {"spectrum_id": pa.array(ids)}
+    for name, array in zip(("flux", "ivar", "mask"), arrays, strict=True):
+        fields[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).ravel()), n_pixels)
+    fields["run_id"] = pa.array(np.full(len(ids), run_id, np.int64))
+    connection.register("new_flux", pa.table(fields))
+    connection.execute(f"insert into flux_{arm} by name select * from new_flux")
+    connection.unregister("new_flux")
+
