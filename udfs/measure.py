@@ -1,0 +1,148 @@
+"""Every column of the table line_measurement for a batch of spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from schema.grid import BLUE, RED
+from schema.lines import LINES
+from schema.parameters import load
+from udfs.bartlett import bartlett_peaks
+from udfs.equivalent_width import equivalent_width
+from udfs.nebular import FORBIDDEN_LINES, emission_fwhm, local_equivalent_width, nebular_significance
+
+__all__ = ["MEASURE_PARAMETERS", "measure_batch"]
+
+# Selection parameters that decide what measure_batch returns.
+MEASURE_PARAMETERS = (
+    "ew_halpha_band_min_a",
+    "ew_halpha_band_max_a",
+    "ew_mgb_band_min_a",
+    "ew_mgb_band_max_a",
+    "ew_masked_fraction_max",
+    "peak_band_min_a",
+    "peak_band_max_a",
+    "profile_emission_significance",
+)
+
+# Lines measured against their local continuum, in the order of the table.
+_NARROW_LINES = (*FORBIDDEN_LINES, "hei_6680")
+
+
+def measure_batch(
+    flux_red,
+    ivar_red,
+    flux_blue,
+    ivar_blue,
+    snr_r,
+    velocity_shift_km_s=None,
+    *,
+    parameters: Mapping[str, float] | None = None,
+) -> dict[str, np.ndarray]:
+    """Measure all lines of a batch of rectified spectra.
+
+    Parameters
+    ----------
+    flux_red, ivar_red : (n_spectra, 4001) float array
+        Rectified flux on ``schema.grid.RED`` and its inverse variance (zero where masked).
+    flux_blue, ivar_blue : (n_spectra, 3201) float array or None
+        The same on ``schema.grid.BLUE``; NaN rows (or None for all) where there is no blue arm.
+    snr_r : (n_spectra,) float array
+        Signal to noise per pixel of the red arm; without it (NaN) there are no peaks.
+    velocity_shift_km_s : (n_spectra,) float array, optional
+        Velocity by which the bands of stellar lines are moved, km/s; NaN and None count as zero. The forbidden lines are
+        not the star's and stay in the observed frame.
+    parameters : mapping, optional
+        Values of `MEASURE_PARAMETERS`; those not given are as shipped.
+
+    Returns
+    -------
+    dict of (n_spectra,) arrays
+        The columns of line_measurement from ew_halpha_a to nebular_significance. A float is NaN and a masked
+        integer array is masked where there is no value.
+
+    Raises
+    ------
+    ValueError
+        An array has not the length of its grid.
+    """
+    flux_red, ivar_red = _checked(flux_red, ivar_red, RED)
+    n_spectra = len(flux_red)
+    limits = {name: load()[name].value for name in MEASURE_PARAMETERS} | dict(parameters or {})
+    velocity = np.zeros(n_spectra) if velocity_shift_km_s is None else np.nan_to_num(velocity_shift_km_s, nan=0.0)
+    shared = {"velocity_shift_km_s": velocity, "masked_fraction_max": limits["ew_masked_fraction_max"]}
+    columns = _width_columns(flux_red, ivar_red, RED, "halpha", limits, shared)
+    if flux_blue is None or ivar_blue is None:
+        columns |= {name: np.full(n_spectra, np.nan) for name in ("ew_mgb_a", "e_ew_mgb_a")}
+    else:
+        flux_blue, ivar_blue = _checked(flux_blue, ivar_blue, BLUE)
+        columns |= _width_columns(flux_blue, ivar_blue, BLUE, "mgb", limits, shared)
+    columns |= _peak_columns(flux_red, ivar_red, snr_r, limits, shared)
+    columns["velocity_shift_km_s"] = velocity
+    columns["fwhm_halpha_km_s"] = emission_fwhm(
+        flux_red,
+        ivar_red,
+        snr_r,
+        RED.wavelength_a,
+        (limits["peak_band_min_a"], limits["peak_band_max_a"]),
+        velocity_shift_km_s=velocity,
+        significance_min=limits["profile_emission_significance"],
+    )
+    arms = {"red": (flux_red, ivar_red, RED), "blue": (flux_blue, ivar_blue, BLUE)}
+    return columns | _narrow_line_columns(arms, shared)
+
+
+def _checked(flux, ivar, grid):
+    """Both arrays as given, once it is sure that they are on the grid."""
+    flux, ivar = np.asarray(flux), np.asarray(ivar)
+    if flux.ndim != 2 or flux.shape != ivar.shape or flux.shape[1] != grid.n_pixels:
+        raise ValueError(
+            f"flux {flux.shape} and ivar {ivar.shape} of the {grid.arm} arm: both must be (n_spectra, {grid.n_pixels})"
+        )
+    return flux, ivar
+
+
+def _width_columns(flux, ivar, grid, name, limits, shared):
+    band_a = (limits[f"ew_{name}_band_min_a"], limits[f"ew_{name}_band_max_a"])
+    width, error = equivalent_width(flux, ivar, grid.wavelength_a, band_a, **shared)
+    return {f"ew_{name}_a": width, f"e_ew_{name}_a": error}
+
+
+def _peak_columns(flux, ivar, snr, limits, shared):
+    band_a = (limits["peak_band_min_a"], limits["peak_band_max_a"])
+    peaks = bartlett_peaks(flux, snr, RED.wavelength_a, band_a, inverse_variance=ivar, **shared)
+    unsearched = peaks.n_peaks < 0
+    return {
+        "n_peaks": np.ma.masked_array(peaks.n_peaks, unsearched),
+        "n_valleys": np.ma.masked_array(peaks.n_valleys, unsearched),
+        "bartlett_width_px": np.ma.masked_array(peaks.width_px, unsearched),
+        "peak_wavelength_a": peaks.highest_wavelength_a,
+        "peak_flux": peaks.highest_flux,
+    }
+
+
+def _narrow_line_columns(arms, shared):
+    columns = {}
+    for name in _NARROW_LINES:
+        line = LINES[name]
+        flux, ivar, grid = arms[line.arm]
+        velocity = None if line.use == "nebular" else shared["velocity_shift_km_s"]
+        if flux is None:
+            width = error = np.full(len(shared["velocity_shift_km_s"]), np.nan)
+        else:
+            width, error = local_equivalent_width(
+                flux,
+                ivar,
+                grid.wavelength_a,
+                line,
+                velocity_shift_km_s=velocity,
+                masked_fraction_max=shared["masked_fraction_max"],
+            )
+        columns |= {f"ew_{name}_a": width, f"e_ew_{name}_a": error}
+    columns["nebular_significance"] = nebular_significance(
+        np.array([columns[f"ew_{name}_a"] for name in FORBIDDEN_LINES]),
+        np.array([columns[f"e_ew_{name}_a"] for name in FORBIDDEN_LINES]),
+    )
+    return columns

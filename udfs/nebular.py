@@ -1,0 +1,181 @@
+"""Narrow lines against their local continuum, and the test for contamination by an H II region."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from udfs.bands import band_weights, pixel_edges, pixel_window, repair, weighted_sum
+from udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
+from udfs.equivalent_width import doppler_factor, shifted_band
+
+__all__ = ["FORBIDDEN_LINES", "emission_fwhm", "local_equivalent_width", "nebular_significance"]
+
+FORBIDDEN_LINES = tuple(name for name, line in LINES.items() if line.use == "nebular")
+
+# Width of each of the two side bands that carry the local continuum: three resolution elements at R = 7500.
+_SIDE_A = 3.0
+
+
+def _local_weights(edges_a, line):
+    """Weights of a line's flux deficit and of its mean local continuum on the pixels around it.
+
+    The continuum is a parabola through both side bands: [N II] lies on the curved wings of H-alpha, where a
+    straight line would leave a false line.
+    """
+    low_a, high_a = line.wavelength_a - line.half_width_a, line.wavelength_a + line.half_width_a
+    centre_a = 0.5 * (edges_a[1:] + edges_a[:-1])
+    inside = band_weights(edges_a, low_a, high_a)
+    beside = (inside == 0) & (centre_a > low_a - _SIDE_A) & (centre_a < high_a + _SIDE_A)
+    powers = ((centre_a - line.wavelength_a) / line.half_width_a)[:, None] ** np.arange(3)
+    continuum = np.zeros(len(centre_a))
+    continuum[beside] = np.linalg.pinv(powers[beside]).T @ (inside @ powers)
+    return continuum - inside, continuum / inside.sum()
+
+
+def local_equivalent_width(
+    flux, inverse_variance, wavelength_a, line, *, velocity_shift_km_s=None, masked_fraction_max=0.1
+):
+    """Equivalent width of a narrow line against the continuum beside it.
+
+    Parameters
+    ----------
+    flux, inverse_variance : (n_spectra, n_pixels) float array
+        Flux and its inverse variance; a masked pixel has zero inverse variance.
+    wavelength_a : (n_pixels,) float array
+        Vacuum wavelength of the pixel centres, Angstrom, uniform.
+    line : schema.lines.Line
+        The line: its band is its wavelength plus and minus its half width; the side bands are 3 A wide each.
+    velocity_shift_km_s : (n_spectra,) float array, optional
+        Velocity by which the bands are moved, to the nearest pixel; NaN counts as zero.
+    masked_fraction_max : float
+        Largest part of band and side bands, by weight, that may be masked.
+
+    Returns
+    -------
+    (n_spectra,) float64 array, twice
+        Width and error (of line and continuum), Angstrom; positive in absorption. NaN where it cannot be measured.
+
+    Raises
+    ------
+    ValueError
+        The grid does not cover the line and its side bands.
+    """
+    edges_a = pixel_edges(wavelength_a)
+    step_a = wavelength_a[1] - wavelength_a[0]
+    reach_a = line.half_width_a + _SIDE_A
+    first = int(np.floor((line.wavelength_a - reach_a - edges_a[0]) / step_a))
+    n_window = int(np.ceil(2 * reach_a / step_a)) + 1
+    if first < 0 or first + n_window > len(wavelength_a):
+        raise ValueError(f"the wavelengths do not cover {line.label} at {line.wavelength_a:.2f} A and its side bands")
+    deficit, continuum = _local_weights(edges_a[first : first + n_window + 1], line)
+    part, part_ivar, covered = _follow(
+        flux, inverse_variance, first, n_window, _pixel_shift(line, velocity_shift_km_s, step_a)
+    )
+    missing, _, masked = weighted_sum(part, part_ivar, deficit)
+    level, _, _ = weighted_sum(part, part_ivar, continuum)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = missing / level
+        # The error of a ratio to first order is that of  (deficit - width * continuum) / level.
+        _, variance, _ = weighted_sum(part, part_ivar, deficit - np.nan_to_num(width)[:, None] * continuum)
+        good = covered & (masked <= masked_fraction_max) & (level > 0)
+        return np.where(good, width, np.nan), np.where(good, np.sqrt(variance) / level, np.nan)
+
+
+def _pixel_shift(line, velocity_shift_km_s, step_a):
+    """Whole pixels by which the line is moved, or None if none is."""
+    if velocity_shift_km_s is None:
+        return None
+    move_a = line.wavelength_a * (doppler_factor(np.nan_to_num(velocity_shift_km_s, nan=0.0)) - 1.0)
+    shift = np.rint(move_a / step_a).astype(int)
+    return shift if shift.any() else None
+
+
+def _follow(flux, inverse_variance, first, n_window, shift):
+    """The window of each spectrum, moved by its shift; False where it would leave the grid."""
+    if shift is None:
+        window = slice(first, first + n_window)
+        return flux[:, window], inverse_variance[:, window], np.ones(len(flux), dtype=bool)
+    start = first + shift
+    covered = (start >= 0) & (start + n_window <= flux.shape[1])
+    pixel = np.where(covered, start, first)[:, None] + np.arange(n_window)
+    return np.take_along_axis(flux, pixel, 1), np.take_along_axis(inverse_variance, pixel, 1), covered
+
+
+def nebular_significance(width_a, e_width_a):
+    """Combined significance of forbidden lines in emission.
+
+    Parameters
+    ----------
+    width_a, e_width_a : (n_lines, n_spectra) float array
+        Equivalent widths (negative in emission) and errors, Angstrom; NaN for a line that was not measured.
+
+    Returns
+    -------
+    (n_spectra,) float64 array
+        Sum of the single significances over the square root of their number (Stouffer): about normal with unit width
+        where there are no lines, large and positive for emission. NaN where no line was measured.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        single = -np.asarray(width_a) / np.asarray(e_width_a)
+    measured = np.isfinite(single)
+    n_lines = measured.sum(axis=0)
+    total = np.where(measured, single, 0.0).sum(axis=0)
+    return np.where(n_lines > 0, total / np.sqrt(np.maximum(n_lines, 1)), np.nan)
+
+
+def _crossing(smooth, wavelength_a, level, inner, outer):
+    """Wavelength at which the flux crosses a level between two neighbouring pixels of each spectrum."""
+    rows = np.arange(len(smooth))
+    at_inner, at_outer = smooth[rows, inner], smooth[rows, outer]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fraction = (at_inner - level) / (at_inner - at_outer)
+    return wavelength_a[inner] + fraction * (wavelength_a[outer] - wavelength_a[inner])
+
+
+def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity_shift_km_s=None, significance_min=5.0):
+    """Full width at half maximum of an emission line above the continuum.
+
+    The width is the distance between the outermost crossings of half the height of the highest point, so that a
+    double-peaked line is one line. It is the observed width: the instrument's is not taken out.
+
+    Parameters
+    ----------
+    flux, inverse_variance : (n_spectra, n_pixels) float array
+        Rectified flux (continuum = 1) and its inverse variance; a masked pixel has zero inverse variance.
+    snr : (n_spectra,) float array
+        Signal to noise per pixel: decides the Bartlett smoothing.
+    wavelength_a : (n_pixels,) float array
+        Vacuum wavelength of the pixel centres, Angstrom, uniform.
+    band_a : (float, float)
+        Stretch in which the line lies, Angstrom.
+    velocity_shift_km_s : (n_spectra,) float array, optional
+        Velocity by which the stretch is moved, km/s; NaN counts as zero.
+    significance_min : float
+        Standard errors by which the highest point must stand above the continuum.
+
+    Returns
+    -------
+    (n_spectra,) float64 array
+        Width, km/s; NaN where there is no emission above the continuum or it reaches beyond the stretch.
+    """
+    step_a = wavelength_a[1] - wavelength_a[0]
+    low_a, high_a = shifted_band(band_a, velocity_shift_km_s, len(flux))
+    width_px = bartlett_width(snr, step_a)
+    window = pixel_window(pixel_edges(wavelength_a), low_a.min(), high_a.max(), int(width_px.max(initial=3)))
+    here_a, flux, inverse_variance = wavelength_a[window], flux[:, window], inverse_variance[:, window]
+    inside = (here_a >= low_a[:, None]) & (here_a <= high_a[:, None])
+    repaired, good = repair(flux, inverse_variance)
+    smooth = smooth_bartlett(repaired, width_px)
+    rows, n_pixels = np.arange(len(flux)), len(here_a)
+    top = np.argmax(np.where(inside & np.isfinite(smooth), smooth, -np.inf), axis=1)
+    height = smooth[rows, top] - 1.0
+    level = 1.0 + 0.5 * height
+    above = inside & (smooth > level[:, None])
+    first = np.argmax(above, axis=1)
+    last = n_pixels - 1 - np.argmax(above[:, ::-1], axis=1)
+    before, after = np.maximum(first - 1, 0), np.minimum(last + 1, n_pixels - 1)
+    closed = inside[rows, before] & inside[rows, after] & good.any(axis=1)
+    seen = height > significance_min * smoothed_error(inverse_variance, width_px)[rows, top]
+    width_a = _crossing(smooth, here_a, level, last, after) - _crossing(smooth, here_a, level, first, before)
+    return np.where(closed & seen, width_a / (0.5 * (low_a + high_a)) * SPEED_OF_LIGHT_KM_S, np.nan)
