@@ -1,0 +1,207 @@
+"""Makes a catalogue from the schema, and brings an older one up to date."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+from duckdb_sqlalchemy import Dialect
+from scipy.special import lambertw
+from sqlalchemy.schema import CreateTable
+
+from schema import parameters
+from schema.grid import ARMS
+from schema.tables import METADATA
+
+__all__ = ["MACROS", "STORAGE_VERSION", "VIEWS", "Macro", "View", "create", "maxwellian_limit", "upgrade", "write_template"]
+
+# The oldest storage format that holds fixed-length arrays well: any DuckDB from 1.0 on opens the file.
+STORAGE_VERSION = "v1.0.0"
+
+HERE = Path(__file__).parent
+
+
+class View(NamedTuple):
+    """A view: its name, its query, and what it means (the first comment of its file)."""
+
+    name: str
+    sql: str
+    comment: str
+
+
+class Macro(NamedTuple):
+    """A SQL macro: its arguments, the expression it stands for, and what it means."""
+
+    arguments: tuple[str, ...]
+    sql: str
+    comment: str
+
+
+def _comment_and_query(text):
+    lines = text.splitlines()
+    n_comment = next(i for i, line in enumerate(lines) if not line.startswith("--"))
+    comment = " ".join(line.removeprefix("--").strip() for line in lines[:n_comment])
+    return re.sub(r"^\d+ · ", "", comment), "\n".join(lines[n_comment:]).strip()
+
+
+def _read_views():
+    for path in sorted((HERE / "views").glob("*.sql")):
+        comment, query = _comment_and_query(path.read_text(encoding="utf-8"))
+        yield View(path.stem.split("_", 1)[1], query, comment)
+
+
+def _read_macros():
+    text = (HERE / "macros.sql").read_text(encoding="utf-8")
+    pattern = r"((?:^--[^\n]*\n)*)^create or replace macro (\w+)\(([^)]*)\) as \((.*?)\n?\);$"
+    for comment, name, arguments, sql in re.findall(pattern, text, re.MULTILINE | re.DOTALL):
+        words = " ".join(line.removeprefix("--").strip() for line in comment.splitlines())
+        yield name, Macro(tuple(a.strip() for a in arguments.split(",")), sql.strip(), words)
+
+
+VIEWS: list[View] = list(_read_views())
+MACROS: dict[str, Macro] = dict(_read_macros())
+
+
+def maxwellian_limit(b_km_s: float, fraction: float) -> float:
+    """Speed beyond the peak at which f(v) = a v^2 exp(-v^2/b^2) has fallen to a fraction of its peak.
+
+    Parameters
+    ----------
+    b_km_s : float
+        Scale of the Maxwellian, km/s: the speed of its peak.
+    fraction : float
+        Fraction of the peak, between 0 and 1.
+
+    Returns
+    -------
+    float
+        km/s. With x = v^2/b^2, x exp(1 - x) = fraction is solved by the lower branch of Lambert's W.
+    """
+    return float(b_km_s * (-lambertw(-fraction / 2.718281828459045, -1).real) ** 0.5)
+
+
+def _literal(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _create_tables(connection):
+    dialect = Dialect()
+    present = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+    for table in METADATA.sorted_tables:
+        if table.name not in present:
+            connection.execute(str(CreateTable(table).compile(dialect=dialect)))
+        else:
+            _add_columns(connection, table, dialect)
+        connection.execute(f"comment on table {table.name} is {_literal(table.comment)}")
+        for column in table.columns:
+            unit = f" [{column.info['unit']}]" if column.info["unit"] else ""
+            connection.execute(f"comment on column {table.name}.{column.name} is {_literal(column.comment + unit)}")
+
+
+def _add_columns(connection, table, dialect):
+    present = {row[1] for row in connection.execute(f"pragma table_info('{table.name}')").fetchall()}
+    for column in table.columns:
+        if column.name not in present:
+            connection.execute(f"alter table {table.name} add column {column.name} {column.type.compile(dialect=dialect)}")
+
+
+def _create_macros(connection):
+    for name, macro in MACROS.items():
+        connection.execute(f"create or replace macro {name}({', '.join(macro.arguments)}) as ({macro.sql})")
+
+
+def _create_views(connection):
+    for view in VIEWS:
+        connection.execute(f"create or replace view {view.name} as\n{view.sql}")
+        connection.execute(f"comment on view {view.name} is {_literal(view.comment)}")
+
+
+def _fill_parameters(connection):
+    """Add what is missing; a value that a user has changed stays."""
+    for p in parameters.load().values():
+        connection.execute(
+            """insert into selection_parameter values ($name, $value, $value, $unit, $description, $reference)
+            on conflict (name) do update set
+                value = case when value = default_value then excluded.value else value end,
+                default_value = excluded.default_value, unit = excluded.unit,
+                description = excluded.description, reference = excluded.reference""",
+            {"name": p.name, "value": p.value, "unit": p.unit, "description": p.description, "reference": p.reference},
+        )
+
+
+def _insert_missing(connection, table, rows):
+    """Insert rows (dicts) whose key is not there yet; the columns that they lack stay NULL."""
+    for row in rows:
+        places = ", ".join(f"${name}" for name in row)
+        connection.execute(f"insert or ignore into {table} ({', '.join(row)}) values ({places})", row)
+
+
+def _read_toml(name, key):
+    rows = tomllib.loads((HERE / name).read_text(encoding="utf-8"))
+    return [{key: id_} | {k: v if v != "" else None for k, v in row.items()} for id_, row in rows.items()]
+
+
+def _fill_constants(connection):
+    for grid in ARMS.values():
+        connection.execute(
+            "insert or ignore into wavelength_grid select $arm, i + 1, $start + $step * i from range($n) as t(i)",
+            {"arm": grid.arm, "start": grid.start_a, "step": grid.step_a, "n": grid.n_pixels},
+        )
+    fraction = parameters.value("runaway_fraction_of_peak", connection)
+    models = _read_toml("kinematic_models.toml", "kinematic_model")
+    for i, row in enumerate(models):
+        row["v_limit_km_s"] = maxwellian_limit(row["maxwellian_b_km_s"], fraction)
+        row["is_default"] = i == 0
+    _insert_missing(connection, "kinematic_model", models)
+    _insert_missing(connection, "literature_catalogue", _read_toml("catalogues.toml", "catalogue_id"))
+    _insert_missing(connection, "published_value", _read_toml("published.toml", "name"))
+
+
+def upgrade(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring an open catalogue up to the schema: missing tables, columns and rows; all macros and views anew.
+
+    Thresholds that a user has changed keep their values; no row of data is touched.
+    """
+    connection.execute("begin")
+    _create_tables(connection)
+    _fill_parameters(connection)
+    _fill_constants(connection)
+    _create_macros(connection)
+    _create_views(connection)
+    connection.execute("commit")
+
+
+def create(path: str | Path) -> None:
+    """Make a new, empty catalogue.
+
+    Parameters
+    ----------
+    path : path
+        File to make.
+
+    Raises
+    ------
+    FileExistsError
+        There is a file of that name.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {_literal(str(path))} as catalogue (storage_version {_literal(STORAGE_VERSION)})")
+        connection.execute("use catalogue")
+        upgrade(connection)
+        connection.execute("use memory")
+        connection.execute("detach catalogue")
+
+
+def write_template(path: str | Path) -> None:
+    """Write the empty catalogue that `becat init` copies, in place of an older one."""
+    path = Path(path)
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    create(fresh)
+    fresh.replace(path)
