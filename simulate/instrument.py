@@ -1,0 +1,211 @@
+"""What atmosphere, spectrograph and reduction do to a spectrum: resolution, sampling, noise, defects, continuum errors."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from simulate.draw import distributions, draw, line_list
+from simulate.photosphere import HALPHA_A
+from simulate.velocity import SPEED_OF_LIGHT_KM_S, VelocityGrid
+
+__all__ = ["draw_instruments", "gather", "observe", "resolution_sigma_km_s", "significance", "telluric_transmission"]
+
+_FWHM_OF_SIGMA = 2.3548
+
+
+def resolution_sigma_km_s(resolving_power: np.ndarray) -> np.ndarray:
+    """Sigma of the Gaussian line-spread function, km/s."""
+    return SPEED_OF_LIGHT_KM_S / np.asarray(resolving_power) / _FWHM_OF_SIGMA
+
+
+def draw_instruments(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """For n spectra: instrument (name), step_a (pixel at H-alpha, one value a call and instrument), resolving_power, snr."""
+    table, noise = distributions()["instrument"], distributions()["noise"]
+    names = list(table)
+    share = np.array([table[name]["fraction"] for name in names])
+    which = rng.choice(len(names), n, p=share / share.sum())
+    power = np.stack([draw(table[name]["resolving_power"], rng, n) for name in names])
+    step = np.stack([np.full(n, draw(table[name]["step_a"], rng, 1)[0]) for name in names])
+    rows = np.arange(n)
+    return {
+        "instrument": np.array(names)[which],
+        "resolving_power": power[which, rows],
+        "step_a": step[which, rows],
+        "snr": draw(noise["snr"], rng, n),
+    }
+
+
+def telluric_transmission(rng: np.random.Generator, n: int, grid: VelocityGrid) -> np.ndarray:
+    """(n, grid.n_pixels) transmission of water vapour in the heliocentric frame, n nights."""
+    lines = line_list("telluric_lines.csv")
+    lines = lines[lines["kind"] == "h2o"]
+    defects = distributions()["defects"]
+    strength = draw(defects["telluric_strength"], rng, n)
+    shift = draw(defects["telluric_shift_km_s"], rng, n) / grid.step_km_s
+    # One template, moved by whole pixels: the lines are resolved by none of the instruments.
+    place = np.arange(grid.n_pixels)
+    shape = np.exp(-0.5 * ((place - grid.pixel(lines["wavelength_a"])[:, None]) / 1.6) ** 2)
+    template = lines["strength"] @ shape
+    rolled = (place[None, :] - np.rint(shift).astype(int)[:, None]) % grid.n_pixels
+    return np.exp(-strength[:, None] * template[rolled]).astype(np.float32)
+
+
+def gather(values: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """(n, m) linear interpolation of each row of `values` (n, p) at its own fractional pixels `place` (n, m)."""
+    place = np.clip(place, 0, values.shape[1] - 1.001)
+    left = place.astype(np.int64)
+    share = (place - left).astype(np.float32)
+    low = np.take_along_axis(values, left, axis=1)
+    high = np.take_along_axis(values, left + 1, axis=1)
+    return low + share * (high - low)
+
+
+def significance(feature: np.ndarray, variance: np.ndarray, nuisance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matched-filter significance of features, and what is left of it when similar shapes are allowed for.
+
+    Parameters
+    ----------
+    feature, variance : (n, m) float arrays
+        Noiseless feature and variance of each pixel (inf where masked).
+    nuisance : (n, k, m) float array
+        Shapes that the star or the continuum could make by themselves.
+
+    Returns
+    -------
+    (n,) float array, twice
+        ``sqrt(sum(feature^2 / variance))`` of the feature, and of its part orthogonal to the nuisance shapes.
+    """
+    weight = 1 / np.sqrt(variance)
+    feature = (feature * weight).astype(np.float64)
+    shapes = (nuisance * weight[:, None, :]).astype(np.float64)
+    shapes /= np.sqrt(np.einsum("nkm,nkm->nk", shapes, shapes))[:, :, None] + 1e-30
+    total = np.einsum("nm,nm->n", feature, feature)
+    products = np.einsum("nkm,nm->nk", shapes, feature)
+    gram = shapes @ shapes.transpose(0, 2, 1) + 1e-6 * np.eye(shapes.shape[1])
+    explained = np.einsum("nk,nk->n", products, np.linalg.solve(gram, products[:, :, None])[:, :, 0])
+    return np.sqrt(total), np.sqrt(np.maximum(total - explained, 0))
+
+
+def observe(
+    model: np.ndarray,
+    feature: np.ndarray,
+    setup: dict[str, np.ndarray],
+    grid: VelocityGrid,
+    window_a: np.ndarray,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Spectra of one sampling as the reduction would leave them on the catalogue's grid.
+
+    Noise is added on the detector's own pixels and then carried to the grid by linear interpolation, so that it is
+    correlated on the fine grid just as it is in real data.
+
+    Parameters
+    ----------
+    model, feature : (n, grid.n_pixels) float arrays
+        Spectra over the continuum at the instrument's resolution, and the part of them that makes the label.
+    setup : dict of (n,) arrays
+        As made by `draw_instruments`; one value of ``step_a``.
+    grid : VelocityGrid
+        Of the model.
+    window_a : (p,) float array
+        Wavelengths wanted, Angstrom, uniform.
+    rng : numpy Generator
+
+    Returns
+    -------
+    dict
+        flux, ivar: (n, p) float32; feature_significance, feature_significance_marginal: (n,) float64.
+    """
+    n, step = len(model), float(setup["step_a"][0])
+    start = window_a[0] - step * (1 + rng.random(n))
+    pixels = int(np.ceil((window_a[-1] - window_a[0]) / step)) + 4
+    native_a = start[:, None] + step * np.arange(pixels)
+    place = grid.pixel(native_a)
+    truth, part = gather(model, place), gather(feature, place)
+    read = draw(distributions()["noise"]["read_fraction"], rng, n)[:, None]
+    variance = (np.maximum(truth, 0) * (1 - read) + read) / setup["snr"][:, None] ** 2
+    found = _feature_significance(truth, part, variance, native_a)
+    flux = truth + _noise(rng, n, pixels) * np.sqrt(variance) + _sky_residuals(rng, native_a, variance, setup)
+    error = np.exp(draw(distributions()["noise"]["ivar_error"], rng, n))[:, None]
+    flux, ivar = _defects(rng, flux, error / variance)
+    continuum = _continuum_error(rng, native_a, truth)
+    flux, ivar = flux * continuum, ivar / continuum**2
+    back = (window_a[None, :] - start[:, None]) / step
+    usable = gather((ivar > 0).astype(np.float32), back) > 0.999
+    weight = gather(ivar.astype(np.float32), back) * ((window_a[1] - window_a[0]) / step)
+    return {"flux": gather(flux.astype(np.float32), back), "ivar": np.where(usable, weight, 0), **found}
+
+
+def _feature_significance(truth, part, variance, native_a):
+    """Significances of the feature against noise, a continuum error and a photosphere of another depth, speed or width."""
+    floor = distributions()["labels"]["systematic_floor"] ** 2
+    x = (native_a - HALPHA_A) / 35
+    star = 1 - (truth - part)
+    slope = np.gradient(star, axis=1)
+    # As if it turned faster: the cores of two rates of rotation differ by this much.
+    turning = [
+        uniform_filter1d(star, max(3, round(width_a / (native_a[0, 1] - native_a[0, 0]))), axis=1)
+        for width_a in (5, 10)
+    ]
+    shapes = np.stack([np.ones_like(x), x, star, star * np.abs(x), slope, *turning], axis=1)
+    plain, marginal = significance(part, variance + floor, shapes)
+    return {"feature_significance": plain, "feature_significance_marginal": marginal}
+
+
+def _noise(rng, n, pixels):
+    """(n, pixels) noise of unit variance; in some spectra neighbours share part of it, as in coadds."""
+    table = distributions()["noise"]
+    white = rng.standard_normal((n, pixels), dtype=np.float32)
+    share = draw(table["correlation"], rng, n) * (rng.random(n) < table["correlated_fraction"])
+    share = share[:, None].astype(np.float32)
+    return (white + share * np.roll(white, 1, axis=1)) / np.sqrt(1 + share**2)
+
+
+def _sky_residuals(rng, native_a, variance, setup):
+    """(n, m) what is left of badly subtracted sky lines, each as wide as the resolution."""
+    lines = line_list("telluric_lines.csv")
+    lines = lines[lines["kind"] == "sky"]["wavelength_a"]
+    height = draw(distributions()["defects"]["sky_residual_sigma"], rng, len(native_a) * len(lines))
+    height = height.reshape(len(native_a), -1)
+    sigma = HALPHA_A / setup["resolving_power"] / _FWHM_OF_SIGMA
+    total = np.zeros_like(native_a)
+    for i, line in enumerate(lines):
+        total += height[:, i, None] * np.exp(-0.5 * ((native_a - line) / sigma[:, None]) ** 2)
+    return total * np.sqrt(variance)
+
+
+def _defects(rng, flux, ivar):
+    """Leave cosmic-ray hits, dead pixels and masked pixels in spectra."""
+    table = distributions()["defects"]
+    n, pixels = flux.shape
+    hit = rng.random(flux.shape) < table["cosmic_rays_per_100_pixels"] / 100
+    flux[hit] += draw(table["cosmic_ray_height"], rng, int(hit.sum()))
+    dead = np.flatnonzero(rng.random(n) < table["dead_pixel_fraction"])
+    flux[dead, rng.integers(0, pixels, len(dead))] *= 0.05
+    bad = rng.random(flux.shape) < table["bad_pixels_per_100_pixels"] / 100
+    bad[:, 1:] |= bad[:, :-1] & (rng.random((n, pixels - 1)) < 0.4)  # defects come in short runs
+    between = 0.5 * (np.roll(flux, 1, axis=1) + np.roll(flux, -1, axis=1))
+    return np.where(bad, between, flux), np.where(bad, 0, ivar)
+
+
+def _continuum_error(rng, native_a, truth):
+    """(n, m) factor by which a fitted continuum is wrong: scale, tilt, a wave, and wings taken for continuum."""
+    table = distributions()["continuum"]
+    n = len(native_a)
+    x = native_a - HALPHA_A
+    scale, tilt, wave = (draw(table[name], rng, n)[:, None] for name in ("scale", "tilt", "wiggle"))
+    period = draw(table["wiggle_period_a"], rng, n)[:, None]
+    phase = rng.uniform(0, 2 * np.pi, n)[:, None]
+    factor = 1 + scale + tilt * x / 35 + wave * np.sin(2 * np.pi * x / period + phase)
+    edge = draw(table["wing_edge_a"], rng, n)[:, None]
+    loss = draw(table["wing_loss"], rng, n)[:, None]
+    level = np.concatenate([_mean_near(x, truth, -edge), _mean_near(x, truth, edge)], axis=1)
+    line = level[:, :1] + (level[:, 1:] - level[:, :1]) * (x + edge) / (2 * edge)
+    return factor / (1 + loss * (line - 1))
+
+
+def _mean_near(x, truth, place):
+    """(n, 1) mean of the spectrum within 4 Angstrom of a place."""
+    near = np.abs(x - place) < 4
+    return (truth * near).sum(axis=1, keepdims=True) / np.maximum(near.sum(axis=1, keepdims=True), 1)

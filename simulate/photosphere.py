@@ -1,0 +1,106 @@
+"""Photospheric spectra: Stark-broadened H-alpha with its core, the other lines of both arms, rotation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulate.draw import distributions, draw, interpolate, line_list
+from simulate.velocity import SPEED_OF_LIGHT_KM_S, VelocityGrid, fourier_rotation, fourier_shift, multiply
+
+__all__ = ["HALPHA_A", "draw_star", "photosphere"]
+
+HALPHA_A = 6564.614
+_LINE_FWHM_KM_S = 12.0  # thermal and turbulent width of metal lines
+_FWHM_OF_SIGMA = 2.3548
+
+
+def draw_star(group: str, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """Parameters of n stars of one group of distributions.toml.
+
+    Returns
+    -------
+    dict of (n,) arrays
+        teff_k, logg_dex, v_sin_i_km_s, limb_darkening, metallicity_dex, and the H-alpha shape: wing_depth, wing_hwhm_a,
+        wing_power, core_depth, core_fwhm_a, core_power.
+    """
+    ranges, table = distributions()["stars"][group], distributions()["photosphere"]
+    star = {name: draw(spec, rng, n) for name, spec in ranges.items()}
+    teff, logg = star["teff_k"], star["logg_dex"]
+    for name in ("wing_power", "core_power", "limb_darkening", "metallicity_dex"):
+        star[name] = draw(table[name], rng, n)
+    gravity = 10 ** (table["gravity_exponent"] * np.minimum(logg - 4.0, 0.3))
+    gravity = np.where(teff > 7000, gravity, 1.0)  # cooler lines do not feel the pressure that way
+    depth = interpolate(teff, table, "wing_depth") * draw(table["scatter_depth"], rng, n)
+    star["wing_depth"] = np.clip(depth, 0.0, 0.6)
+    star["wing_hwhm_a"] = (
+        interpolate(teff, table, "wing_hwhm_a") * gravity * np.exp(draw(table["scatter_width"], rng, n))
+    )
+    core = interpolate(teff, table, "core_depth") * draw(table["scatter_core_depth"], rng, n)
+    star["core_depth"] = np.clip(core, 0.05, 0.8)
+    star["core_fwhm_a"] = interpolate(teff, table, "core_fwhm_a") * np.exp(draw(table["scatter_width"], rng, n))
+    return star
+
+
+def photosphere(star: dict[str, np.ndarray], rv_km_s: np.ndarray, grid: VelocityGrid) -> np.ndarray:
+    """Spectra of rotating stars over their continuum.
+
+    Parameters
+    ----------
+    star : dict of (n,) arrays
+        As made by `draw_star`.
+    rv_km_s : (n,) float array
+        Radial velocities, km/s.
+    grid : VelocityGrid
+
+    Returns
+    -------
+    (n, grid.n_pixels) float32 array, continuum = 1; no instrument in it.
+    """
+    still = _halpha(star, grid) * np.exp(-_line_opacity(star, grid)) * (1 - _titanium_oxide(star, grid))
+    rotation = fourier_rotation(grid, star["v_sin_i_km_s"], star["limb_darkening"])
+    return 1 - multiply(1 - still, rotation, fourier_shift(grid, rv_km_s))
+
+
+def _halpha(star, grid):
+    """(n, n_pixels) H-alpha of resting stars: wings that fall as a power, and a narrower non-LTE core on them."""
+    distance = np.abs(grid.wavelength_a - HALPHA_A).astype(np.float32)[None, :]
+
+    def column(name):
+        return np.asarray(star[name], dtype=np.float32)[:, None]
+
+    wing = column("wing_depth") / (1 + (distance / column("wing_hwhm_a")) ** column("wing_power"))
+    core = column("core_depth") * np.exp(-np.log(2) * (2 * distance / column("core_fwhm_a")) ** column("core_power"))
+    return (1 - wing) * (1 - core)
+
+
+def _line_opacity(star, grid):
+    """(n, n_pixels) optical depth of every other line, as a product of strengths and one Gaussian a line."""
+    lines = line_list("stellar_lines.csv")
+    wavelength = grid.wavelength_a
+    near = (lines["wavelength_a"] > wavelength[0]) & (lines["wavelength_a"] < wavelength[-1])
+    lines = lines[near]
+    sigma = lines["wavelength_a"] * np.hypot(_LINE_FWHM_KM_S, 2 * grid.step_km_s) / SPEED_OF_LIGHT_KM_S / _FWHM_OF_SIGMA
+    shape = np.exp(-0.5 * ((wavelength - lines["wavelength_a"][:, None]) / sigma[:, None]) ** 2)
+    shape /= sigma[:, None] * np.sqrt(2 * np.pi)
+    return (_line_widths(star, lines) @ shape).astype(np.float32)
+
+
+def _line_widths(star, lines):
+    """(n, n_lines) equivalent widths, Angstrom, of the listed lines in each star."""
+    species = distributions()["species"]
+    widths = {name: interpolate(star["teff_k"], table, "ew_a") for name, table in species.items()}
+    metals = 10 ** (0.5 * star["metallicity_dex"])  # a saturated line grows slower than its abundance
+    giant = 1 + 0.15 * np.clip(4.0 - star["logg_dex"], -0.5, 2.5)
+    per_line = np.stack([widths[str(name)] for name in lines["species"]], axis=1)
+    return per_line * lines["strength"] * (metals * giant)[:, None]
+
+
+def _titanium_oxide(star, grid):
+    """(n, n_pixels) depth of the TiO bands of M stars; zero for hotter ones."""
+    table = distributions()["titanium_oxide"]
+    depth = interpolate(star["teff_k"], table, "depth")
+    shape = np.zeros(grid.n_pixels)
+    for head, strength, scale in zip(table["heads_a"], table["strength"], table["scale_a"], strict=True):
+        behind = grid.wavelength_a - head
+        shape = np.maximum(shape, np.where(behind > 0, strength * np.exp(-behind / scale), 0))
+    return (depth[:, None] * shape).astype(np.float32)
