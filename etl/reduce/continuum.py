@@ -19,11 +19,18 @@ KNOT_A = 25.0
 # structures some 150 Angstrom long: an instrument bends the continuum more slowly, a line never so slowly.
 STIFFNESS = 25.0
 CLIP_LOW, CLIP_HIGH = 2.0, 3.0  # in units of the noise of a bin; lines go down more often than up
+# Ripples that stay in the fit, in units of the scatter of the bins kept so far. What is left between the lines of the
+# red arm is continuum; in the blue of a late type it is mostly weak lines, and its highest points are wanted.
+RIPPLES = {"red": 1.0, "blue": 0.5}
 N_ITERATIONS = 10
 NOISE_FLOOR = 0.002  # of the continuum: flat-field residuals, so that at S/N of hundreds not every bin is clipped
 # Cutting a normal distribution at -2 and +3 sigma raises its mean by this much (sigma). It is taken off, so that the
 # continuum of a line-free spectrum is right at any S/N.
 CLIP_BIAS = float((norm.pdf(CLIP_LOW) - norm.pdf(CLIP_HIGH)) / (norm.cdf(CLIP_HIGH) - norm.cdf(-CLIP_LOW)))
+# However deep the lines, the highest quarter of the bins of each 25 Angstrom stays in the fit.
+WINDOW_BINS, MIN_KEPT = 25, 0.25
+# A side of H-alpha with fewer bins than this, outside the wings, borrows them from the wings, not nearer than this.
+SHORT_SIDE_BINS, SHORT_SIDE_A = 15, 20.0
 MIN_CONTINUUM = 0.05  # of the spectrum's median: below it a division means nothing
 # Half widths left out of the fit where the line table's would be too small, Angstrom: the Stark wings of H-alpha reach
 # 50 Angstrom in A stars; helium is as wide as the star rotates; the Mg b triplet sits in one common depression.
@@ -113,7 +120,9 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
     with np.errstate(invalid="ignore", divide="ignore"):
         values = spline.binned(np.where(good, flux, 0)) * BIN_PIXELS / n_good
         variance = spline.binned(np.where(good, 1 / ivar, 0)) * BIN_PIXELS / n_good**2
-    usable = (n_good >= BIN_PIXELS / 2) & line_free(spline.bin_a)
+    whole = n_good >= BIN_PIXELS / 2
+    usable = whole & line_free(spline.bin_a)
+    short = _give_short_sides(spline, whole, usable)
     values, variance = np.where(usable, values, 0), np.where(usable, variance, 0)
     scale = _row_median(values, usable)
     enough = usable.sum(axis=1) >= 2 * spline.n_coefficients
@@ -121,7 +130,7 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
     coefficients, kept = _clipped_fit(spline, values / unit[:, None], np.sqrt(variance) / unit[:, None], usable)
     continuum = unit[:, None] * (coefficients @ spline.on_grid.T)
     too_low = continuum < MIN_CONTINUUM * unit[:, None]
-    doubtful = _doubtful(spline, usable, kept) | ~enough | (scale <= 0) | (too_low & good).any(axis=1)
+    doubtful = _doubtful(usable, kept) | short | ~enough | (scale <= 0) | (too_low & good).any(axis=1)
     continuum[too_low | ~enough[:, None] | (scale <= 0)[:, None]] = np.nan
     return continuum, doubtful
 
@@ -139,9 +148,24 @@ def _clipped_fit(spline, values, sigma, usable):
         # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines
         # the highest points are the continuum.
         high = CLIP_HIGH * np.maximum(noise, spread[:, None])
-        kept = usable & (residual > -CLIP_LOW * noise) & (residual < high)
+        ripples = RIPPLES[spline.grid.arm] * 1.4826 * _row_median(np.abs(residual), kept)
+        low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(residual, usable))
+        kept = usable & (residual >= low) & (residual < high)
     noise_coefficients = spline.solve(usable.astype(float), sigma)
     return coefficients - CLIP_BIAS * noise_coefficients, kept
+
+
+def _upper_quarter(residual, usable):
+    """For each bin, the residual that a quarter of the usable bins of its window reaches."""
+    n_spectra, n_bins = residual.shape
+    n_windows = n_bins // WINDOW_BINS
+    shape = (n_spectra, n_windows, WINDOW_BINS)
+    inside = np.where(usable, residual, -np.inf)[:, : n_windows * WINDOW_BINS].reshape(shape)
+    ordered = np.sort(inside, axis=2)[:, :, ::-1]
+    n_usable = np.isfinite(inside).sum(axis=2, keepdims=True)
+    last = np.maximum(np.ceil(MIN_KEPT * n_usable).astype(int) - 1, 0)
+    level = np.repeat(np.take_along_axis(ordered, last, axis=2)[:, :, 0], WINDOW_BINS, axis=1)
+    return np.pad(level, ((0, 0), (0, n_bins - level.shape[1])), mode="edge")
 
 
 def _row_median(values, counted):
@@ -153,11 +177,26 @@ def _row_median(values, counted):
     return np.where(n > 0, middle, 0.0)
 
 
-def _doubtful(spline, usable, kept):
-    """Few bins kept, or (red arm) none on one side of H-alpha."""
-    few = kept.sum(axis=1) < 0.15 * usable.sum(axis=1)
+def _give_short_sides(spline, whole, usable):
+    """Where the data end within the wings of H-alpha, take the outermost bins of that side into the fit, in place.
+
+    Returns True for the spectra that this happened to, and for those with nothing on one side.
+    """
+    short = np.zeros(len(whole), bool)
     if spline.grid.arm != "red":
-        return few
+        return short
     halpha = LINES["halpha"].wavelength_a
-    sides = (spline.bin_a < halpha, spline.bin_a > halpha)
-    return few | np.any([kept[:, side].sum(axis=1) < 15 for side in sides], axis=0)
+    for side in (1, -1):  # the red side is the blue one of the reversed arrays
+        bins, all_good, in_fit = spline.bin_a[::side], whole[:, ::side], usable[:, ::side]
+        beyond = (bins - halpha) * side < -SHORT_SIDE_A
+        before = (bins - halpha) * side < 0
+        lacking = (in_fit & before).sum(axis=1) < SHORT_SIDE_BINS
+        outermost = all_good & beyond & (np.cumsum(all_good, axis=1) <= SHORT_SIDE_BINS)
+        in_fit |= outermost & lacking[:, None]
+        short |= lacking
+    return short
+
+
+def _doubtful(usable, kept):
+    """Few bins kept."""
+    return kept.sum(axis=1) < 0.15 * usable.sum(axis=1)

@@ -62,11 +62,14 @@ def _flag(rectangle, rows, d, element, centre):
     noise = _noise(flux, rectangle.ivar[rows], good)
     hits = np.zeros_like(good)
     reach = max(4, 2 * d)
+    threshold = None
     for _ in range(N_ROUNDS):
-        base = _lowest_near(flux, reach)
         neighbour = np.maximum(_shifted(flux, d), _shifted(flux, -d))
+        base = np.minimum(_lowest_near(flux, reach), neighbour)
         excess = flux - base - ratio * (neighbour - base)
-        new = allowed & ~hits & (excess > THRESHOLD_SIGMA * noise)
+        if threshold is None:
+            threshold = THRESHOLD_SIGMA * np.maximum(noise, _upper_spread(excess, good)[:, None])
+        new = allowed & ~hits & (excess > threshold)
         if not new.any():
             break
         hits |= _with_flanks(flux, new, noise, d, allowed)
@@ -93,6 +96,15 @@ def _noise(flux, ivar, good):
         from_file = np.where(good, 1 / np.sqrt(ivar), np.inf)
     scatter = der_snr_noise(flux, good)
     return np.fmax(from_file, scatter[:, None])
+
+
+def _upper_spread(values, good):
+    """Distance of the 84th percentile from the median of each row: the scatter of smoothed or ragged spectra."""
+    spread = np.zeros(len(values))
+    for i in np.flatnonzero(good.any(axis=1)):
+        ordered = np.sort(values[i, good[i]])
+        spread[i] = ordered[int(0.84 * len(ordered))] - ordered[len(ordered) // 2]
+    return spread
 
 
 def _shifted(values, by):

@@ -80,7 +80,7 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
             edges[i] = high + np.arange(n_native + 1)
             continue
         edges[i] = _edges(arm.wavelength_a[cut], n_native)
-        usable = np.isfinite(arm.flux[cut])
+        usable = np.isfinite(arm.flux[cut]) & (arm.flux[cut] != 0)  # dead pixels are zero in LAMOST's files, unflagged
         variances = np.isfinite(arm.ivar[cut]) & (arm.ivar[cut] > 0)
         estimated[i] = not variances.any()
         # Without any inverse variance `bad` cannot tell a bad pixel from a file that has none.
