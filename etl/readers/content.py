@@ -1,0 +1,83 @@
+"""The bytes of a file, decompressed and bounded, and proved whole where it was compressed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from isal import isal_zlib
+
+from etl.readers.problem import Problem
+
+__all__ = ["MAX_BYTES", "gunzip", "read_content"]
+
+MAX_BYTES = 64 * 2**20  # decompressed; the largest LAMOST file, with forty exposures, has 3 MB
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_WINDOW = 31  # zlib's number for "a gzip header and trailer, CRC checked"
+
+
+def read_content(path: str | Path) -> bytes:
+    """All bytes of a file; gzip is recognised by its first two bytes, whatever the file is called.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    Problem
+        Not a readable regular file, empty, larger than `MAX_BYTES`, or damaged gzip.
+    """
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise Problem(
+            f"cannot be opened ({error.strerror}): check that it exists and may be read", stage="open"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise Problem("is not a regular file: name the file itself", stage="open")
+        if status.st_size > MAX_BYTES:
+            raise Problem(f"is larger than {MAX_BYTES >> 20} MiB: not the file of one spectrum", stage="open")
+        try:
+            content = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise Problem(f"cannot be read ({error.strerror}): check the disk", stage="open") from error
+    if not content:
+        raise Problem("is empty: fetch it again", stage="open")
+    return gunzip(content) if content.startswith(GZIP_MAGIC) else content
+
+
+def gunzip(content: bytes) -> bytes:
+    """Decompress every member of a gzip stream.
+
+    The whole stream is read even where its beginning would do, since the CRC that proves it stands at the end.
+
+    Parameters
+    ----------
+    content : bytes
+
+    Raises
+    ------
+    Problem
+        Truncated, corrupt, followed by foreign bytes, or larger than `MAX_BYTES` when decompressed.
+    """
+    members = []
+    room = MAX_BYTES
+    while content:
+        stream = isal_zlib.decompressobj(GZIP_WINDOW)
+        try:
+            member = stream.decompress(content, room + 1)
+        except (isal_zlib.error, EOFError, ValueError) as error:
+            raise Problem(f"gzip is corrupt ({str(error).strip()}): fetch it again", stage="open") from error
+        room -= len(member)
+        if room < 0:
+            raise Problem(f"gzip holds more than {MAX_BYTES >> 20} MiB: not the file of one spectrum", stage="open")
+        if not stream.eof:
+            raise Problem("gzip is truncated: fetch it again", stage="open")
+        members.append(member)
+        content = stream.unused_data.lstrip(b"\0")  # tape-style padding is allowed after a member
+    return members[0] if len(members) == 1 else b"".join(members)

@@ -1,0 +1,101 @@
+"""What LAMOST's primary header says of a spectrum, whatever the layout."""
+
+from __future__ import annotations
+
+from etl.readers.fits import Hdu
+from etl.readers.problem import Problem
+from etl.readers.spectrum import MAX_OBSID, hashed_id
+from schema.lines import SPEED_OF_LIGHT_KM_S
+
+__all__ = ["identity_parts", "obsid", "primary_meta", "snr"]
+
+NOT_A_STAR = {"SKY", "UNUSED", "POSERR", "DEAD", "BAD"}
+MAX_STELLAR_REDSHIFT = 0.01
+
+
+def obsid(primary: Hdu) -> int | None:
+    """LAMOST's observation identifier; None in files before DR3.
+
+    Raises
+    ------
+    Problem
+        It is not a positive whole number of at most ten digits.
+    """
+    value = primary.integer("OBSID")
+    if value is not None and not 0 < value < MAX_OBSID:
+        raise Problem(f"OBSID is {value}: the header is damaged", primary.label)
+    return value
+
+
+def identity_parts(primary: Hdu) -> tuple[int, str, int, int]:
+    """Night, plate, spectrograph and fibre: what identifies a spectrum that has no obsid.
+
+    Raises
+    ------
+    Problem
+        One of them is missing.
+    """
+    night, plan = primary.integer("LMJD"), primary.string("PLANID")
+    spectrograph, fiber = primary.integer("SPID"), primary.integer("FIBERID")
+    if night is None or not plan or spectrograph is None or fiber is None:
+        raise Problem("neither OBSID nor LMJD, PLANID, SPID and FIBERID: it cannot be identified", primary.label)
+    return night, plan, spectrograph, fiber
+
+
+def spectrum_id(primary: Hdu) -> int:
+    """Identity of a coadd."""
+    value = obsid(primary)
+    return value if value is not None else hashed_id(*identity_parts(primary))
+
+
+def primary_meta(primary: Hdu, survey: str, layout: str) -> dict:
+    """Columns of the table ``spectrum`` that the primary header fills.
+
+    Parameters
+    ----------
+    primary : Hdu
+    survey, layout : str
+
+    Raises
+    ------
+    Problem
+        The fibre was not on a star, or the position is missing or out of range.
+    """
+    fiber_type = primary.string("FIBERTYP") or primary.string("FIB_TYPE")
+    if fiber_type.upper() in NOT_A_STAR:
+        raise Problem(f"the fibre was not on a star but on {fiber_type!r}", primary.label)
+    ra_deg, dec_deg = primary.number("RA"), primary.number("DEC")
+    if ra_deg is None or dec_deg is None:
+        raise Problem("coordinates (RA, DEC) are missing: fetch the file again", primary.label)
+    if not (0 <= ra_deg <= 360 and -90 <= dec_deg <= 90):
+        raise Problem(f"coordinates are out of range: RA {ra_deg:g}, DEC {dec_deg:g} degrees", primary.label)
+    return {
+        "survey": survey,
+        "release": primary.string("DATA_V").removeprefix("LAMOST").strip() or None,
+        "layout": layout,
+        "is_simulated": primary.logical("SIMULAT") is True,
+        "designation": primary.string("DESIG").removeprefix("LAMOST").strip() or None,
+        "obsid": obsid(primary),
+        "plan_id": primary.string("PLANID") or None,
+        "spectrograph": primary.integer("SPID"),
+        "fiber": primary.integer("FIBERID"),
+        "ra_deg": ra_deg % 360.0,
+        "dec_deg": dec_deg,
+        "rv_km_s": _velocity(primary),
+    }
+
+
+def _velocity(primary: Hdu) -> float | None:
+    redshift = primary.number("Z")
+    if redshift is None or primary.string("CLASS") != "STAR" or abs(redshift) > MAX_STELLAR_REDSHIFT:
+        return None
+    return redshift * SPEED_OF_LIGHT_KM_S
+
+
+def snr(hdu: Hdu, *keys: str) -> float | None:
+    """Signal to noise from the first of the keywords that is there; LAMOST writes -999 or -9999 for none."""
+    for key in keys:
+        value = hdu.number(key)
+        if value is not None and value >= 0:
+            return value
+    return None
