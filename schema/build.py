@@ -141,7 +141,7 @@ def _insert_missing(connection, table, rows):
 
 def _read_toml(name, key):
     rows = tomllib.loads((HERE / name).read_text(encoding="utf-8"))
-    return [{key: id_} | {k: v if v != "" else None for k, v in row.items()} for id_, row in rows.items()]
+    return [{key: id_} | {k: v if v != "" else "" for k, v in row.items()} for id_, row in rows.items()]
 
 
 def _fill_constants(connection):

@@ -7,9 +7,9 @@ create or replace macro parameter(parameter_name) as (
 );
 
 -- Step 10. S/N in both arms; a spectrum without a blue arm by its instrument is judged by the red arm alone.
-create or replace macro passes_snr(snr_b, snr_r, has_blue) as (
-    snr_r > parameter('snr_min') and (not has_blue or snr_b > parameter('snr_min'))
-);
+create or replace macro passes_snr_r(snr_r) as (snr_r > parameter('snr_min'));
+create or replace macro passes_snr_b(snr_b, has_blue) as (not has_blue or snr_b > parameter('snr_min'));
+create or replace macro passes_snr(snr_b, snr_r, has_blue) as (passes_snr_r(snr_r) and passes_snr_b(snr_b, has_blue));
 
 -- Step 20. LASP temperature outside the late types; stars to which LASP gives none (hot, or below 3100 K) pass.
 create or replace macro passes_teff(teff_k) as (
@@ -51,8 +51,10 @@ create or replace macro is_nebular(nebular_significance, fwhm_halpha_km_s) as (
 );
 
 -- Step 90. Later than O8 and earlier than A2 in any part of the range that the type allows; not class I or II.
+create or replace macro passes_earliest(subtype_max) as (subtype_max > parameter('subtype_earliest'));
+create or replace macro passes_latest(subtype_min) as (subtype_min < parameter('subtype_latest'));
 create or replace macro passes_subtype(subtype_min, subtype_max) as (
-    subtype_max > parameter('subtype_earliest') and subtype_min < parameter('subtype_latest')
+    passes_earliest(subtype_max) and passes_latest(subtype_min)
 );
 create or replace macro passes_luminosity(luminosity_min) as (
     luminosity_min is null or luminosity_min > parameter('luminosity_class_min')
@@ -67,9 +69,9 @@ create or replace macro extinction_mag(ratio_name, ebv_mag) as (
 );
 
 -- Step 100. Colours of a classical Be star, of a Herbig Ae/Be star.
-create or replace macro has_cbe_colours(hk0_mag, kw10_mag) as (
-    hk0_mag < parameter('cbe_hk_max_mag') and kw10_mag < parameter('cbe_kw1_max_mag')
-);
+create or replace macro passes_hk(hk0_mag) as (hk0_mag < parameter('cbe_hk_max_mag'));
+create or replace macro passes_kw1(kw10_mag) as (kw10_mag < parameter('cbe_kw1_max_mag'));
+create or replace macro has_cbe_colours(hk0_mag, kw10_mag) as (passes_hk(hk0_mag) and passes_kw1(kw10_mag));
 create or replace macro has_herbig_colours(hk0_mag, kw10_mag) as (
     hk0_mag > parameter('herbig_hk_min_mag') and kw10_mag > parameter('herbig_kw1_min_mag')
 );

@@ -1,4 +1,4 @@
--- 02 · Probability of Be of each spectrum, by the model that is current.
+-- 2 · Probability of Be of each spectrum, by the model that is current.
 with
 final as (
     select be_score.spectrum_id, be_score.be_probability, be_score.model_id, be_score.provider

@@ -1,4 +1,4 @@
--- 97 · Runaway limit of each kinematic model: the speed at which f(v) = a v^2 exp(-v^2/b^2) has fallen to the stated fraction
+-- 150 · Runaway limit of each kinematic model: the speed at which f(v) = a v^2 exp(-v^2/b^2) has fallen to the stated fraction
 -- of its peak, beyond the peak. With x = v^2/b^2 that is x - ln x = 1 - ln(fraction): four Newton steps.
 with
 equation as (

@@ -1,4 +1,4 @@
--- 92 · New classical Be stars: new candidates of the right type with the colours of a classical Be star.
+-- 100 · New classical Be stars: new candidates of the right type with the colours of a classical Be star.
 with
 typed as (select * from typed_candidate),
 infrared as (select * from infrared_class where infrared_class = 'classical Be'),

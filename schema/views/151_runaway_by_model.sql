@@ -1,4 +1,4 @@
--- 98 · Peculiar tangential velocity of each classical Be star in every kinematic model, and whether it runs away there.
+-- 151 · Peculiar tangential velocity of each classical Be star in every kinematic model, and whether it runs away there.
 with
 be_stars as (select * from classical_be),
 solutions as (

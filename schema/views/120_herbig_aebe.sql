@@ -1,4 +1,4 @@
--- 94 · Herbig Ae/Be stars among the emission stars: by their infrared colours (and a type that passes), or in a list.
+-- 120 · Herbig Ae/Be stars among the emission stars: by their infrared colours (and a type that passes), or in a list.
 with
 emission as (select * from emission_star),
 flags as (select star_id, herbig_list from literature_flag where n_herbig_lists > 0),

@@ -1,4 +1,4 @@
--- 95 · Emission stars whose published type is O, whatever their luminosity class. One may be in new_cbe or known_be too.
+-- 130 · Emission stars whose published type is O, whatever their luminosity class. One may be in new_cbe or known_be too.
 with
 emission as (select * from emission_star),
 types as (select * from spectral_type where is_adopted),

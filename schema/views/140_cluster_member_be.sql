@@ -1,4 +1,4 @@
--- 96 · Classical Be stars that are members of an open cluster, with the cluster's parameters; the likeliest cluster of each.
+-- 140 · Classical Be stars that are members of an open cluster, with the cluster's parameters; the likeliest cluster of each.
 with
 be_stars as (select * from classical_be),
 members as (

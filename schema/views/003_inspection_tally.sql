@@ -1,4 +1,4 @@
--- 03 · What people said of each star: the latest word of each inspector counts; the class is the latest one given.
+-- 3 · What people said of each star: the latest word of each inspector counts; the class is the latest one given.
 with
 latest as (
     select *

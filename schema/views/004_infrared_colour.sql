@@ -1,4 +1,4 @@
--- 04 · Infrared colours of each star: Q free of reddening, and H-K, K-W1 corrected for extinction, with errors. A
+-- 4 · Infrared colours of each star: Q free of reddening, and H-K, K-W1 corrected for extinction, with errors. A
 -- counterpart beyond the matching radius counts as no photometry; no reddening gives no corrected colour.
 with
 counterpart as (

@@ -1,4 +1,4 @@
--- 71 · What the published lists of Be stars, Herbig stars and H II regions call each star.
+-- 5 · What the published lists of Be stars, Herbig stars and H II regions call each star.
 with
 matches as (
     select literature_match.star_id, literature_match.catalogue_id, literature_match.object_class

@@ -1,4 +1,4 @@
--- 93 · All classical Be stars: those known before and the new ones.
+-- 110 · All classical Be stars: those known before and the new ones.
 with
 final as (
     select

@@ -1,4 +1,4 @@
--- 99 · Runaway classical Be stars: faster than the limit in the default kinematic model.
+-- 152 · Runaway classical Be stars: faster than the limit in the default kinematic model.
 with
 final as (
     select

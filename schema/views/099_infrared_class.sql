@@ -1,4 +1,4 @@
--- 91 · What the dereddened colours say of each star with J, H, K, W1 and reddening: classical Be, Herbig Ae/Be or neither;
+-- 99 · What the dereddened colours say of each star with J, H, K, W1 and reddening: classical Be, Herbig Ae/Be or neither;
 -- and the probability of each, from the errors of photometry and reddening.
 with
 colours as (
