@@ -1,0 +1,158 @@
+"""What Datasette shows beside the rows: titles, descriptions, units, facets, queries, all from the schema."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+from publish.provenance import becat_version
+from schema.tables import TABLES
+
+__all__ = ["column_note", "describe", "queries", "write"]
+
+QUERIES = Path(__file__).with_name("queries")
+HIDDEN = ("star_search", "star_search_data", "star_search_idx", "star_search_content", "star_search_docsize",
+          "star_search_config", "halpha_profile", "sqlite_stat1", "sqlite_stat4", "view_definition")
+FACETS = {
+    "spectrum": ["survey", "layout", "coadd", "is_simulated"],
+    "profile_class": ["profile_class", "shell_type"],
+    "literature_match": ["catalogue_id", "object_class"],
+    "rejected_input": ["stage"],
+    "cluster_match": ["cluster"],
+    "verdict": ["first_failed_name"],
+    "be_candidate": ["is_simulated"],
+    "etl_run": ["command", "status"],
+}
+LABELS = {
+    "star": "designation", "spectrum": "designation", "literature_catalogue": "title", "cluster": "cluster",
+    "model": "name", "etl_run": "command",
+}
+EXTRA_TABLES = {
+    "halpha_profile": "Rectified H-alpha profiles of chosen spectra, as JSON arrays on a uniform vacuum grid",
+    "view_definition": "The SQL of every view in DuckDB's and in SQLite's dialect, and whether it is a view here",
+    "provenance": "Which program, run and classifier made this snapshot",
+    "citation": "Works to cite when using the catalogue, with BibTeX",
+}
+# Columns that only views or the snapshot have: description, unit, UCD.
+EXTRA_COLUMNS = {
+    "step": ("Step of the selection, in order", "", "meta.number"),
+    "spectra": ("Spectra that are left after the step", "", "meta.number"),
+    "stars": ("Stars that are left after the step", "", "meta.number"),
+    "threshold": ("Limit in force, from selection_parameter", "", "stat.value"),
+    "margin": ("How far the value lies on the good side of the limit; negative: it fails", "", "stat.value"),
+    "start_a": ("Vacuum wavelength of the first pixel", "Angstrom", "em.wl"),
+    "step_a": ("Distance of two pixels", "Angstrom", "spect.resolution"),
+    "flux": ("Rectified flux, a JSON array; null where the pixel must not be used", "", "phot.flux;arith.ratio"),
+    "hk0_mag": ("Dereddened colour H - Ks", "mag", "phot.color"),
+    "kw10_mag": ("Dereddened colour Ks - W1", "mag", "phot.color"),
+    "q_mag": ("Reddening-free index Q = (J - H) - 1.70 (H - Ks)", "mag", "phot.color"),
+}
+
+
+@cache
+def _columns_by_name() -> dict[str, tuple[str, str, str]]:
+    found: dict[str, tuple[str, str, str]] = {}
+    for table in TABLES.values():
+        for column in table.columns:
+            found.setdefault(column.name, (column.comment or "", column.info["unit"], column.info["ucd"]))
+    return found
+
+
+def column_note(table: str, column: str) -> tuple[str, str, str]:
+    """Description, unit and UCD of a column of a table, a view or a query.
+
+    A view's column that is named as a column of a table means the same: the names are unique in that sense.
+
+    Returns
+    -------
+    (str, str, str)
+        Empty where nothing is known.
+    """
+    if table in TABLES and column in TABLES[table].columns:
+        found = TABLES[table].columns[column]
+        return found.comment or "", found.info["unit"], found.info["ucd"]
+    return EXTRA_COLUMNS.get(column) or _columns_by_name().get(column) or ("", "", "")
+
+
+def queries() -> Iterator[tuple[str, dict[str, str]]]:
+    """Canned queries: one file each, its first comment the title, the comments after it the description."""
+    for path in sorted(QUERIES.glob("*.sql")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        head = [line.removeprefix("--").strip() for line in lines if line.startswith("--")]
+        sql = "\n".join(line for line in lines if not line.startswith("--")).strip()
+        yield re.sub(r"^\d+_", "", path.stem), {"title": head[0], "description": " ".join(head[1:]), "sql": sql}
+
+
+def describe(snapshot: str | Path, database: str | None = None) -> dict:
+    """Datasette's metadata for a snapshot.
+
+    Parameters
+    ----------
+    snapshot : path
+        The SQLite file.
+    database : str, optional
+        Name under which Datasette serves it; by default the file's name without its ending.
+    """
+    path = Path(snapshot)
+    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+        tables = {name: _table(connection, name) for name in _names(connection)}
+        simulated = connection.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
+    note = f" {simulated:,} of its spectra are simulated and marked so." if simulated else ""
+    return {
+        "title": "becat: classical Be stars in LAMOST",
+        "description": "Which of these stars are classical Be stars, and why? Every step of the selection is a view;"
+        f" every threshold is a row of selection_parameter.{note}",
+        "license": "CC BY 4.0",
+        "license_url": "https://creativecommons.org/licenses/by/4.0/",
+        "source": "LAMOST, National Astronomical Observatories, Chinese Academy of Sciences",
+        "source_url": "https://www.lamost.org/",
+        "about": f"becat {becat_version()}; method of Wang et al. 2022, ApJS 260, 35",
+        "about_url": "https://doi.org/10.3847/1538-4365/ac617a",
+        "databases": {
+            database or path.stem: {"tables": tables, "queries": dict(queries())},
+        },
+    }
+
+
+def write(snapshot: str | Path) -> Path:
+    """Write the metadata beside the snapshot, for ``datasette SNAPSHOT --metadata FILE``; return its path."""
+    path = Path(snapshot).with_suffix(".metadata.json")
+    path.write_text(json.dumps(describe(snapshot), indent=1, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def _names(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("select name from sqlite_master where type in ('table', 'view') order by name")
+    return [name for (name,) in rows]
+
+
+def _table(connection: sqlite3.Connection, name: str) -> dict:
+    columns = [row[1] for row in connection.execute(f'pragma table_info("{name}")')]
+    view = connection.execute("select description, kind, reason from view_definition where name = ?", [name]).fetchone()
+    entry: dict = {"description": EXTRA_TABLES.get(name, "")}
+    if name in TABLES:
+        entry["description"] = TABLES[name].comment or ""
+    if view:
+        entry["description"] = view[0] or ""
+        if view[1] == "table":
+            entry["description"] += f" (Written as a table, not a view: {view[2]}. Its SQL is in view_definition.)"
+    entry["columns"] = {column: note for column in columns if (note := _note(name, column))}
+    if name in HIDDEN:
+        entry["hidden"] = True
+    if name in FACETS:
+        entry["facets"] = [facet for facet in FACETS[name] if facet in columns]
+    if name in LABELS:
+        entry["label_column"] = LABELS[name]
+    if "star_id" in columns:
+        entry |= {"fts_table": "star_search", "fts_pk": "star_id"}
+    return entry
+
+
+def _note(table: str, column: str) -> str:
+    text, unit, ucd = column_note(table, column)
+    return text + (f" [{unit}]" if unit else "") + (f" · UCD {ucd}" if ucd else "")

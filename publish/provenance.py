@@ -1,0 +1,70 @@
+"""Where a snapshot comes from: program, run, classifier, and the works to cite, as tables of the snapshot itself."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+__all__ = ["becat_version", "citations", "write"]
+
+SOURCES = Path(__file__).with_name("sources.bib")
+
+
+def becat_version() -> str:
+    """Version of the installed program."""
+    try:
+        return version("becat")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def citations() -> Iterator[tuple[str, str, str, str, str]]:
+    """Key, what it is cited for, title, DOI and BibTeX entry of each work in ``sources.bib``."""
+    for entry in re.findall(r"^@\w+\{.*?^\}", SOURCES.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+        key = re.match(r"@\w+\{(\w+),", entry)
+        fields = dict(re.findall(r"(\w+)\s*=\s*\{((?:[^{}]|\{[^{}]*\})*)\}", entry))
+        yield key.group(1) if key else "", fields.get("note", ""), fields["title"], fields["doi"], entry
+
+
+def write(source, target: sqlite3.Connection) -> None:
+    """Write the tables ``provenance`` and ``citation``.
+
+    Parameters
+    ----------
+    source : DuckDB connection
+        The catalogue.
+    target : sqlite3.Connection
+        The snapshot.
+    """
+    target.execute("create table provenance (name text primary key, value text, description text)")
+    target.executemany("insert into provenance values (?, ?, ?)", _facts(source))
+    target.execute("create table citation (key text primary key, used_for text, title text, doi text, bibtex text)")
+    target.executemany("insert into citation values (?, ?, ?, ?, ?)", citations())
+
+
+def _facts(source) -> list[tuple[str, str | None, str]]:
+    run = source.execute(
+        "select run_id, command, coalesce(ended_at, started_at), becat_version from etl_run order by run_id desc limit 1"
+    ).fetchone()
+    model = source.execute("select model_id, name, precision from model where is_current").fetchone()
+    changed = source.execute("select count(*) from selection_parameter where value <> default_value").fetchone()[0]
+    simulated = source.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
+    facts = [
+        ("becat_version", becat_version(), "Version of becat that made this snapshot"),
+        ("published_at", datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), "When this snapshot was made (UTC)"),
+        ("thresholds_changed", str(changed), "Thresholds that differ from those shipped: see selection_parameter"),
+        ("simulated_spectra", str(simulated), "Spectra here that were simulated; they are marked is_simulated"),
+    ]
+    if run:
+        facts += [
+            ("run_id", str(run[0]), "Last run of becat that wrote to the catalogue"),
+            ("run_command", run[1], "What that run did"),
+            ("run_at", f"{run[2]:%Y-%m-%d %H:%M:%S}", "When that run ended (UTC)"),
+        ]
+    if model:
+        facts.append(("model", f"{model[1]} ({model[2]}, id {model[0]})", "Classifier whose scores the views use"))
+    return facts

@@ -1,0 +1,342 @@
+"""The published snapshot: a SQLite file made from the DuckDB catalogue and moved in place when it is whole.
+
+Tables come with primary keys, references, indexes and a search index over names. Views stay views: their SQL is
+carried over, so that a reader sees the query that decides. A view that SQLite cannot run, or runs too slowly to be
+read in a browser, is written as a table instead, and `view_definition` says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import sqlglot
+from sqlalchemy import BigInteger, Boolean, Column, Double, Float, Integer, Table
+from tqdm import tqdm
+
+from publish import metadata, profiles, provenance
+from publish.transpile import read_macros, to_sqlite
+from schema import build
+from schema.tables import TABLES
+
+__all__ = ["PublishError", "Published", "write"]
+
+BATCH_ROWS = 20_000
+SLOW_VIEW_S = 0.2  # a page counts the rows and reads a hundred of them: twice this is felt as a wait
+ABANDONED_VIEW_S = 10.0
+UNPUBLISHED = ("flux_red", "flux_blue", "input_file")  # too big for a browser; the machine's own paths
+INDEXES = {
+    "star": ["dec_deg, ra_deg"],
+    "spectrum": ["dec_deg, ra_deg", "designation"],
+    "star_alias": ["designation"],
+    "be_score": ["be_probability"],
+    "line_measurement": ["ew_halpha_a"],
+    "kinematics": ["v_tp_km_s"],
+}
+
+
+class PublishError(Exception):
+    """The snapshot could not be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a snapshot holds."""
+
+    path: Path
+    n_tables: int
+    n_views: int
+    materialised: dict[str, str]
+    n_rows: int
+    n_profiles: int
+    size_bytes: int
+    seconds: float
+
+
+def write(
+    catalogue: str | Path | duckdb.DuckDBPyConnection,
+    out_path: str | Path,
+    *,
+    profile_sql: str | None = None,
+    slow_view_s: float = SLOW_VIEW_S,
+    progress: bool = True,
+) -> Published:
+    """Write the snapshot of a catalogue.
+
+    Parameters
+    ----------
+    catalogue : path or DuckDB connection
+        The catalogue; a path is opened for reading only.
+    out_path : path
+        The SQLite file. It is written under a temporary name beside it and moved in place in one step; a reader of
+        the old file keeps it until it opens the new one.
+    profile_sql : str, optional
+        A query in DuckDB's dialect whose column ``spectrum_id`` says which spectra get their rectified H-alpha
+        profile published; by default all spectra of the stars of ``be_candidate``.
+    slow_view_s : float
+        A view that takes longer than this, in seconds, is written as a table.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Published
+
+    Raises
+    ------
+    PublishError
+        The catalogue cannot be opened or the snapshot cannot be written.
+    """
+    out = Path(out_path)
+    if isinstance(catalogue, duckdb.DuckDBPyConnection):
+        return _write(catalogue.cursor(), out, profile_sql, slow_view_s, progress)
+    with closing(_open(Path(catalogue))) as source:
+        return _write(source, out, profile_sql, slow_view_s, progress)
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    if not path.is_file():
+        raise PublishError(f"there is no catalogue {path}: make one with `becat init {path}`")
+    try:
+        return duckdb.connect(str(path), read_only=True)
+    except duckdb.IOException as error:
+        raise PublishError(f"{path} cannot be opened; is another becat writing to it? ({error})") from error
+
+
+def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progress: bool) -> Published:
+    started = time.perf_counter()
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        source.execute("begin transaction")  # one consistent state of the catalogue, whatever is written meanwhile
+        with closing(sqlite3.connect(temporary)) as target:
+            target.executescript("pragma journal_mode = off; pragma synchronous = off; pragma page_size = 8192;")
+            published = _fill(source, target, profile_sql, slow_view_s, progress)
+        source.execute("rollback")
+        _move(temporary, out)
+        metadata.write(out)
+    except OSError as error:
+        raise PublishError(f"{out} cannot be written: {error.strerror or error}") from error
+    except sqlite3.OperationalError as error:
+        raise PublishError(f"{out} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Published(
+        path=out, size_bytes=out.stat().st_size, seconds=time.perf_counter() - started, **published
+    )
+
+
+def _fill(source, target: sqlite3.Connection, profile_sql: str | None, slow_view_s: float, progress: bool) -> dict:
+    tables = [table for name, table in TABLES.items() if name not in UNPUBLISHED and _exists(source, name)]
+    counts = {table.name: _count(source, table.name) for table in tables}
+    prefix = _common_directory(source)
+    with tqdm(total=sum(counts.values()), unit="row", desc="publish", disable=not progress) as bar:
+        for table in tables:
+            _copy_table(source, target, table, prefix, bar)
+    _write_search(source, target)
+    n_profiles = profiles.copy(source, target, profile_sql)
+    provenance.write(source, target)
+    target.execute("analyze")  # before the views are timed: the planner needs it
+    kinds = _write_views(source, target, slow_view_s)
+    target.execute("analyze")
+    target.commit()
+    materialised = {name: reason for name, reason in kinds.items() if reason}
+    return {
+        "n_tables": len(tables),
+        "n_views": len(kinds) - len(materialised),
+        "materialised": materialised,
+        "n_rows": sum(counts.values()),
+        "n_profiles": n_profiles,
+    }
+
+
+def _move(temporary: Path, out: Path) -> None:
+    with open(temporary, "rb") as written:
+        os.fsync(written.fileno())
+    os.replace(temporary, out)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _exists(source, name: str) -> bool:
+    found = source.execute("select count(*) from duckdb_tables() where table_name = ?", [name]).fetchone()
+    return bool(found[0])
+
+
+def _count(source, name: str) -> int:
+    return source.execute(f'select count(*) from "{name}"').fetchone()[0]
+
+
+def _common_directory(source) -> str:
+    """The directory that all input files share, with its closing slash: readers need not see the machine's layout."""
+    sql = "select min(file), max(file) from (select file from spectrum union all select file from rejected_input)"
+    first, last = source.execute(sql).fetchone()
+    return os.path.commonprefix([first or "", last or ""]).rpartition("/")[0] + "/" if first and "/" in first else ""
+
+
+def _declared_type(column: Column) -> str:
+    if column.name.endswith("source_id"):
+        return "TEXT"
+    if isinstance(column.type, Integer | BigInteger | Boolean):
+        return "INTEGER"
+    return "REAL" if isinstance(column.type, Float | Double) else "TEXT"
+
+
+def _value_sql(column: Column, prefix: str) -> str:
+    """How a column is read from DuckDB: NaN becomes NULL, and numbers that JavaScript would round become text."""
+    name = f'"{column.name}"'
+    if column.name.endswith("source_id"):
+        return f"cast({name} as varchar)"
+    if isinstance(column.type, Boolean):
+        return f"cast({name} as integer)"
+    if isinstance(column.type, Float | Double):
+        return f"case when isfinite({name}) then {name} end"
+    if column.name == "file" and prefix:
+        return f"case when starts_with({name}, '{_quoted(prefix)}') then substr({name}, {len(prefix) + 1}) else {name} end"
+    return name if isinstance(column.type, Integer | BigInteger) else f"cast({name} as varchar)"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _copy_table(source, target: sqlite3.Connection, table: Table, prefix: str, bar: tqdm) -> None:
+    keys = [column.name for column in table.primary_key]
+    target.execute(_create_sql(table, keys))
+    values = ", ".join(_value_sql(column, prefix) for column in table.columns)
+    order = f" order by {', '.join(keys)}" if keys else ""
+    source.execute(f'select {values} from "{table.name}"{order}')
+    insert = f'insert into "{table.name}" values ({", ".join("?" * len(table.columns))})'
+    for rows in _batches(source):
+        target.executemany(insert, rows)
+        bar.update(len(rows))
+    for columns in _indexes(table, keys):
+        name = f"{table.name}_{columns.replace(', ', '_')}"
+        target.execute(f'create index "idx_{name}" on "{table.name}" ({columns})')
+
+
+def _batches(source) -> Iterator[list]:
+    while rows := source.fetchmany(BATCH_ROWS):
+        yield rows
+
+
+def _create_sql(table: Table, keys: list[str]) -> str:
+    lines = []
+    for column in table.columns:
+        single = " primary key" if keys == [column.name] else ""
+        required = " not null" if not column.nullable and not single else ""
+        lines.append(f'"{column.name}" {_declared_type(column)}{single}{required}')
+    if len(keys) > 1:
+        lines.append(f"primary key ({', '.join(keys)})")
+    for column in table.columns:
+        other, _, key = column.info.get("refers", "").partition(".")
+        if other and other not in UNPUBLISHED:
+            lines.append(f'foreign key ("{column.name}") references "{other}" ("{key}")')
+    without_rowid = " without rowid" if len(keys) > 1 else ""
+    return f'create table "{table.name}" (\n  ' + ",\n  ".join(lines) + f"\n){without_rowid}"
+
+
+def _indexes(table: Table, keys: list[str]) -> list[str]:
+    """Columns to index: those that refer to another table and do not lead the key, and those often searched."""
+    referring = [column.name for column in table.columns if "refers" in column.info and column.name != "run_id"]
+    return [name for name in referring if keys[:1] != [name]] + INDEXES.get(table.name, [])
+
+
+def _write_search(source, target: sqlite3.Connection) -> None:
+    """An index over all names of a star, in pieces of three letters: part of a designation is enough to find it."""
+    target.execute("create virtual table star_search using fts5(names, tokenize = 'trigram')")
+    source.execute(
+        "with names as (select star_id, designation as name from star"
+        " union select star_id, designation from star_alias"
+        " union select star_id, object_name from literature_match"
+        " union select star_id, cast(source_id as varchar) from star)"
+        " select star_id, string_agg(name, ' ' order by name) from names where name <> '' group by star_id order by star_id"
+    )
+    for rows in _batches(source):
+        target.executemany("insert into star_search (rowid, names) values (?, ?)", rows)
+
+
+def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict[str, str]:
+    """Create every view and say, for each that had to become a table, why."""
+    target.execute(
+        "create table view_definition (name text primary key, position integer, description text, kind text,"
+        " reason text, n_rows integer, seconds real, sql_duckdb text, sql_sqlite text)"
+    )
+    macros = read_macros(source)
+    kinds: dict[str, str] = {}
+    for position, view in enumerate(build.VIEWS, 1):
+        name, sql, comment = view
+        n_rows = _count(source, name)
+        translated, reason, seconds = _try_view(target, view, macros, n_rows, slow_view_s)
+        if reason:
+            _copy_view(source, target, name)
+        kinds[name] = reason
+        target.execute(
+            "insert into view_definition values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (name, position, comment, "table" if reason else "view", reason, n_rows, seconds, sql, translated),
+        )
+    return kinds
+
+
+def _try_view(target, view: build.View, macros, n_rows: int, slow_view_s: float):
+    """The SQL in SQLite's dialect, why it cannot stay a view ("" if it can), and the seconds to read it all."""
+    name, translated = view.name, None
+    try:
+        translated = to_sqlite(view.sql, macros)
+        comment = view.comment.replace("*/", "")
+        target.execute(f'create view "{name}" as\n/* {comment} */\n{translated}')
+        started = time.perf_counter()
+        target.set_progress_handler(lambda: time.perf_counter() - started > ABANDONED_VIEW_S, 10_000)
+        n_found = sum(1 for _ in target.execute(f'select * from "{name}"'))
+    except (sqlite3.Error, sqlglot.errors.SqlglotError, ValueError) as error:
+        target.set_progress_handler(None, 0)
+        target.execute(f'drop view if exists "{name}"')
+        slow = str(error) == "interrupted"
+        return translated, f"it takes over {ABANDONED_VIEW_S} s" if slow else f"SQLite cannot run it: {error}", None
+    target.set_progress_handler(None, 0)
+    seconds = time.perf_counter() - started
+    reason = ""
+    if n_found != n_rows:
+        reason = f"SQLite finds {n_found} rows, DuckDB {n_rows}"
+    elif seconds > slow_view_s:
+        reason = f"it takes {seconds:.1f} s to read"
+    if reason:
+        target.execute(f'drop view "{name}"')
+    return translated, reason, seconds
+
+
+def _copy_view(source, target: sqlite3.Connection, name: str) -> None:
+    described = source.execute(f'describe "{name}"').fetchall()
+    columns = [(column, type_) for column, type_, *_ in described]
+    declared = ", ".join(f'"{column}" {_sqlite_type(column, type_)}' for column, type_ in columns)
+    target.execute(f'create table "{name}" ({declared})')
+    source.execute(f'select {", ".join(_view_value(column, type_) for column, type_ in columns)} from "{name}"')
+    for rows in _batches(source):
+        target.executemany(f'insert into "{name}" values ({", ".join("?" * len(columns))})', rows)
+    for column, _ in columns:
+        if column in ("star_id", "spectrum_id"):
+            target.execute(f'create index "idx_{name}_{column}" on "{name}" ("{column}")')
+
+
+def _sqlite_type(column: str, type_: str) -> str:
+    if column.endswith("source_id"):
+        return "TEXT"
+    if type_ in ("FLOAT", "DOUBLE") or type_.startswith("DECIMAL"):
+        return "REAL"
+    return "INTEGER" if "INT" in type_ or type_ == "BOOLEAN" else "TEXT"
+
+
+def _view_value(column: str, type_: str) -> str:
+    kind = _sqlite_type(column, type_)
+    if type_ in ("FLOAT", "DOUBLE"):
+        return f'case when isfinite("{column}") then "{column}" end'
+    return f'cast("{column}" as {"bigint" if kind == "INTEGER" else "double" if kind == "REAL" else "varchar"})'
