@@ -1,5 +1,9 @@
 """Measurements of rectified spectra as array functions, and their registration in DuckDB."""
 
 from udfs.measure import MEASURE_PARAMETERS, measure_batch
+from udfs.profile import PROFILE_PARAMETERS, profile_batch
 
-__all__ = ["MEASURE_PARAMETERS", "measure_batch"]
+__all__ = ["MEASURE_PARAMETERS", "PARAMETERS", "PROFILE_PARAMETERS", "measure_batch", "profile_batch"]
+
+# Selection parameters on which any measurement depends.
+PARAMETERS = tuple(dict.fromkeys((*MEASURE_PARAMETERS, *PROFILE_PARAMETERS)))

@@ -7,6 +7,7 @@ import numpy as np
 from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from udfs.bands import band_weights, pixel_edges, pixel_window, repair, weighted_sum
 from udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
+from udfs.crossing import crossing
 from udfs.equivalent_width import doppler_factor, shifted_band
 
 __all__ = ["FORBIDDEN_LINES", "emission_fwhm", "local_equivalent_width", "nebular_significance"]
@@ -124,15 +125,6 @@ def nebular_significance(width_a, e_width_a):
     return np.where(n_lines > 0, total / np.sqrt(np.maximum(n_lines, 1)), np.nan)
 
 
-def _crossing(smooth, wavelength_a, level, inner, outer):
-    """Wavelength at which the flux crosses a level between two neighbouring pixels of each spectrum."""
-    rows = np.arange(len(smooth))
-    at_inner, at_outer = smooth[rows, inner], smooth[rows, outer]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fraction = (at_inner - level) / (at_inner - at_outer)
-    return wavelength_a[inner] + fraction * (wavelength_a[outer] - wavelength_a[inner])
-
-
 def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity_shift_km_s=None, significance_min=5.0):
     """Full width at half maximum of an emission line above the continuum.
 
@@ -177,5 +169,5 @@ def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity
     before, after = np.maximum(first - 1, 0), np.minimum(last + 1, n_pixels - 1)
     closed = inside[rows, before] & inside[rows, after] & good.any(axis=1)
     seen = height > significance_min * smoothed_error(inverse_variance, width_px)[rows, top]
-    width_a = _crossing(smooth, here_a, level, last, after) - _crossing(smooth, here_a, level, first, before)
+    width_a = crossing(smooth, here_a, level, last, after) - crossing(smooth, here_a, level, first, before)
     return np.where(closed & seen, width_a / (0.5 * (low_a + high_a)) * SPEED_OF_LIGHT_KM_S, np.nan)

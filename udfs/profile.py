@@ -1,0 +1,359 @@
+"""Profile classes of H-alpha, measured: the classes that Wang et al. 2022 gave by eye, from stated rules.
+
+The rules, in the order in which they are applied to the smoothed profile:
+
+1.  Extrema count only if they stand out of the noise (`udfs.extrema`), by `profile_emission_significance` standard
+    errors of a difference and by at least `profile_height_min` of the continuum.
+2.  A maximum is an **emission peak** if it rises above the continuum, or if it lies inside *one* broad absorption.
+    The ridge between two absorption cores (a double-lined binary, neighbouring metal lines) is not emission: of two
+    lines, each is lower on the inner side than as far away on the outer side. So a ridge counts only if, outside both
+    minima, the flux takes longer to reach the ridge's height than inside (`ridge_ratio_min`).
+3.  Two or more emission peaks enclose a **shell line** if the core between them is lower than the profile on both
+    outer sides of the peaks, or lower than the peaks by the factor `shell_peak_to_core_min` (Hanuschik 1996).
+    A core without emission peaks is a shell line only if it is far narrower (`shell_rotation_ratio_max`) than the
+    rotation that He I 6678 shows; a narrow core by itself is what every slowly rotating A or late-B star has.
+4.  With a shell line the class is *emission with shell* where the equivalent width is negative, else *absorption
+    with shell*. Without: *emission* where there is an emission peak, else *absorption*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from schema.grid import RED
+from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from schema.parameters import load
+from udfs.bands import repair
+from udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
+from udfs.crossing import limits_around
+from udfs.equivalent_width import doppler_factor, equivalent_width
+from udfs.extrema import significant_extrema
+
+__all__ = ["PROFILE_PARAMETERS", "profile_batch"]
+
+# Selection parameters that decide what profile_batch returns.
+PROFILE_PARAMETERS = (
+    "ew_halpha_band_min_a",
+    "ew_halpha_band_max_a",
+    "ew_masked_fraction_max",
+    "peak_band_min_a",
+    "peak_band_max_a",
+    "profile_emission_significance",
+    "profile_height_min",
+    "profile_asymmetry_max",
+    "ridge_ratio_min",
+    "shell_peak_to_core_min",
+    "shell_asymmetry_max",
+    "shell_narrow_max_km_s",
+    "shell_rotation_ratio_max",
+)
+
+# The stretch whose extrema are looked at: the peak band and the wings that tell one broad absorption from two lines.
+_STRETCH = slice(*np.searchsorted(RED.wavelength_a, [6535.0, 6594.0]))
+# Nearest the ends of the stretch: where the level of the continuum is read.
+_EDGE_PX = 60
+# Both ends of the stretch in which He I 6678 is measured, from its centre.
+_HELIUM_HALF_A = 14.0
+# He I is a measure of rotation only if broader than this, three times the instrument's width at R = 7500.
+_ROTATION_MIN_KM_S = 120.0
+
+
+@dataclass(frozen=True)
+class _Smoothed:
+    """Smoothed stretch of a batch, its error in the middle of the line, and the level of its continuum."""
+
+    wavelength_a: np.ndarray
+    flux: np.ndarray
+    error: np.ndarray
+    continuum: np.ndarray
+    usable: np.ndarray
+
+
+def profile_batch(
+    flux_red,
+    ivar_red,
+    snr_r,
+    velocity_shift_km_s=None,
+    resolving_power=None,
+    *,
+    parameters: Mapping[str, float] | None = None,
+) -> dict[str, np.ndarray]:
+    """Classify the H-alpha profiles of a batch of rectified spectra.
+
+    Parameters
+    ----------
+    flux_red, ivar_red : (n_spectra, 4001) float array
+        Rectified flux on ``schema.grid.RED`` and its inverse variance (zero where masked).
+    snr_r : (n_spectra,) float array
+        Signal to noise per pixel of the red arm; without it (NaN) there is no class.
+    velocity_shift_km_s : (n_spectra,) float array, optional
+        Radial velocity, km/s: moves the band in which peaks are looked for. NaN and None count as zero.
+    resolving_power : (n_spectra,) float array, optional
+        Taken out of the width of He I 6678; NaN and None count as 7500.
+    parameters : mapping, optional
+        Values of `PROFILE_PARAMETERS`; those not given are as shipped.
+
+    Returns
+    -------
+    dict of (n_spectra,) arrays
+        The columns of profile_class from profile_class to evidence: texts as objects (None where there is none),
+        integers as masked arrays, floats with NaN.
+
+    References
+    ----------
+    Wang et al. 2022, section 4.2 and appendix A; Hanuschik 1996, A&A 308, 170 (shell criterion).
+    """
+    limits = {name: load()[name].value for name in PROFILE_PARAMETERS} | dict(parameters or {})
+    flux_red, ivar_red = np.asarray(flux_red), np.asarray(ivar_red)
+    velocity = np.zeros(len(flux_red)) if velocity_shift_km_s is None else np.nan_to_num(velocity_shift_km_s, nan=0.0)
+    power = np.full(len(flux_red), 7500.0) if resolving_power is None else np.nan_to_num(resolving_power, nan=7500.0)
+    smooth = _smooth(flux_red, ivar_red, np.asarray(snr_r, dtype=float), limits)
+    peaks, refused = _emission_peaks(smooth, doppler_factor(velocity), limits)
+    measured = _measure_pair(smooth, peaks)
+    width_a, _ = equivalent_width(
+        flux_red,
+        ivar_red,
+        RED.wavelength_a,
+        (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"]),
+        velocity_shift_km_s=velocity,
+    )
+    helium_km_s = _helium_fwhm(flux_red, ivar_red, snr_r, velocity, power, limits)
+    return _classes(smooth, peaks, refused, measured, width_a, helium_km_s, limits)
+
+
+def _smooth(flux, ivar, snr, limits):
+    flux, ivar = flux[:, _STRETCH], ivar[:, _STRETCH]
+    width_px = bartlett_width(snr, RED.step_a)
+    repaired, good = repair(flux, ivar)
+    smooth = smooth_bartlett(repaired, width_px)
+    with np.errstate(invalid="ignore"):
+        error = np.median(smoothed_error(ivar, width_px), axis=1)
+        blue, red = np.median(smooth[:, :_EDGE_PX], axis=1), np.median(smooth[:, -_EDGE_PX:], axis=1)
+    usable = (width_px > 0) & np.isfinite(error) & ((~good).mean(axis=1) <= limits["ew_masked_fraction_max"])
+    # A continuum set too low on both sides must not turn it into emission; one set too high is left as it is.
+    continuum = np.maximum(np.minimum(blue, red), 1.0)
+    return _Smoothed(RED.wavelength_a[_STRETCH], np.where(usable[:, None], smooth, np.nan), error, continuum, usable)
+
+
+@dataclass(frozen=True)
+class _Peaks:
+    """Emission peaks, one entry each, in order of spectra and wavelength; the minimum on either side of it."""
+
+    row: np.ndarray
+    pixel: np.ndarray
+    minimum_before: np.ndarray
+    minimum_after: np.ndarray
+    above_continuum: np.ndarray
+
+
+def _least_height(smooth, limits):
+    """Step of flux that counts: the error of a difference of two points, and a part of the continuum."""
+    return np.maximum(
+        limits["profile_emission_significance"] * np.sqrt(2.0) * smooth.error, limits["profile_height_min"]
+    )
+
+
+def _emission_peaks(smooth, factor, limits):
+    """Emission peaks (rule 2); and, for each spectrum, whether a ridge between two cores was refused."""
+    least = _least_height(smooth, limits)
+    extrema = significant_extrema(smooth.flux, np.nan_to_num(least, nan=np.inf))
+    value = np.where(extrema >= 0, np.take_along_axis(smooth.flux, np.maximum(extrema, 0), axis=1), np.nan)
+    row, place = np.nonzero((value[:, 1:-1] > value[:, :-2]) & (value[:, 1:-1] > value[:, 2:]))
+    before, pixel, after = extrema[row, place], extrema[row, place + 1], extrema[row, place + 2]
+    rest_a = smooth.wavelength_a[pixel] / factor[row]
+    inside = (rest_a >= limits["peak_band_min_a"]) & (rest_a <= limits["peak_band_max_a"])
+    # The two ends of the stretch are not minima: a peak there has the continuum beside it.
+    n_extrema = (extrema >= 0).sum(axis=1)
+    before = np.where(place == 0, -1, before)
+    after = np.where(place + 3 == n_extrema[row], -1, after)
+    row, pixel, before, after = row[inside], pixel[inside], before[inside], after[inside]
+    above = smooth.flux[row, pixel] > smooth.continuum[row] + least[row]
+    is_emission = above | _ridge_of_one_absorption(smooth, row, pixel, before, after, limits["ridge_ratio_min"])
+    refused = np.bincount(row[~is_emission], minlength=len(smooth.flux)) > 0
+    return _Peaks(*(x[is_emission] for x in (row, pixel, before, after, above))), refused
+
+
+def _ridge_of_one_absorption(smooth, row, pixel, before, after, ratio_min):
+    """Whether the flux rises more slowly outside of both minima than inside, towards the ridge."""
+    closed = (before >= 0) & (after >= 0)
+    index = np.arange(smooth.flux.shape[1])
+    reached = smooth.flux[row] >= smooth.flux[row, pixel][:, None]
+    left = np.max(np.where(reached & (index < before[:, None]), index, -1), axis=1, initial=-1)
+    right = np.min(np.where(reached & (index > after[:, None]), index, index.size), axis=1, initial=index.size)
+    slow_left = before - left > ratio_min * (pixel - before)
+    slow_right = right - after > ratio_min * (after - pixel)
+    return closed & slow_left & slow_right
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Outer peaks of the spectra that have two or more, and the core between them; NaN and False elsewhere."""
+
+    violet_red_ratio: np.ndarray
+    e_violet_red_ratio: np.ndarray
+    separation_km_s: np.ndarray
+    peak_flux: np.ndarray
+    core_flux: np.ndarray
+    outer_flux: np.ndarray
+    core_fwhm_km_s: np.ndarray
+    core_asymmetry: np.ndarray
+
+
+def _measure_pair(smooth, peaks):
+    """V/R, separation and core of the double-peaked profiles."""
+    n_spectra = len(smooth.flux)
+    count = np.bincount(peaks.row, minlength=n_spectra)
+    rows = np.flatnonzero(count >= 2)
+    first = np.searchsorted(peaks.row, rows)
+    last = first + count[rows] - 1
+    violet, red = peaks.pixel[first], peaks.pixel[last]
+    flux, wavelength_a = smooth.flux[rows], smooth.wavelength_a
+    index = np.arange(flux.shape[1])
+    between = (index > violet[:, None]) & (index < red[:, None])
+    core = np.argmin(np.where(between, flux, np.inf), axis=1)
+    line = np.arange(rows.size)
+    core_flux, violet_flux, red_flux = flux[line, core], flux[line, violet], flux[line, red]
+    outer = np.minimum(
+        _side_level(smooth, rows, peaks.minimum_before[first]), _side_level(smooth, rows, peaks.minimum_after[last])
+    )
+    violet_height, red_height = violet_flux - outer, red_flux - outer
+    ratio = violet_height / red_height
+    error = smooth.error[rows]
+    e_ratio = np.abs(ratio) * np.hypot(error / violet_height, error / red_height)
+    half = 0.5 * (core_flux + np.minimum(violet_flux, red_flux))
+    low_a, high_a = limits_around(flux, wavelength_a, core, half)
+    to_velocity = SPEED_OF_LIGHT_KM_S / LINES["halpha"].wavelength_a
+    blue_half, red_half = wavelength_a[core] - low_a, high_a - wavelength_a[core]
+    values = (
+        ratio,
+        e_ratio,
+        (wavelength_a[red] - wavelength_a[violet]) * to_velocity,
+        0.5 * (violet_flux + red_flux),
+        core_flux,
+        outer,
+        (high_a - low_a) * to_velocity,
+        (red_half - blue_half) / (red_half + blue_half),
+    )
+    spread = np.full((len(values), n_spectra), np.nan)
+    spread[:, rows] = values
+    return _Pair(*spread)
+
+
+def _side_level(smooth, rows, minimum):
+    """Flux outside of a peak: of the minimum there, or of the continuum where there is none below it."""
+    there = smooth.flux[rows, np.maximum(minimum, 0)]
+    return np.where(minimum >= 0, np.minimum(there, smooth.continuum[rows]), smooth.continuum[rows])
+
+
+def _helium_fwhm(flux, ivar, snr, velocity, resolving_power, limits):
+    """Width of the absorption line He I 6678 without the instrument's, km/s; NaN where the line is not seen."""
+    line_a = LINES["hei_6680"].wavelength_a
+    window = slice(*np.searchsorted(RED.wavelength_a, [line_a - _HELIUM_HALF_A, line_a + _HELIUM_HALF_A]))
+    width_px = bartlett_width(snr, RED.step_a)
+    repaired, _ = repair(flux[:, window], ivar[:, window])
+    smooth = smooth_bartlett(repaired, width_px)
+    wavelength_a = RED.wavelength_a[window]
+    near = np.abs(wavelength_a - line_a * doppler_factor(velocity)[:, None]) < LINES["hei_6680"].half_width_a
+    core = np.argmin(np.where(near & np.isfinite(smooth), smooth, np.inf), axis=1)
+    depth = 1.0 - smooth[np.arange(len(smooth)), core]
+    low_a, high_a = limits_around(smooth, wavelength_a, core, 1.0 - 0.5 * depth)
+    with np.errstate(invalid="ignore"):
+        error = np.median(smoothed_error(ivar[:, window], width_px), axis=1)
+        seen = depth > np.maximum(
+            limits["profile_emission_significance"] * np.sqrt(2.0) * error, limits["profile_height_min"]
+        )
+        observed = (high_a - low_a) / line_a * SPEED_OF_LIGHT_KM_S
+        intrinsic = np.sqrt(np.maximum(observed**2 - (SPEED_OF_LIGHT_KM_S / resolving_power) ** 2, 0.0))
+    return np.where(seen, intrinsic, np.nan)
+
+
+def _narrow_core(smooth):
+    """Width of the deepest core at a quarter of its depth from the bottom, its asymmetry and its place."""
+    filled = np.where(smooth.usable[:, None], smooth.flux, 1.0)
+    core = np.argmin(filled, axis=1)
+    bottom = filled[np.arange(len(filled)), core]
+    low_a, high_a = limits_around(filled, smooth.wavelength_a, core, bottom + 0.25 * (smooth.continuum - bottom))
+    place_a = smooth.wavelength_a[core]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        asymmetry = ((high_a - place_a) - (place_a - low_a)) / (high_a - low_a)
+    return (high_a - low_a) / place_a * SPEED_OF_LIGHT_KM_S, asymmetry, smooth.continuum - bottom
+
+
+def _classes(smooth, peaks, refused, pair, width_a, helium_km_s, limits):
+    """Rules 3 and 4, and the columns of the table."""
+    n_spectra = len(smooth.flux)
+    n_peaks = np.bincount(peaks.row, minlength=n_spectra)
+    any_above = np.bincount(peaks.row[peaks.above_continuum], minlength=n_spectra) > 0
+    least = _least_height(smooth, limits)
+    quarter_km_s, core_asymmetry, depth = _narrow_core(smooth)
+    with np.errstate(invalid="ignore"):
+        deep = pair.core_flux < pair.outer_flux - least
+        contrast = pair.peak_flux >= limits["shell_peak_to_core_min"] * pair.core_flux
+        shoulders = deep | contrast
+        narrow = (n_peaks == 0) & (depth > least) & (helium_km_s > _ROTATION_MIN_KM_S)
+        narrow &= quarter_km_s < limits["shell_rotation_ratio_max"] * helium_km_s
+        on_emission = shoulders & (width_a < 0)
+        asymmetric = np.abs(pair.violet_red_ratio - 1) > np.maximum(
+            limits["profile_asymmetry_max"], 2.0 * pair.e_violet_red_ratio
+        )
+    shell_fwhm = np.where(narrow, quarter_km_s, np.where(shoulders, pair.core_fwhm_km_s, np.nan))
+    shell_asymmetry = np.where(narrow, core_asymmetry, np.where(shoulders, pair.core_asymmetry, np.nan))
+    names = np.select(
+        [~smooth.usable, on_emission, shoulders | narrow, n_peaks > 0],
+        ["", "emission with shell", "absorption with shell", "emission"],
+        "absorption",
+    )
+    is_shell = shoulders | narrow
+    columns = {
+        "profile_class": _text(names),
+        "profile_type": _text(np.where(is_shell | ~smooth.usable, "", _types(smooth, peaks, n_peaks, asymmetric))),
+        "shell_type": np.ma.masked_array(
+            _shell_types(on_emission, narrow, any_above, shell_fwhm, shell_asymmetry, limits), ~is_shell
+        ),
+        "n_emission_peaks": np.ma.masked_array(n_peaks, ~smooth.usable),
+        "violet_red_ratio": pair.violet_red_ratio,
+        "e_violet_red_ratio": pair.e_violet_red_ratio,
+        "peak_separation_km_s": pair.separation_km_s,
+        "shell_fwhm_km_s": shell_fwhm,
+        "shell_asymmetry": shell_asymmetry,
+    }
+    return columns | {"evidence": _evidence(deep, contrast, narrow, refused, n_peaks, quarter_km_s, helium_km_s)}
+
+
+def _text(names):
+    """Texts as objects, None for the empty ones."""
+    return np.where(names == "", None, names.astype(object))
+
+
+def _types(smooth, peaks, n_peaks, asymmetric):
+    """Type of the profiles in emission without a shell line."""
+    # A single peak inside an absorption has a minimum under the continuum on both sides.
+    enclosed = (peaks.minimum_before >= 0) & (peaks.minimum_after >= 0)
+    in_absorption = np.bincount(peaks.row[enclosed], minlength=len(smooth.flux)) > 0
+    return np.select(
+        [n_peaks == 0, (n_peaks == 1) & in_absorption, n_peaks == 1, asymmetric],
+        ["", "narrow emission in absorption", "single peak", "double asymmetric"],
+        "double symmetric",
+    )
+
+
+def _shell_types(on_emission, narrow, any_above, fwhm_km_s, asymmetry, limits):
+    """Types 1 to 3 of Wang et al. 2022, appendix A."""
+    with np.errstate(invalid="ignore"):
+        skewed = np.abs(asymmetry) > limits["shell_asymmetry_max"]
+        thin = fwhm_km_s <= limits["shell_narrow_max_km_s"]
+    return np.select([on_emission & skewed, on_emission & thin, on_emission, narrow, any_above], [3, 1, 2, 3, 1], 2)
+
+
+def _evidence(deep, contrast, narrow, refused, n_peaks, quarter_km_s, helium_km_s):
+    """One line of words for each spectrum that needs one."""
+    words = np.full(len(deep), None, dtype=object)
+    words[refused & (n_peaks == 0)] = "a ridge between two absorption cores, not emission"
+    words[contrast] = "emission peaks beside a core lower by the shell factor"
+    words[deep] = "emission peaks beside a core lower than the profile outside of them"
+    for row in np.flatnonzero(narrow):
+        words[row] = f"core {quarter_km_s[row]:.0f} km/s wide, He I 6678 {helium_km_s[row]:.0f} km/s"
+    return words
