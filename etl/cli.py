@@ -74,7 +74,11 @@ def becat() -> None:
 
 @becat.command()
 @click.option(
-    "--dir", "directory", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to put everything."
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Where to put everything.",
 )
 @click.option("--spectra", type=click.IntRange(min=100), default=1000, show_default=True, help="Simulated spectra.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated survey.")
@@ -273,7 +277,9 @@ def publish(snapshot: Path, catalog: Path) -> None:
     if not catalog.is_file():
         raise CatalogueError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
     write(catalog, snapshot)
-    click.echo(f"snapshot {snapshot} ({snapshot.stat().st_size / 1e6:.1f} MB): look at it with `becat serve {snapshot}`")
+    click.echo(
+        f"snapshot {snapshot} ({snapshot.stat().st_size / 1e6:.1f} MB): look at it with `becat serve {snapshot}`"
+    )
 
 
 @becat.command()

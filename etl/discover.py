@@ -44,7 +44,5 @@ def _below(directory: Path) -> list[Path]:
     found = []
     for folder, folders, files in os.walk(directory):
         folders.sort()
-        found += [
-            Path(folder, name).absolute() for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)
-        ]
+        found += [Path(folder, name).absolute() for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)]
     return found

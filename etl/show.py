@@ -9,7 +9,7 @@ import duckdb
 
 from etl.catalogue import CatalogueError
 
-__all__ = ["find_star", "print_funnel", "print_why"]
+__all__ = ["find_spectrum", "print_funnel", "print_why"]
 
 POSITION_RADIUS_ARCSEC = 5.0
 
@@ -27,8 +27,8 @@ def _count(n: int | None) -> str:
     return "" if n is None else f"{n:,}"
 
 
-def find_star(connection: duckdb.DuckDBPyConnection, words: str) -> list[int]:
-    """Stars that a user may mean by a designation, a position or a number.
+def find_spectrum(connection: duckdb.DuckDBPyConnection, words: str) -> int | None:
+    """The spectrum that a user asks about: one that is named by number, else the one that stands for a star.
 
     Parameters
     ----------
@@ -39,28 +39,34 @@ def find_star(connection: duckdb.DuckDBPyConnection, words: str) -> list[int]:
 
     Returns
     -------
-    list of int
-        star_id, the nearest first.
+    int or None
+        spectrum_id.
     """
     text = words.strip()
     if re.fullmatch(r"-?\d+", text):
         number = int(text)
-        return _ids(
+        found = _first(
             connection,
-            "select star_id from star where star_id = ? union"
-            " select star_id from spectrum where spectrum_id = ? or obsid = ?",
-            [number, number, number],
+            "select spectrum_id from spectrum where spectrum_id = $n or obsid = $n order by spectrum_id <> $n, coadd desc",
+            {"n": number},
         )
+        return found if found is not None else _of_star(connection, number)
     name = re.sub(r"^lamost\s*", "", text, flags=re.IGNORECASE)
-    found = _ids(
+    star = _first(
         connection,
-        "select star_id from star_alias where designation ilike ? or designation ilike ?",
-        [name, f"LAMOST {name}"],
+        "select star_id from star_alias where designation ilike $name or designation ilike 'LAMOST ' || $name",
+        {"name": name},
     )
+    if star is not None:
+        return _of_star(connection, star)
     position = _position(name)
-    if found or position is None:
-        return found
-    return _ids(
+    if position is None:
+        return _first(connection, "select spectrum_id from spectrum where designation ilike $name", {"name": name})
+    return _of_star(connection, _nearest_star(connection, *position))
+
+
+def _nearest_star(connection, ra_deg: float, dec_deg: float) -> int | None:
+    return _first(
         connection,
         """
         with near as (
@@ -72,12 +78,22 @@ def find_star(connection: duckdb.DuckDBPyConnection, words: str) -> list[int]:
         )
         select star_id from near where separation_arcsec < $radius order by separation_arcsec
         """,
-        {"ra": position[0], "dec": position[1], "radius": POSITION_RADIUS_ARCSEC},
+        {"ra": ra_deg, "dec": dec_deg, "radius": POSITION_RADIUS_ARCSEC},
     )
 
 
-def _ids(connection, sql: str, parameters) -> list[int]:
-    return [row[0] for row in connection.execute(sql, parameters).fetchall() if row[0] is not None]
+def _of_star(connection, star_id: int | None) -> int | None:
+    """The spectrum that stands for a star."""
+    return _first(
+        connection,
+        "select spectrum_id from spectrum_verdict where star_id = $star and rank_in_star = 1",
+        {"star": star_id},
+    )
+
+
+def _first(connection, sql: str, parameters: dict) -> int | None:
+    row = connection.execute(sql, parameters).fetchone()
+    return row[0] if row else None
 
 
 def _position(text: str) -> tuple[float, float] | None:
@@ -107,39 +123,46 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     CatalogueError
         No star is found.
     """
-    found = find_star(connection, words)
-    if not found:
+    spectrum_id = find_spectrum(connection, words)
+    if spectrum_id is None:
         raise CatalogueError(
             f"no star {words!r} here: give a designation such as J222704.21+590534.8, a position in degrees such as"
             " '336.767 59.093', or the number of a spectrum"
         )
-    star_id = found[0]
-    designation, ra, dec, simulated = connection.execute(
-        "select designation, ra_deg, dec_deg, is_simulated from star where star_id = ?", [star_id]
-    ).fetchall()[0]
-    click.echo(f"{designation}  (star {star_id}, RA {ra:.5f} deg, Dec {dec:+.5f} deg){'  SIMULATED' if simulated else ''}")
+    _print_heading(connection, spectrum_id)
     steps = connection.execute(
-        "select name, value, threshold, unit, margin, passed from verdict_step where star_id = ? order by step", [star_id]
+        """
+        select name, quantity, value, threshold, margin, unit, detail, passed, is_asked, is_verdict
+        from verdict_step where spectrum_id = ? order by test
+        """,
+        [spectrum_id],
     ).fetchall()
-    width = max((len(row[0]) for row in steps), default=10)
-    click.echo(f"{'':{width}}  {'value':>12}  {'threshold':>12}  {'margin':>12}")
-    for name, value, threshold, unit, margin, passed in steps:
-        click.echo(
-            f"{name:{width}}  {_number(value):>12}  {_number(threshold):>12}  {_number(margin):>12}"
-            f"  {unit or '':10} {_passed(passed)}"
-        )
-    verdict = connection.execute("select * from verdict where star_id = ?", [star_id])
-    names = [column[0] for column in verdict.description]
-    row = verdict.fetchone()
-    if row is not None:
-        answer = dict(zip(names, row, strict=True))
-        failed = answer.get("failed_name") or answer.get("failed_step")
-        click.echo(f"first step that fails: {failed}" if failed else "no step fails")
+    *tests, (*_, conclusion, is_be, _, _) = steps
+    names = max(len(row[0]) for row in tests)
+    quantities = max(len(row[1] or "") for row in tests)
+    click.echo(f"{'step':{names}}  {'':{quantities}}  {'value':>10}  {'threshold':>10}  {'margin':>10}")
+    for name, quantity, value, threshold, margin, unit, detail, passed, is_asked, _ in tests:
+        numbers = f"{_number(value):>10}  {_number(threshold):>10}  {_number(margin):>10}"
+        outcome = ("pass" if passed else "FAIL") if is_asked else "not asked"
+        words = "  ".join(part for part in (outcome, unit, detail) if part)
+        click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
+    failed = next((f"{row[0]} ({row[1]})" for row in tests if row[9]), None)
+    click.echo(f"first step that fails: {failed}" if not is_be else f"no step fails: {conclusion}")
+
+
+def _print_heading(connection, spectrum_id: int) -> None:
+    star_id, designation, ra, dec, mjd, file, simulated = connection.execute(
+        """
+        select star_id, coalesce(star.designation, spectrum.designation), spectrum.ra_deg, spectrum.dec_deg, mjd, file,
+            spectrum.is_simulated
+        from spectrum left join star using (star_id) where spectrum_id = ?
+        """,
+        [spectrum_id],
+    ).fetchall()[0]
+    place = "no position in the file" if ra is None else f"RA {ra:.5f} deg, Dec {dec:+.5f} deg"
+    click.echo(f"{designation}  star {star_id}  {place}{'  SIMULATED' if simulated else ''}")
+    click.echo(f"spectrum {spectrum_id}  MJD {'-' if mjd is None else f'{mjd:.4f}'}  {file}")
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
-
-
-def _passed(passed: bool | None) -> str:
-    return "?" if passed is None else "pass" if passed else "FAIL"

@@ -289,4 +289,3 @@ def _insert_flux(connection, arm: str, ids: np.ndarray, arrays: list[np.ndarray]
     connection.register("new_flux", pa.table(fields))
     connection.execute(f"insert into flux_{arm} by name select * from new_flux")
     connection.unregister("new_flux")
-

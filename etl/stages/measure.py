@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import duckdb
-import numpy as np
 
 import udfs
 from etl.catalogue import Run, transaction
-from etl.stages.flux_batches import flux_batches, insert_columns, matrix
+from etl.stages.flux_batches import flux_batches, insert_columns
 from etl.versions import code_version
 from schema import parameters
 

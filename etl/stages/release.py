@@ -39,7 +39,9 @@ def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: list[s
     files = [Path(path).absolute() for path in paths]
     counts = {"loaded": 0, "rows": 0, "rejected": 0}
     with Run(connection, "load release catalogue", version) as run:
-        for path in tqdm(new_or_changed(connection, files, "release catalogue", version), desc="release catalogues", disable=None):
+        for path in tqdm(
+            new_or_changed(connection, files, "release catalogue", version), desc="release catalogues", disable=None
+        ):
             with transaction(connection):
                 read = _take_in(connection, file_read(path), run.run_id)
                 forget_files(connection, [read.file])

@@ -1,0 +1,84 @@
+"""`becat demo`: the main job on real LAMOST spectra and a simulated survey that holds the paper's printed stars."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import click
+
+from etl.archives.printed_stars import demo_stars, write_demo_archives
+from etl.catalogue import CatalogueError, open_catalogue
+from etl.pipeline import Configuration, run_pipeline
+from etl.show import print_funnel, print_why
+from simulate.survey import write_survey
+
+__all__ = ["real_spectra", "run_demo"]
+
+MARK = ".becat-demo"
+
+
+def real_spectra() -> list[Path]:
+    """The eight LAMOST DR7 medium-resolution files inside the package laspec (MIT licence).
+
+    Raises
+    ------
+    CatalogueError
+        The package is not installed.
+    """
+    try:
+        found = [Path(str(f.locate())) for f in files("laspec") or [] if f.name.startswith("med-")]
+    except PackageNotFoundError:
+        raise CatalogueError(
+            "the demo reads the real LAMOST spectra in the package laspec: pip install laspec==2021.508.0 --no-deps"
+        ) from None
+    return sorted(found)
+
+
+def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
+    """Fill a directory with a catalogue and its snapshot, or go on where an earlier demo was stopped.
+
+    Parameters
+    ----------
+    directory : Path
+        New, empty, or left by an earlier demo.
+    n_spectra : int
+        Simulated spectra, besides those of the printed stars.
+    seed : int
+        Seed of the simulation.
+    """
+    spectra = real_spectra()
+    directory = directory.absolute()
+    mark = directory / MARK
+    if directory.exists() and any(directory.iterdir()) and not mark.exists():
+        raise CatalogueError(f"{directory} holds other files: choose a new directory")
+    directory.mkdir(parents=True, exist_ok=True)
+    mark.write_text("made by becat demo: safe to delete\n")
+
+    survey = directory / "survey"
+    complete = survey / "truth.csv"
+    if not complete.exists():
+        click.echo(f"simulating a survey of about {n_spectra:,} spectra (seed {seed})")
+        write_survey(survey, n=n_spectra, seed=seed, stars=demo_stars(), progress=True)
+    archives = write_demo_archives(directory / "archives", survey / "truth.csv")
+
+    catalog, snapshot = directory / "catalog.duckdb", directory / "catalog.sqlite"
+    run_pipeline(
+        Configuration(
+            catalog=catalog,
+            spectra=[*spectra, survey / "spectra"],
+            release_catalogues=sorted(survey.glob("*catalogue*.csv*")),
+            archives=archives,
+            publish=snapshot,
+        )
+    )
+    with open_catalogue(catalog, read_only=True) as connection:
+        click.echo()
+        print_funnel(connection)
+        click.echo()
+        print_why(connection, "J192814.09+435531.0")
+    click.echo(
+        f"\nThe survey is simulated (is_simulated); {len(spectra)} files are real LAMOST DR7 spectra."
+        f"\nAsk {catalog} in SQL: select * from classical_be; select * from runaway; select * from verdict"
+        f"\nLook at it in a browser: becat serve {snapshot}"
+    )

@@ -1,0 +1,45 @@
+"""What the tests of loading and running share: real files, a catalogue's content, and the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+
+from etl.demo import real_spectra
+from schema import build
+
+__all__ = ["becat", "contents", "new_catalogue", "real_spectra"]
+
+# Columns that tell when and by which run a row was written: they differ between runs that give the same catalogue.
+RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
+
+
+def new_catalogue(path: Path) -> Path:
+    """An empty catalogue."""
+    build.create(path)
+    return path
+
+
+def becat(*words, check: int | None = 0) -> subprocess.CompletedProcess:
+    """Run the command line in a process of its own, as a user does."""
+    command = [sys.executable, "-c", "from etl.cli import main; main()", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parent.parent)
+    assert check is None or done.returncode == check, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def contents(path: Path, *, with_runs: bool = False) -> dict[str, list[tuple]]:
+    """Every row of every table, sorted, as text; without the columns that tell the run, unless asked for."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = [row[0] for row in connection.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+        found = {}
+        for table in tables:
+            if table == "etl_run" and not with_runs:
+                continue
+            names = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
+            columns = ", ".join(f"{n}::varchar" for n in names if with_runs or n not in RUN_COLUMNS)
+            found[table] = connection.execute(f"select {columns} from {table} order by all").fetchall()
+        return found

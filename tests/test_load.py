@@ -1,0 +1,185 @@
+"""Loading: what is new is loaded once, what is bad is named, what was killed goes on."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from etl.catalogue import open_catalogue
+from etl.stages.load import load_spectra
+from tests.pipeline_tools import becat, contents, new_catalogue, real_spectra
+
+
+@pytest.fixture
+def spectra(tmp_path) -> Path:
+    """A folder, with a space and letters beyond ASCII in its name, of three real files."""
+    folder = tmp_path / "données brutes"
+    folder.mkdir()
+    for path in real_spectra()[:3]:
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture
+def catalogue(tmp_path) -> Path:
+    return new_catalogue(tmp_path / "c.duckdb")
+
+
+def load(catalogue, *paths, **options):
+    with open_catalogue(catalogue) as connection:
+        return load_spectra(connection, list(paths), **options)
+
+
+def rows(catalogue, sql):
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_loading_twice_changes_nothing(catalogue, spectra):
+    first = load(catalogue, spectra)
+    before = contents(catalogue, with_runs=True)
+    second = load(catalogue, spectra)
+    assert first["loaded"] == 3 and first["rejected"] == 0
+    assert second == {"files": 3, "unchanged": 3, "loaded": 0, "spectra": 0, "rejected": 0}
+    assert contents(catalogue, with_runs=True) == before
+
+
+def test_touched_but_equal_file_is_left_alone(catalogue, spectra):
+    load(catalogue, spectra)
+    for path in spectra.iterdir():
+        os.utime(path)
+    assert load(catalogue, spectra)["unchanged"] == 3
+
+
+def test_one_process_and_two_give_the_same(tmp_path, spectra, monkeypatch):
+    monkeypatch.setattr("etl.stages.load.FILES_PER_BATCH", 1)
+    one, two = new_catalogue(tmp_path / "one.duckdb"), new_catalogue(tmp_path / "two.duckdb")
+    load(one, spectra, workers=1)
+    load(two, spectra, workers=2)
+    assert contents(one) == contents(two)
+
+
+def test_changed_file_replaces_its_spectra_and_what_hangs_on_them(catalogue, spectra):
+    load(catalogue, spectra)
+    changed, other = sorted(spectra.iterdir())[:2]
+    (old,) = rows(catalogue, f"select spectrum_id from spectrum where file = '{changed}'")[0]
+    with open_catalogue(catalogue) as connection:
+        connection.execute("insert into line_measurement (spectrum_id, ew_halpha_a) values (?, 1.0)", [old])
+    other.rename(changed)
+    counts = load(catalogue, spectra)
+    assert counts["files"] == 2 and counts["loaded"] == 1
+    assert rows(catalogue, "select count(*) from line_measurement") == [(0,)]
+    assert rows(catalogue, f"select count(*) from flux_red where spectrum_id = {old}") == [(0,)]
+
+
+def test_same_spectrum_under_two_names_is_kept_once(catalogue, spectra):
+    path = min(spectra.iterdir())
+    shutil.copy(path, spectra / ("zz-" + path.name))
+    counts = load(catalogue, spectra)
+    assert counts["spectra"] == 3 and counts["rejected"] == 0
+    assert rows(catalogue, "select count(*) from input_file where status = 'duplicate'") == [(1,)]
+
+
+def test_same_obsid_with_other_content_is_rejected(catalogue, spectra, tmp_path):
+    from astropy.io import fits
+
+    path = min(spectra.iterdir())
+    with fits.open(path) as hdus:
+        hdus["COADD_R"].data["FLUX"][100] *= 1.5
+        hdus.writeto(spectra / "zz-other.fits")
+    counts = load(catalogue, spectra)
+    assert counts["rejected"] == 1
+    ((file, stage, reason),) = rows(catalogue, "select file, stage, reason from rejected_input")
+    assert file.endswith("zz-other.fits") and stage == "load" and path.name in reason
+
+
+def damage(path: Path, kind: str) -> None:
+    content = path.read_bytes()
+    if kind == "truncated gzip":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "corrupt gzip":
+        path.write_bytes(content[:5000] + bytes(200) + content[5200:])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "not FITS":
+        path.write_bytes(gzip.compress(b"<html>404 not found</html>"))
+    elif kind == "directory":
+        path.unlink()
+        path.mkdir()
+
+
+@pytest.mark.parametrize("kind", ["truncated gzip", "corrupt gzip", "empty", "not FITS"])
+def test_bad_file_is_rejected_and_the_rest_goes_on(catalogue, spectra, kind):
+    bad = min(spectra.iterdir())
+    good = bad.read_bytes()
+    damage(bad, kind)
+    counts = load(catalogue, spectra)
+    assert counts["loaded"] == 2 and counts["rejected"] == 1
+    ((file, reason),) = rows(catalogue, "select file, reason from rejected_input")
+    assert file == str(bad) and reason
+    # It is not tried again while it stays as it is, and it is once it has been mended.
+    assert load(catalogue, spectra)["unchanged"] == 3
+    bad.write_bytes(good)
+    assert load(catalogue, spectra)["loaded"] == 1
+    assert rows(catalogue, "select count(*) from rejected_input") == [(0,)]
+
+
+def test_a_reader_that_dies_costs_only_its_file(catalogue, spectra, monkeypatch):
+    monkeypatch.setattr("etl.stages.load.read_file", dying_reader)
+    monkeypatch.setattr("etl.stages.load.FILES_PER_BATCH", 2)
+    counts = load(catalogue, spectra, workers=2)
+    assert counts["loaded"] == 2
+    ((file, reason),) = rows(catalogue, "select file, reason from rejected_input")
+    assert file == str(min(spectra.iterdir())) and "died" in reason
+
+
+def dying_reader(path, exposures):
+    from etl.readers import read_file
+
+    if Path(path).name == real_spectra()[0].name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read_file(path, exposures=exposures)
+
+
+def test_killed_loads_end_as_an_uninterrupted_one(tmp_path):
+    whole, killed = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "killed.duckdb")
+    script = (
+        "import etl.stages.load as l, sys; from etl.catalogue import open_catalogue; l.FILES_PER_BATCH = 1\n"
+        "with open_catalogue(sys.argv[1]) as c: l.load_spectra(c, sys.argv[2:], exposures='all', workers=1)"
+    )
+    files = [str(path) for path in real_spectra()]
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", script, whole, *files], check=True, cwd=root)
+    n_killed = 0
+    for delay in (1.2, 1.6, 2.0, 2.4):
+        process = subprocess.Popen([sys.executable, "-c", script, killed, *files], cwd=root)
+        time.sleep(delay)
+        n_killed += process.poll() is None
+        process.kill()
+        process.wait()
+    subprocess.run([sys.executable, "-c", script, killed, *files], check=True, cwd=root)
+    assert n_killed, "no load was killed: the delays are too long for this machine"
+    assert contents(killed) == contents(whole)
+
+
+def test_words_that_are_wrong_exit_2_in_one_line(catalogue, tmp_path):
+    for words in (["load", tmp_path / "nowhere", "-c", catalogue], ["load", "-c", catalogue], ["lod"]):
+        done = becat(*words, check=2)
+        assert done.stderr.count("\n") == 1 and not done.stdout
+
+
+def test_missing_or_busy_catalogue_exits_1_in_one_line(catalogue, spectra, tmp_path):
+    done = becat("load", spectra, "-c", tmp_path / "none.duckdb", check=1)
+    assert "becat init" in done.stderr and done.stderr.count("\n") == 1
+    with open_catalogue(catalogue):
+        done = becat("load", spectra, "-c", catalogue, check=1)
+    assert "in use by another process" in done.stderr and done.stderr.count("\n") == 1
