@@ -15,9 +15,9 @@ __all__ = ["Continuum", "fit_continuum", "line_free"]
 
 BIN_PIXELS = 8  # the fit sees means of 8 grid pixels, 1 Angstrom: less noise to clip in, and an eighth of the work
 KNOT_A = 25.0
-# Weight of the third-difference penalty against one bin. With 25 bins to a knot interval it halves the response at
-# structures some 150 Angstrom long: an instrument bends the continuum more slowly, a line never so slowly.
-STIFFNESS = 25.0
+# Weight of the third-difference penalty against one bin. With 25 bins to a knot interval, 25 halves the response at
+# structures some 150 Angstrom long, 4 at 110. What noise allows is used: stiff at S/N 10, more pliant from S/N 60 up.
+STIFFNESS_LOW, STIFFNESS_HIGH, STIFFNESS_PER_NOISE = 4.0, 25.0, 700.0
 CLIP_LOW, CLIP_HIGH = 2.0, 3.0  # in units of the noise of a bin; lines go down more often than up
 # Ripples that stay in the fit, in units of the scatter of the bins kept so far. What is left between the lines of the
 # red arm is continuum; in the blue of a late type it is mostly weak lines, and its highest points are wanted.
@@ -54,18 +54,17 @@ class Continuum:
         self.i, self.j = i[near], j[near]
         self.products = self.on_bins[:, self.i] * self.on_bins[:, self.j]
         third = np.diff(np.eye(self.n_coefficients), 3, axis=0)
-        self.penalty = STIFFNESS * third.T @ third + 1e-9 * np.eye(self.n_coefficients)
+        self.penalty = third.T @ third
 
     def binned(self, values):
         """Means over the bins, (n, n_bins)."""
         used = values[:, : self.n_bins * BIN_PIXELS]
         return used.reshape(len(values), self.n_bins, BIN_PIXELS).mean(axis=2)
 
-    def solve(self, weight, values):
+    def solve(self, weight, values, stiffness):
         """Coefficients of the penalised least-squares splines, (n, n_coefficients)."""
-        normal = np.empty((len(weight), self.n_coefficients, self.n_coefficients))
+        normal = stiffness[:, None, None] * self.penalty + 1e-9 * np.eye(self.n_coefficients)
         band = weight @ self.products
-        normal[:] = self.penalty
         normal[:, self.i, self.j] += band
         lower = self.i != self.j
         normal[:, self.j[lower], self.i[lower]] += band[:, lower]
@@ -137,10 +136,11 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
 
 def _clipped_fit(spline, values, sigma, usable):
     """Coefficients for spectra of unit level, and the bins that were kept."""
+    stiffness = np.clip(STIFFNESS_PER_NOISE * _row_median(sigma, usable), STIFFNESS_LOW, STIFFNESS_HIGH)
     kept = usable
     for _ in range(N_ITERATIONS):
         weight = kept.astype(float)
-        coefficients = spline.solve(weight, values)
+        coefficients = spline.solve(weight, values, stiffness)
         model = coefficients @ spline.on_bins.T
         noise = np.sqrt(sigma**2 + (NOISE_FLOOR * model) ** 2)
         residual = values - model
@@ -151,7 +151,7 @@ def _clipped_fit(spline, values, sigma, usable):
         ripples = RIPPLES[spline.grid.arm] * 1.4826 * _row_median(np.abs(residual), kept)
         low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(residual, usable))
         kept = usable & (residual >= low) & (residual < high)
-    noise_coefficients = spline.solve(usable.astype(float), sigma)
+    noise_coefficients = spline.solve(usable.astype(float), sigma, stiffness)
     return coefficients - CLIP_BIAS * noise_coefficients, kept
 
 
