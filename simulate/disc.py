@@ -8,7 +8,7 @@ from simulate.draw import distributions, draw
 from simulate.photosphere import HALPHA_A
 from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
-__all__ = ["disc_emission", "draw_disc", "shell_absorption"]
+__all__ = ["disc_emission", "draw_disc", "draw_shell", "shell_absorption"]
 
 _RINGS, _AZIMUTHS = 32, 64
 
@@ -35,6 +35,7 @@ def disc_emission(
     rv_km_s: np.ndarray,
     grid: VelocityGrid,
     rng: np.random.Generator,
+    line_a: float = HALPHA_A,
 ) -> np.ndarray:
     """Emission of discs in Keplerian rotation, over the continuum.
 
@@ -51,6 +52,8 @@ def disc_emission(
         Velocity of the star, km/s.
     grid : VelocityGrid
     rng : numpy Generator
+    line_a : float
+        Rest wavelength of the line, vacuum Angstrom.
 
     Returns
     -------
@@ -62,13 +65,13 @@ def disc_emission(
     """
     n = len(ew_a)
     velocity, weight = _sample_disc(disc, rng)
-    profile = _deposit(velocity + np.asarray(rv_km_s)[:, None], weight, grid)
+    profile = _deposit(velocity + np.asarray(rv_km_s)[:, None], weight, grid, line_a)
     spread = fourier_gaussian(grid, disc["turbulence_km_s"])
     wings = fourier_gaussian(grid, disc["scattering_km_s"])
     share = disc["scattered_fraction"][:, None].astype(np.float32)
     profile = multiply(profile, spread * ((1 - share) + share * wings))
     pixel_a = np.gradient(grid.wavelength_a)
-    area = profile @ pixel_a
+    area = np.maximum(profile @ pixel_a, 1e-12)
     return profile * (np.asarray(ew_a) / area).reshape(n, 1).astype(np.float32)
 
 
@@ -95,10 +98,10 @@ def _sample_disc(disc, rng):
     return velocity.reshape(n, -1), weight.reshape(n, -1)
 
 
-def _deposit(velocity, weight, grid):
-    """(n, n_pixels) weights summed at their velocities from H-alpha, each shared by the two nearest pixels."""
+def _deposit(velocity, weight, grid, line_a):
+    """(n, n_pixels) weights summed at their velocities from a line, each shared by the two nearest pixels."""
     n, pixels = len(velocity), grid.n_pixels
-    place = np.clip(velocity / grid.step_km_s + grid.pixel(HALPHA_A), 0, pixels - 1.001)
+    place = np.clip(velocity / grid.step_km_s + grid.pixel(line_a), 0, pixels - 1.001)
     left = place.astype(np.int64)
     right_share = place - left
     left += np.arange(n)[:, None] * pixels
@@ -107,17 +110,29 @@ def _deposit(velocity, weight, grid):
     return total.reshape(n, pixels)
 
 
-def shell_absorption(
-    optical_depth: np.ndarray, fwhm_km_s: np.ndarray, centre_km_s: np.ndarray, skew: np.ndarray, grid: VelocityGrid
-) -> np.ndarray:
+def draw_shell(rng: np.random.Generator, rv_km_s: np.ndarray, kind: dict) -> dict[str, np.ndarray]:
+    """Parameters of the gas in front of n stars at the given velocities, from the kind's own table.
+
+    Returns
+    -------
+    dict of (n,) arrays
+        shell_optical_depth at the centre, shell_fwhm_km_s (width at half that depth), centre_km_s, and skew, the share by
+        which the red half is wider than the blue half.
+    """
+    n = len(rv_km_s)
+    shell = {name: draw(kind[name], rng, n) for name in ("shell_optical_depth", "shell_fwhm_km_s")}
+    shell["centre_km_s"] = rv_km_s + draw(kind["shell_offset_km_s"], rng, n)
+    shell["skew"] = np.clip(draw(kind["shell_skew"], rng, n), -0.7, 0.7)
+    return shell
+
+
+def shell_absorption(shell: dict[str, np.ndarray], grid: VelocityGrid) -> np.ndarray:
     """Share of the light that gas in front of the star lets through at H-alpha.
 
     Parameters
     ----------
-    optical_depth, fwhm_km_s, centre_km_s : (n,) float arrays
-        Optical depth at the centre, full width at half that depth and centre of the gas, km/s.
-    skew : (n,) float array
-        Share by which the red half is wider than the blue half, -1 to 1.
+    shell : dict of (n,) arrays
+        As made by `draw_shell`.
     grid : VelocityGrid
 
     Returns
@@ -125,7 +140,7 @@ def shell_absorption(
     (n, grid.n_pixels) float32 array between 0 and 1.
     """
     speed = ((np.arange(grid.n_pixels) - grid.pixel(HALPHA_A)) * grid.step_km_s)[None, :]
-    offset = speed - np.asarray(centre_km_s)[:, None]
-    half = np.asarray(fwhm_km_s)[:, None] / 2 * (1 + np.sign(offset) * np.asarray(skew)[:, None])
-    depth = np.asarray(optical_depth)[:, None] * np.exp(-np.log(2) * (offset / half) ** 2)
+    offset = speed - shell["centre_km_s"][:, None]
+    half = shell["shell_fwhm_km_s"][:, None] / 2 * (1 + np.sign(offset) * shell["skew"][:, None])
+    depth = shell["shell_optical_depth"][:, None] * np.exp(-np.log(2) * (offset / half) ** 2)
     return np.exp(-depth).astype(np.float32)

@@ -15,9 +15,9 @@ _FOLDER = Path(__file__).parent
 
 
 @cache
-def distributions() -> dict[str, Any]:
-    """Contents of simulate/distributions.toml."""
-    return tomllib.loads((_FOLDER / "distributions.toml").read_text(encoding="utf-8"))
+def distributions(name: str = "distributions.toml") -> dict[str, Any]:
+    """Contents of simulate/distributions.toml, or of another file of that form beside it."""
+    return tomllib.loads((_FOLDER / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -9,7 +9,16 @@ from simulate.draw import distributions, draw, line_list
 from simulate.photosphere import HALPHA_A
 from simulate.velocity import SPEED_OF_LIGHT_KM_S, VelocityGrid
 
-__all__ = ["draw_instruments", "gather", "observe", "resolution_sigma_km_s", "significance", "telluric_transmission"]
+__all__ = [
+    "add_noise_on_grid",
+    "draw_instruments",
+    "feature_significance",
+    "gather",
+    "observe",
+    "resolution_sigma_km_s",
+    "significance",
+    "telluric_transmission",
+]
 
 _FWHM_OF_SIGMA = 2.3548
 
@@ -125,7 +134,7 @@ def observe(
     truth, part = gather(model, place), gather(feature, place)
     read = draw(distributions()["noise"]["read_fraction"], rng, n)[:, None]
     variance = (np.maximum(truth, 0) * (1 - read) + read) / setup["snr"][:, None] ** 2
-    found = _feature_significance(truth, part, variance, native_a)
+    found = feature_significance(truth - part, part, variance, native_a)
     flux = truth + _noise(rng, n, pixels) * np.sqrt(variance) + _sky_residuals(rng, native_a, variance, setup)
     error = np.exp(draw(distributions()["noise"]["ivar_error"], rng, n))[:, None]
     flux, ivar = _defects(rng, flux, error / variance)
@@ -137,20 +146,44 @@ def observe(
     return {"flux": gather(flux.astype(np.float32), back), "ivar": np.where(usable, weight, 0), **found}
 
 
-def _feature_significance(truth, part, variance, native_a):
-    """Significances of the feature against noise, a continuum error and a photosphere of another depth, speed or width."""
+def feature_significance(
+    star: np.ndarray, feature: np.ndarray, variance: np.ndarray, wavelength_a: np.ndarray
+) -> dict[str, np.ndarray]:
+    """How well a feature could be seen.
+
+    Parameters
+    ----------
+    star, feature, variance : (n, m) float arrays
+        Star without the feature, the noiseless feature, and the variance of each pixel (inf: masked).
+    wavelength_a : (m,) or (n, m) float array
+        Angstrom, uniform.
+
+    Returns
+    -------
+    dict of (n,) float64 arrays
+        ``feature_significance``, the plain matched filter, and ``feature_significance_marginal``, what remains of it
+        when continuum level and slope, and depth, width, velocity and rotation of the photosphere are free.
+    """
     floor = distributions()["labels"]["systematic_floor"] ** 2
-    x = (native_a - HALPHA_A) / 35
-    star = 1 - (truth - part)
-    slope = np.gradient(star, axis=1)
-    # As if it turned faster: the cores of two rates of rotation differ by this much.
-    turning = [
-        uniform_filter1d(star, max(3, round(width_a / (native_a[0, 1] - native_a[0, 0]))), axis=1)
-        for width_a in (5, 10)
-    ]
-    shapes = np.stack([np.ones_like(x), x, star, star * np.abs(x), slope, *turning], axis=1)
-    plain, marginal = significance(part, variance + floor, shapes)
+    x = np.broadcast_to((wavelength_a - HALPHA_A) / 35, star.shape)
+    absorbed = 1 - star
+    step = 35 * float(x[0, 1] - x[0, 0])
+    # As if it turned faster: what two rates of rotation do to the core.
+    turned = [uniform_filter1d(absorbed, max(3, round(width_a / step)), axis=1) for width_a in (5.0, 10.0)]
+    slope = np.gradient(absorbed, axis=1)
+    shapes = np.stack([np.ones_like(x), x, absorbed, absorbed * np.abs(x), slope, *turned], axis=1)
+    plain, marginal = significance(feature, variance + floor, shapes)
     return {"feature_significance": plain, "feature_significance_marginal": marginal}
+
+
+def add_noise_on_grid(
+    rng: np.random.Generator, sigma: np.ndarray, step_a: np.ndarray, grid_step_a: float, n_pixels: int
+) -> np.ndarray:
+    """(n, n_pixels) noise of detector pixels of ``step_a`` (n,) and deviation ``sigma`` (n,), interpolated to a grid."""
+    count = int(np.ceil(n_pixels * grid_step_a / float(np.min(step_a)))) + 3
+    native = rng.standard_normal((len(sigma), count), dtype=np.float32)
+    place = rng.random((len(sigma), 1)) + np.arange(n_pixels) * (grid_step_a / step_a[:, None])
+    return gather(native, place) * sigma[:, None].astype(np.float32)
 
 
 def _noise(rng, n, pixels):

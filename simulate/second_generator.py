@@ -1,0 +1,177 @@
+"""A second generator of profiles with other physics than the first, for testing only: no model is trained on it.
+
+Photospheres follow the Holtsmark power with Voigt cores and turn by summing strips of the stellar disc; emission is a
+composite of Gaussians with Lorentzian feet; metal lines stand at random places; noise is drawn as photons. Only the
+label rule and the arithmetic of sampling are shared with the first generator.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import voigt_profile
+
+from simulate.draw import distributions, draw, interpolate
+from simulate.instrument import feature_significance, gather
+from simulate.labels import Profiles, count_peaks, empty_truth, label_by_visibility, window_wavelength_a
+from simulate.photosphere import HALPHA_A
+from simulate.velocity import SPEED_OF_LIGHT_KM_S
+
+__all__ = ["KINDS", "sample_chunk"]
+
+KINDS = distributions("second_distributions.toml")["kinds"]
+_STEP_A = 0.1
+_FINE_A = HALPHA_A + _STEP_A * np.arange(-450, 451)
+_STRIPS = np.linspace(-0.96, 0.96, 25)
+_KM_S_TO_A = HALPHA_A / SPEED_OF_LIGHT_KM_S
+
+
+def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
+    """Profiles of the given kinds.
+
+    Parameters
+    ----------
+    kind : (n,) str array
+        Names of the table ``[kinds]`` of second_distributions.toml.
+    rng : numpy Generator
+
+    Returns
+    -------
+    Profiles
+    """
+    table = distributions("second_distributions.toml")["observation"]
+    truth = empty_truth(len(kind))
+    for name in ("rv_km_s", "resolving_power", "snr"):
+        truth[name] = draw(table[name], rng, len(kind))
+    truth["step_a"] = HALPHA_A / truth["resolving_power"] / draw(table["pixels_per_resolution_element"], rng, len(kind))
+    truth["instrument"][:] = "second"
+    star = np.empty((len(kind), len(_FINE_A)), dtype=np.float32)
+    whole = np.empty_like(star)
+    for name in np.unique(kind):
+        rows = np.flatnonzero(kind == name)
+        star[rows], whole[rows], found = _model(KINDS[name], truth["rv_km_s"][rows], rng)
+        for key, values in found.items():
+            truth[key][rows] = values
+    star, whole = _blur(star, truth, rng), _blur(whole, truth, rng)
+    truth["n_peaks"], truth["violet_red_ratio"] = count_peaks(whole - star)
+    flux, ivar = _observe(star, whole, truth, rng)
+    return Profiles(flux, ivar, label_by_visibility(kind, truth, KINDS), kind, truth)
+
+
+def _model(kind, rv_km_s, rng):
+    """Star alone, star with its feature, and truth, on the fine grid."""
+    n = len(rv_km_s)
+    star = _draw_star(kind["star"], rng, n)
+    alone = _photosphere(star, rv_km_s)
+    truth = {name: star[name] for name in ("teff_k", "v_sin_i_km_s")}
+    if "velocity_difference_km_s" in kind:
+        apart = draw(kind["velocity_difference_km_s"], rng, n) * rng.choice([-1, 1], n)
+        share = draw(kind["light_fraction"], rng, n)[:, None]
+        alone = (1 - share) * alone + share * _photosphere(_draw_star(kind["star"], rng, n), rv_km_s + apart)
+    if kind["star"] == "late":
+        alone = alone * _random_lines(rng, n)
+    if "ew_a" not in kind:
+        return alone, alone, truth
+    truth["ew_emission_a"] = draw(kind["ew_a"], rng, n)
+    light, truth["peak_separation_km_s"] = _emission(kind, truth["ew_emission_a"], rv_km_s, rng)
+    whole = alone + light
+    if "shell_depth" in kind:
+        half = draw(kind["shell_hwhm_km_s"], rng, n)
+        offset = (_FINE_A - HALPHA_A) / _KM_S_TO_A - (rv_km_s + rng.normal(0, 12, n))[:, None]
+        whole = whole * (1 - draw(kind["shell_depth"], rng, n)[:, None] / (1 + (offset / half[:, None]) ** 2))
+        truth["shell_fwhm_km_s"] = 2 * half
+    return alone, whole, truth
+
+
+def _draw_star(group, rng, n):
+    """Temperatures, rotation and line shapes of n stars."""
+    config = distributions("second_distributions.toml")
+    table = config["photosphere"]
+    star = {name: draw(spec, rng, n) for name, spec in config["stars"][group].items()}
+    star["v_sin_i_km_s"] = np.clip(np.abs(star["v_sin_i_km_s"]), 5, 390)
+    for name in ("opacity", "scale_a", "core"):
+        star[name] = interpolate(star["teff_k"], table, name) * np.exp(draw(table["scatter"], rng, n))
+    for name in ("exponent", "core_sigma_a", "core_gamma_a", "limb_darkening"):
+        star[name] = draw(table[name], rng, n)
+    return star
+
+
+def _photosphere(star, rv_km_s):
+    """(n, n_fine) H-alpha of turning stars: strips of the visible disc, each at its own velocity."""
+    across = np.sqrt(1 - _STRIPS**2)
+    dark = star["limb_darkening"][:, None]
+    weight = (1 - dark) * across + dark * np.pi / 4 * across**2
+    weight /= weight.sum(axis=1, keepdims=True)
+    total = np.zeros((len(rv_km_s), len(_FINE_A)))
+    for i, strip in enumerate(_STRIPS):
+        total += weight[:, i, None] * _line(star, rv_km_s + strip * star["v_sin_i_km_s"])
+    return total
+
+
+def _line(star, velocity_km_s):
+    """(n, n_fine) unturned line at its own velocity."""
+    offset = _FINE_A - HALPHA_A - (velocity_km_s * _KM_S_TO_A)[:, None]
+    wing = star["opacity"][:, None] / (1 + np.abs(offset / star["scale_a"][:, None]) ** 2.5)
+    sigma, gamma = star["core_sigma_a"][:, None], star["core_gamma_a"][:, None]
+    core = star["core"][:, None] * voigt_profile(offset, sigma, gamma) / voigt_profile(0, sigma, gamma)
+    return (1 + wing) ** -star["exponent"][:, None] * np.exp(-core)
+
+
+def _random_lines(rng, n):
+    """(n, n_fine) transmission of narrow lines at random places."""
+    table = distributions("second_distributions.toml")["observation"]
+    count = draw(table["metal_lines"], rng, n).astype(int)
+    transmission = np.ones((n, len(_FINE_A)))
+    for row in range(n):
+        place = rng.uniform(_FINE_A[0], _FINE_A[-1], count[row])
+        shape = np.exp(-0.5 * ((_FINE_A - place[:, None]) / 0.15) ** 2)
+        transmission[row] -= np.minimum(draw(table["metal_depth"], rng, count[row]) @ shape, 0.9)
+    return transmission
+
+
+def _emission(kind, ew_a, rv_km_s, rng):
+    """(n, n_fine) composite emission and its peak separation, km/s."""
+    table, n = distributions("second_distributions.toml")["emission"], len(ew_a)
+    drawn = {name: draw(kind.get(name, spec), rng, n)[:, None] for name, spec in table.items()}
+    offset = (_FINE_A - HALPHA_A) / _KM_S_TO_A - rv_km_s[:, None]
+    half, sigma = drawn["separation_km_s"] / 2, drawn["peak_sigma_km_s"]
+    balance = np.exp(drawn["violet_red"] / 2)
+    shape = balance * np.exp(-0.5 * ((offset + half) / sigma) ** 2)
+    shape += np.exp(-0.5 * ((offset - half) / sigma) ** 2) / balance
+    shape += drawn["bridge"] * np.exp(-0.5 * (offset / (0.5 * half + 0.6 * sigma)) ** 2)
+    shape += drawn["feet"] / (1 + (offset / drawn["feet_km_s"]) ** 2) ** 1.5
+    return shape * (ew_a / (shape.sum(axis=1) * _STEP_A))[:, None], drawn["separation_km_s"][:, 0]
+
+
+def _blur(spectrum, truth, rng):
+    """Line-spread function with wings, in Fourier space."""
+    wing = draw(distributions("second_distributions.toml")["observation"]["wing_light"], rng, len(spectrum))[:, None]
+    sigma = (HALPHA_A / truth["resolving_power"] / 2.3548)[:, None]
+    frequency = 2 * np.pi * np.fft.rfftfreq(len(_FINE_A), _STEP_A)
+    kernel = (1 - wing) * np.exp(-0.5 * (frequency * sigma) ** 2) + wing * np.exp(-0.5 * (2 * frequency * sigma) ** 2)
+    return 1 - np.fft.irfft(np.fft.rfft(1 - spectrum, axis=1) * kernel, n=len(_FINE_A), axis=1)
+
+
+def _observe(star, whole, truth, rng):
+    """Photons on detector pixels, a cubic continuum error, and the way back to the grid; fills significances."""
+    table, window = distributions("second_distributions.toml")["observation"], window_wavelength_a()
+    step = truth["step_a"][:, None]
+    pixels = int(np.ceil((window[-1] - window[0]) / step.min())) + 4
+    native = window[0] - step * (1 + rng.random(step.shape)) + step * np.arange(pixels)
+    place = (native - _FINE_A[0]) / _STEP_A
+    mean = np.maximum(gather(whole, place), 0)
+    snr, read = truth["snr"][:, None], draw(table["read_electrons"], rng, len(star))[:, None]
+    level = 0.5 * snr**2 + np.sqrt(0.25 * snr**4 + (snr * read) ** 2)  # electrons that give this S/N with read noise
+    counts = rng.poisson(mean * level) + read * rng.standard_normal(mean.shape)
+    hit = rng.random(len(star)) < table["cosmic_ray_fraction"]
+    counts[np.flatnonzero(hit), rng.integers(0, pixels, int(hit.sum()))] *= rng.uniform(1.1, 2.5, int(hit.sum()))
+    variance = (mean * level + read**2) / level**2
+    x = (native - HALPHA_A) / 35
+    factor = 1 + draw(table["scale"], rng, len(star))[:, None]
+    for power in (1, 2, 3):
+        factor = factor + draw(table["cubic"], rng, len(star))[:, None] * x**power
+    back = (window - native[:, :1]) / step
+    ivar = gather(1 / (variance * factor**2), back) * ((window[1] - window[0]) / step)
+    at_window = np.broadcast_to((window - _FINE_A[0]) / _STEP_A, ivar.shape)
+    alone = gather(star, at_window)
+    truth |= feature_significance(alone, gather(whole, at_window) - alone, 1 / ivar, window)
+    return gather(counts / level * factor, back).astype(np.float32), ivar.astype(np.float32)
