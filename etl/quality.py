@@ -29,6 +29,7 @@ class Quality(IntFlag):
     IVAR_ESTIMATED = 128
     FEW_GOOD_PIXELS = 256
     DOUBTFUL_HALPHA_COVERAGE = 512
+    EMISSION_RESTORED = 1024
 
 
 DESCRIPTIONS: dict[IntFlag, str] = {
@@ -48,4 +49,6 @@ DESCRIPTIONS: dict[IntFlag, str] = {
     Quality.FEW_GOOD_PIXELS: "Less than 90 % of the pixels of the band that is measured are good (red: 6530-6590, blue:"
     " 5160-5193 Angstrom)",
     Quality.DOUBTFUL_HALPHA_COVERAGE: "The data do not cover 6530-6590 Angstrom completely",
+    Quality.EMISSION_RESTORED: "The file has no inverse variance across an H-alpha emission line that is wider than any"
+    " cosmic ray: it was taken from the neighbourhood, with photon noise",
 }

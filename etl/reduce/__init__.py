@@ -13,6 +13,7 @@ from etl.reduce.continuum import fit_continuum
 from etl.reduce.cosmic import flag_cosmic_rays
 from etl.reduce.rectangle import bridge_gaps, pack
 from etl.reduce.resample import resample
+from etl.reduce.restore import restore_emission
 from schema.grid import Grid
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def reduce_batch(arms: Sequence[RawArm], grid: Grid, resolving_power: float | np
     Reduced
     """
     rectangle = pack(arms, grid)
-    hit = flag_cosmic_rays(rectangle, np.broadcast_to(np.asarray(resolving_power, float), len(arms)))
+    resolving_power = np.broadcast_to(np.asarray(resolving_power, float), len(arms))
+    restored = restore_emission(rectangle, resolving_power)
+    hit = flag_cosmic_rays(rectangle, resolving_power)
     bridge_gaps(rectangle)
     flux, ivar, mask = resample(rectangle, grid)
     continuum, doubtful = fit_continuum(flux, ivar, grid)
@@ -80,7 +83,7 @@ def reduce_batch(arms: Sequence[RawArm], grid: Grid, resolving_power: float | np
     quality = np.zeros(len(arms), np.int64)
     quality[hit] |= Quality.COSMIC_RAYS_REMOVED
     quality[doubtful] |= Quality.CONTINUUM_DOUBTFUL
-    quality[rectangle.ivar_estimated] |= Quality.IVAR_ESTIMATED
+    quality[restored] |= Quality.EMISSION_RESTORED
     quality[good_fraction < MIN_GOOD_FRACTION] |= Quality.FEW_GOOD_PIXELS
     if grid.arm == "red":
         quality[~covered] |= Quality.DOUBTFUL_HALPHA_COVERAGE

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_GAP_A", "Rectangle", "bridge_gaps", "der_snr_noise", "pack"]
 
+MIN_PIXELS = 4
 MARGIN_A = 3.0  # native pixels kept beyond the grid, so that its first and last pixel are whole
 MAX_GAP_A = 5.0  # a longer stretch without good pixels is not interpolated: several resolution elements are missing
 
@@ -30,17 +31,17 @@ class Rectangle:
         Limits of the pixels, Angstrom in vacuum, ascending; the padding goes on with the last width.
     flux, ivar : (n_spectra, n_native) float64 array
         Flux of the file and its inverse variance; 0 where the mask is set.
+    file_flux : (n_spectra, n_native) float32 array
+        Flux of the file, also in pixels that it marks as bad.
     mask : (n_spectra, n_native) uint8 array
         Bits of `etl.quality.PixelMask`.
-    ivar_estimated : (n_spectra,) bool array
-        The file gave no inverse variance.
     """
 
     edges_a: np.ndarray
     flux: np.ndarray
     ivar: np.ndarray
     mask: np.ndarray
-    ivar_estimated: np.ndarray
+    file_flux: np.ndarray
 
     @property
     def width_a(self) -> np.ndarray:
@@ -69,32 +70,22 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
     """
     low, high = grid.edges_a[0] - MARGIN_A, grid.edges_a[-1] + MARGIN_A
     cuts = [slice(*np.searchsorted(arm.wavelength_a, (low, high))) for arm in arms]
-    n_native = max([4, *(cut.stop - cut.start for cut in cuts)])
+    n_native = max([MIN_PIXELS, *(cut.stop - cut.start for cut in cuts)])
     shape = (len(arms), n_native)
-    edges, flux, ivar = np.empty((len(arms), n_native + 1)), np.zeros(shape), np.zeros(shape)
+    edges, file_flux, ivar = np.empty((len(arms), n_native + 1)), np.zeros(shape, np.float32), np.zeros(shape)
     mask = np.full(shape, PixelMask.NO_DATA, np.uint8)
-    estimated = np.zeros(len(arms), bool)
     for i, (arm, cut) in enumerate(zip(arms, cuts, strict=True)):
         n = cut.stop - cut.start
-        if n < 4:
+        if n < MIN_PIXELS:
             edges[i] = high + np.arange(n_native + 1)
             continue
         edges[i] = _edges(arm.wavelength_a[cut], n_native)
-        usable = np.isfinite(arm.flux[cut]) & (arm.flux[cut] != 0)  # dead pixels are zero in LAMOST's files, unflagged
-        variances = np.isfinite(arm.ivar[cut]) & (arm.ivar[cut] > 0)
-        estimated[i] = not variances.any()
-        # Without any inverse variance `bad` cannot tell a bad pixel from a file that has none.
-        good = usable if estimated[i] else usable & variances & ~arm.bad[cut]
-        flux[i, :n] = np.where(good, arm.flux[cut], 0)
+        # LAMOST's dead pixels are exactly zero and carry no flag.
+        good = np.isfinite(arm.flux[cut]) & (arm.flux[cut] != 0) & (arm.ivar[cut] > 0) & ~arm.bad[cut]
+        file_flux[i, :n] = np.where(np.isfinite(arm.flux[cut]), arm.flux[cut], 0)
         ivar[i, :n] = np.where(good, arm.ivar[cut], 0)
         mask[i, :n] = np.where(good, 0, PixelMask.BAD_IN_FILE)
-    rectangle = Rectangle(edges, flux, ivar, mask, estimated)
-    if estimated.any():
-        good = rectangle.good[estimated]
-        noise = der_snr_noise(flux[estimated], good)
-        with np.errstate(divide="ignore"):
-            rectangle.ivar[estimated] = np.where(good, 1 / noise[:, None] ** 2, 0)
-    return rectangle
+    return Rectangle(edges, np.where(mask == 0, file_flux, 0).astype(float), ivar, mask, file_flux)
 
 
 def _edges(wavelength_a, n_native):
