@@ -21,7 +21,7 @@ WINDOW_A = {name: (grid.start_a - MARGIN_A, grid.wavelength_a[-1] + MARGIN_A) fo
 PLAUSIBLE_A = (2000.0, 30000.0)
 MIN_PIXELS = 50
 MIN_GOOD_FRACTION = 0.5
-MAX_STEP_RATIO = 5.0  # a longest step beyond this many median ones is a jump, not a dispersion
+MAX_STEP_RATIO = 5.0  # a longest step beyond this many mean ones is a jump, not a dispersion
 
 
 def ascending(wavelength_a: np.ndarray, detail: str) -> tuple[slice, bool]:
@@ -62,7 +62,7 @@ def ascending(wavelength_a: np.ndarray, detail: str) -> tuple[slice, bool]:
     if first < PLAUSIBLE_A[0] or last > PLAUSIBLE_A[1]:
         raise Problem(f"wavelengths {first:.6g} to {last:.6g} are not optical ones in Angstrom: check the unit", detail)
     longest = max(-low, high)
-    if longest > MAX_STEP_RATIO * float(np.median(np.abs(step))):
+    if longest > MAX_STEP_RATIO * (last - first) / step.size:
         raise Problem(f"wavelengths jump by {longest:.3g} Angstrom: pixels are missing", detail)
     return slice(None, None, -1) if turned else slice(None), turned
 
@@ -148,11 +148,12 @@ def _usable(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray, detail: str) ->
                 f"only {good_fraction:.0%} of the pixels can be used (flux not finite, no inverse variance, or flagged)"
             )
         raise Problem(f"{why}: fetch the file again", detail)
-    if not (flux[~bad] > 0).any():
+    n_positive = np.count_nonzero(flux[~bad] > 0)
+    if n_positive == 0:
         empty = not flux[~bad].any()
         raise Problem(f"flux is {'zero' if empty else 'negative or zero'} in every pixel: there is no spectrum", detail)
     # Noise about zero is a faint star and stops at the first step of the selection; this is not noise.
-    if normal_snr(flux, ivar, bad) < -1:
+    if n_positive < bad.size / 2 and normal_snr(flux, ivar, bad) < -1:
         raise Problem("flux is negative: the sky was taken off twice, or the file is damaged", detail)
 
 

@@ -102,6 +102,14 @@ class Hdu:
         Problem
             The value is not a whole number.
         """
+        card = self._cards.get(key.encode().ljust(8))
+        if card is None:
+            return None
+        if card[:1] == b"=" and card[22:23] in b" /":  # the fixed format of nearly all integers
+            try:
+                return int(card[1:22])
+            except ValueError:
+                pass
         number = self.number(key)
         if number is None:
             return None
@@ -235,7 +243,7 @@ class Hdu:
         Problem
             It cannot be read.
         """
-        if not self.shape or self.index > 0 and self.string("XTENSION") != "IMAGE":
+        if not self.shape or (self.index > 0 and self.string("XTENSION") != "IMAGE"):
             return self._by_astropy(None)
         if any(key in self for key in ("BSCALE", "BZERO", "BLANK")) and not self._unscaled():
             return self._by_astropy(None)

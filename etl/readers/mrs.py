@@ -59,7 +59,7 @@ def read_mrs(
     """
     singles = _singles(hdus)
     coadd = {COADD[hdu.name]: hdu for hdu in hdus if hdu.name in COADD}
-    layout = "mrs vector" if any("WAVELENGTH" in hdu.columns for hdu in hdus[1:]) else "mrs rows"
+    layout = "mrs vector" if "WAVELENGTH" in hdus[-1].columns else "mrs rows"
     meta = lamost.primary_meta(hdus[0], "LAMOST MRS", layout) | {"resolving_power": RESOLVING_POWER}
     vacuum = hdus[0].logical("VACUUM") is not False
     spectra: list[RawSpectrum] = []
