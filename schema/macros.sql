@@ -50,12 +50,15 @@ create or replace macro is_nebular(nebular_significance, fwhm_halpha_km_s) as (
     )
 );
 
+-- Neither in a Herbig or H II list nor nebular, while the switch is on.
+create or replace macro passes_contaminants(herbig_list, hii_list, nebular_significance, fwhm_halpha_km_s) as (
+    parameter('exclude_contaminants') = 0
+    or (herbig_list is null and hii_list is null and not is_nebular(nebular_significance, fwhm_halpha_km_s))
+);
+
 -- Step 90. Later than O8 and earlier than A2 in any part of the range that the type allows; not class I or II.
 create or replace macro passes_earliest(subtype_max) as (subtype_max > parameter('subtype_earliest'));
 create or replace macro passes_latest(subtype_min) as (subtype_min < parameter('subtype_latest'));
-create or replace macro passes_subtype(subtype_min, subtype_max) as (
-    passes_earliest(subtype_max) and passes_latest(subtype_min)
-);
 create or replace macro passes_luminosity(luminosity_min) as (
     luminosity_min is null or luminosity_min > parameter('luminosity_class_min')
 );
@@ -63,10 +66,17 @@ create or replace macro passes_normal_type(is_peculiar) as (
     parameter('exclude_peculiar_types') = 0 or not coalesce(is_peculiar, false)
 );
 
--- Extinction in magnitudes of a band with the given A/A_V; no reddening, no answer.
-create or replace macro extinction_mag(ratio_name, ebv_mag) as (
-    parameter(ratio_name) * parameter('r_v') * ebv_mag
+create or replace macro passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar) as (
+    passes_earliest(subtype_max)
+    and passes_latest(subtype_min)
+    and passes_luminosity(luminosity_min)
+    and passes_normal_type(is_peculiar)
 );
+-- An O type, wholly: 'OB' is none.
+create or replace macro is_o_type(subtype_max) as (subtype_max < parameter('subtype_o_max'));
+
+-- Colour excess of two bands per magnitude of A_V.
+create or replace macro reddening_of(ratio_blue, ratio_red) as (parameter(ratio_blue) - parameter(ratio_red));
 
 -- Step 100. Colours of a classical Be star, of a Herbig Ae/Be star.
 create or replace macro passes_hk(hk0_mag) as (hk0_mag < parameter('cbe_hk_max_mag'));
@@ -74,6 +84,17 @@ create or replace macro passes_kw1(kw10_mag) as (kw10_mag < parameter('cbe_kw1_m
 create or replace macro has_cbe_colours(hk0_mag, kw10_mag) as (passes_hk(hk0_mag) and passes_kw1(kw10_mag));
 create or replace macro has_herbig_colours(hk0_mag, kw10_mag) as (
     hk0_mag > parameter('herbig_hk_min_mag') and kw10_mag > parameter('herbig_kw1_min_mag')
+);
+
+create or replace macro is_herbig_by_infrared(
+    hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar
+) as (
+    coalesce(
+        n_cbe_lists = 0
+        and has_herbig_colours(hk0_mag, kw10_mag)
+        and passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar),
+        false
+    )
 );
 
 -- Probability that a standard normal variable is below x; error below 1e-7 (Abramowitz & Stegun 1964, 7.1.26).

@@ -4,6 +4,7 @@
 with
 verdicts as (select * from spectrum_verdict),
 tests as (select * from selection_step),
+limits as (select name, value from selection_parameter),
 judged as (
     select
         verdicts.star_id,
@@ -34,27 +35,15 @@ judged as (
             when 100 then hk0_mag
             when 101 then kw10_mag
         end as value,
-        case tests.test
-            when 10 then parameter('snr_min')
-            when 11 then parameter('snr_min')
-            when 20 then
-                case
-                    when 2 * teff_k < parameter('teff_late_min_k') + parameter('teff_late_max_k')
-                        then parameter('teff_late_min_k')
-                    else parameter('teff_late_max_k')
-                end
-            when 30 then parameter('ew_halpha_max_a')
-            when 31 then parameter('ew_mgb_max_a')
-            when 40 then parameter('q_late_min_mag')
-            when 50 then parameter('be_probability_min')
-            when 60 then 0
-            when 82 then parameter('nebular_significance_max')
-            when 90 then parameter('subtype_earliest')
-            when 91 then parameter('subtype_latest')
-            when 92 then parameter('luminosity_class_min')
-            when 100 then parameter('cbe_hk_max_mag')
-            when 101 then parameter('cbe_kw1_max_mag')
+        case
+            when tests.test = 20 and 2 * teff_k < parameter('teff_late_min_k') + parameter('teff_late_max_k')
+                then parameter('teff_late_min_k')
+            when tests.test = 60 then 0
+            else limits.value
         end as threshold,
+        tests.test in (10, 11, 50, 60, 90, 92) or (
+            tests.test = 20 and 2 * teff_k >= parameter('teff_late_min_k') + parameter('teff_late_max_k')
+        ) as is_lower_limit,
         case tests.test
             when 70 then profile_class
             when 80 then herbig_list
@@ -99,6 +88,7 @@ judged as (
         end as is_asked
     from verdicts
     cross join tests
+    left join limits on limits.name = tests.parameter
 ),
 final as (
     select
@@ -114,12 +104,7 @@ final as (
         quantity,
         value,
         threshold,
-        case
-            when test in (10, 11, 50, 60, 90, 92) then value - threshold
-            when test = 20 and threshold = parameter('teff_late_min_k') then threshold - value
-            when test = 20 then value - threshold
-            else threshold - value
-        end as margin,
+        case when is_lower_limit then value - threshold else threshold - value end as margin,
         unit,
         detail,
         passed,

@@ -1,6 +1,7 @@
--- 220 · How many spectra and stars are left after each step. A star is left when one of its spectra passes all steps to there.
+-- 220 · How many spectra and stars are left after each step. A star is left when one of its spectra passes all steps to
+-- there; from step 70 on stars are judged, and the spectra are those of step 60 that these stars have.
 with
-by_snr_and_temperature as (
+all_spectra as (
     select
         star_id,
         case
@@ -10,54 +11,83 @@ by_snr_and_temperature as (
         end as reached
     from spectrum
 ),
-first_stars as (
+all_stars as (
     select
         star_id,
         max(reached) as reached,
-        count(*) as n_0,
-        sum(case when reached >= 10 then 1 else 0 end) as n_10,
-        sum(case when reached >= 20 then 1 else 0 end) as n_20
-    from by_snr_and_temperature
+        count(*) as spectra_0,
+        count(case when reached >= 10 then 1 end) as spectra_10,
+        count(case when reached >= 20 then 1 end) as spectra_20
+    from all_spectra
     group by star_id
 ),
-first_counts as (
+early_spectra as (
     select
-        sum(n_0) as spectra_0,
-        count(star_id) as stars_0,
-        sum(n_10) as spectra_10,
-        count(case when reached >= 10 then star_id end) as stars_10,
-        sum(n_20) as spectra_20,
-        count(case when reached >= 20 then star_id end) as stars_20
-    from first_stars
+        step_20_teff.star_id,
+        case
+            when not coalesce(
+                passes_halpha(line_measurement.ew_halpha_a) and passes_mgb(line_measurement.ew_mgb_a, step_20_teff.has_blue),
+                false
+            ) then 20
+            when not passes_q(infrared_colour.q_mag) then 30
+            when not coalesce(passes_be_probability(current_score.be_probability), false) then 40
+            when not passes_inspection(inspection_tally.n_be, inspection_tally.n_not_be) then 50
+            else 60
+        end as reached
+    from step_20_teff
+    join line_measurement on line_measurement.spectrum_id = step_20_teff.spectrum_id
+    left join infrared_colour on infrared_colour.star_id = step_20_teff.star_id
+    left join current_score on current_score.spectrum_id = step_20_teff.spectrum_id
+    left join inspection_tally on inspection_tally.star_id = step_20_teff.star_id
+),
+early_stars as (
+    select
+        star_id,
+        max(reached) as reached,
+        count(case when reached >= 30 then 1 end) as spectra_30,
+        count(case when reached >= 40 then 1 end) as spectra_40,
+        count(case when reached >= 50 then 1 end) as spectra_50,
+        count(case when reached >= 60 then 1 end) as spectra_60
+    from early_spectra
+    group by star_id
+),
+candidates as (
+    select
+        n_spectra,
+        passes_emission(profile_class) as passes_70,
+        n_cbe_lists = 0
+            and passes_contaminants(herbig_list, hii_list, nebular_significance, fwhm_halpha_km_s) as passes_80,
+        passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar) as passes_90,
+        has_cbe_colours(hk0_mag, kw10_mag) as passes_100
+    from be_candidate
 ),
 counts as (
-    select 0 as step, 'spectra' as name, spectra_0 as spectra, stars_0 as stars, 'All spectra in the catalogue' as description
-    from first_counts
+    select 0 as step, 'spectra' as name, sum(spectra_0) as spectra, count(star_id) as stars from all_stars
     union all
-    select 10, 'good_snr', spectra_10, stars_10, 'S/N above the limit in both arms' from first_counts
+    select 10, 'good_snr', sum(spectra_10), count(case when reached >= 10 then star_id end) from all_stars
     union all
-    select 20, 'teff', spectra_20, stars_20, 'No late A or F star by LASP temperature' from first_counts
+    select 20, 'teff', sum(spectra_20), count(case when reached >= 20 then star_id end) from all_stars
     union all
-    select 30, 'early_by_lines', count(*), count(distinct star_id), 'Early type by EW(H-alpha) and EW(Mg b)'
-    from step_30_early_by_lines
+    select 30, 'early_by_lines', sum(spectra_30), count(case when reached >= 30 then star_id end) from early_stars
     union all
-    select 40, 'q_index', count(*), count(distinct star_id), 'No K or M star by 2MASS colours' from step_40_q_index
+    select 40, 'q_index', sum(spectra_40), count(case when reached >= 40 then star_id end) from early_stars
     union all
-    select 50, 'be_probability', count(*), count(distinct star_id), 'Be by the classifier' from step_50_be_probability
+    select 50, 'be_probability', sum(spectra_50), count(case when reached >= 50 then star_id end) from early_stars
     union all
-    select 60, 'inspection', count(*), count(distinct star_id), 'Not rejected by eye' from step_60_inspection
+    select 60, 'inspection', sum(spectra_60), count(case when reached >= 60 then star_id end) from early_stars
     union all
-    select 70, 'emission', sum(n_spectra), count(*), 'H-alpha in emission without a shell line' from emission_star
+    select 70, 'emission', sum(n_spectra), count(*) from candidates where passes_70
     union all
-    select 80, 'contaminant', sum(n_spectra), count(*), 'Not known as Be, Herbig Ae/Be or H II, not nebular' from new_candidate
+    select 80, 'contaminant', sum(n_spectra), count(*) from candidates where passes_70 and passes_80
     union all
-    select 90, 'spectral_type', sum(n_spectra), count(*), 'Later than O8, earlier than A2, not of class I or II'
-    from typed_candidate
+    select 90, 'spectral_type', sum(n_spectra), count(*) from candidates where passes_70 and passes_80 and passes_90
     union all
-    select 100, 'infrared', sum(n_spectra), count(*), 'Infrared colours of a classical Be star' from new_cbe
+    select 100, 'infrared', sum(n_spectra), count(*)
+    from candidates
+    where passes_70 and passes_80 and passes_90 and passes_100
 ),
 final as (
-    select step, name, cast(coalesce(spectra, 0) as bigint) as spectra, cast(stars as bigint) as stars, description
+    select step, name, cast(coalesce(spectra, 0) as bigint) as spectra, cast(stars as bigint) as stars
     from counts
     order by step
 )

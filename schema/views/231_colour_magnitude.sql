@@ -32,10 +32,9 @@ final as (
         photometric.g_mag + 5 + 5 * log10(solutions.parallax_mas / 1000) as abs_g_mag,
         5 / ln(10) * solutions.e_parallax_mas / solutions.parallax_mas as e_abs_g_mag,
         photometric.bp_rp_mag
-            - extinction_mag('extinction_ratio_bp', reddening.ebv_mag)
-            + extinction_mag('extinction_ratio_rp', reddening.ebv_mag) as bp_rp0_mag,
+            - reddening_of('extinction_ratio_bp', 'extinction_ratio_rp') * parameter('r_v') * reddening.ebv_mag as bp_rp0_mag,
         photometric.g_mag + 5 + 5 * log10(solutions.parallax_mas / 1000)
-            - extinction_mag('extinction_ratio_g', reddening.ebv_mag) as abs_g0_mag,
+            - parameter('extinction_ratio_g') * parameter('r_v') * reddening.ebv_mag as abs_g0_mag,
         reddening.ebv_mag
     from photometric
     join solutions using (star_id)
