@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import click
@@ -10,29 +9,13 @@ import click
 from etl.archives.printed_stars import demo_stars, write_demo_archives
 from etl.catalogue import CatalogueError, open_catalogue
 from etl.pipeline import Configuration, run_pipeline
+from etl.sample_spectra import real_spectra
 from etl.show import print_funnel, print_why
 from simulate.survey import write_survey
 
-__all__ = ["real_spectra", "run_demo"]
+__all__ = ["run_demo"]
 
 MARK = ".becat-demo"
-
-
-def real_spectra() -> list[Path]:
-    """The eight LAMOST DR7 medium-resolution files inside the package laspec (MIT licence).
-
-    Raises
-    ------
-    CatalogueError
-        The package is not installed.
-    """
-    try:
-        found = [Path(str(f.locate())) for f in files("laspec") or [] if f.name.startswith("med-")]
-    except PackageNotFoundError:
-        raise CatalogueError(
-            "the demo reads the real LAMOST spectra in the package laspec: pip install laspec==2021.508.0 --no-deps"
-        ) from None
-    return sorted(found)
 
 
 def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from etl.demo import real_spectra
+from etl.sample_spectra import real_spectra
 from schema import build
 
 __all__ = ["becat", "contents", "new_catalogue", "real_spectra"]

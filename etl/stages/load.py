@@ -222,7 +222,9 @@ def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int
     connection.execute("create or replace temp table batch_file as select unnest(?::varchar[]) as file", [changed])
     connection.execute(
         "create or replace temp table stale_spectrum as"
-        " select spectrum_id from spectrum where file in (select file from batch_file)"
+        " select spectrum_id from spectrum"
+        " where file in (select file from batch_file) or spectrum_id in (select unnest(?::bigint[]))",
+        [list(kept)],
     )
     for table in (*DERIVED, "spectrum"):
         connection.execute(f"delete from {table} where spectrum_id in (select spectrum_id from stale_spectrum)")
@@ -239,7 +241,9 @@ def _settle_duplicates(connection, batch: Batch) -> set[int]:
     stored = connection.execute(
         "select spectrum_id, file, content_hash from spectrum where spectrum_id in (select unnest(?::bigint[]))", [ids]
     ).fetchall()
-    owner = {i: (file, content) for i, file, content in stored if file not in files}
+    # A file that has gone, or that is read again now, has no claim: its spectra are replaced.
+    gone = {file for _, file, _ in stored if not Path(file).exists()}
+    owner = {i: (file, content) for i, file, content in stored if file not in files | gone}
     kept = set()
     for read in batch.files:
         mine = []
