@@ -3,6 +3,11 @@ with
 steps as materialized (select step, name, spectra, stars from funnel),
 kinds as (select name, stars from outcome),
 be_stars as materialized (select star_id, is_new from classical_be),
+velocities as materialized (
+    select count(*) as n_stars, count(case when is_runaway then 1 end) as n_runaways
+    from runaway_by_model
+    where is_default
+),
 model as (select * from kinematic_model where is_default),
 ours as (
     select 'spectra_' || name as name, cast(spectra as double) as value from steps
@@ -27,13 +32,8 @@ ours as (
     from colour_magnitude
     join be_stars using (star_id)
     group by be_stars.is_new
-    union all select 'with_kinematics', count(*) from runaway_by_model where is_default
-    union all
-    select
-        'runaway_rate',
-        case when count(*) > 0 then sum(case when is_runaway then 1.0 else 0.0 end) / count(*) end
-    from runaway_by_model
-    where is_default
+    union all select 'with_kinematics', n_stars from velocities
+    union all select 'runaway_rate', case when n_stars > 0 then 1.0 * n_runaways / n_stars end from velocities
     union all select 'runaway_limit_km_s', v_limit_km_s from runaway_limit where is_default
     union all select 'maxwellian_b_km_s', maxwellian_b_km_s from model
     union all select 'solar_u_km_s', u_sun_km_s from model
@@ -48,7 +48,7 @@ final as (
         published_value.name,
         published_value.place,
         published_value.value as published,
-        ours.value as ours,
+        case when published_value.name like 'class_%' then coalesce(ours.value, 0) else ours.value end as ours,
         published_value.unit,
         published_value.description
     from published_value
