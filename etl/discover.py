@@ -34,7 +34,7 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             found.update(dict.fromkeys(_below(path)))
         elif path.exists():
-            found[path.absolute()] = None
+            found[_absolute(path)] = None
         else:
             raise CatalogueError(f"no such file or directory: {path}")
     return list(found)
@@ -44,5 +44,10 @@ def _below(directory: Path) -> list[Path]:
     found = []
     for folder, folders, files in os.walk(directory):
         folders.sort()
-        found += [Path(folder, name).absolute() for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)]
+        found += [_absolute(Path(folder, name)) for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)]
     return found
+
+
+def _absolute(path: Path) -> Path:
+    """The path without `..`, so that one file has one name; links are kept as they are."""
+    return Path(os.path.abspath(path))

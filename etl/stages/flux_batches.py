@@ -96,12 +96,16 @@ def insert_columns(connection: duckdb.DuckDBPyConnection, table: str, columns: d
     table : str
         Table to write to.
     columns : dict of str to sequence
-        Values by column name, all of one length.
+        Values by column name, all of one length; arrays of numpy (also masked ones), of Arrow, or lists.
     """
-    fields = {
-        name: pa.array(values, from_pandas=True) if isinstance(values, np.ndarray) else pa.array(values)
-        for name, values in columns.items()
-    }
-    connection.register("new_row", pa.table(fields))
+    connection.register("new_row", pa.table({name: _arrow(values) for name, values in columns.items()}))
     connection.execute(f"insert into {table} by name select * from new_row")
     connection.unregister("new_row")
+
+
+def _arrow(values) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, np.ma.MaskedArray):
+        return pa.array(values.data, mask=np.ma.getmaskarray(values))
+    if isinstance(values, np.ndarray):
+        return pa.array(values, from_pandas=True)
+    return values if isinstance(values, pa.ChunkedArray) else pa.array(values)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 import udfs
 from etl.catalogue import Run, transaction
-from etl.stages.flux_batches import flux_batches, insert_columns
+from etl.stages.flux_batches import flux_batches, insert_columns, matrix
 from etl.versions import code_version
 from schema import parameters
 
 __all__ = ["measure_spectra"]
 
+# Whether the bands are shifted with a star's velocity; the paper measures in the observed frame.
+FOLLOW = "bands_follow_velocity"
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
     s.snr_r, s.rv_km_s, s.resolving_power"""
 
@@ -29,7 +33,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     dict
         ``measured`` spectra.
     """
-    in_force = {name: parameters.value(name, connection) for name in udfs.PARAMETERS}
+    in_force = {name: parameters.value(name, connection) for name in (*udfs.PARAMETERS, FOLLOW)}
     version = code_version("measure", in_force)
     todo = """
         not exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.measure_version = ?)
@@ -52,3 +56,21 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
             run.n_done = n_measured
         run.message = f"{n_measured} spectra measured"
     return {"measured": n_measured}
+
+
+def _measure(table: pa.Table, in_force: dict[str, float]) -> tuple[dict, dict]:
+    """Columns of `line_measurement` and of `profile_class` for one batch."""
+    flux_red, ivar_red = matrix(table["flux_red"])[0], matrix(table["ivar_red"])[0]
+    flux_blue, has_blue = matrix(table["flux_blue"])
+    flux_blue = np.where(has_blue[:, None], flux_blue, np.nan)
+    ivar_blue = np.where(has_blue[:, None], matrix(table["ivar_blue"])[0], 0)
+    snr, velocity, power = (_numbers(table[name]) for name in ("snr_r", "rv_km_s", "resolving_power"))
+    shift = velocity if in_force[FOLLOW] else None
+    lines = udfs.measure_batch(flux_red, ivar_red, flux_blue, ivar_blue, snr, shift, parameters=in_force)
+    profiles = udfs.profile_batch(flux_red, ivar_red, snr, shift, power, parameters=in_force)
+    return lines, profiles
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of numbers with NaN for NULL."""
+    return column.to_numpy().astype(float)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from etl.catalogue import Run, transaction
+from etl.catalogue import Run
 from etl.match import stars
 
 __all__ = ["gather_stars"]
@@ -26,7 +26,6 @@ def gather_stars(connection: duckdb.DuckDBPyConnection) -> int:
             """
         ).fetchone()
         if waiting and waiting[0]:
-            with transaction(connection):
-                stars.gather(connection, run.run_id)
+            stars.gather(connection, run.run_id)
     row = connection.execute("select count(*) from star").fetchone()
     return int(row[0]) if row else 0
