@@ -53,6 +53,7 @@ class Continuum:
         near = j - i <= 3  # cubic splines farther apart do not overlap
         self.i, self.j = i[near], j[near]
         self.products = self.on_bins[:, self.i] * self.on_bins[:, self.j]
+        self.on_bins32, self.products32 = self.on_bins.astype(np.float32), self.products.astype(np.float32)
         third = np.diff(np.eye(self.n_coefficients), 3, axis=0)
         self.penalty = third.T @ third
 
@@ -64,11 +65,11 @@ class Continuum:
     def solve(self, weight, values, stiffness):
         """Coefficients of the penalised least-squares splines, (n, n_coefficients)."""
         normal = stiffness[:, None, None] * self.penalty + 1e-9 * np.eye(self.n_coefficients)
-        band = weight @ self.products
+        band = weight @ self.products32
         normal[:, self.i, self.j] += band
         lower = self.i != self.j
         normal[:, self.j[lower], self.i[lower]] += band[:, lower]
-        right = (weight * values) @ self.on_bins
+        right = (weight * values) @ self.on_bins32
         return np.linalg.solve(normal, right[:, :, None])[:, :, 0]
 
 
@@ -108,14 +109,14 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
 
     Returns
     -------
-    continuum : (n_spectra, grid.n_pixels) float64 array
+    continuum : (n_spectra, grid.n_pixels) float32 array
         In the unit of the flux; NaN where the fit is below 5 % of the median flux.
     doubtful : (n_spectra,) bool array
         True where the continuum should not be trusted.
     """
     spline = basis(grid)
     good = ivar > 0
-    n_good = spline.binned(good.astype(float)) * BIN_PIXELS
+    n_good = spline.binned(good.astype(np.float32)) * BIN_PIXELS
     with np.errstate(invalid="ignore", divide="ignore"):
         values = spline.binned(np.where(good, flux, 0)) * BIN_PIXELS / n_good
         variance = spline.binned(np.where(good, 1 / ivar, 0)) * BIN_PIXELS / n_good**2
@@ -126,8 +127,9 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
     scale = _row_median(values, usable)
     enough = usable.sum(axis=1) >= 2 * spline.n_coefficients
     unit = np.where(enough & (scale > 0), scale, 1.0)
-    coefficients, kept = _clipped_fit(spline, values / unit[:, None], np.sqrt(variance) / unit[:, None], usable)
-    continuum = unit[:, None] * (coefficients @ spline.on_grid.T)
+    relative, sigma = (x.astype(np.float32) for x in (values / unit[:, None], np.sqrt(variance) / unit[:, None]))
+    coefficients, kept = _clipped_fit(spline, relative, sigma, usable)
+    continuum = ((unit[:, None] * coefficients) @ spline.on_grid.T).astype(np.float32)
     too_low = continuum < MIN_CONTINUUM * unit[:, None]
     doubtful = _doubtful(usable, kept) | short | ~enough | (scale <= 0) | (too_low & good).any(axis=1)
     continuum[too_low | ~enough[:, None] | (scale <= 0)[:, None]] = np.nan
@@ -137,22 +139,30 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
 def _clipped_fit(spline, values, sigma, usable):
     """Coefficients for spectra of unit level, and the bins that were kept."""
     stiffness = np.clip(STIFFNESS_PER_NOISE * _row_median(sigma, usable), STIFFNESS_LOW, STIFFNESS_HIGH)
-    kept = usable
+    kept = usable.copy()
+    coefficients = np.zeros((len(values), spline.n_coefficients))
+    active = np.arange(len(values))
     for _ in range(N_ITERATIONS):
-        weight = kept.astype(float)
-        coefficients = spline.solve(weight, values, stiffness)
-        model = coefficients @ spline.on_bins.T
-        noise = np.sqrt(sigma**2 + (NOISE_FLOOR * model) ** 2)
-        residual = values - model
-        spread = 1.4826 * _row_median(np.abs(residual), usable)
-        # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines
-        # the highest points are the continuum.
-        high = CLIP_HIGH * np.maximum(noise, spread[:, None])
-        ripples = RIPPLES[spline.grid.arm] * 1.4826 * _row_median(np.abs(residual), kept)
-        low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(residual, usable))
-        kept = usable & (residual >= low) & (residual < high)
-    noise_coefficients = spline.solve(usable.astype(float), sigma, stiffness)
-    return coefficients - CLIP_BIAS * noise_coefficients, kept
+        before, seen = kept[active], usable[active]
+        coefficients[active] = spline.solve(before.astype(np.float32), values[active], stiffness[active])
+        model = (coefficients[active] @ spline.on_bins.T).astype(np.float32)
+        kept[active] = _clip(values[active] - model, np.hypot(sigma[active], NOISE_FLOOR * model), seen, before, spline)
+        active = active[(kept[active] != before).any(axis=1)]
+        if not active.size:
+            break
+    return coefficients - CLIP_BIAS * spline.solve(usable.astype(np.float32), sigma, stiffness), kept
+
+
+def _clip(residual, noise, usable, kept, spline):
+    """The bins to keep, by their residuals and those of the bins kept before."""
+    # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines the
+    # highest points are the continuum.
+    magnitude = np.abs(residual)
+    spread = 1.4826 * _row_median(magnitude, usable)
+    ripples = RIPPLES[spline.grid.arm] * 1.4826 * _row_median(magnitude, kept)
+    high = CLIP_HIGH * np.maximum(noise, spread[:, None])
+    low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(residual, usable))
+    return usable & (residual >= low) & (residual < high)
 
 
 def _upper_quarter(residual, usable):

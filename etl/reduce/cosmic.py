@@ -55,28 +55,39 @@ def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
 
 def _flag(rectangle, rows, d, element, centre):
     """Flag the hits of spectra that share the distance d; True for the rows with hits."""
-    good = rectangle.good[rows]
-    flux = rectangle.flux[rows].copy()
-    allowed = good & _unprotected(centre, element)
-    ratio = np.exp(4 * np.log(2) * (d / (SHARPNESS * element)) ** 2)[:, None]
-    noise = _noise(flux, rectangle.ivar[rows], good)
+    flux, ivar = rectangle.flux[rows], rectangle.ivar[rows]
+    ratio = np.exp(4 * np.log(2) * (d / (SHARPNESS * element)) ** 2).astype(np.float32)[:, None]
+    with np.errstate(divide="ignore"):
+        threshold = THRESHOLD_SIGMA / np.sqrt(ivar)  # infinite in bad pixels
+    suspect = np.flatnonzero((_excess(flux, ratio, d) > threshold).any(axis=1))
+    if not suspect.size:
+        return np.zeros(len(rows), bool)
+    # Few spectra have suspects: only for them is the noise looked at more closely.
+    flux, ratio, threshold, element = flux[suspect], ratio[suspect], threshold[suspect], element[suspect]
+    good = rectangle.good[rows[suspect]]
+    excess = _excess(flux, ratio, d)
+    scatter = np.fmax(der_snr_noise(flux, good), _upper_spread(excess, good))
+    threshold = np.maximum(threshold, THRESHOLD_SIGMA * scatter[:, None])
+    allowed = good & _unprotected(centre[suspect], element)
     hits = np.zeros_like(good)
-    reach = max(4, 2 * d)
-    threshold = None
     for _ in range(N_ROUNDS):
-        neighbour = np.maximum(_shifted(flux, d), _shifted(flux, -d))
-        base = np.minimum(_lowest_near(flux, reach), neighbour)
-        excess = flux - base - ratio * (neighbour - base)
-        if threshold is None:
-            threshold = THRESHOLD_SIGMA * np.maximum(noise, _upper_spread(excess, good)[:, None])
         new = allowed & ~hits & (excess > threshold)
         if not new.any():
             break
-        hits |= _with_flanks(flux, new, noise, d, allowed)
+        hits |= _with_flanks(flux, new, threshold * (FLANK_SIGMA / THRESHOLD_SIGMA), d, allowed)
         flux = _without(flux, hits, d)
-    changed = hits.any(axis=1)
-    rectangle.mask[rows[changed]] |= np.where(hits[changed], PixelMask.COSMIC_RAY, 0).astype(np.uint8)
-    return changed
+        excess = _excess(flux, ratio, d)
+    rectangle.mask[rows[suspect]] |= np.where(hits, PixelMask.COSMIC_RAY, 0).astype(np.uint8)
+    found = np.zeros(len(rows), bool)
+    found[suspect] = hits.any(axis=1)
+    return found
+
+
+def _excess(flux, ratio, d):
+    """How much higher each pixel stands than the higher of its neighbours at distance d allows."""
+    neighbour = np.maximum(_shifted(flux, d), _shifted(flux, -d))
+    base = np.minimum(_lowest_near(flux, max(4, 2 * d)), neighbour)
+    return flux - base - ratio * (neighbour - base)
 
 
 def _unprotected(centre, element):
@@ -90,14 +101,6 @@ def _unprotected(centre, element):
     return free
 
 
-def _noise(flux, ivar, good):
-    """Noise of each pixel: of the file, or of the scatter where that is larger."""
-    with np.errstate(divide="ignore"):
-        from_file = np.where(good, 1 / np.sqrt(ivar), np.inf)
-    scatter = der_snr_noise(flux, good)
-    return np.fmax(from_file, scatter[:, None])
-
-
 def _upper_spread(values, good):
     """Distance of the 84th percentile from the median of each row: the scatter of smoothed or ragged spectra."""
     spread = np.zeros(len(values))
@@ -109,8 +112,14 @@ def _upper_spread(values, good):
 
 def _shifted(values, by):
     """Values of the pixel `by` to the left; the edge repeats."""
-    n = values.shape[1]
-    return values[:, np.clip(np.arange(n) - by, 0, n - 1)]
+    shifted = np.empty_like(values)
+    if by > 0:
+        shifted[:, by:] = values[:, :-by]
+        shifted[:, :by] = values[:, :1]
+    else:
+        shifted[:, :by] = values[:, -by:]
+        shifted[:, by:] = values[:, -1:]
+    return shifted
 
 
 def _lowest_near(flux, reach):
@@ -120,13 +129,13 @@ def _lowest_near(flux, reach):
     return np.minimum(np.minimum(_shifted(smooth, reach), _shifted(smooth, -reach)), smooth)
 
 
-def _with_flanks(flux, hits, noise, d, allowed):
-    """The hits and those of their neighbours, nearer than d + 1, that stand above the line between the far sides."""
+def _with_flanks(flux, hits, limit, d, allowed):
+    """The hits and those of their neighbours, nearer than d + 1, that stand this far above the line between the far sides."""
     bridge = _without(flux, hits, d)
     grown = hits.copy()
     for by in range(1, d + 1):
         near = _shifted(hits, by) | _shifted(hits, -by)
-        grown |= near & allowed & (flux - bridge > FLANK_SIGMA * noise)
+        grown |= near & allowed & (flux - bridge > limit)
     return grown
 
 

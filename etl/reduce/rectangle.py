@@ -29,7 +29,7 @@ class Rectangle:
     ----------
     edges_a : (n_spectra, n_native + 1) float64 array
         Limits of the pixels, Angstrom in vacuum, ascending; the padding goes on with the last width.
-    flux, ivar : (n_spectra, n_native) float64 array
+    flux, ivar : (n_spectra, n_native) float32 array
         Flux of the file and its inverse variance; 0 where the mask is set.
     file_flux : (n_spectra, n_native) float32 array
         Flux of the file, also in pixels that it marks as bad.
@@ -72,7 +72,11 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
     cuts = [slice(*np.searchsorted(arm.wavelength_a, (low, high))) for arm in arms]
     n_native = max([MIN_PIXELS, *(cut.stop - cut.start for cut in cuts)])
     shape = (len(arms), n_native)
-    edges, file_flux, ivar = np.empty((len(arms), n_native + 1)), np.zeros(shape, np.float32), np.zeros(shape)
+    edges, file_flux, ivar = (
+        np.empty((len(arms), n_native + 1)),
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.float32),
+    )
     mask = np.full(shape, PixelMask.NO_DATA, np.uint8)
     for i, (arm, cut) in enumerate(zip(arms, cuts, strict=True)):
         n = cut.stop - cut.start
@@ -85,7 +89,7 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
         file_flux[i, :n] = np.where(np.isfinite(arm.flux[cut]), arm.flux[cut], 0)
         ivar[i, :n] = np.where(good, arm.ivar[cut], 0)
         mask[i, :n] = np.where(good, 0, PixelMask.BAD_IN_FILE)
-    return Rectangle(edges, np.where(mask == 0, file_flux, 0).astype(float), ivar, mask, file_flux)
+    return Rectangle(edges, np.where(mask == 0, file_flux, np.float32(0)), ivar, mask, file_flux)
 
 
 def _edges(wavelength_a, n_native):

@@ -26,7 +26,7 @@ def resample(rectangle: Rectangle, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
 
     Returns
     -------
-    flux, ivar : (n_spectra, grid.n_pixels) float64 arrays
+    flux, ivar : (n_spectra, grid.n_pixels) float32 arrays
         NaN and 0 where there are no data. The inverse variance keeps the information: it is the native one times grid
         step over native width, so that the variance of a sum over a band comes out right although neighbouring grid
         pixels are correlated.
@@ -34,49 +34,60 @@ def resample(rectangle: Rectangle, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
         Mask of the native pixel at the centre of the grid pixel.
     """
     width = rectangle.width_a
-    integral = _integral_at_grid_edges(rectangle, width, grid)
-    flux = np.diff(integral, axis=1) / grid.step_a
+    position = (rectangle.edges_a - grid.edges_a[0]) / grid.step_a
+    flux = np.diff(_integral_at_grid_edges(rectangle, width, position, grid), axis=1) / grid.step_a
 
-    centre = _pixel_below(rectangle.edges_a, grid.wavelength_a[0], grid)[:, : grid.n_pixels]
-    n_native = width.shape[1]
+    n_spectra, n_native = width.shape
+    centre = _pixel_below(position - 0.5, grid.n_pixels)
     outside = (centre < 0) | (centre >= n_native)
-    centre = np.clip(centre, 0, n_native - 1)
-    ivar = np.take_along_axis(rectangle.ivar * (grid.step_a / width), centre, axis=1)
-    mask = np.take_along_axis(rectangle.mask, centre, axis=1)
+    centre = _flat(np.clip(centre, 0, n_native - 1), n_native)
+    ivar = np.take(rectangle.ivar * (grid.step_a / width).astype(np.float32), centre)
+    mask = np.take(rectangle.mask, centre)
     mask[outside] = PixelMask.NO_DATA
     ivar[mask != 0] = 0
     flux[(mask & PixelMask.NO_DATA) != 0] = np.nan
-    return flux, ivar, mask
+    return flux.astype(np.float32), ivar, mask
 
 
-def _pixel_below(edges_a, start_a, grid):
-    """Index of the native pixel that holds start_a + step i, for i in 0 ... n_pixels; -1 before the first."""
-    n_spectra, n_points = len(edges_a), grid.n_pixels + 1
-    first_point = np.ceil((edges_a - start_a) / grid.step_a)
-    first_point = np.clip(first_point, 0, n_points).astype(np.intp)
-    first_point += np.arange(n_spectra)[:, None] * (n_points + 1)
-    begun = np.bincount(first_point.ravel(), minlength=n_spectra * (n_points + 1))
+def _pixel_below(position, n_points):
+    """Index of the native pixel whose limits, in grid steps from the first point, hold each point; -1 before all."""
+    n_spectra = len(position)
+    first_point = np.clip(np.ceil(position), 0, n_points).astype(np.intp)
+    begun = np.bincount(_flat(first_point, n_points + 1).ravel(), minlength=n_spectra * (n_points + 1))
     return np.cumsum(begun.reshape(n_spectra, n_points + 1)[:, :-1], axis=1) - 1
 
 
-def _integral_at_grid_edges(rectangle, width, grid):
+def _flat(index, row_length):
+    """Index into the flattened array of an index within each row."""
+    return index + row_length * np.arange(len(index))[:, None]
+
+
+def _integral_at_grid_edges(rectangle, width, position, grid):
     """Integral of the flux from the first native pixel to each limit of the grid."""
-    flux = rectangle.flux
+    flux, width32 = rectangle.flux, width.astype(np.float32)
+    n_spectra, n_native = flux.shape
     left = np.empty_like(flux)
-    left[:, 1:] = (flux[:, :-1] * width[:, 1:] + flux[:, 1:] * width[:, :-1]) / (width[:, 1:] + width[:, :-1])
+    left[:, 1:] = flux[:, :-1] * width32[:, 1:]
+    left[:, 1:] += flux[:, 1:] * width32[:, :-1]
+    left[:, 1:] /= width32[:, 1:] + width32[:, :-1]
     left[:, 0] = flux[:, 0]
-    right = np.concatenate([left[:, 1:], flux[:, -1:]], axis=1)
-    curvature = 6 * flux - 3 * (left + right)
+    rise = np.empty_like(flux)
+    rise[:, :-1] = left[:, 1:] - left[:, :-1]
+    rise[:, -1] = flux[:, -1] - left[:, -1]
+    curvature = 6 * (flux - left) - 3 * rise
     # Integral over the fraction t of a pixel: width (a t + b t^2 + c t^3)
-    b, c = 0.5 * (right - left + curvature), -curvature / 3
-    whole = np.zeros((len(flux), flux.shape[1] + 1))
+    b, c = 0.5 * (rise + curvature), curvature / -3
+    whole = np.zeros((n_spectra, n_native + 1))
     np.cumsum(flux * width, axis=1, out=whole[:, 1:])
 
-    edges = grid.edges_a
-    pixel = np.clip(_pixel_below(rectangle.edges_a, edges[0], grid), 0, flux.shape[1] - 1)
-
-    def at(values):
-        return np.take_along_axis(values, pixel, axis=1)
-
-    t = np.clip((edges - at(rectangle.edges_a)) / at(width), 0, 1)
-    return at(whole) + t * (at(left * width) + t * (at(b * width) + t * at(c * width)))
+    pixel = np.clip(_pixel_below(position, grid.n_pixels + 1), 0, n_native - 1)
+    limit = _flat(pixel, n_native + 1)
+    pixel = _flat(pixel, n_native)
+    step = np.take(width, pixel)
+    t = ((grid.edges_a - np.take(rectangle.edges_a, limit)) / step).astype(np.float32)
+    np.clip(t, 0, 1, out=t)
+    part = np.take(c, pixel)
+    for coefficient in (b, left):
+        part *= t
+        part += np.take(coefficient, pixel)
+    return np.take(whole, limit) + step * (t * part)
