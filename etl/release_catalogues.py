@@ -20,6 +20,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from isal import igzip, isal_zlib
 from pyarrow import csv
 
@@ -51,7 +52,7 @@ STORED = {
     **{name: "REAL" for name in COLUMNS[2:]},
     "preference": "BIGINT",
 }
-EMPTY = {"", "null", "nan", "none", "--", "\\n"}
+EMPTY = ["", " ", "NULL", "null", "NaN", "nan", "None", "--", "\\N"]
 
 
 def _merged(name: str) -> str:
@@ -134,8 +135,7 @@ def read_catalogue(path: str | Path, rows_a_batch: int = ROWS_A_SLICE) -> Iterat
         connection.execute(f"create table entry ({', '.join(f'{n} {t}' for n, t in STORED.items())})")
         try:
             for first, frame in _slices(path, rows_a_batch, bad, scratch):
-                slice_ = pa.Table.from_pandas(_normal(frame, first, bad), preserve_index=False)
-                connection.register("slice", slice_)
+                connection.register("slice", _normal(frame, first, bad))
                 connection.execute("insert into entry by name select * from slice")
                 connection.unregister("slice")
         except OSError as error:
@@ -149,7 +149,7 @@ def read_catalogue(path: str | Path, rows_a_batch: int = ROWS_A_SLICE) -> Iterat
             yield CatalogueBatch(reader.schema.empty_table(), rejected)
 
 
-def _slices(path: Path, n_rows: int, bad: _BadRows, scratch: str) -> Iterator[tuple[int, pd.DataFrame]]:
+def _slices(path: Path, n_rows: int, bad: _BadRows, scratch: str) -> Iterator[tuple[int, pa.Table]]:
     """Slices of the wanted columns with the number of their first row; columns have small letters."""
     try:
         with path.open("rb") as file:
@@ -213,7 +213,7 @@ def _missing(name: str, names: list[str]) -> str:
     return f"column {name} is missing (there: {', '.join(names[:20])}): not a catalogue of LAMOST's"
 
 
-def _csv_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterator[tuple[int, pd.DataFrame]]:
+def _csv_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterator[tuple[int, pa.Table]]:
     with plain.open("rb") as file:
         line = file.readline(MAX_HEADER_BYTES)
         try:
@@ -231,7 +231,7 @@ def _csv_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterator
             for batch in reader:
                 for start in range(0, batch.num_rows, n_rows):
                     part = batch.slice(start, n_rows)
-                    yield n_seen + start + 1, part.to_pandas()
+                    yield n_seen + start + 1, pa.Table.from_batches([part])
                 n_seen += batch.num_rows
         except pa.ArrowInvalid as error:
             raise Rejected(
@@ -253,7 +253,10 @@ def _open_csv(file: IO[bytes], names, wanted, separator, bad: _BadRows):
             csv.ReadOptions(use_threads=False, block_size=8 << 20, column_names=names, encoding="latin-1"),
             csv.ParseOptions(delimiter=separator, invalid_row_handler=too_long_or_short),
             csv.ConvertOptions(
-                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.string()),
+                strings_can_be_null=True,
+                null_values=EMPTY,
             ),
         )
     except pa.ArrowInvalid as error:
@@ -262,7 +265,7 @@ def _open_csv(file: IO[bytes], names, wanted, separator, bad: _BadRows):
         raise
 
 
-def _fits_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterator[tuple[int, pd.DataFrame]]:
+def _fits_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterator[tuple[int, pa.Table]]:
     from astropy.io import fits  # slow to import, and few catalogues are FITS
 
     with warnings.catch_warnings():
@@ -277,7 +280,7 @@ def _fits_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterato
                 data = table.data
                 for start in range(0, len(data), n_rows):
                     part = data[start : start + n_rows]
-                    yield start + 1, pd.DataFrame({name: _native(part[spelt[name]]) for name in wanted})
+                    yield start + 1, pa.table({name: _native(part[spelt[name]]) for name in wanted})
         except Rejected:
             raise
         except Exception as error:  # astropy's many ways to say that a table is damaged
@@ -289,7 +292,7 @@ def _native(column: np.ndarray) -> np.ndarray:
     return values.astype(values.dtype.newbyteorder("=")) if values.dtype.kind in "iuf" else values.astype(str)
 
 
-def _normal(frame: pd.DataFrame, first: int, bad: _BadRows) -> pd.DataFrame:
+def _normal(frame: pa.Table, first: int, bad: _BadRows) -> pa.Table:
     """Rows of a slice in the columns of `STORED`; rows that cannot be used are reported and left out."""
     row = first + np.arange(len(frame))
     # Count in the lines that the parser skipped: the j-th of them stands before row i where its number - j <= i.
@@ -297,60 +300,78 @@ def _normal(frame: pd.DataFrame, first: int, bad: _BadRows) -> pd.DataFrame:
     row += np.searchsorted(skipped - np.arange(len(skipped)), row, side="right")
     good = np.ones(len(frame), bool)
 
-    def reject(wrong: np.ndarray, reason: str, cells: pd.Series | None = None, keep: bool = False) -> None:
+    def reject(wrong: np.ndarray, reason: str, cell: str = "", keep: bool = False) -> None:
         for i in np.flatnonzero(wrong & good):
-            bad.add(int(row[i]), reason if cells is None else f"{reason}: {str(cells.iloc[i])[:40]!r}")
+            bad.add(int(row[i]), f"{reason}: {str(frame[cell][i])[:40]!r}" if cell else reason)
         if not keep:
             good[wrong] = False
 
     def numbers(name: str, needed: bool = False) -> np.ndarray:
-        cells = frame[name]
-        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        empty = cells.astype(str).str.strip().str.lower().isin(EMPTY).to_numpy(dtype=bool)
-        reject(~np.isfinite(values) & ~empty, f"{name} is not a number", cells)
-        values = np.where(np.isfinite(values) & (values > NULL_BELOW), values, np.nan)
+        values, wrong = _floats(frame[name])
+        reject(wrong, f"{name} is not a number", name)
+        values[~((values > NULL_BELOW) & (values < np.inf))] = np.nan
         if needed:
             reject(np.isnan(values), f"{name} is empty")
         return values
 
-    is_mrs = "band" in frame
+    names = frame.column_names
     obsid = numbers("obsid", needed=True)
     reject(
         ~((obsid > 0) & (obsid < MAX_OBSID) & (obsid == np.floor(obsid))),
         "obsid is not a positive whole number",
-        frame["obsid"],
+        "obsid",
     )
-    entry = _mrs_snr(frame, numbers, reject) if is_mrs else _lrs_snr(frame, numbers)
+    entry: dict[str, np.ndarray] = _mrs_snr(frame, numbers, reject) if "band" in names else _lrs_snr(frame, numbers)
     for column, options in VALUES.items():
         values, errors = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
         for name in options:
-            if name in frame:
+            if name in names:
                 take = np.isnan(values)
                 values = np.where(take, numbers(name), values)
-                if f"{name}_err" in frame:
+                if f"{name}_err" in names:
                     errors = np.where(take, numbers(f"{name}_err"), errors)
         entry[column] = values
         if f"e_{column}" in STORED:
             entry[f"e_{column}"] = np.where(np.isnan(values), np.nan, errors)
     entry["preference"] = entry["preference"] * 2**40 + row
-    kept = pd.DataFrame(entry)[good]
-    for name in ("lmjm", "preference"):
-        kept[name] = kept[name].astype("int64")
-    kept.insert(0, "obsid", obsid[good].astype("int64"))
-    return kept
+    entry["obsid"] = obsid
+    return pa.table(
+        {
+            name: pa.array(values[good].astype("int64"))
+            if STORED[name] == "BIGINT"
+            else pa.array(values[good], from_pandas=True)
+            for name, values in entry.items()
+        }
+    )
 
 
-def _mrs_snr(frame: pd.DataFrame, numbers, reject) -> dict[str, np.ndarray]:
+def _floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of a column, NaN where it has none, and where it has something else than a number."""
+    nothing = np.zeros(len(column), bool)
+    try:
+        return column.cast(pa.float64()).to_numpy().copy(), nothing
+    except pa.ArrowInvalid:  # some cell is no number: look at each
+        cells = column.to_pandas().astype(str).str.strip()
+        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        empty = cells.str.lower().isin({*(text.lower() for text in EMPTY), "none", "nan"})
+        return values.copy(), np.isnan(values) & ~empty.to_numpy(dtype=bool)
+
+
+def _mrs_snr(frame: pa.Table, numbers, reject) -> dict[str, np.ndarray]:
     """One row per band: which band and exposure it is, and its S/N."""
-    band = frame["band"].astype(str).str.strip().str.upper().to_numpy()
-    reject(~np.isin(band, ("B", "R")), "band is neither B nor R", frame["band"])
+    band = (
+        pc.utf8_upper(pc.utf8_trim_whitespace(frame["band"].cast(pa.string())))
+        .to_numpy(zero_copy_only=False)
+        .astype(str)
+    )
+    reject(~np.isin(band, ("B", "R")), "band is neither B nor R", "band")
     coadd = numbers("coadd", needed=True)
-    reject(~np.isin(coadd, (0, 1)), "coadd is neither 0 nor 1", frame["coadd"])
+    reject(~np.isin(coadd, (0, 1)), "coadd is neither 0 nor 1", "coadd")
     lmjm = np.where(coadd == 1, 0, numbers("lmjm"))
     reject(
         ~(lmjm >= 0) | (lmjm != np.floor(lmjm)),
         "lmjm of a single exposure is empty or not a whole number",
-        frame["lmjm"],
+        "lmjm",
     )
     snr = numbers("snr")
     reject(np.isnan(snr), "snr is empty: S/N stays NULL, the rest of the row is kept", keep=True)
@@ -363,8 +384,8 @@ def _mrs_snr(frame: pd.DataFrame, numbers, reject) -> dict[str, np.ndarray]:
     }
 
 
-def _lrs_snr(frame: pd.DataFrame, numbers) -> dict[str, np.ndarray]:
+def _lrs_snr(frame: pa.Table, numbers) -> dict[str, np.ndarray]:
     nothing = np.full(len(frame), np.nan)
-    entry = {column: numbers(name) if name in frame else nothing for column, name in LRS_SNR.items()}
+    entry = {column: numbers(name) if name in frame.column_names else nothing for column, name in LRS_SNR.items()}
     zero = np.zeros(len(frame), "int64")
     return {"lmjm": zero, **entry, "preference": zero.copy()}
