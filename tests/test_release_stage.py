@@ -1,0 +1,89 @@
+"""What the release's catalogues say reaches the spectra, whichever comes first, and nothing is written twice."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from etl.catalogue import open_catalogue
+from etl.stages.load import load_spectra
+from etl.stages.measure import measure_spectra
+from etl.stages.release import apply_release_entries, load_release_catalogues
+from tests.pipeline_tools import contents, new_catalogue, real_spectra
+
+GENERAL = """obsid|lmjm|band|coadd|snr
+666912076|83908880|B|1|61.5
+666912076|83908880|R|1|99.5
+"""
+PARAMETERS = """obsid|lmjm|band|coadd|snr|teff_lasp|teff_lasp_err|logg_lasp|feh_lasp|rv_r0
+666912076|83908880|R|1|99.5|6712.5|35.2|4.02|-0.11|-12.3
+"""
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    (tmp_path / "general.csv").write_text("\ufeff" + GENERAL)
+    (tmp_path / "stellar.csv").write_text(PARAMETERS)
+    return new_catalogue(tmp_path / "c.duckdb")
+
+
+def spectrum(catalogue):
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        return connection.execute(
+            "select snr_b, snr_r, snr_source, teff_k, e_teff_k, rv_km_s from spectrum where spectrum_id = 666912076"
+        ).fetchone()
+
+
+def test_catalogues_fill_the_spectra_in_either_order(catalogue, tmp_path):
+    files = [tmp_path / "general.csv", tmp_path / "stellar.csv"]
+    with open_catalogue(catalogue) as connection:
+        load_spectra(connection, [real_spectra()[2]], workers=1)
+        assert load_release_catalogues(connection, files)["rejected"] == 0
+        assert apply_release_entries(connection) == 1
+    found = spectrum(catalogue)
+    assert found[2] == "catalogue"
+    assert [found[i] for i in (0, 1, 3, 4, 5)] == pytest.approx([61.5, 99.5, 6712.5, 35.2, -12.3])
+
+    other = new_catalogue(tmp_path / "other.duckdb")
+    with open_catalogue(other) as connection:
+        load_release_catalogues(connection, files)
+        load_spectra(connection, [real_spectra()[2]], workers=1)
+        apply_release_entries(connection)
+    assert spectrum(other) == found
+
+
+def test_second_time_changes_nothing(catalogue, tmp_path):
+    files = [tmp_path / "general.csv", tmp_path / "stellar.csv"]
+
+    def fill():
+        with open_catalogue(catalogue) as connection:
+            load_release_catalogues(connection, files)
+            load_spectra(connection, [real_spectra()[2]], workers=1)
+            return apply_release_entries(connection)
+
+    assert fill() == 1
+    before = contents(catalogue, with_runs=True)
+    assert fill() == 0
+    assert contents(catalogue, with_runs=True) == before
+
+
+def test_another_snr_is_measured_anew(catalogue, tmp_path):
+    with open_catalogue(catalogue) as connection:
+        load_spectra(connection, [real_spectra()[2]], workers=1)
+        assert measure_spectra(connection) == {"measured": 1}
+        assert measure_spectra(connection) == {"measured": 0}
+        load_release_catalogues(connection, [tmp_path / "general.csv"])
+        apply_release_entries(connection)
+        assert measure_spectra(connection) == {"measured": 1}
+        connection.execute("update selection_parameter set value = 6549 where name = 'ew_halpha_band_min_a'")
+        assert measure_spectra(connection) == {"measured": 1}
+
+
+def test_bad_catalogue_is_named_and_the_rest_goes_on(catalogue, tmp_path):
+    misspelt = tmp_path / "misspelt.csv"
+    misspelt.write_text(GENERAL.replace("obsid", "obsidd"))
+    with open_catalogue(catalogue) as connection:
+        counts = load_release_catalogues(connection, [misspelt, tmp_path / "general.csv"])
+        assert counts == {"loaded": 1, "rows": 1, "rejected": 1}
+        ((file, reason),) = connection.execute("select file, reason from rejected_input").fetchall()
+    assert file == str(misspelt) and "obsidd" in reason
