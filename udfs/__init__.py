@@ -2,8 +2,9 @@
 
 from udfs.measure import MEASURE_PARAMETERS, measure_batch
 from udfs.profile import PROFILE_PARAMETERS, profile_batch
+from udfs.register import register
 
-__all__ = ["MEASURE_PARAMETERS", "PARAMETERS", "PROFILE_PARAMETERS", "measure_batch", "profile_batch"]
+__all__ = ["MEASURE_PARAMETERS", "PARAMETERS", "PROFILE_PARAMETERS", "measure_batch", "profile_batch", "register"]
 
 # Selection parameters on which any measurement depends.
 PARAMETERS = tuple(dict.fromkeys((*MEASURE_PARAMETERS, *PROFILE_PARAMETERS)))

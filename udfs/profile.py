@@ -44,7 +44,10 @@ PROFILE_PARAMETERS = (
     "profile_emission_significance",
     "profile_height_min",
     "profile_asymmetry_max",
+    "peak_height_ratio_min",
     "ridge_ratio_min",
+    "ridge_velocity_max_km_s",
+    "ridge_lines_max",
     "shell_peak_to_core_min",
     "shell_asymmetry_max",
     "shell_narrow_max_km_s",
@@ -150,42 +153,83 @@ class _Peaks:
 
 
 def _least_height(smooth, limits):
-    """Step of flux that counts: the error of a difference of two points, and a part of the continuum."""
-    return np.maximum(
-        limits["profile_emission_significance"] * np.sqrt(2.0) * smooth.error, limits["profile_height_min"]
-    )
+    """Step of flux that counts: of the noise, and of the profile itself where that is high above the continuum."""
+    noise = limits["profile_emission_significance"] * np.sqrt(2.0) * smooth.error
+    with np.errstate(invalid="ignore"):
+        highest = np.maximum(smooth.flux.max(axis=1), 1.0)
+    return np.maximum(noise, limits["profile_height_min"] * highest)
 
 
 def _emission_peaks(smooth, factor, limits):
     """Emission peaks (rule 2); and, for each spectrum, whether a ridge between two cores was refused."""
     least = _least_height(smooth, limits)
     extrema = significant_extrema(smooth.flux, np.nan_to_num(least, nan=np.inf))
-    value = np.where(extrema >= 0, np.take_along_axis(smooth.flux, np.maximum(extrema, 0), axis=1), np.nan)
-    row, place = np.nonzero((value[:, 1:-1] > value[:, :-2]) & (value[:, 1:-1] > value[:, 2:]))
-    before, pixel, after = extrema[row, place], extrema[row, place + 1], extrema[row, place + 2]
-    rest_a = smooth.wavelength_a[pixel] / factor[row]
-    inside = (rest_a >= limits["peak_band_min_a"]) & (rest_a <= limits["peak_band_max_a"])
-    # The two ends of the stretch are not minima: a peak there has the continuum beside it.
     n_extrema = (extrema >= 0).sum(axis=1)
+    value = np.where(extrema >= 0, np.take_along_axis(smooth.flux, np.maximum(extrema, 0), axis=1), np.nan)
+    is_peak = (value[:, 1:-1] > value[:, :-2]) & (value[:, 1:-1] > value[:, 2:])
+    row, place = np.nonzero(is_peak)
+    before, pixel, after = extrema[row, place], extrema[row, place + 1], extrema[row, place + 2]
+    # The two ends of the stretch are not minima: a peak there has the continuum beside it.
     before = np.where(place == 0, -1, before)
     after = np.where(place + 3 == n_extrema[row], -1, after)
-    row, pixel, before, after = row[inside], pixel[inside], before[inside], after[inside]
+    rest_a = smooth.wavelength_a[pixel] / factor[row]
+    inside = (rest_a >= limits["peak_band_min_a"]) & (rest_a <= limits["peak_band_max_a"])
+    row, pixel, before, after, rest_a = (x[inside] for x in (row, pixel, before, after, rest_a))
     above = smooth.flux[row, pixel] > smooth.continuum[row] + least[row]
-    is_emission = above | _ridge_of_one_absorption(smooth, row, pixel, before, after, limits["ridge_ratio_min"])
-    refused = np.bincount(row[~is_emission], minlength=len(smooth.flux)) > 0
-    return _Peaks(*(x[is_emission] for x in (row, pixel, before, after, above))), refused
+    possible = np.abs(_velocity(rest_a)) < limits["ridge_velocity_max_km_s"]
+    possible &= _lines_beside(smooth, extrema, value, factor, limits)[row] <= limits["ridge_lines_max"]
+    ridge = possible & _ridge_of_one_absorption(smooth, row, pixel, before, after, above, limits["ridge_ratio_min"])
+    is_emission = above | ridge
+    refused = np.bincount(row[~is_emission & (before >= 0) & (after >= 0)], minlength=len(smooth.flux)) > 0
+    peaks = _Peaks(*(x[is_emission] for x in (row, pixel, before, after, above)))
+    return _without_minor(smooth, peaks, limits["peak_height_ratio_min"]), refused
 
 
-def _ridge_of_one_absorption(smooth, row, pixel, before, after, ratio_min):
-    """Whether the flux rises more slowly outside of both minima than inside, towards the ridge."""
-    closed = (before >= 0) & (after >= 0)
+def _velocity(rest_a):
+    """Distance from H-alpha, km/s."""
+    return (rest_a / LINES["halpha"].wavelength_a - 1.0) * SPEED_OF_LIGHT_KM_S
+
+
+def _lines_beside(smooth, extrema, value, factor, limits):
+    """Number of absorption lines on either side of H-alpha: of metals in late types, of water in noise-free spectra."""
+    place_a = smooth.wavelength_a[np.maximum(extrema[:, 1:-1], 0)] / factor[:, None]
+    is_minimum = (value[:, 1:-1] < value[:, :-2]) & (value[:, 1:-1] < value[:, 2:])
+    return (is_minimum & (np.abs(_velocity(place_a)) > limits["ridge_velocity_max_km_s"])).sum(axis=1)
+
+
+def _without_minor(smooth, peaks, ratio_min):
+    """Without the peaks that are minor beside the highest of their spectrum: telluric ripples on emission wings."""
+    if not peaks.row.size:
+        return peaks
+    base = np.minimum(
+        _side_level(smooth, peaks.row, peaks.minimum_before), _side_level(smooth, peaks.row, peaks.minimum_after)
+    )
+    height = smooth.flux[peaks.row, peaks.pixel] - base
+    highest = np.zeros(len(smooth.flux))
+    np.maximum.at(highest, peaks.row, height)
+    major = height >= ratio_min * highest[peaks.row]
+    return _Peaks(*(x[major] for x in vars(peaks).values()))
+
+
+def _ridge_of_one_absorption(smooth, row, pixel, before, after, above, ratio_min):
+    """Whether the flux rises more slowly outside of both minima than inside, towards the ridge.
+
+    Where two ridges share a minimum, that one is the core between two peaks: then the outer minima decide alone, and by
+    half the ratio, since a double-lined binary has one ridge only.
+    """
     index = np.arange(smooth.flux.shape[1])
     reached = smooth.flux[row] >= smooth.flux[row, pixel][:, None]
     left = np.max(np.where(reached & (index < before[:, None]), index, -1), axis=1, initial=-1)
     right = np.min(np.where(reached & (index > after[:, None]), index, index.size), axis=1, initial=index.size)
-    slow_left = before - left > ratio_min * (pixel - before)
-    slow_right = right - after > ratio_min * (after - pixel)
-    return closed & slow_left & slow_right
+    with np.errstate(divide="ignore"):
+        ratio_left = np.where(above, np.inf, np.where(before >= 0, (before - left) / (pixel - before), 0.0))
+        ratio_right = np.where(above, np.inf, np.where(after >= 0, (right - after) / (after - pixel), 0.0))
+    shared = (row[1:] == row[:-1]) & (after[:-1] == before[1:])
+    pair = shared & (np.minimum(ratio_left[:-1], ratio_right[1:]) > 0.5 * ratio_min)
+    ridge = np.minimum(ratio_left, ratio_right) > ratio_min
+    ridge[:-1] |= pair
+    ridge[1:] |= pair
+    return ridge
 
 
 @dataclass(frozen=True)
