@@ -263,6 +263,43 @@ def why(star: str, catalog: Path) -> None:
 
 
 @becat.command()
+@click.argument("before", type=existing_file)
+@click.argument("after", type=existing_file, required=False)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Compare with this threshold; repeatable.")
+def diff(before: Path, after: Path | None, settings: tuple[str, ...]) -> None:
+    """Show which stars enter and leave the classical Be stars, and which step does it.
+
+    Compares the catalogues BEFORE and AFTER, or BEFORE with itself under other thresholds, which are not kept.
+
+    \b
+    Examples:
+        becat diff dr7.duckdb dr9.duckdb
+        becat diff catalog.duckdb --set be_probability_min=0.9 --set q_late_min_mag=0.35
+    """
+    from etl.diff import compare, verdicts, verdicts_with
+    from etl.show import print_changes
+
+    if (after is None) == (not settings):
+        raise click.UsageError("name a second catalogue, or thresholds with --set NAME=VALUE")
+    thresholds = dict(_setting(word) for word in settings)
+    with open_catalogue(before, read_only=not settings) as connection:
+        old = verdicts(connection)
+        new = verdicts_with(connection, thresholds) if settings else None
+    if new is None and after is not None:
+        with open_catalogue(after, read_only=True) as connection:
+            new = verdicts(connection)
+    print_changes(compare(old, new))
+
+
+def _setting(word: str) -> tuple[str, float]:
+    name, _, value = word.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise click.UsageError(f"--set {word}: give a name and a number, as in snr_min=20") from None
+
+
+@becat.command()
 @click.argument("snapshot", type=click.Path(dir_okay=False, path_type=Path))
 @catalog_option
 def publish(snapshot: Path, catalog: Path) -> None:

@@ -9,7 +9,7 @@ import duckdb
 
 from etl.catalogue import CatalogueError
 
-__all__ = ["find_spectrum", "print_funnel", "print_why"]
+__all__ = ["find_spectrum", "print_changes", "print_funnel", "print_why"]
 
 POSITION_RADIUS_ARCSEC = 5.0
 
@@ -166,3 +166,16 @@ def _print_heading(connection, spectrum_id: int) -> None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def print_changes(changes: list[tuple]) -> None:
+    """Print what `etl.diff.compare` found, with a count of each kind at the end."""
+    for change, designation, ra, dec, before, after, value, threshold in changes:
+        numbers = "" if value is None else f"  {_number(value)} against {_number(threshold)}"
+        click.echo(
+            f"{change:8} {designation or '':22} {ra:10.5f} {dec:+9.5f}"
+            f"  {before or 'not there'} -> {after or 'not there'}{numbers}"
+        )
+    kinds = [change[0] for change in changes]
+    counts = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in ("entered", "left", "moved") if kind in kinds)
+    click.echo(f"classical Be stars: {counts}" if changes else "no star differs")
