@@ -7,10 +7,17 @@ from etl.readers.problem import Problem
 from etl.readers.spectrum import MAX_OBSID, hashed_id
 from schema.lines import SPEED_OF_LIGHT_KM_S
 
-__all__ = ["identity_parts", "obsid", "primary_meta", "snr"]
+__all__ = ["check_complete", "identity_parts", "obsid", "primary_meta", "snr", "spectrum_id"]
 
 NOT_A_STAR = {"SKY", "UNUSED", "POSERR", "DEAD", "BAD"}
 MAX_STELLAR_REDSHIFT = 0.01
+
+
+def check_complete(hdus: list[Hdu]) -> None:
+    """Raise Problem where a file has fewer HDUs than its primary header counts: it ends at the edge of one."""
+    promised = hdus[0].integer("N_EXTEN")
+    if promised is not None and len(hdus) < promised:
+        raise Problem(f"truncated: the header promises {promised} HDUs, {len(hdus)} are there: fetch it again")
 
 
 def obsid(primary: Hdu) -> int | None:

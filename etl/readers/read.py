@@ -7,6 +7,7 @@ from pathlib import Path
 from etl.errors import Rejected
 from etl.readers.content import read_content
 from etl.readers.fits import parse
+from etl.readers.lamost import check_complete
 from etl.readers.lrs import is_lrs, read_lrs
 from etl.readers.mrs import is_mrs, read_mrs
 from etl.readers.observatory import read_observatory
@@ -65,7 +66,9 @@ def _read(path: str | Path, exposures: str, siblings: bool, need_snr: bool) -> t
         return [read_text(content)], []
     hdus = parse(content)
     if is_mrs(hdus):
+        check_complete(hdus)
         return read_mrs(hdus, exposures, siblings, need_snr)
     if is_lrs(hdus):
+        check_complete(hdus)
         return read_lrs(hdus, exposures)
     return [read_observatory(hdus, content)], []
