@@ -263,6 +263,30 @@ def why(star: str, catalog: Path) -> None:
 
 
 @becat.command()
+@catalog_option
+@click.option("--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Spectra to read again.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the sample.")
+def verify(catalog: Path, sample: int, seed: int) -> None:
+    """Check the catalogue: keys, references, ranges, counts, and a random sample against the files.
+
+    Exit 1 and a list when something is off.
+
+    \b
+    Example:
+        becat verify --catalog catalog.duckdb --sample 100
+    """
+    from etl.verify import verify as verify_catalogue
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        findings = verify_catalogue(connection, sample, seed)
+    for finding in findings:
+        click.echo(f"{finding.check}: {finding.n_rows:,} are not, as {finding.examples}")
+    if findings:
+        raise CatalogueError(f"{len(findings)} checks of {catalog} failed")
+    click.echo(f"{catalog} holds together; {sample} spectra read again agree")
+
+
+@becat.command()
 @click.argument("before", type=existing_file)
 @click.argument("after", type=existing_file, required=False)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Compare with this threshold; repeatable.")
