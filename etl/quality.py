@@ -35,7 +35,7 @@ class Quality(IntFlag):
 DESCRIPTIONS: dict[IntFlag, str] = {
     PixelMask.BAD_IN_FILE: "The file flags the pixel, or its flux or inverse variance cannot be used; flux interpolated",
     PixelMask.COSMIC_RAY: "A cosmic ray was removed; flux interpolated",
-    PixelMask.NO_DATA: "The file has no data here, or a gap longer than 5 Angstrom; flux is NaN",
+    PixelMask.NO_DATA: "The file has no data here, or a gap longer than 5 Angstrom, or no continuum to divide by; flux is NaN",
     PixelMask.SKY_RESIDUAL: "A residual of a night-sky line; flux interpolated",
     Quality.COSMIC_RAYS_REMOVED: "At least one cosmic ray was removed",
     Quality.CONTINUUM_DOUBTFUL: "The continuum is poorly constrained: near zero, few line-free pixels, or no data on one"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from etl.quality import Quality
+from etl.quality import PixelMask, Quality
 from etl.reduce.continuum import fit_continuum
 from etl.reduce.cosmic import flag_cosmic_rays
 from etl.reduce.rectangle import bridge_gaps, pack
@@ -86,8 +86,12 @@ def _reduce(arms, grid, resolving_power):
     flux, ivar, mask = resample(rectangle, grid)
     continuum, doubtful = fit_continuum(flux, ivar, grid)
     flux /= continuum
-    ivar *= continuum**2
-    ivar[np.isnan(flux)] = 0
+    with np.errstate(over="ignore"):
+        ivar *= continuum
+        ivar *= continuum
+    nothing = np.isnan(flux) | np.isinf(ivar)
+    ivar[nothing] = 0
+    mask[nothing] |= np.uint8(PixelMask.NO_DATA)
     good_fraction, covered = _band_coverage(flux, ivar, grid)
 
     quality = np.zeros(len(arms), np.int64)

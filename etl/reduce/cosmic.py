@@ -12,6 +12,7 @@ __all__ = ["flag_cosmic_rays"]
 
 # A line is never taken for a hit unless it is narrower than this fraction of a resolution element.
 SHARPNESS = 0.75
+COARSE_SHARPNESS = 0.6  # where a resolution element has fewer than four pixels
 THRESHOLD_SIGMA = 5.0
 FLANK_SIGMA = 2.5  # a pixel beside a hit goes with it when it is this far above the interpolation
 COARSE_PIXELS = 4.0  # a resolution element of fewer pixels looks like a hit: lines are then protected altogether
@@ -45,27 +46,29 @@ def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
     middle = n_pixels // 2
     element = centre[:, middle] / resolving_power / rectangle.width_a[:, middle]
     element = np.where(np.isfinite(element), element, UNKNOWN_PIXELS)
-    distance = np.clip(np.rint(0.5 * SHARPNESS * element), 1, 4).astype(int)
+    sharpest = element * np.where(element < COARSE_PIXELS, COARSE_SHARPNESS, SHARPNESS)
+    distance = np.clip(np.rint(0.5 * sharpest), 1, 4).astype(int)
     found = np.zeros(len(centre), bool)
     for d in np.unique(distance):
         rows = np.flatnonzero(distance == d)
-        found[rows] = _flag(rectangle, rows, int(d), element[rows], centre[rows])
+        found[rows] = _flag(rectangle, rows, int(d), element[rows], sharpest[rows], centre[rows])
     return found
 
 
-def _flag(rectangle, rows, d, element, centre):
+def _flag(rectangle, rows, d, element, sharpest, centre):
     """Flag the hits of spectra that share the distance d; True for the rows with hits."""
     flux, ivar = rectangle.flux[rows], rectangle.ivar[rows]
-    ratio = np.exp(4 * np.log(2) * (d / (SHARPNESS * element)) ** 2).astype(np.float32)[:, None]
+    ratio = np.exp(4 * np.log(2) * (d / sharpest) ** 2).astype(np.float32)[:, None]
+    reach = max(4, int(np.ceil(element.max())))  # one element away a line has fallen to 6 % of its height
     with np.errstate(divide="ignore"):
         threshold = THRESHOLD_SIGMA / np.sqrt(ivar)  # infinite in bad pixels
-    suspect = np.flatnonzero((_excess(flux, ratio, d) > threshold).any(axis=1))
+    suspect = np.flatnonzero((_excess(flux, ratio, d, reach) > threshold).any(axis=1))
     if not suspect.size:
         return np.zeros(len(rows), bool)
     # Few spectra have suspects: only for them is the noise looked at more closely.
     flux, ratio, threshold, element = flux[suspect], ratio[suspect], threshold[suspect], element[suspect]
     good = rectangle.good[rows[suspect]]
-    excess = _excess(flux, ratio, d)
+    excess = _excess(flux, ratio, d, reach)
     scatter = np.fmax(der_snr_noise(flux, good), _upper_spread(excess, good))
     threshold = np.maximum(threshold, THRESHOLD_SIGMA * scatter[:, None])
     allowed = good & _unprotected(centre[suspect], element)
@@ -76,17 +79,17 @@ def _flag(rectangle, rows, d, element, centre):
             break
         hits |= _with_flanks(flux, new, threshold * (FLANK_SIGMA / THRESHOLD_SIGMA), d, allowed)
         flux = _without(flux, hits, d)
-        excess = _excess(flux, ratio, d)
+        excess = _excess(flux, ratio, d, reach)
     rectangle.mask[rows[suspect]] |= np.where(hits, PixelMask.COSMIC_RAY, 0).astype(np.uint8)
     found = np.zeros(len(rows), bool)
     found[suspect] = hits.any(axis=1)
     return found
 
 
-def _excess(flux, ratio, d):
+def _excess(flux, ratio, d, reach):
     """How much higher each pixel stands than the higher of its neighbours at distance d allows."""
     neighbour = np.maximum(_shifted(flux, d), _shifted(flux, -d))
-    base = np.minimum(_lowest_near(flux, max(4, 2 * d)), neighbour)
+    base = np.minimum(_lowest_near(flux, reach), neighbour)
     return flux - base - ratio * (neighbour - base)
 
 
@@ -123,10 +126,13 @@ def _shifted(values, by):
 
 
 def _lowest_near(flux, reach):
-    """Lowest of the three-pixel medians within the reach: never above the foot of a line."""
+    """Lowest three-pixel median here and one and two reaches away: below the foot of a line, also among others."""
     left, right = _shifted(flux, 1), _shifted(flux, -1)
     smooth = np.maximum(np.minimum(left, right), np.minimum(np.maximum(left, right), flux))
-    return np.minimum(np.minimum(_shifted(smooth, reach), _shifted(smooth, -reach)), smooth)
+    lowest = smooth
+    for by in (reach, -reach, 2 * reach, -2 * reach):
+        lowest = np.minimum(lowest, _shifted(smooth, by))
+    return lowest
 
 
 def _with_flanks(flux, hits, limit, d, allowed):
@@ -140,13 +146,13 @@ def _with_flanks(flux, hits, limit, d, allowed):
 
 
 def _without(flux, hits, d):
-    """Flux with the pixels around each hit interpolated from d + 1 pixels away on both sides."""
+    """Flux with each hit and d pixels on both sides of it interpolated."""
     near = hits.copy()
     for by in range(1, d + 1):
         near |= _shifted(hits, by) | _shifted(hits, -by)
-    row, pixel = np.nonzero(near)
-    n = flux.shape[1]
-    before, after = np.maximum(pixel - d - 1, 0), np.minimum(pixel + d + 1, n - 1)
     result = flux.copy()
-    result[row, pixel] = 0.5 * (flux[row, before] + flux[row, after])
+    pixel = np.arange(flux.shape[1])
+    for row in np.flatnonzero(near.any(axis=1)):
+        away = ~near[row]
+        result[row, ~away] = np.interp(pixel[~away], pixel[away], flux[row, away])
     return result

@@ -37,7 +37,7 @@ def resample(rectangle: Rectangle, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
     position = (rectangle.edges_a - grid.edges_a[0]) / grid.step_a
     flux = np.diff(_integral_at_grid_edges(rectangle, width, position, grid), axis=1) / grid.step_a
 
-    n_spectra, n_native = width.shape
+    n_native = width.shape[1]
     centre = _pixel_below(position - 0.5, grid.n_pixels)
     outside = (centre < 0) | (centre >= n_native)
     centre = _flat(np.clip(centre, 0, n_native - 1), n_native)
