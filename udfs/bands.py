@@ -142,22 +142,25 @@ def weighted_sum(flux, inverse_variance, weights):
     masked_fraction : (n_spectra,) float64 array
         Absolute weight on masked pixels over all absolute weight.
     """
-    good = np.asarray(inverse_variance) > 0
-    good &= np.isfinite(flux)
-    rows = np.flatnonzero(~good.all(axis=1))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    flux, inverse_variance = np.asarray(flux), np.asarray(inverse_variance)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if weights.ndim == 1:
-            total = flux @ weights
-            variance = (1.0 / inverse_variance) @ (weights * weights)
+            # In the precision of the flux: a product of mixed precision would copy all of it.
+            total = (flux @ weights.astype(flux.dtype)).astype(np.float64)
+            variance = ((1.0 / inverse_variance) @ (weights * weights).astype(inverse_variance.dtype)).astype(
+                np.float64
+            )
         else:
             total = np.einsum("np,np->n", flux, weights)
             variance = np.einsum("np,np->n", 1.0 / inverse_variance, weights * weights)
+    # A masked pixel has made its sum infinite or NaN, save one of negative inverse variance.
+    rows = np.flatnonzero(~np.isfinite(total + variance) | (inverse_variance.min(axis=1, initial=np.inf) <= 0))
     masked_fraction = np.zeros(len(flux))
     if rows.size:
-        here = weights if weights.ndim == 1 else weights[rows]
-        total[rows], variance[rows], masked_fraction[rows] = _masked_sum(
-            flux[rows], inverse_variance[rows], good[rows], np.broadcast_to(here, (rows.size, flux.shape[1]))
-        )
+        flux, inverse_variance = flux[rows], inverse_variance[rows]
+        weights = np.broadcast_to(weights if weights.ndim == 1 else weights[rows], flux.shape)
+        good = (inverse_variance > 0) & np.isfinite(flux)
+        total[rows], variance[rows], masked_fraction[rows] = _masked_sum(flux, inverse_variance, good, weights)
     return total, variance, masked_fraction
 
 

@@ -136,15 +136,29 @@ def local_extrema(values):
         Plateaus of even length take the left one of the two middle pixels, as ``scipy.signal.find_peaks`` does.
     """
     difference = np.diff(values, axis=1)
+    up, down = difference > 0, difference < 0
+    turns = up[:, :-1] != up[:, 1:]
+    uneven = np.flatnonzero(~(up | down).all(axis=1))  # a plateau or a NaN
+    turns[uneven] = False
+    row, column = np.nonzero(turns)
+    found = Extrema(row, column + 1, up[row, column])
+    if not uneven.size:
+        return found
+    slow = _extrema_with_plateaus(difference[uneven])
+    row, pixel = np.append(found.row, uneven[slow.row]), np.append(found.pixel, slow.pixel)
+    order = np.argsort(row, kind="stable")
+    return Extrema(row[order], pixel[order], np.append(found.is_peak, slow.is_peak)[order])
+
+
+def _extrema_with_plateaus(difference):
+    """The extrema of rows from the differences of their pixels, which may be zero or NaN."""
     # 2 marks a step to or from NaN: it is neither up nor down and ends a plateau without making an extremum.
     step = np.where(np.isnan(difference), 2, np.sign(difference)).astype(np.int8)
-    index = np.arange(step.shape[1])
-    last_step = np.maximum.accumulate(np.where(step != 0, index, -1), axis=1)
+    last_step = np.maximum.accumulate(np.where(step != 0, np.arange(step.shape[1]), -1), axis=1)
     before = last_step[:, :-1]
     came = np.where(before >= 0, np.take_along_axis(step, np.maximum(before, 0), axis=1), 0)
     row, column = np.nonzero(came * step[:, 1:] == -1)
-    pixel = (before[row, column] + 1 + column + 1) // 2
-    return Extrema(row, pixel, came[row, column] == 1)
+    return Extrema(row, (before[row, column] + 1 + column + 1) // 2, came[row, column] == 1)
 
 
 @dataclass(frozen=True)
@@ -237,11 +251,12 @@ def _collect(smooth, here_a, width_px, searched, row, pixel, is_peak):
     n_spectra = len(smooth)
     flux_there, there_a = smooth[row, pixel], here_a[pixel]
     peak_row, peak_flux, peak_a = row[is_peak], flux_there[is_peak], there_a[is_peak]
-    # Peaks sorted by flux within each spectrum: the last of each spectrum is its highest.
-    order = np.lexsort((peak_flux, peak_row))
-    last = order[np.flatnonzero(np.diff(peak_row[order], append=-1))]
     highest_a, highest_flux = np.full(n_spectra, np.nan), np.full(n_spectra, np.nan)
-    highest_a[peak_row[last]], highest_flux[peak_row[last]] = peak_a[last], peak_flux[last]
+    if peak_row.size:
+        start = np.flatnonzero(np.diff(peak_row, prepend=-1))
+        highest_flux[peak_row[start]] = np.maximum.reduceat(peak_flux, start)
+        highest = np.flatnonzero(peak_flux == highest_flux[peak_row])
+        highest_a[peak_row[highest]] = peak_a[highest]
     return Peaks(
         n_peaks=np.where(searched, np.bincount(peak_row, minlength=n_spectra), -1),
         n_valleys=np.where(searched, np.bincount(row[~is_peak], minlength=n_spectra), -1),

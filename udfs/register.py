@@ -6,12 +6,13 @@
 >>> connection.sql("select spectrum_id, equivalent_width(flux, ivar, 6548, 6578).ew_a from flux_red")
 
 A Python function lives in one connection only: no view may use one. Functions of arrays take an array on the red or
-the blue grid: a temporary macro picks the function of its arm by the array's length.
+the blue grid or of the window around H-alpha: a temporary macro picks the right one by the array's length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,7 +31,13 @@ from udfs.equivalent_width import equivalent_width
 from udfs.nebular import local_equivalent_width
 from udfs.profile import profile_batch
 
-__all__ = ["FUNCTIONS", "register"]
+__all__ = ["FUNCTIONS", "HALPHA", "register"]
+
+# The part of the red grid that H-alpha needs, 6525-6595 A. DuckDB hands arrays over element by element: a table of
+# these windows is measured several times as fast as one of whole arms.
+HALPHA = Grid("halpha", 6525.0, RED.step_a, 561)
+_HALPHA_PIXELS = slice(1800, 2361)
+_GRIDS = {**ARMS, "halpha": HALPHA}
 
 _WIDTH = "STRUCT(ew_a FLOAT, e_ew_a FLOAT)"
 _PEAKS = (
@@ -63,7 +70,7 @@ class Function:
 
     def types(self, arm=None):
         """Types of the arguments; ``ARRAY`` stands for the flux array of an arm."""
-        array = f"FLOAT[{ARMS[arm].n_pixels}]" if arm else ""
+        array = f"FLOAT[{_GRIDS[arm].n_pixels}]" if arm else ""
         return [type_.replace("ARRAY", array) for _, type_ in self.arguments]
 
 
@@ -114,10 +121,9 @@ def _line_width(grid: Grid, flux, ivar, line):
     flux, has_flux = matrix(flux)
     ivar, has_ivar = matrix(ivar)
     names = np.array(line.to_pylist(), dtype=object)
-    unknown = set(names) - {None} - {name for name, found in LINES.items() if found.arm == grid.arm}
+    unknown = set(names) - {None} - set(LINES)
     if unknown:
-        known = ", ".join(name for name, found in LINES.items() if found.arm == grid.arm)
-        raise ValueError(f"no line {sorted(unknown)} in the {grid.arm} arm: choose one of {known}")
+        raise ValueError(f"no line {sorted(unknown)}: choose one of {', '.join(LINES)}")
 
     def measure(rows, name):
         if name is None:
@@ -145,6 +151,13 @@ def _bartlett_peaks(grid: Grid, flux, snr):
         "valley_flux": lists(peaks.valley_flux, peaks.n_valleys, pa.float32()),
     }
     return struct(fields, searched)
+
+
+def _halpha_window(_: Grid, flux):
+    flux, present = matrix(flux)
+    values = pa.array(flux[:, _HALPHA_PIXELS].ravel())
+    mask = None if present.all() else pa.array(~present)
+    return pa.FixedSizeListArray.from_arrays(values, HALPHA.n_pixels, mask=mask)
 
 
 def _smooth_bartlett(grid: Grid, flux, snr):
@@ -178,16 +191,17 @@ def _e_q_index(e_j_mag, e_h_mag, e_k_mag):
 
 _SPECTRUM = (("flux", "ARRAY"), ("ivar", "ARRAY"))
 _BAND = (("band_min_a", "DOUBLE"), ("band_max_a", "DOUBLE"))
-_BOTH = tuple(ARMS)
+_ANY = tuple(_GRIDS)
 
 FUNCTIONS = (
-    Function("equivalent_width", (*_SPECTRUM, *_BAND), _WIDTH, _equivalent_width, _BOTH),
+    Function("equivalent_width", (*_SPECTRUM, *_BAND), _WIDTH, _equivalent_width, _ANY),
     Function(
-        "equivalent_width_at", (*_SPECTRUM, *_BAND, ("velocity_km_s", "DOUBLE")), _WIDTH, _equivalent_width_at, _BOTH
+        "equivalent_width_at", (*_SPECTRUM, *_BAND, ("velocity_km_s", "DOUBLE")), _WIDTH, _equivalent_width_at, _ANY
     ),
-    Function("line_width", (*_SPECTRUM, ("line", "VARCHAR")), _WIDTH, _line_width, _BOTH),
-    Function("smooth_bartlett", (("flux", "ARRAY"), ("snr", "DOUBLE")), "ARRAY", _smooth_bartlett, _BOTH),
-    Function("bartlett_peaks", (("flux", "ARRAY"), ("snr", "DOUBLE")), _PEAKS, _bartlett_peaks, ("red",)),
+    Function("line_width", (*_SPECTRUM, ("line", "VARCHAR")), _WIDTH, _line_width, _ANY),
+    Function("smooth_bartlett", (("flux", "ARRAY"), ("snr", "DOUBLE")), "ARRAY", _smooth_bartlett, _ANY),
+    Function("bartlett_peaks", (("flux", "ARRAY"), ("snr", "DOUBLE")), _PEAKS, _bartlett_peaks, ("red", "halpha")),
+    Function("halpha_window", (("flux", "ARRAY"),), f"FLOAT[{HALPHA.n_pixels}]", _halpha_window, ("red",)),
     Function(
         "halpha_profile",
         (*_SPECTRUM, ("snr", "DOUBLE")),
@@ -218,6 +232,7 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     - ``line_width(flux, ivar, line)``: against the local continuum; lines as in schema/lines.csv
     - ``bartlett_peaks(flux, snr)`` -> STRUCT(n_peaks, n_valleys, width_px, highest_…, lists of peaks and valleys)
     - ``smooth_bartlett(flux, snr)`` -> array like flux
+    - ``halpha_window(flux)`` -> FLOAT[561], 6525-6595 A of the red arm; the functions above take such windows too
     - ``halpha_profile(flux, ivar, snr)`` -> STRUCT with the columns of profile_class
     - ``q_index(j_mag, h_mag, k_mag)``, ``e_q_index(e_j_mag, e_h_mag, e_k_mag)`` -> DOUBLE
 
@@ -228,18 +243,16 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
             _create(connection, function.name, function.call, function.types(), function.result)
             continue
         for arm in function.arms:
-            result = function.result.replace("ARRAY", f"FLOAT[{ARMS[arm].n_pixels}]")
+            result = function.result.replace("ARRAY", f"FLOAT[{_GRIDS[arm].n_pixels}]")
             _create(
-                connection, f"{function.name}_{arm}", partial(function.call, ARMS[arm]), function.types(arm), result
+                connection, f"{function.name}_{arm}", partial(function.call, _GRIDS[arm]), function.types(arm), result
             )
         connection.execute(_macro(function))
 
 
 def _create(connection, name, call, types, result):
-    try:
+    with suppress(duckdb.InvalidInputException):  # not registered yet
         connection.remove_function(name)
-    except duckdb.InvalidInputException:
-        pass  # not registered yet
     # Without "special" DuckDB refuses a NULL that is the answer to a spectrum that cannot be measured.
     connection.create_function(name, call, types, result, type="arrow", null_handling="special")
 
@@ -250,6 +263,6 @@ def _macro(function):
     versions = []
     for arm in function.arms:
         # Only the first array decides: of the others an untyped NULL is welcome.
-        typed = [f"flux FLOAT[{ARMS[arm].n_pixels}]", *names[1:]]
+        typed = [f"flux FLOAT[{_GRIDS[arm].n_pixels}]", *names[1:]]
         versions.append(f"({', '.join(typed)}) as {function.name}_{arm}({', '.join(names)})")
     return f"create or replace temp macro {function.name} {', '.join(versions)}"
