@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
@@ -15,6 +16,7 @@ from schema.tables import TABLES
 
 __all__ = ["column_note", "describe", "queries", "write"]
 
+COLUMNS = Path(__file__).with_name("columns.toml")
 QUERIES = Path(__file__).with_name("queries")
 HIDDEN = ("star_search", "star_search_data", "star_search_idx", "star_search_content", "star_search_docsize",
           "star_search_config", "halpha_profile", "sqlite_stat1", "sqlite_stat4", "view_definition")
@@ -24,8 +26,11 @@ FACETS = {
     "literature_match": ["catalogue_id", "object_class"],
     "rejected_input": ["stage"],
     "cluster_match": ["cluster"],
-    "verdict": ["first_failed_name"],
-    "be_candidate": ["is_simulated"],
+    "verdict": ["name"],
+    "be_candidate": ["profile_class"],
+    "classical_be": ["is_new"],
+    "star": ["is_simulated"],
+    "infrared_class": ["infrared_class"],
     "etl_run": ["command", "status"],
 }
 LABELS = {
@@ -38,22 +43,6 @@ EXTRA_TABLES = {
     "provenance": "Which program, run and classifier made this snapshot",
     "citation": "Works to cite when using the catalogue, with BibTeX",
 }
-# Columns that only views or the snapshot have: description, unit, UCD.
-EXTRA_COLUMNS = {
-    "step": ("Step of the selection, in order", "", "meta.number"),
-    "spectra": ("Spectra that are left after the step", "", "meta.number"),
-    "stars": ("Stars that are left after the step", "", "meta.number"),
-    "threshold": ("Limit in force, from selection_parameter", "", "stat.value"),
-    "margin": ("How far the value lies on the good side of the limit; negative: it fails", "", "stat.value"),
-    "start_a": ("Vacuum wavelength of the first pixel", "Angstrom", "em.wl"),
-    "step_a": ("Distance of two pixels", "Angstrom", "spect.resolution"),
-    "flux": ("Rectified flux, a JSON array; null where the pixel must not be used", "", "phot.flux;arith.ratio"),
-    "hk0_mag": ("Dereddened colour H - Ks", "mag", "phot.color"),
-    "kw10_mag": ("Dereddened colour Ks - W1", "mag", "phot.color"),
-    "q_mag": ("Reddening-free index Q = (J - H) - 1.70 (H - Ks)", "mag", "phot.color"),
-}
-
-
 @cache
 def _columns_by_name() -> dict[str, tuple[str, str, str]]:
     found: dict[str, tuple[str, str, str]] = {}
@@ -61,6 +50,12 @@ def _columns_by_name() -> dict[str, tuple[str, str, str]]:
         for column in table.columns:
             found.setdefault(column.name, (column.comment or "", column.info["unit"], column.info["ucd"]))
     return found
+
+
+@cache
+def _extra_columns() -> dict[str, tuple[str, str, str]]:
+    entries = tomllib.loads(COLUMNS.read_text(encoding="utf-8"))
+    return {name: (entry["description"], entry.get("unit", ""), entry.get("ucd", "")) for name, entry in entries.items()}
 
 
 def column_note(table: str, column: str) -> tuple[str, str, str]:
@@ -76,7 +71,7 @@ def column_note(table: str, column: str) -> tuple[str, str, str]:
     if table in TABLES and column in TABLES[table].columns:
         found = TABLES[table].columns[column]
         return found.comment or "", found.info["unit"], found.info["ucd"]
-    return EXTRA_COLUMNS.get(column) or _columns_by_name().get(column) or ("", "", "")
+    return _extra_columns().get(column) or _columns_by_name().get(column) or ("", "", "")
 
 
 def queries() -> Iterator[tuple[str, dict[str, str]]]:

@@ -28,7 +28,8 @@ from schema.tables import TABLES
 __all__ = ["PublishError", "Published", "write"]
 
 BATCH_ROWS = 20_000
-SLOW_VIEW_S = 0.2  # a page counts the rows and reads a hundred of them: twice this is felt as a wait
+SLOW_VIEW_S = 0.5  # a page counts the rows and reads some of them: longer is felt as a wait
+MATERIALISED_ROWS_MAX = 1_000_000  # a view of more rows stays a view, to be asked for one star
 ABANDONED_VIEW_S = 10.0
 UNPUBLISHED = ("flux_red", "flux_blue", "input_file")  # too big for a browser; the machine's own paths
 INDEXES = {
@@ -274,57 +275,70 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
     macros = read_macros(source)
     kinds: dict[str, str] = {}
     for position, view in enumerate(build.VIEWS, 1):
-        name, sql, comment = view
-        n_rows = _count(source, name)
-        translated, reason, seconds = _try_view(target, view, macros, n_rows, slow_view_s)
+        translated, reason, seconds, n_rows = _try_view(target, view, macros)
         if reason:
-            _copy_view(source, target, name)
-        kinds[name] = reason
+            n_rows = _copy_view(source, target, view.name)
+        elif seconds > slow_view_s and n_rows <= MATERIALISED_ROWS_MAX:
+            reason = f"it takes {seconds:.1f} s to read"
+            _materialise(target, view.name)
+        kinds[view.name] = reason
         target.execute(
             "insert into view_definition values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (name, position, comment, "table" if reason else "view", reason, n_rows, seconds, sql, translated),
+            (view.name, position, view.comment, "table" if reason else "view", reason, n_rows, seconds, view.sql, translated),
         )
     return kinds
 
 
-def _try_view(target, view: build.View, macros, n_rows: int, slow_view_s: float):
-    """The SQL in SQLite's dialect, why it cannot stay a view ("" if it can), and the seconds to read it all."""
-    name, translated = view.name, None
+def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float, int]:
+    """The SQL in SQLite's dialect, why SQLite cannot run it ("" if it can), the seconds to read its rows, and how many."""
+    translated, n_rows = None, 0
+    started = time.perf_counter()
     try:
         translated = to_sqlite(view.sql, macros)
         comment = view.comment.replace("*/", "")
-        target.execute(f'create view "{name}" as\n/* {comment} */\n{translated}')
+        target.execute(f'create view "{view.name}" as\n/* {comment} */\n{translated}')
         started = time.perf_counter()
         target.set_progress_handler(lambda: time.perf_counter() - started > ABANDONED_VIEW_S, 10_000)
-        n_found = sum(1 for _ in target.execute(f'select * from "{name}"'))
+        for _ in target.execute(f'select * from "{view.name}"'):
+            n_rows += 1
+        return translated, "", time.perf_counter() - started, n_rows
     except (sqlite3.Error, sqlglot.errors.SqlglotError, ValueError) as error:
         target.set_progress_handler(None, 0)
-        target.execute(f'drop view if exists "{name}"')
+        target.execute(f'drop view if exists "{view.name}"')
         slow = str(error) == "interrupted"
-        return translated, f"it takes over {ABANDONED_VIEW_S} s" if slow else f"SQLite cannot run it: {error}", None
-    target.set_progress_handler(None, 0)
-    seconds = time.perf_counter() - started
-    reason = ""
-    if n_found != n_rows:
-        reason = f"SQLite finds {n_found} rows, DuckDB {n_rows}"
-    elif seconds > slow_view_s:
-        reason = f"it takes {seconds:.1f} s to read"
-    if reason:
-        target.execute(f'drop view "{name}"')
-    return translated, reason, seconds
+        reason = f"it takes over {ABANDONED_VIEW_S:.0f} s" if slow else f"SQLite cannot run it: {error}"
+        return translated, reason, time.perf_counter() - started, 0
+    finally:
+        target.set_progress_handler(None, 0)
 
 
-def _copy_view(source, target: sqlite3.Connection, name: str) -> None:
+def _materialise(target: sqlite3.Connection, name: str) -> None:
+    """Put a table with the same rows in the place of a view."""
+    target.execute(f'create table "{name}_rows" as select * from "{name}"')
+    target.execute(f'drop view "{name}"')
+    target.execute(f'alter table "{name}_rows" rename to "{name}"')
+    _index_ids(target, name)
+
+
+def _index_ids(target: sqlite3.Connection, name: str) -> None:
+    columns = {row[1] for row in target.execute(f'pragma table_info("{name}")')}
+    for column in columns & {"star_id", "spectrum_id"}:
+        target.execute(f'create index "idx_{name}_{column}" on "{name}" ("{column}")')
+
+
+def _copy_view(source, target: sqlite3.Connection, name: str) -> int:
+    """Write the rows of a view of DuckDB as a table; return how many."""
     described = source.execute(f'describe "{name}"').fetchall()
     columns = [(column, type_) for column, type_, *_ in described]
     declared = ", ".join(f'"{column}" {_sqlite_type(column, type_)}' for column, type_ in columns)
     target.execute(f'create table "{name}" ({declared})')
     source.execute(f'select {", ".join(_view_value(column, type_) for column, type_ in columns)} from "{name}"')
+    n_rows = 0
     for rows in _batches(source):
         target.executemany(f'insert into "{name}" values ({", ".join("?" * len(columns))})', rows)
-    for column, _ in columns:
-        if column in ("star_id", "spectrum_id"):
-            target.execute(f'create index "idx_{name}_{column}" on "{name}" ("{column}")')
+        n_rows += len(rows)
+    _index_ids(target, name)
+    return n_rows
 
 
 def _sqlite_type(column: str, type_: str) -> str:

@@ -1,0 +1,38 @@
+"""Cells of tables: links to stars and works, numbers with the digits that they deserve."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from datasette import hookimpl
+from markupsafe import Markup, escape
+
+from publish.formatting import FLAG, format_value
+
+LINKS = {
+    "bibcode": "https://ui.adsabs.harvard.edu/abs/{}/abstract",
+    "doi": "https://doi.org/{}",
+}
+
+
+@hookimpl
+def render_cell(value, column, datasette):
+    if column == "star_id" and value is not None:
+        return _star(datasette, value)
+    if column in LINKS and value:
+        return Markup('<a href="{}" rel="noopener">{}</a>').format(LINKS[column].format(quote(str(value))), value)
+    if isinstance(value, float) or (isinstance(value, int) and FLAG.search(column)):
+        return Markup("<span>{}</span>").format(format_value(value, column))
+    if column == "spectrum_id" and isinstance(value, int):
+        return str(value)
+    return None
+
+
+def _star(datasette, value):
+    """A foreign key comes with the star's name as its label."""
+    label = value.get("label") if isinstance(value, dict) else None
+    star_id = value["value"] if isinstance(value, dict) else value
+    if not isinstance(star_id, int):
+        return None
+    address = datasette.urls.path(f"/star/{star_id}")
+    return Markup('<a href="{}">{}</a>').format(escape(address), label or star_id)

@@ -1,0 +1,76 @@
+"""Simple Cone Search (IVOA Recommendation 1.03) on the stars, at /vo/cone."""
+
+from __future__ import annotations
+
+import numpy as np
+from datasette import Response, hookimpl
+
+from publish.metadata import column_note
+from publish.reading import rows, snapshot_of
+from publish.votable import Field, to_votable, votable_error
+
+ROWS_MAX = 50_000
+RADIUS_MAX_DEG = 180.0
+UCD1 = {"star_id": "ID_MAIN", "ra_deg": "POS_EQ_RA_MAIN", "dec_deg": "POS_EQ_DEC_MAIN"}  # the standard asks for the old words
+SQL = """
+    select star.star_id, star.designation, star.ra_deg, star.dec_deg, star.source_id,
+        verdict.name as first_failed_step, verdict.is_classical_be
+    from star left join verdict using (star_id)
+    where star.star_id in ({})"""
+KINDS = {"star_id": "long", "ra_deg": "double", "dec_deg": "double", "is_classical_be": "boolean"}
+NOTES = {"first_failed_step": "First step of the selection that the star fails; null: none"}
+
+
+@hookimpl
+def register_routes():
+    return [(r"^/vo/cone$", cone_search)]
+
+
+async def cone_search(datasette, request):
+    """Stars within SR degrees of RA, DEC, as VOTable; the nearest first."""
+    try:
+        ra, dec, radius = (float(request.args[name]) for name in ("RA", "DEC", "SR"))
+    except KeyError as error:
+        return _answer(votable_error(f"the parameter {error.args[0]} is missing: RA, DEC and SR are asked for, in degrees"))
+    except ValueError:
+        return _answer(votable_error("RA, DEC and SR must be numbers, in degrees"))
+    if not (np.isfinite([ra, dec, radius]).all() and abs(dec) <= 90 and 0 <= radius <= RADIUS_MAX_DEG):
+        return _answer(votable_error("DEC must be between -90 and 90, SR between 0 and 180 degrees"))
+    return _answer(await _find(snapshot_of(datasette), ra % 360, dec, radius))
+
+
+def _answer(body: str) -> Response:
+    return Response(body, content_type="text/xml;content=x-votable")
+
+
+async def _find(database, ra: float, dec: float, radius: float) -> str:
+    near = await rows(
+        database,
+        "select star_id, ra_deg, dec_deg from star where dec_deg between :low and :high",
+        {"low": dec - radius, "high": dec + radius},
+        limit=10_000_000,
+    )
+    distance = separation_deg(ra, dec, np.array([row["ra_deg"] for row in near]), np.array([row["dec_deg"] for row in near]))
+    order = [int(i) for i in np.argsort(distance, kind="stable") if distance[i] <= radius]
+    found = {}
+    for start in range(0, min(len(order), ROWS_MAX), 500):
+        ids = ",".join(str(near[i]["star_id"]) for i in order[start : start + 500])
+        found |= {row["star_id"]: row for row in await rows(database, SQL.format(ids))}
+    names = ["star_id", "designation", "ra_deg", "dec_deg", "source_id", "first_failed_step", "is_classical_be"]
+    fields = [_field(name) for name in names] + [
+        Field("separation_deg", "double", "deg", "POS_ANG_DIST_GENERAL", "Distance from the position asked for")
+    ]
+    cells = [[*found[near[i]["star_id"]].values(), float(distance[i])] for i in order[:ROWS_MAX]]
+    return to_votable(fields, cells, name="star", description="Stars near a position", overflow=len(order) > ROWS_MAX)
+
+
+def _field(name: str) -> Field:
+    description, unit, ucd = column_note("star", name)
+    return Field(name, KINDS.get(name, "text"), unit, UCD1.get(name, ucd), NOTES.get(name, description))
+
+
+def separation_deg(ra: float, dec: float, ras: np.ndarray, decs: np.ndarray) -> np.ndarray:
+    """Angular distances, degrees, by the haversine formula, which is exact for small ones too."""
+    ra, dec, ras, decs = (np.radians(angle) for angle in (ra, dec, ras, decs))
+    half = np.sin((decs - dec) / 2) ** 2 + np.cos(dec) * np.cos(decs) * np.sin((ras - ra) / 2) ** 2
+    return np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))

@@ -1,0 +1,119 @@
+"""The page of one star: everything that the catalogue knows of it, and why it is or is not a Be star."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+from datasette import NotFound, Response, hookimpl
+
+from publish.reading import chain, first, rows, snapshot_of
+
+OF_STAR = {
+    "spectra": """
+        select spectrum.spectrum_id, survey, release, coadd, mjd, snr_b, snr_r, teff_k, ew_halpha_a, e_ew_halpha_a,
+            ew_mgb_a, n_peaks, bartlett_width_px, be_probability, profile_class, profile_type, shell_type,
+            violet_red_ratio, spectrum.is_simulated
+        from spectrum
+        left join line_measurement using (spectrum_id)
+        left join profile_class using (spectrum_id)
+        left join current_score using (spectrum_id)
+        where star_id = :star order by mjd""",
+    "profiles": """
+        select spectrum_id, start_a, step_a, flux, mjd, snr_r, bartlett_width_px
+        from halpha_profile join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)
+        where star_id = :star order by mjd""",
+    "aliases": "select distinct designation from star_alias where star_id = :star",
+    "types": """
+        select spectral_type, reference, year, catalogue_id, is_adopted from spectral_type
+        where star_id = :star order by is_adopted desc, year desc""",
+    "matches": """
+        select catalogue_id, object_name, literature_match.object_class, separation_arcsec, reference, bibcode
+        from literature_match join literature_catalogue using (catalogue_id)
+        where star_id = :star and is_best order by separation_arcsec""",
+    "clusters": """
+        select cluster, catalogue_id, membership_probability, distance_pc, log_age_yr
+        from cluster_match left join cluster using (cluster) where star_id = :star""",
+    "inspections": "select inspector, is_be, profile_class, comment, inspected_at from inspection where star_id = :star",
+}
+ONE_OF_STAR = {
+    "photometry": "select * from photometry where star_id = :star",
+    "reddening": "select * from reddening where star_id = :star",
+    "astrometry": "select * from astrometry where star_id = :star",
+    "kinematics": """
+        select kinematics.*, v_limit_km_s from kinematics join kinematic_model using (kinematic_model)
+        where star_id = :star and kinematic_model.is_default""",
+}
+# The views ask for all stars; with the table of spectra cut down to one star they answer at once.
+ONLY_THIS_STAR = (
+    ("spectrum", "select * from main.spectrum where star_id = :star"),
+    ("star", "select * from main.star where star_id = :star"),
+    ("photometry", "select * from main.photometry where star_id = :star"),
+)
+VERDICT = "select * from verdict_step where rank_in_star = 1 order by test"
+COLOURS = "select q_mag, hk0_mag, kw10_mag from infrared_colour where star_id = :star"
+DIAGRAM = "select bp_rp_mag, abs_g_mag, bp_rp0_mag, abs_g0_mag from colour_magnitude where star_id = :star"
+
+
+@hookimpl
+def register_routes():
+    return [(r"^/star/(?P<star_id>-?\d+)$", star_page)]
+
+
+async def star_page(datasette, request):
+    """HTML page of one star."""
+    database = snapshot_of(datasette)
+    star_id = int(request.url_vars["star_id"])
+    star = await first(database, "select * from star where star_id = :star", {"star": star_id})
+    if star is None or abs(star_id) >= 2**63:
+        raise NotFound(f"There is no star {star_id}")
+    context = {"star": star, "database": database.name, "title": star["designation"] or f"Star {star_id}"}
+    for name, sql in OF_STAR.items():
+        context[name] = await rows(database, sql, {"star": star_id})
+    for name, sql in ONE_OF_STAR.items():
+        context[name] = await first(database, sql, {"star": star_id}) or {}
+    for name, sql in (("colours", COLOURS), ("diagram", DIAGRAM)):
+        query = await chain(database, sql, *ONLY_THIS_STAR)
+        context[name] = await first(database, query, {"star": star_id}) or {}
+    context["verdict"] = await rows(database, await chain(database, VERDICT, *ONLY_THIS_STAR), {"star": star_id})
+    context["decisive"] = next((row for row in context["verdict"] if row["is_verdict"]), None)
+    context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])
+    context["data"] = _plot_data(context)
+    return Response.html(await datasette.render_template("star.html", context, request=request))
+
+
+def _outside_links(star, spectra, astrometry) -> list[tuple[str, str]]:
+    position = f"{star['ra_deg']:.6f} {star['dec_deg']:+.6f}"
+    links = [
+        ("SIMBAD", "https://simbad.u-strasbg.fr/simbad/sim-coo?" + urlencode({"Coord": position, "Radius": "5", "Radius.unit": "arcsec"})),
+        ("VizieR", "https://vizier.cds.unistra.fr/viz-bin/VizieR?" + urlencode({"-c": position, "-c.rs": "5"})),
+        ("Aladin", "https://aladin.cds.unistra.fr/AladinLite/?" + urlencode({"target": position, "fov": "0.1"})),
+    ]
+    source = (astrometry or {}).get("source_id") or star["source_id"]
+    if source:
+        query = {"-source": "I/350/gaiaedr3", "Source": source}
+        links.append(("Gaia EDR3", "https://vizier.cds.unistra.fr/viz-bin/VizieR-3?" + urlencode(query)))
+    coadd = next((row for row in spectra if row["coadd"] and row["spectrum_id"] > 0), None)
+    if coadd and (coadd["survey"] or "").startswith("LAMOST"):
+        links.append(("LAMOST", f"https://www.lamost.org/dr7/v2.0/medspectrum/view?obsid={coadd['spectrum_id']}"))
+    return links
+
+
+def _plot_data(context: dict) -> dict:
+    """What the page's script draws: profiles, equivalent widths in time, and where the star lies in the diagrams."""
+    profiles = [
+        {**profile, "flux": json.loads(profile["flux"])} for profile in context["profiles"]
+    ]
+    widths = [
+        {key: row[key] for key in ("mjd", "ew_halpha_a", "e_ew_halpha_a", "spectrum_id")}
+        for row in context["spectra"]
+        if row["ew_halpha_a"] is not None
+    ]
+    return {
+        "star_id": context["star"]["star_id"],
+        "profiles": profiles,
+        "widths": widths,
+        "colours": context["colours"],
+        "diagram": context["diagram"],
+        "v_tp_km_s": context["kinematics"].get("v_tp_km_s"),
+    }

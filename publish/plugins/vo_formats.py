@@ -1,0 +1,64 @@
+"""Any table, view or query as VOTable or FITS, whole, with units and UCDs."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from datasette import Response, hookimpl
+from datasette.database import QueryInterrupted
+from datasette.utils import sqlite_timelimit
+
+from publish.votable import describe_fields, to_fits, to_votable
+
+ROWS_MAX = 100_000
+TIME_LIMIT_MS = 20_000
+
+
+@hookimpl
+def register_output_renderer():
+    return [
+        {"extension": "votable", "render": render_votable, "can_render": lambda columns: bool(columns)},
+        {"extension": "fits", "render": render_fits, "can_render": lambda columns: bool(columns)},
+    ]
+
+
+async def render_votable(datasette, database, table, query_name, columns, rows, data):
+    """The rows as a VOTable document."""
+    name, found, whole = await _all_rows(datasette, database, table or query_name, columns, rows, data)
+    fields = describe_fields(table, columns, found)
+    notes = datasette.metadata(database=database, table=table).get("description", "") if table else ""
+    sql = (data.get("query") or {}).get("sql") or ""
+    body = to_votable(fields, found, name=name, description=notes or "", infos=[("QUERY", sql)], overflow=not whole)
+    return Response(body, content_type="application/x-votable+xml", headers=_download(name, "vot"))
+
+
+async def render_fits(datasette, database, table, query_name, columns, rows, data):
+    """The rows as a FITS binary table."""
+    name, found, _ = await _all_rows(datasette, database, table or query_name, columns, rows, data)
+    body = to_fits(describe_fields(table, columns, found), found, name=name)
+    return Response(body, content_type="application/fits", headers=_download(name, "fits"))
+
+
+def _download(name: str, ending: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="{re.sub(r"[^A-Za-z0-9_]", "_", name)}.{ending}"'}
+
+
+async def _all_rows(datasette, database, name, columns, rows, data) -> tuple[str, list[tuple], bool]:
+    """Not the one page that Datasette shows but all rows of its query, and whether these are all."""
+    page = [tuple(row) for row in rows]
+    query = data.get("query") or {}
+    sql = re.sub(r"\s+limit \d+\s*$", "", query.get("sql") or "")
+    if not sql:
+        return name or "rows", page, True
+
+    def read(connection: sqlite3.Connection) -> list[tuple]:
+        with sqlite_timelimit(connection, TIME_LIMIT_MS):
+            cursor = connection.execute(sql, query.get("params") or {})
+            return [tuple(row) for row in cursor.fetchmany(ROWS_MAX + 1)]
+
+    try:
+        found = await datasette.get_database(database).execute_fn(read)
+    except sqlite3.OperationalError as error:
+        raise QueryInterrupted(error, sql, query.get("params")) from error
+    return name or "query", found[:ROWS_MAX], len(found) <= ROWS_MAX

@@ -1,0 +1,72 @@
+"""Small helpers with which the pages of the site read the snapshot."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from datasette.app import Datasette
+from datasette.database import Database, QueryInterrupted
+from datasette.utils import sqlite_timelimit
+
+from publish.transpile import with_views
+
+__all__ = ["chain", "first", "rows", "snapshot_of"]
+
+TIME_LIMIT_MS = 5000  # the site's own questions; what visitors ask has the shorter limit of publish/site.py
+
+
+def snapshot_of(datasette: Datasette) -> Database:
+    """The database of the snapshot that an application serves."""
+    return next(database for name, database in datasette.databases.items() if not name.startswith("_"))
+
+
+async def rows(database: Database, sql: str, parameters: dict | None = None, limit: int = 20_000) -> list[dict]:
+    """Rows of a query as dictionaries, at most `limit` of them.
+
+    Raises
+    ------
+    QueryInterrupted
+        It takes longer than `TIME_LIMIT_MS`.
+    """
+
+    def read(connection: sqlite3.Connection) -> list[dict]:
+        with sqlite_timelimit(connection, TIME_LIMIT_MS):
+            try:
+                cursor = connection.execute(sql, parameters or {})
+                names = [column[0] for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(limit)]
+            except sqlite3.OperationalError as error:
+                if error.args == ("interrupted",):
+                    raise QueryInterrupted(error, sql, parameters) from error
+                raise
+
+    return await database.execute_fn(read)
+
+
+async def first(database: Database, sql: str, parameters: dict | None = None) -> dict | None:
+    """First row of a query, or None."""
+    found = await rows(database, sql, parameters, limit=1)
+    return found[0] if found else None
+
+
+async def chain(database: Database, sql: str, *shadows: tuple[str, str]) -> str:
+    """A query with all views of the selection written into it, over tables that may be replaced by others.
+
+    Parameters
+    ----------
+    database : Database
+        The snapshot.
+    sql : str
+        A select statement that names views.
+    shadows : (str, str)
+        Names of tables and the queries that stand in their place; these name the true table as ``main.NAME``.
+
+    Returns
+    -------
+    str
+        One statement. It counts afresh what the views would say if those tables were different.
+    """
+    views = await rows(
+        database, "select name, sql_sqlite from view_definition where sql_sqlite is not null order by position"
+    )
+    return with_views(sql, [*shadows, *((view["name"], view["sql_sqlite"]) for view in views)])
