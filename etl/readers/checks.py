@@ -159,8 +159,7 @@ def _usable(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray, detail: str) ->
 
 def normal_snr(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray) -> float:
     """Median of flux times root of inverse variance over the good pixels, which is how LAMOST's header gives S/N."""
-    with np.errstate(over="ignore"):
-        return float(np.median(flux[~bad] * np.sqrt(ivar[~bad])))
+    return float(np.median(flux[~bad] * np.sqrt(ivar[~bad])))
 
 
 def _estimated_ivar(flux: np.ndarray, good: np.ndarray, detail: str) -> np.ndarray:

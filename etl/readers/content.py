@@ -36,19 +36,23 @@ def read_content(path: str | Path) -> bytes:
         raise Problem(
             f"cannot be opened ({error.strerror}): check that it exists and may be read", stage="open"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Problem("is not a regular file: name the file itself", stage="open")
         if status.st_size > MAX_BYTES:
             raise Problem(f"is larger than {MAX_BYTES >> 20} MiB: not the file of one spectrum", stage="open")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise Problem(f"cannot be read ({error.strerror}): check the disk", stage="open") from error
+    except OSError as error:
+        raise Problem(f"cannot be read ({error.strerror}): check the disk", stage="open") from error
+    finally:
+        os.close(descriptor)
+    if content.startswith(GZIP_MAGIC):
+        content = gunzip(content)
     if not content:
         raise Problem("is empty: fetch it again", stage="open")
-    return gunzip(content) if content.startswith(GZIP_MAGIC) else content
+    return content
 
 
 def gunzip(content: bytes) -> bytes:

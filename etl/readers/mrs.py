@@ -98,8 +98,7 @@ def _read_arm(arm: str, hdu: Hdu, vacuum: bool, need_snr: bool) -> tuple[RawArm,
     if "WAVELENGTH" in columns:
         wavelength_a = hdu.column("WAVELENGTH").astype(np.float64)
     else:
-        with np.errstate(over="ignore"):
-            wavelength_a = np.power(10.0, hdu.column("LOGLAM").astype(np.float64))
+        wavelength_a = np.power(10.0, hdu.column("LOGLAM").astype(np.float64))
     flagged = hdu.column("ORMASK" if "ORMASK" in columns else "PIXMASK")
     flux, ivar = hdu.column("FLUX"), hdu.column("IVAR")
     if not wavelength_a.size == flux.size == ivar.size == flagged.size:

@@ -32,7 +32,7 @@ FLUX_NAMES = ("FLUX", "INTENSITY", "FLUX_NORM", "NORM_FLUX", "RELATIVE_FLUX", "F
 IVAR_NAMES = ("IVAR", "INVVAR")
 ERROR_NAMES = ("ERROR", "ERR", "SIGMA", "FLUX_ERR", "FLUX_ERROR", "UNCERTAINTY", "E_FLUX", "ERR_FLUX")
 # Factor to Angstrom of the units that occur; a name is compared in small letters without its final s.
-UNIT_A = {"angstrom": 1.0, "a": 1.0, "aa": 1.0, "ang": 1.0, "0.1nm": 1.0, "nm": 10.0, "nanometer": 10.0, "nanometre": 10.0,
+UNIT_A = {"angstrom": 1.0, "a": 1.0, "aa": 1.0, "å": 1.0, "ångström": 1.0, "ang": 1.0, "0.1nm": 1.0, "nm": 10.0, "nanometer": 10.0, "nanometre": 10.0,
           "um": 1e4, "micron": 1e4, "micrometer": 1e4, "m": 1e10}  # fmt: skip
 RESOLVING_POWER_KEYS = ("BSS_ITRP", "SPE_RPOW", "SPEC_RP", "SPECRP", "RESOLUT", "SPECRES", "R")
 FWHM_KEYS = ("FWHM", "SPEC_FWHM")
@@ -80,8 +80,7 @@ def _from_table(hdu: Hdu):
         )
     wavelength = hdu.column(wave).astype(np.float64)
     if wave.startswith("LOGLAM"):
-        with np.errstate(over="ignore"):
-            wavelength = np.power(10.0, wavelength)
+        wavelength = np.power(10.0, wavelength)
     values = hdu.column(flux)
     ivar = _table_ivar(hdu)
     if wavelength.size != values.size or (ivar is not None and ivar.size != values.size):
@@ -123,36 +122,28 @@ def _from_image(hdu: Hdu):
 
 def _exponential(axis: np.ndarray, zero: float, hdu: Hdu) -> np.ndarray:
     """Wavelengths of a logarithmic dispersion: DC-FLAG 1 means log10 (IRAF), CTYPE1 WAVE-LOG natural (FITS paper III)."""
-    with np.errstate(over="ignore"):
-        if hdu.integer("DC-FLAG") == 1 or zero < 5:
-            return np.power(10.0, axis)
-        if zero < 12:
-            return np.exp(axis)
-        return zero * np.exp((axis - zero) / zero)
+    if hdu.integer("DC-FLAG") == 1 or zero < 5:
+        return np.power(10.0, axis)
+    if zero < 12:
+        return np.exp(axis)
+    return zero * np.exp((axis - zero) / zero)
 
 
 def _in_angstrom(wavelength: np.ndarray, unit: str, detail: str) -> np.ndarray:
     """Wavelengths in Angstrom by their unit, or by their size where there is none."""
+    low, high = float(np.min(wavelength)), float(np.max(wavelength))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise Problem("wavelengths are NaN or infinite: fetch the file again", detail)
     name = unit.strip().lower().removesuffix("s")
-    if name:
-        if name not in UNIT_A:
-            raise Problem(f"the unit of the wavelengths is {unit!r}: convert them to Angstrom", detail)
-        scaled = wavelength * UNIT_A[name]
-        # Many writers say Angstrom without thought: the numbers decide where the two cannot both be right.
-        if _spans_halpha(scaled):
-            return scaled
-    for factor in (1.0, 10.0, 1e4):
-        if _spans_halpha(wavelength * factor):
+    if name and name not in UNIT_A:
+        raise Problem(f"the unit of the wavelengths is {unit!r}: convert them to Angstrom", detail)
+    # Many writers say Angstrom without thought: the numbers decide where the two cannot both be right.
+    for factor in (UNIT_A.get(name, 1.0), 1.0, 10.0, 1e4):
+        if low * factor < HALPHA_A < high * factor:
             return wavelength * factor
-    low, high = np.nanmin(wavelength), np.nanmax(wavelength)
     raise Problem(
         f"covers {low:.6g} to {high:.6g} {unit or '(no unit)'}: H-alpha at {HALPHA_A:.1f} A is not in it", detail
     )
-
-
-def _spans_halpha(wavelength_a: np.ndarray) -> bool:
-    ends = wavelength_a[0], wavelength_a[-1]
-    return min(ends) < HALPHA_A < max(ends)
 
 
 def make_spectrum(layout, wavelength, unit, flux, ivar, headers: list[Hdu], identity: int) -> RawSpectrum:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from etl.errors import Rejected
 from etl.readers.content import read_content
 from etl.readers.fits import parse
@@ -51,7 +53,9 @@ def read_file(
     if exposures not in EXPOSURES:
         raise ValueError(f"exposures is {exposures!r}: give one of {', '.join(EXPOSURES)}")
     try:
-        spectra, problems = _read(path, exposures, siblings, need_snr)
+        # Damaged numbers overflow on their way to being refused: numpy shall not warn of it.
+        with np.errstate(all="ignore"):
+            spectra, problems = _read(path, exposures, siblings, need_snr)
     except Problem as problem:
         raise Rejected(path, problem.stage, problem.reason, problem.detail) from problem
     rejected = [Rejected(path, p.stage, p.reason, p.detail) for p in problems]

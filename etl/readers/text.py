@@ -52,8 +52,7 @@ def read_text(content: bytes) -> RawSpectrum:
         rows.append([float(part.replace("D", "E").replace("d", "e")) if part else np.nan for part in found.groups()])
     wavelength, flux, error = np.array(rows).T.copy()
     unit = UNIT.search(text[: text.find(lines[first])])
-    with np.errstate(divide="ignore"):
-        ivar = np.where(error > 0, 1 / error**2, 0.0)
+    ivar = np.where(error > 0, 1 / error**2, 0.0)
     return make_spectrum(
         "text of two columns",
         wavelength,
