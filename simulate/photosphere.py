@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
+from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions, draw, interpolate, line_list
-from simulate.velocity import SPEED_OF_LIGHT_KM_S, VelocityGrid, fourier_rotation, fourier_shift, multiply
+from simulate.velocity import VelocityGrid, fourier_rotation, fourier_shift, multiply
 
 __all__ = ["HALPHA_A", "draw_star", "photosphere"]
 
-HALPHA_A = 6564.614
+HALPHA_A = LINES["halpha"].wavelength_a
 _LINE_FWHM_KM_S = 12.0  # thermal and turbulent width of metal lines
 _FWHM_OF_SIGMA = 2.3548
 
@@ -75,14 +78,18 @@ def _halpha(star, grid):
 
 def _line_opacity(star, grid):
     """(n, n_pixels) optical depth of every other line, as a product of strengths and one Gaussian a line."""
-    lines = line_list("stellar_lines.csv")
-    wavelength = grid.wavelength_a
-    near = (lines["wavelength_a"] > wavelength[0]) & (lines["wavelength_a"] < wavelength[-1])
-    lines = lines[near]
+    lines, shape = _line_shapes(grid)
+    return _line_widths(star, lines).astype(np.float32) @ shape
+
+
+@cache
+def _line_shapes(grid):
+    """Lines that the grid covers, and their (n_lines, n_pixels) profiles of unit area."""
+    lines, wavelength = line_list("stellar_lines.csv"), grid.wavelength_a
+    lines = lines[(lines["wavelength_a"] > wavelength[0]) & (lines["wavelength_a"] < wavelength[-1])]
     sigma = lines["wavelength_a"] * np.hypot(_LINE_FWHM_KM_S, 2 * grid.step_km_s) / SPEED_OF_LIGHT_KM_S / _FWHM_OF_SIGMA
     shape = np.exp(-0.5 * ((wavelength - lines["wavelength_a"][:, None]) / sigma[:, None]) ** 2)
-    shape /= sigma[:, None] * np.sqrt(2 * np.pi)
-    return (_line_widths(star, lines) @ shape).astype(np.float32)
+    return lines, (shape / (sigma[:, None] * np.sqrt(2 * np.pi))).astype(np.float32)
 
 
 def _line_widths(star, lines):

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import voigt_profile
 
+from schema.lines import SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions, draw, interpolate
 from simulate.instrument import feature_significance, gather
 from simulate.labels import Profiles, count_peaks, empty_truth, label_by_visibility, window_wavelength_a
 from simulate.photosphere import HALPHA_A
-from simulate.velocity import SPEED_OF_LIGHT_KM_S
 
 __all__ = ["KINDS", "sample_chunk"]
 

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from simulate.disc import disc_emission, draw_disc, draw_shell, shell_absorption
 from simulate.draw import distributions, draw
 from simulate.photosphere import HALPHA_A, draw_star, photosphere
-from simulate.velocity import SPEED_OF_LIGHT_KM_S, VelocityGrid
+from simulate.velocity import VelocityGrid
 
 __all__ = ["Systems", "draw_radial_velocities", "draw_systems", "render"]
 
 _FWHM_OF_SIGMA = 2.3548
-# Nebular lines, vacuum Angstrom, and their strength over [N II] 6585 (6550, by atomic physics) or typical (others).
-_NEBULAR_A = {6549.86: 1 / 2.96, 6585.27: 1.0, 6718.29: 0.6, 6732.67: 0.45}
-_HELIUM_A = 6679.99
+# Nebular lines and their strength over [N II] 6585: by atomic physics (6550), or typical (the others).
+_NEBULAR = {"nii_6550": 1 / 2.96, "nii_6585": 1.0, "sii_6718": 0.6, "sii_6733": 0.45}
+_HELIUM_A = LINES["hei_6680"].wavelength_a
 _HELIUM_SHARE = 0.04  # He I 6678 over H-alpha emission, in stars hot enough for it
 
 
@@ -39,6 +40,19 @@ class Systems:
     disc: dict[str, np.ndarray] | None = None
     shell: dict[str, np.ndarray] | None = None
     nebula: dict[str, np.ndarray] | None = None
+
+    def take(self, rows: np.ndarray, velocity_factor: np.ndarray) -> Systems:
+        """The given systems, each as often as wanted; a second star's velocity from the first is multiplied."""
+
+        def pick(table):
+            return None if table is None else {name: values[rows] for name, values in table.items()}
+
+        first_km_s = self.stars[0][2][rows]
+        stars = [
+            (pick(star) or {}, share[rows], first_km_s + (rv[rows] - first_km_s) * velocity_factor)
+            for star, share, rv in self.stars
+        ]
+        return Systems(stars, pick(self.truth) or {}, pick(self.disc), pick(self.shell), pick(self.nebula))
 
 
 def draw_radial_velocities(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -139,7 +153,7 @@ def _nebular_light(systems, grid):
     sigma = (systems.nebula["nebular_fwhm_km_s"] / _FWHM_OF_SIGMA / grid.step_km_s)[:, None]
     place = np.arange(grid.n_pixels)[None, :] - (rv_km_s / grid.step_km_s)[:, None]
     widths = {HALPHA_A: ew_a}
-    widths |= {line_a: ew_a * systems.nebula["nii_ratio"] * share for line_a, share in _NEBULAR_A.items()}
+    widths |= {LINES[line].wavelength_a: ew_a * systems.nebula["nii_ratio"] * share for line, share in _NEBULAR.items()}
     light = np.zeros((len(ew_a), grid.n_pixels))
     for line_a, width_a in widths.items():
         shape = np.exp(-0.5 * ((place - grid.pixel(line_a)) / sigma) ** 2)

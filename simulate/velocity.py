@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["SPEED_OF_LIGHT_KM_S", "VelocityGrid", "fourier_gaussian", "fourier_rotation", "fourier_shift", "multiply"]
+from schema.lines import SPEED_OF_LIGHT_KM_S
 
-SPEED_OF_LIGHT_KM_S = 299792.458
+__all__ = ["VelocityGrid", "fourier_gaussian", "fourier_rotation", "fourier_shift", "multiply"]
 
 
 @dataclass(frozen=True)
