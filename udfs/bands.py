@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["band_weights", "pixel_edges", "pixel_window", "repair", "weighted_sum"]
+__all__ = ["band_weights", "moving_window", "pixel_edges", "pixel_window", "repair", "weighted_sum"]
 
 
 def pixel_edges(wavelength_a):
@@ -82,6 +82,37 @@ def pixel_window(edges_a, minimum_a, maximum_a, margin_px=0):
     return slice(max(first - margin_px, 0), min(last + margin_px, len(edges_a) - 1))
 
 
+def moving_window(edges_a, band_a, low_a, high_a, margin_px):
+    """Slice of the pixels that a band touches when it moves from spectrum to spectrum.
+
+    Parameters
+    ----------
+    edges_a : (n_pixels + 1,) float array
+        Pixel limits, Angstrom.
+    band_a : (float, float)
+        Limits of the band at rest, Angstrom.
+    low_a, high_a : (n_spectra,) float array
+        Limits of the moved band, Angstrom.
+    margin_px : int
+        Pixels to add on either side where there are any.
+
+    Returns
+    -------
+    window : slice
+    covered : (n_spectra,) bool array
+        False where the moved band leaves the pixels.
+
+    Raises
+    ------
+    ValueError
+        The pixels do not cover the band at rest.
+    """
+    pixel_window(edges_a, *band_a)
+    covered = (low_a >= edges_a[0]) & (high_a <= edges_a[-1])
+    lowest, highest = low_a.min(initial=band_a[0], where=covered), high_a.max(initial=band_a[1], where=covered)
+    return pixel_window(edges_a, lowest, highest, margin_px), covered
+
+
 def _good_neighbours(good):
     """Index of the nearest good pixel to the left and to the right; the other one's where a side has none."""
     n_pixels = good.shape[1]
@@ -115,7 +146,8 @@ def repair(flux, inverse_variance):
         at_left = np.take_along_axis(flux[rows], left, axis=1)
         at_right = np.take_along_axis(flux[rows], right, axis=1)
         fraction = (np.arange(flux.shape[1]) - left) / np.maximum(right - left, 1)
-        filled = at_left + fraction * (at_right - at_left)
+        with np.errstate(invalid="ignore"):  # a spectrum with no good pixel at all
+            filled = at_left + fraction * (at_right - at_left)
         filled[~good[rows].any(axis=1)] = np.nan
         flux[rows] = np.where(good[rows], flux[rows], filled)
     return flux, good

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from udfs.bands import pixel_edges, pixel_window, repair
+from udfs.bands import moving_window, pixel_edges, repair
 from udfs.equivalent_width import shifted_band
 
 __all__ = ["Extrema", "Peaks", "bartlett_peaks", "bartlett_width", "local_extrema", "smooth_bartlett", "smoothed_error"]
@@ -234,12 +234,12 @@ def bartlett_peaks(
     width_px = bartlett_width(snr, wavelength_a[1] - wavelength_a[0])
     low_a, high_a = shifted_band(band_a, velocity_shift_km_s, len(flux))
     margin_px = int(width_px.max(initial=3)) + 2
-    window = pixel_window(pixel_edges(wavelength_a), low_a.min(), high_a.max(), margin_px)
+    window, covered = moving_window(pixel_edges(wavelength_a), band_a, low_a, high_a, margin_px)
     here_a = wavelength_a[window]
     ivar = np.ones((1, here_a.size)) if inverse_variance is None else inverse_variance[:, window]
     repaired, good = repair(flux[:, window], ivar)
     inside = (here_a >= low_a[:, None]) & (here_a <= high_a[:, None])
-    searched = (width_px > 0) & ((~good & inside).sum(axis=1) <= masked_fraction_max * inside.sum(axis=1))
+    searched = covered & (width_px > 0) & ((~good & inside).sum(axis=1) <= masked_fraction_max * inside.sum(axis=1))
     smooth = smooth_bartlett(repaired, np.where(searched, width_px, 0))
     found = local_extrema(smooth)
     kept = inside[found.row, found.pixel]

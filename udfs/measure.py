@@ -25,6 +25,7 @@ MEASURE_PARAMETERS = (
     "peak_band_min_a",
     "peak_band_max_a",
     "profile_emission_significance",
+    "nebular_systematic_a",
 )
 
 # Lines measured against their local continuum, in the order of the table.
@@ -91,7 +92,7 @@ def measure_batch(
         significance_min=limits["profile_emission_significance"],
     )
     arms = {"red": (flux_red, ivar_red, RED), "blue": (flux_blue, ivar_blue, BLUE)}
-    return columns | _narrow_line_columns(arms, shared)
+    return columns | _narrow_line_columns(arms, shared, limits["nebular_systematic_a"])
 
 
 def _checked(flux, ivar, grid):
@@ -123,7 +124,7 @@ def _peak_columns(flux, ivar, snr, limits, shared):
     }
 
 
-def _narrow_line_columns(arms, shared):
+def _narrow_line_columns(arms, shared, systematic_a):
     columns = {}
     for name in _NARROW_LINES:
         line = LINES[name]
@@ -144,5 +145,6 @@ def _narrow_line_columns(arms, shared):
     columns["nebular_significance"] = nebular_significance(
         np.array([columns[f"ew_{name}_a"] for name in FORBIDDEN_LINES]),
         np.array([columns[f"e_ew_{name}_a"] for name in FORBIDDEN_LINES]),
+        systematic_a,
     )
     return columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from udfs.bands import band_weights, pixel_edges, pixel_window, repair, weighted_sum
+from udfs.bands import band_weights, moving_window, pixel_edges, repair, weighted_sum
 from udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
 from udfs.crossing import crossing
 from udfs.equivalent_width import doppler_factor, shifted_band
@@ -103,13 +103,15 @@ def _follow(flux, inverse_variance, first, n_window, shift):
     return np.take_along_axis(flux, pixel, 1), np.take_along_axis(inverse_variance, pixel, 1), covered
 
 
-def nebular_significance(width_a, e_width_a):
+def nebular_significance(width_a, e_width_a, systematic_a):
     """Combined significance of forbidden lines in emission.
 
     Parameters
     ----------
     width_a, e_width_a : (n_lines, n_spectra) float array
         Equivalent widths (negative in emission) and errors, Angstrom; NaN for a line that was not measured.
+    systematic_a : float
+        Error of a width that does not shrink with the noise (continuum, telluric lines), added in quadrature.
 
     Returns
     -------
@@ -117,8 +119,7 @@ def nebular_significance(width_a, e_width_a):
         Sum of the single significances over the square root of their number (Stouffer): about normal with unit width
         where there are no lines, large and positive for emission. NaN where no line was measured.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        single = -np.asarray(width_a) / np.asarray(e_width_a)
+    single = -np.asarray(width_a) / np.hypot(e_width_a, systematic_a)
     measured = np.isfinite(single)
     n_lines = measured.sum(axis=0)
     total = np.where(measured, single, 0.0).sum(axis=0)
@@ -154,7 +155,7 @@ def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity
     step_a = wavelength_a[1] - wavelength_a[0]
     low_a, high_a = shifted_band(band_a, velocity_shift_km_s, len(flux))
     width_px = bartlett_width(snr, step_a)
-    window = pixel_window(pixel_edges(wavelength_a), low_a.min(), high_a.max(), int(width_px.max(initial=3)))
+    window, covered = moving_window(pixel_edges(wavelength_a), band_a, low_a, high_a, int(width_px.max(initial=3)))
     here_a, flux, inverse_variance = wavelength_a[window], flux[:, window], inverse_variance[:, window]
     inside = (here_a >= low_a[:, None]) & (here_a <= high_a[:, None])
     repaired, good = repair(flux, inverse_variance)
@@ -167,7 +168,7 @@ def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity
     first = np.argmax(above, axis=1)
     last = n_pixels - 1 - np.argmax(above[:, ::-1], axis=1)
     before, after = np.maximum(first - 1, 0), np.minimum(last + 1, n_pixels - 1)
-    closed = inside[rows, before] & inside[rows, after] & good.any(axis=1)
+    closed = covered & inside[rows, before] & inside[rows, after] & good.any(axis=1)
     seen = height > significance_min * smoothed_error(inverse_variance, width_px)[rows, top]
     width_a = crossing(smooth, here_a, level, last, after) - crossing(smooth, here_a, level, first, before)
     return np.where(closed & seen, width_a / (0.5 * (low_a + high_a)) * SPEED_OF_LIGHT_KM_S, np.nan)
