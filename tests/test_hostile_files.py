@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import os
 import resource
 import sys
 import time
 import warnings
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from etl.errors import Rejected
 from etl.readers import RawSpectrum, read_file
 from etl.readers.content import MAX_BYTES
+from schema.tables import TABLES
 from tests.mutations import mutants, packaged_spectra, with_checksums
 
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -192,7 +195,11 @@ def header_damage(source: Path, target: Path, place: int, keyword: str, value: b
         (0, "OBSID", b"-3", "OBSID is -3"),
         (0, "OBSID", b"1E300", "OBSID is"),
         (0, "FIBERTYP", b"'Sky     '", "not on a star"),
+        (0, "SPID", b"99999999999", "LAMOST has 1 to 16"),
+        (0, "FIBERID", b"0", "LAMOST has 1 to 250"),
         (0, "N_EXTEN", b"500", "truncated: the header promises 500 HDUs"),
+        (2, "EXTNAME", b"'COADD_B '", "COADD_B is there twice"),
+        (2, "LMJMLIST", b"'84420148-17'", "is not one of minutes of a night"),
         (2, "EXTNAME", b"'COADD_X '", "the red arm is missing"),
         (1, "EXTNAME", b"'COADD_X '", "the blue arm is missing"),
         (2, "TTYPE1", b"'FLUCKS  '", "column FLUX is missing"),
@@ -361,6 +368,7 @@ def check_believable(spectra: list[RawSpectrum]) -> None:
     """What every spectrum that is let through must satisfy."""
     for spectrum in spectra:
         assert abs(spectrum.spectrum_id) < 2**53
+        check_fits_the_table(spectrum.meta)
         for raw in spectrum.arms.values():
             assert np.all(np.diff(raw.wavelength_a) > 0)
             assert np.isfinite(raw.flux).all()
@@ -368,6 +376,21 @@ def check_believable(spectra: list[RawSpectrum]) -> None:
             assert (raw.ivar >= 0).all()
             assert not raw.ivar[raw.bad].any()
             assert np.count_nonzero(~raw.bad) >= raw.bad.size / 2
+
+
+def check_fits_the_table(meta: dict) -> None:
+    """Every value goes into its column of the table spectrum: a catalogue must not break on a damaged header."""
+    for name, value in meta.items():
+        kind = TABLES["spectrum"].columns[name].type.python_type
+        if value is None:
+            continue
+        if kind is int:
+            limit = 2**31 if str(TABLES["spectrum"].columns[name].type) == "INTEGER" else 2**53
+            assert isinstance(value, int) and abs(value) < limit, name
+        elif kind in (float, Decimal):
+            assert math.isfinite(value) and abs(value) < 3e38, name
+        else:
+            assert isinstance(value, kind), name
 
 
 def fuzz(paths: list[Path], n_each: int, folder: Path, seed: int) -> None:
@@ -421,3 +444,13 @@ def test_any_bytes(tmp_path_factory, content):
         except Rejected:
             continue
         check_believable(spectra)
+
+
+def test_flux_in_tiny_units_is_read(tmp_path):
+    wave = np.linspace(6400, 6700, 2000)
+    flux = 1e-30 * (1 + np.random.default_rng(0).normal(0, 0.01, wave.size))
+    columns = [fits.Column("WAVE", "D", array=wave), fits.Column("FLUX", "D", array=flux)]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    red = read_file(tmp_path / "t.fits")[0][0].arms["red"]
+    assert red.snr == pytest.approx(100, rel=0.1)
+    assert np.isfinite(red.ivar).all()

@@ -20,6 +20,8 @@ MARGIN_A = 60.0
 WINDOW_A = {name: (grid.start_a - MARGIN_A, grid.wavelength_a[-1] + MARGIN_A) for name, grid in ARMS.items()}
 PLAUSIBLE_A = (2000.0, 30000.0)
 MIN_PIXELS = 50
+MAX_SNR = 1e6
+MAX_FLUX = 1e18  # its square, and so sums over variances, still fit into float32
 MIN_GOOD_FRACTION = 0.5
 MAX_STEP_RATIO = 5.0  # a longest step beyond this many mean ones is a jump, not a dispersion
 
@@ -116,7 +118,7 @@ def make_arm(
     cut = slice(*np.searchsorted(wavelength_a, WINDOW_A[arm]))
     wavelength_a = np.ascontiguousarray(wavelength_a[cut])
     flux = flux[order][cut].astype(np.float32)
-    bad = ~np.isfinite(flux)
+    bad = ~(np.abs(flux) < MAX_FLUX)  # also true of NaN
     if flagged is not None:
         bad |= flagged[order][cut] != 0
     if ivar is None:
@@ -128,10 +130,12 @@ def make_arm(
     _usable(flux, ivar, bad, detail)
     if bad.any():
         ivar[bad] = 0
-        flux[~np.isfinite(flux)] = 0
+        flux[~(np.abs(flux) < MAX_FLUX)] = 0
     if snr is None:
         quality |= int(Quality.SNR_ESTIMATED)
         snr = normal_snr(flux, ivar, bad)
+        if not snr < MAX_SNR:
+            raise Problem(f"S/N comes out as {snr:.3g}: the inverse variance is damaged", detail)
     return RawArm(arm, wavelength_a, flux, ivar, bad, snr), quality
 
 

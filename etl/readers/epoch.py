@@ -12,7 +12,7 @@ from datetime import datetime
 from etl.readers.fits import Hdu
 from etl.readers.problem import Problem
 
-__all__ = ["CHINA_TIME_D", "lamost_coadd_mjd", "lamost_single_mjd", "lmjm_list", "mjd_of_date"]
+__all__ = ["PLAUSIBLE_MJD", "exposure_s", "lamost_coadd_mjd", "lamost_single_mjd", "lmjm_list", "mjd_of_date"]
 
 CHINA_TIME_D = 8 / 24
 MINUTES_A_DAY = 1440
@@ -21,6 +21,7 @@ DATE = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ](\d\d?):(\d\d?):(\d\d?(?:\.\d*
 UNIX_EPOCH_MJD = 40587
 AGREE_D = 10 / MINUTES_A_DAY  # DATE-BEG stands up to seven minutes off the first exposure in early LRS files
 PLAUSIBLE_MJD = (15020.0, 88069.0)  # 1900 to 2100
+PLAUSIBLE_LMJM = (55000 * MINUTES_A_DAY, 88069 * MINUTES_A_DAY)  # LAMOST's first spectra are of 2009
 
 
 def mjd_of_date(text: str) -> float | None:
@@ -56,12 +57,21 @@ def lmjm_list(hdu: Hdu) -> list[int]:
     while f"LMJMLIS{i}" in hdu:
         text += "-" + hdu.string(f"LMJMLIS{i}")
         i += 1
+    reason = f"the list of exposures {text[:40]!r} is not one of minutes of a night: the header is damaged"
     try:
-        return sorted(int(minute) for minute in text.split("-") if minute.strip())
+        minutes = sorted(int(minute) for minute in text.split("-") if minute.strip())
     except ValueError:
-        raise Problem(
-            f"the list of exposures {text!r} is not one of minutes: the header is damaged", hdu.label
-        ) from None
+        raise Problem(reason, hdu.label) from None
+    first, last = (minutes[0], minutes[-1]) if minutes else (PLAUSIBLE_LMJM[0], PLAUSIBLE_LMJM[0])
+    if first < PLAUSIBLE_LMJM[0] or last >= min(first + MINUTES_A_DAY, PLAUSIBLE_LMJM[1]):
+        raise Problem(reason, hdu.label)
+    return minutes
+
+
+def exposure_s(hdu: Hdu) -> float | None:
+    """EXPTIME where it is that of an exposure: more than nothing, less than a day; None otherwise."""
+    seconds = hdu.number("EXPTIME")
+    return seconds if seconds is not None and 0 < seconds < 86400 else None
 
 
 def _begin_end(hdu: Hdu) -> tuple[float, float] | None:
@@ -94,7 +104,7 @@ def lamost_single_mjd(hdu: Hdu, lmjm: int) -> float:
     dates = _begin_end(hdu)
     if dates and abs(dates[0] - _start(lmjm)) < AGREE_D:
         return sum(dates) / 2
-    return _start(lmjm) + (hdu.number("EXPTIME") or 0.0) / 2 / 86400
+    return _start(lmjm) + (exposure_s(hdu) or 0.0) / 2 / 86400
 
 
 def lamost_coadd_mjd(hdus: list[Hdu], lmjm: list[int], last_exposure_s: float) -> float | None:

@@ -11,6 +11,8 @@ __all__ = ["check_complete", "identity_parts", "obsid", "primary_meta", "snr", "
 
 NOT_A_STAR = {"SKY", "UNUSED", "POSERR", "DEAD", "BAD"}
 MAX_STELLAR_REDSHIFT = 0.01
+MAX_SNR = 1e5
+N_SPECTROGRAPHS, N_FIBERS = 16, 250
 
 
 def check_complete(hdus: list[Hdu]) -> None:
@@ -84,12 +86,19 @@ def primary_meta(primary: Hdu, survey: str, layout: str) -> dict:
         "designation": primary.string("DESIG").removeprefix("LAMOST").strip() or None,
         "obsid": obsid(primary),
         "plan_id": primary.string("PLANID") or None,
-        "spectrograph": primary.integer("SPID"),
-        "fiber": primary.integer("FIBERID"),
+        "spectrograph": _counted(primary, "SPID", N_SPECTROGRAPHS),
+        "fiber": _counted(primary, "FIBERID", N_FIBERS),
         "ra_deg": ra_deg % 360.0,
         "dec_deg": dec_deg,
         "rv_km_s": _velocity(primary),
     }
+
+
+def _counted(primary: Hdu, key: str, highest: int) -> int | None:
+    value = primary.integer(key)
+    if value is not None and not 1 <= value <= highest:
+        raise Problem(f"{key} is {value}, LAMOST has 1 to {highest}: the header is damaged", primary.label)
+    return value
 
 
 def _velocity(primary: Hdu) -> float | None:
@@ -103,6 +112,6 @@ def snr(hdu: Hdu, *keys: str) -> float | None:
     """Signal to noise from the first of the keywords that is there; LAMOST writes -999 or -9999 for none."""
     for key in keys:
         value = hdu.number(key)
-        if value is not None and value >= 0:
+        if value is not None and 0 <= value < MAX_SNR:
             return value
     return None

@@ -11,7 +11,7 @@ import numpy as np
 from etl.quality import Quality
 from etl.readers import lamost
 from etl.readers.checks import ascending, make_arm
-from etl.readers.epoch import lamost_coadd_mjd, lmjm_list
+from etl.readers.epoch import exposure_s, lamost_coadd_mjd, lmjm_list
 from etl.readers.fits import Hdu
 from etl.readers.problem import Problem
 from etl.readers.spectrum import RawSpectrum
@@ -59,7 +59,7 @@ def read_lrs(hdus: list[Hdu], exposures: str) -> tuple[list[RawSpectrum], list[P
         arms[arm], bits = make_arm(arm, wavelength_a, flux, ivar, flagged, snr, primary.label)
         quality |= bits
     minutes = lmjm_list(primary)
-    seconds = primary.number("EXPTIME")
+    seconds = exposure_s(primary)
     meta |= {
         "coadd": True,
         "lmjm": None,
@@ -69,7 +69,7 @@ def read_lrs(hdus: list[Hdu], exposures: str) -> tuple[list[RawSpectrum], list[P
         "snr_source": "estimated" if estimated else "header",
         "mjd": lamost_coadd_mjd([primary], minutes, (seconds or 0.0) / max(len(minutes), 1)),
         "exposure_time_s": seconds,
-        "n_exposures": len(minutes) or primary.integer("NEXP"),
+        "n_exposures": len(minutes) or None,
         "resolving_power": RESOLVING_POWER,
     }
     return [RawSpectrum(lamost.spectrum_id(primary), arms, meta, quality)], []

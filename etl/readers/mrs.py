@@ -14,7 +14,7 @@ import numpy as np
 from etl.quality import Quality
 from etl.readers import lamost
 from etl.readers.checks import make_arm
-from etl.readers.epoch import lamost_coadd_mjd, lamost_single_mjd, lmjm_list
+from etl.readers.epoch import exposure_s, lamost_coadd_mjd, lamost_single_mjd, lmjm_list
 from etl.readers.fits import Hdu
 from etl.readers.problem import Problem
 from etl.readers.spectrum import RawArm, RawSpectrum, hashed_id, single_id
@@ -57,6 +57,7 @@ def read_mrs(
     Problem
         Nothing of the file can be used.
     """
+    _check_names(hdus)
     singles = _singles(hdus)
     coadd = {COADD[hdu.name]: hdu for hdu in hdus if hdu.name in COADD}
     layout = "mrs vector" if "WAVELENGTH" in hdus[-1].columns else "mrs rows"
@@ -81,6 +82,13 @@ def read_mrs(
                 lambda lmjm=lmjm, bands=bands: _read_single(hdus[0], lmjm, bands, meta, vacuum, need_snr), f"{lmjm}"
             )
     return spectra, problems
+
+
+def _check_names(hdus: list[Hdu]) -> None:
+    names = [hdu.name for hdu in hdus if hdu.name in COADD or SINGLE.match(hdu.name)]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise Problem(f"{', '.join(twice)} is there twice: the file is damaged")
 
 
 def _singles(hdus: list[Hdu]) -> dict[int, dict[str, Hdu]]:
@@ -139,7 +147,7 @@ def _read_coadd(hdus, coadd, singles, meta, vacuum, siblings, need_snr) -> RawSp
     arms, quality = _both_arms(coadd, vacuum, need_snr)
     red = coadd["red"]
     minutes = lmjm_list(red) or sorted(lmjm for lmjm, bands in singles.items() if "red" in bands)
-    seconds = {lmjm: bands["red"].number("EXPTIME") for lmjm, bands in singles.items() if "red" in bands}
+    seconds = {lmjm: exposure_s(bands["red"]) for lmjm, bands in singles.items() if "red" in bands}
     known = [s for lmjm in minutes if (s := seconds.get(lmjm)) is not None]
     if siblings:
         for arm, raw in arms.items():
@@ -154,7 +162,7 @@ def _read_coadd(hdus, coadd, singles, meta, vacuum, siblings, need_snr) -> RawSp
             "lmjm": None,
             "mjd": lamost_coadd_mjd([red, hdus[0]], minutes, known[-1] if known else 0.0),
             "exposure_time_s": sum(known) if known and len(known) == len(minutes) else None,
-            "n_exposures": len(minutes) or hdus[0].integer("NEXP_R"),
+            "n_exposures": len(minutes) or None,
         },
         quality,
     )
@@ -177,6 +185,9 @@ def _read_single(
     primary: Hdu, lmjm: int, bands: dict[str, Hdu], meta: dict, vacuum: bool, need_snr: bool
 ) -> RawSpectrum:
     arms, quality = _both_arms(bands, vacuum, need_snr)
+    for hdu in bands.values():
+        if hdu.integer("LMJM") not in (None, lmjm):
+            raise Problem(f"LMJM is {hdu.integer('LMJM')}: name and header of the exposure do not agree", hdu.label)
     number = meta["obsid"]
     identity = single_id(number, lmjm) if number is not None else hashed_id(*lamost.identity_parts(primary), lmjm)
     return RawSpectrum(
@@ -188,7 +199,7 @@ def _read_single(
             "coadd": False,
             "lmjm": lmjm,
             "mjd": lamost_single_mjd(bands["red"], lmjm),
-            "exposure_time_s": bands["red"].number("EXPTIME"),
+            "exposure_time_s": exposure_s(bands["red"]),
             "n_exposures": 1,
         },
         quality,

@@ -174,6 +174,7 @@ def make_spectrum(layout, wavelength, unit, flux, ivar, headers: list[Hdu], iden
     if not _in_vacuum(headers):
         ascending(wavelength_a, detail)  # the refractive index has poles outside the optical
         wavelength_a, quality = air_to_vacuum(wavelength_a), int(Quality.AIR_CONVERTED)
+    flux, ivar = _comfortable(flux, ivar)
     red, bits = make_arm("red", wavelength_a, flux, ivar, None, None, detail)
     arms, quality = {"red": red}, quality | bits
     low, high = sorted((wavelength_a[0], wavelength_a[-1]))
@@ -186,6 +187,8 @@ def make_spectrum(layout, wavelength, unit, flux, ivar, headers: list[Hdu], iden
     if position is None:
         quality |= int(Quality.NO_POSITION)
     exposure_time_s = _number(headers, "EXPTIME", "EXPOSURE", "TELAPSE")
+    if exposure_time_s is not None and not 0 < exposure_time_s < 10 * 86400:
+        exposure_time_s = None
     meta = {
         "survey": "other",
         "release": None,
@@ -211,6 +214,15 @@ def make_spectrum(layout, wavelength, unit, flux, ivar, headers: list[Hdu], iden
         "rv_km_s": None,
     }
     return RawSpectrum(identity, arms, meta, quality)
+
+
+def _comfortable(flux: np.ndarray, ivar: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Flux in units in which float32 holds its inverse variance too: 1e-20 W/m2 would not do."""
+    finite = np.abs(flux[np.isfinite(flux)])
+    scale = float(np.median(finite)) if finite.size else 0.0
+    if scale == 0 or 1e-6 < scale < 1e12:
+        return flux, ivar
+    return flux / scale, None if ivar is None else ivar * scale**2
 
 
 def _string(headers: list[Hdu], *keys: str) -> str:
