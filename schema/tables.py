@@ -364,6 +364,8 @@ KINEMATIC_MODEL = _table(
     _col("theta0_km_s", Double, "Circular speed at the Sun", "km.s**-1", "phys.veloc.rotat"),
     _col("theta_slope_km_s_kpc", Double, "Slope of the rotation curve dTheta/dR", "km.s**-1.kpc**-1", "phys.veloc.rotat"),
     _col("z_sun_pc", Double, "Height of the Sun above the plane", "pc", "pos.distance"),
+    _col("pole_ra_deg", Double, "Right ascension of the north Galactic pole, J2000", "deg", "pos.eq.ra"),
+    _col("pole_dec_deg", Double, "Declination of the north Galactic pole, J2000", "deg", "pos.eq.dec"),
     _col("v_limit_km_s", Double, "Runaway limit: where the Maxwellian has fallen to the stated fraction of its peak", "km.s**-1", "phys.veloc"),
     _col("maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"),
     _error("maxwellian_b_km_s", Double, "maxwellian_b_km_s", "km.s**-1", "stat.fit.param"),
@@ -386,7 +388,6 @@ KINEMATICS = _table(
     _error("v_tp_km_s", Double, "v_tp_km_s (with Gaia's covariances)", "km.s**-1", "phys.veloc.transverse"),
     _col("z_pc", Double, "Height above the Galactic plane", "pc", "pos.cartesian.z"),
     _error("z_pc", Double, "z_pc", "pc", "pos.cartesian.z"),
-    _col("runaway_probability", Double, "Probability that v_tp_km_s exceeds the limit of its model", "", "stat.probability"),
     _run(),
 )
 

@@ -176,7 +176,7 @@ def _kinematics(rng, stars: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {"star_id": stars.star_id, "kinematic_model": DEFAULT_MODEL, "l_deg": rng.uniform(80, 210, n), "b_deg": rng.normal(0, 5, n),
          "v_l_km_s": v_l, "v_b_km_s": v_b, "v_tp_km_s": np.hypot(v_l, v_b), "e_v_tp_km_s": 1.5,
-         "z_pc": rng.normal(0, 90, n), "e_z_pc": 5.0, "runaway_probability": 0.1, "run_id": 1}
+         "z_pc": rng.normal(0, 90, n), "e_z_pc": 5.0, "run_id": 1}
     )
 
 
