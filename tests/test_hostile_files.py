@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import io
 import math
 import os
+import re
 import resource
 import sys
 import time
@@ -454,3 +456,19 @@ def test_flux_in_tiny_units_is_read(tmp_path):
     red = read_file(tmp_path / "t.fits")[0][0].arms["red"]
     assert red.snr == pytest.approx(100, rel=0.1)
     assert np.isfinite(red.ivar).all()
+
+
+def test_every_reason_is_documented():
+    """Each reason that the readers can give stands in docs/formats.md, by its longest fixed words."""
+    root = Path(__file__).parent.parent
+    page = re.sub(r"\s+", " ", (root / "docs" / "formats.md").read_text(encoding="utf-8"))
+    missing = []
+    for source in sorted((root / "etl" / "readers").glob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem" and node.args:
+                parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else [node.args[0]]
+                fixed = [p.value.split(":")[0].strip(" (,'") for p in parts if isinstance(p, ast.Constant)]
+                longest = max(fixed, key=len, default="")
+                if longest and not longest.isspace() and longest not in page:
+                    missing.append((source.name, longest))
+    assert not missing, missing
