@@ -75,7 +75,7 @@ def read_mrs(
     if exposures in ("coadd", "all"):
         attempt(lambda: _read_coadd(hdus, coadd, singles, meta, vacuum, siblings, need_snr), "COADD")
     if exposures in ("single", "all"):
-        if not singles:
+        if not singles and exposures == "single":
             problems.append(Problem("there are no single exposures in the file: use --exposures coadd"))
         for lmjm, bands in sorted(singles.items()):
             attempt(
