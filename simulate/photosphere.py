@@ -14,6 +14,7 @@ __all__ = ["HALPHA_A", "draw_star", "photosphere"]
 
 HALPHA_A = LINES["halpha"].wavelength_a
 _LINE_FWHM_KM_S = 12.0  # thermal and turbulent width of metal lines
+_DAMPED_FWHM_KM_S = 90.0
 _FWHM_OF_SIGMA = 2.3548
 
 
@@ -87,9 +88,15 @@ def _line_shapes(grid):
     """Lines that the grid covers, and their (n_lines, n_pixels) profiles of unit area."""
     lines, wavelength = line_list("stellar_lines.csv"), grid.wavelength_a
     lines = lines[(lines["wavelength_a"] > wavelength[0]) & (lines["wavelength_a"] < wavelength[-1])]
-    sigma = lines["wavelength_a"] * np.hypot(_LINE_FWHM_KM_S, 2 * grid.step_km_s) / SPEED_OF_LIGHT_KM_S / _FWHM_OF_SIGMA
+    sigma = lines["wavelength_a"] * _line_fwhm_km_s(lines, grid) / SPEED_OF_LIGHT_KM_S / _FWHM_OF_SIGMA
     shape = np.exp(-0.5 * ((wavelength - lines["wavelength_a"][:, None]) / sigma[:, None]) ** 2)
     return lines, (shape / (sigma[:, None] * np.sqrt(2 * np.pi))).astype(np.float32)
+
+
+def _line_fwhm_km_s(lines, grid):
+    """Widths of the lines; the magnesium triplet has damping wings, and no line is narrower than two pixels."""
+    own = np.where(lines["species"] == "magnesium", _DAMPED_FWHM_KM_S, _LINE_FWHM_KM_S)
+    return np.hypot(own, 2 * grid.step_km_s)
 
 
 def _line_widths(star, lines):

@@ -76,7 +76,7 @@ def write_survey(
             bar.update(len(plate))
     truth = pd.concat(parts, ignore_index=True)
     _write_catalogues(directory, truth)
-    truth.to_csv(directory / "truth.csv", index=False, float_format="%.6g")
+    truth.to_csv(directory / "truth.csv", index=False, float_format="%.6f")
     return truth
 
 

@@ -1,0 +1,234 @@
+"""Simulated profiles against outside truth: analytic kernels, specutils, MILES and high-resolution spectra."""
+
+from __future__ import annotations
+
+import csv
+import time
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import find_peaks
+from specutils import SpectralRegion, Spectrum
+from specutils.analysis import equivalent_width
+
+from schema.lines import LINES, air_to_vacuum
+from simulate.disc import disc_emission, draw_disc
+from simulate.draw import distributions, draw
+from simulate.instrument import observe, resolution_sigma_km_s
+from simulate.photosphere import HALPHA_A, draw_star, photosphere
+from simulate.profiles import Hosts, kind_names, sample_injected, sample_profiles, window_wavelength_a
+from simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, multiply
+
+GRID = VelocityGrid(6506.0, 1080)
+BE_KINDS = {name for name, kind in distributions()["kinds"].items() if kind["label"] == 1}
+
+
+@pytest.mark.parametrize("limb_darkening", [0.0, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("v_sin_i", [60.0, 150.0, 350.0])
+def test_rotation_kernel_has_the_known_first_zero(v_sin_i, limb_darkening):
+    """Dravins et al. 1990, A&A 228, 218: v sin i times the frequency of the first zero depends on limb darkening only."""
+    kernel = fourier_rotation(GRID, np.array([v_sin_i]), np.array([limb_darkening]))[0].real
+    frequency = GRID.frequency / (2 * np.pi)
+    first = np.flatnonzero(kernel < 0)[0]
+    zero = np.interp(0, [kernel[first], kernel[first - 1]], [frequency[first], frequency[first - 1]])
+    e = limb_darkening
+    expected = 0.610 + 0.062 * e + 0.027 * e**2 + 0.012 * e**3 + 0.004 * e**4
+    assert kernel[0] == pytest.approx(1, abs=1e-5)
+    assert zero * v_sin_i == pytest.approx(expected, rel=0.01)
+
+
+def test_rotation_kernel_without_limb_darkening_is_a_half_ellipse():
+    """Its full width at half maximum is the square root of three times v sin i."""
+    delta = np.zeros((1, GRID.n_pixels))
+    delta[0, 540] = 1
+    kernel = multiply(delta, fourier_rotation(GRID, np.array([300.0]), np.array([0.0])))[0]
+    inside = np.flatnonzero(kernel > kernel.max() / 2)
+    assert len(inside) * GRID.step_km_s == pytest.approx(np.sqrt(3) * 300, abs=2 * GRID.step_km_s)
+
+
+def test_injected_width_is_what_specutils_measures():
+    rng = np.random.default_rng(3)
+    disc = draw_disc(rng, 12, {"scattered_fraction": {"value": 0.0}})
+    ew_a = np.geomspace(0.2, 60, 12)
+    light = disc_emission(disc, ew_a, rng.uniform(-200, 200, 12), GRID, rng)
+    region = SpectralRegion(6525 * u.AA, 6605 * u.AA)
+    for row in range(12):
+        spectrum = Spectrum(flux=(1 + light[row]) * u.one, spectral_axis=GRID.wavelength_a * u.AA)
+        measured = equivalent_width(spectrum, continuum=1, regions=region).to_value(u.AA)
+        assert measured == pytest.approx(-ew_a[row], rel=2e-3)
+
+
+@pytest.mark.parametrize("inclination_deg", [35.0, 60.0, 80.0])
+@pytest.mark.parametrize("outer_radius", [2.5, 6.0, 15.0])
+def test_peaks_stand_at_the_speed_of_the_outer_rim(inclination_deg, outer_radius):
+    """Horne & Marsh 1986: separation = 2 v sin i / sqrt(R_out) for a thin disc, a little less once smeared."""
+    rng = np.random.default_rng(1)
+    ranges = {
+        "inclination_deg": inclination_deg, "outer_radius": outer_radius, "orbital_speed_km_s": 500.0,
+        "turbulence_km_s": 8.0, "asymmetry": 0.0, "scattered_fraction": 0.0, "thickness": 0.0, "emissivity_index": 1.5,
+    }  # fmt: skip
+    disc = draw_disc(rng, 1, {name: {"value": value} for name, value in ranges.items()})
+    light = disc_emission(disc, np.array([10.0]), np.zeros(1), GRID, rng)
+    smooth = multiply(light, fourier_gaussian(GRID, np.array([8.0])))[0]
+    peaks, _ = find_peaks(smooth, prominence=0.15 * smooth.max())
+    expected = 2 * 500 * np.sin(np.radians(inclination_deg)) / np.sqrt(outer_radius)
+    assert disc["peak_separation_km_s"][0] == pytest.approx(expected)
+    assert len(peaks) == 2
+    assert (peaks[1] - peaks[0]) * GRID.step_km_s == pytest.approx(expected, rel=0.13, abs=12)
+
+
+def test_density_wave_makes_one_peak_higher():
+    rng = np.random.default_rng(1)
+    for asymmetry, higher in ((0.5, "red"), (-0.5, "blue")):
+        disc = draw_disc(rng, 1, {"asymmetry": {"value": asymmetry}, "inclination_deg": {"value": 60.0}})
+        light = disc_emission(disc, np.array([10.0]), np.zeros(1), GRID, rng)[0]
+        blue, red = light[GRID.wavelength_a < HALPHA_A].sum(), light[GRID.wavelength_a > HALPHA_A].sum()
+        assert (red > blue) == (higher == "red")
+
+
+def test_shift_moves_the_line_by_its_doppler_shift():
+    star = draw_star("slow", np.random.default_rng(2), 3)
+    rv_km_s = np.array([-300.0, 0.0, 250.0])
+    flux = photosphere(star, rv_km_s, GRID)
+    near = np.abs(GRID.wavelength_a - HALPHA_A) < 9
+    bottom = GRID.wavelength_a[near][np.argmin(flux[:, near], axis=1)]
+    assert bottom == pytest.approx(HALPHA_A * (1 + rv_km_s / 299792.458), abs=0.2)
+
+
+@given(
+    kind=st.sampled_from(kind_names()),
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 12),
+    generator=st.sampled_from("ab"),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_profile_is_finite_and_labelled_by_what_can_be_seen(kind, seed, n, generator):
+    if kind not in kind_names(generator):
+        return
+    found = sample_profiles(n, np.random.default_rng(seed), generator, kinds=[kind])
+    assert found.flux.shape == found.ivar.shape == (n, len(window_wavelength_a()))
+    assert found.flux.dtype == found.ivar.dtype == np.float32
+    assert np.isfinite(found.flux).all() and np.isfinite(found.ivar).all() and (found.ivar >= 0).all()
+    assert found.label.dtype == np.int8
+    visible = found.truth["feature_significance_marginal"] >= 5
+    assert (visible | (found.label != 1)).all()
+    assert (found.label == 0).all() if kind not in BE_KINDS else (found.label != 0).all()
+    assert (found.truth["feature_significance"] >= found.truth["feature_significance_marginal"] - 1e-6).all()
+    assert (np.abs(found.truth["rv_km_s"]) <= 300).all()
+    assert (found.truth["v_sin_i_km_s"] <= 550).all()
+
+
+def test_the_same_seed_gives_the_same_profiles():
+    for generator in "ab":
+        first, second = (sample_profiles(40, np.random.default_rng(9), generator) for _ in range(2))
+        assert (first.flux == second.flux).all() and (first.kind == second.kind).all()
+    other = sample_profiles(40, np.random.default_rng(10))
+    assert not np.array_equal(other.flux, sample_profiles(40, np.random.default_rng(9)).flux)
+
+
+def test_unknown_words_are_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="unknown kinds"):
+        sample_profiles(3, rng, kinds=["planet"])
+    with pytest.raises(ValueError, match="neither 'a' nor 'b'"):
+        sample_profiles(3, rng, generator="c")
+    with pytest.raises(ValueError, match="law"):
+        draw({"poisson": [1, 2]}, rng, 3)
+
+
+def test_error_of_a_band_follows_from_the_inverse_variance():
+    """On a flat spectrum the mean over 4 Angstrom scatters as the grid's inverse variance says, for any sampling."""
+    rng, n = np.random.default_rng(4), 1500
+    window = window_wavelength_a()
+    flat, nothing = np.ones((n, GRID.n_pixels), np.float32), np.zeros((n, GRID.n_pixels), np.float32)
+    for step_a in (0.14, 1.5116):
+        setup = {"step_a": np.full(n, step_a), "resolving_power": np.full(n, 7500.0), "snr": np.full(n, 10.0)}
+        seen = observe(flat, nothing, setup, GRID, window, rng)
+        # Two bands beside each other, away from sky lines: their difference is free of the continuum's level.
+        bands = [(window > low) & (window < low + 4) for low in (6580.5, 6588.0)]
+        mean = [seen["flux"][:, band].mean(axis=1) for band in bands]
+        variance = [1 / np.maximum(seen["ivar"][:, band].sum(axis=1), 1e-9) for band in bands]
+        clean = np.all([seen["ivar"][:, band].min(axis=1) > 0 for band in bands], axis=0)
+        pull = (mean[0] - mean[1])[clean] / np.sqrt(variance[0] + variance[1])[clean]
+        spread = np.percentile(pull, [15.87, 84.13]) @ [-0.5, 0.5]
+        assert 0.85 < spread < 1.35  # a third of the spectra have correlated noise, which the inverse variance ignores
+
+
+def _miles(real_data):
+    """Rows of MILES stars: spectral type, and EW over 6548 to 6578 Angstrom against a local continuum."""
+    with (real_data / "miles" / "stars.csv").open() as file:
+        for star in csv.DictReader(file):
+            with fits.open(real_data / "miles" / star["file"]) as hdus:
+                flux, header = np.squeeze(hdus[0].data).astype(float), hdus[0].header
+            wave = air_to_vacuum(header["CRVAL1"] + header["CDELT1"] * np.arange(flux.size))
+            yield star["spectral_type"], _local_width(wave, flux)
+
+
+def _local_width(wave, flux):
+    """EW of H-alpha in 6548 to 6578 Angstrom, continuum from a line through both sides at 45 Angstrom."""
+    sides = [np.median(flux[np.abs(wave - HALPHA_A - d) < 6]) for d in (-45, 45)]
+    line = np.interp(wave, HALPHA_A + np.array([-45.0, 45.0]), sides)
+    band = (wave > 6548) & (wave < 6578)
+    return np.trapezoid(1 - (flux / line)[band], wave[band])
+
+
+@pytest.mark.parametrize(
+    ("types", "teff_k"),
+    [(("B2IV", "B2.5IV", "B3III"), 19000), (("B6IV", "B8III"), 13500), (("A0V", "A1V", "A2V", "A1IV", "A0III"), 9200)],
+)
+def test_photospheres_are_as_wide_as_those_of_miles(real_data, types, teff_k):
+    observed = [width for kind, width in _miles(real_data) if kind.replace(" ", "") in types]
+    star = draw_star("hot", np.random.default_rng(5), 600)
+    near = np.abs(np.log(star["teff_k"] / teff_k)) < 0.08
+    star = {name: values[near] for name, values in star.items()}
+    n = int(near.sum())
+    blur = fourier_gaussian(GRID, resolution_sigma_km_s(np.full(n, 2600.0)))
+    flux = 1 - multiply(1 - photosphere(star, np.zeros(n), GRID), blur)
+    simulated = [_local_width(GRID.wavelength_a, row) for row in flux]
+    assert len(observed) >= 3
+    assert np.median(simulated) == pytest.approx(np.median(observed), rel=0.2)
+
+
+def test_slow_a_stars_have_cores_as_deep_as_vega(real_data):
+    with fits.open(real_data / "halpha" / "alphadra_20230406203307_bchristian.fits") as hdus:
+        flux, header = np.squeeze(hdus[0].data).astype(float), hdus[0].header
+    wave = air_to_vacuum(header["CRVAL1"] + header["CDELT1"] * np.arange(flux.size))
+    near = np.abs(wave - HALPHA_A) < 5
+    observed = flux[near].min() / np.median(flux[np.abs(np.abs(wave - HALPHA_A) - 38) < 3]) * 0.97
+    star = draw_star("slow", np.random.default_rng(6), 800)
+    alike = (np.abs(star["teff_k"] - 10000) < 700) & (np.abs(star["v_sin_i_km_s"] - 26) < 12)
+    star = {name: values[alike] for name, values in star.items()}
+    n = int(alike.sum())
+    blur = fourier_gaussian(GRID, resolution_sigma_km_s(np.full(n, 12000.0)))
+    depth = (1 - multiply(1 - photosphere(star, np.zeros(n), GRID), blur)).min(axis=1)
+    assert np.percentile(depth, 2) < observed < np.percentile(depth, 98)
+
+
+def test_hosts_stay_and_emission_is_added():
+    rng = np.random.default_rng(7)
+    made = sample_profiles(30, rng, kinds=["absorption", "absorption_core"])
+    truth = made.truth
+    hosts = Hosts(made.flux, made.ivar, truth["resolving_power"], truth["step_a"], truth["snr"])
+    found = sample_injected(300, rng, hosts)
+    still = found.kind == "host"
+    assert (found.label[still] == 0).all() and (found.label[~still] != 0).all()
+    assert 100 < still.sum() < 200
+    near = np.abs(window_wavelength_a() - LINES["halpha"].wavelength_a) < 20
+    excess = (found.flux - hosts.flux[found.truth["host"]])[:, near].sum(axis=1) * 0.125
+    strong = (found.kind == "emission_single") & (found.truth["ew_emission_a"] > 5)
+    assert excess[strong] == pytest.approx(found.truth["ew_emission_a"][strong], rel=0.25)
+    assert np.median(np.abs(excess[still])) < 0.5
+    mixed = sample_profiles(40, rng, hosts=hosts, host_fraction=0.25)
+    assert (mixed.truth["host"] >= 0).sum() == 10 and len(mixed) == 40
+
+
+def test_a_thousand_profiles_take_seconds():
+    rng = np.random.default_rng(8)
+    sample_profiles(64, rng)
+    start = time.process_time()
+    sample_profiles(512, rng)
+    assert time.process_time() - start < 3  # measured 0.6 s; the margin is for slow machines
