@@ -1,0 +1,231 @@
+"""Export of the trained classifier to ONNX: half-precision weights for GPUs, static int8 for CPUs, the drawing inside."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from models.network import Classifier
+from models.window import PIXELS, WINDOW_A
+
+__all__ = ["OPSET", "export", "to_half_weights", "to_int8", "to_onnx"]
+
+# Read by onnxruntime 1.20 and later.
+OPSET = 18
+_IR_VERSION = 10
+
+
+def to_onnx(model: Classifier, path: str | Path) -> None:
+    """Write drawing and network as an ONNX graph in single precision.
+
+    The graph takes ``flux`` (n, 481) and gives ``probability`` (n,) and ``features`` (n, 512).
+    """
+    example = torch.ones(2, PIXELS.stop - PIXELS.start)
+    with _quiet():
+        torch.onnx.export(
+            model.cpu().eval(),
+            (example,),
+            str(path),
+            input_names=["flux"],
+            output_names=["probability", "features"],
+            dynamic_axes={name: {0: "n"} for name in ("flux", "probability", "features")},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    graph = onnx.load(str(path))
+    graph.ir_version = _IR_VERSION
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(path))
+
+
+@contextlib.contextmanager
+def _quiet():
+    """The exporters talk: tracing, deprecations, quantisation hints."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def to_half_weights(source: str | Path, path: str | Path) -> None:
+    """Store the network's weights as fp16, and let the network compute in it; drawing and probability stay fp32.
+
+    A cast stands after the drawing and another before the softmax, so that a GPU runs the convolutions in half precision
+    and a CPU still runs the file.
+    """
+    model = onnx.load(str(source))
+    graph = model.graph
+    network = _network_nodes(graph)
+    inside = {output for node in network for output in node.output}
+    used = {name for node in network for name in node.input}
+    for index, tensor in enumerate(list(graph.initializer)):
+        if tensor.name in used and tensor.data_type == TensorProto.FLOAT:
+            half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name)
+            graph.initializer[index].CopyFrom(half)
+    constants = {t.name for t in graph.initializer}
+    entering = sorted(used - inside - constants)
+    leaving = sorted(
+        {name for node in graph.node if node not in network for name in node.input if name in inside}
+        | {out.name for out in graph.output if out.name in inside}
+    )
+    _recast(graph, network, entering, leaving)
+    model.ir_version = _IR_VERSION
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _network_nodes(graph):
+    """Nodes from the first convolution to the last matrix product: those that come after a convolution or are one."""
+    reached, nodes = set(), []
+    for node in graph.node:
+        after = any(name in reached for name in node.input)
+        if node.op_type in ("Conv", "Gemm") or after:
+            if node.op_type in ("Softmax", "Div", "Gather") or (after and nodes and nodes[-1].op_type == "Gemm"):
+                break
+            reached.update(node.output)
+            nodes.append(node)
+    return nodes
+
+
+def _recast(graph, network, entering, leaving):
+    """Cast to fp16 where the network begins and back to fp32 where it ends."""
+    for node in network:
+        for k, name in enumerate(node.input):
+            if name in entering:
+                node.input[k] = f"{name}_half"
+        for k, name in enumerate(node.output):
+            if name in leaving:
+                node.output[k] = f"{name}_half"
+    for node in network:
+        for k, name in enumerate(node.input):
+            if name in leaving:
+                node.input[k] = f"{name}_half"
+    casts_in = [helper.make_node("Cast", [name], [f"{name}_half"], to=TensorProto.FLOAT16) for name in entering]
+    casts_out = [helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT) for name in leaving]
+    first = list(graph.node).index(network[0])
+    last = list(graph.node).index(network[-1])
+    nodes = list(graph.node)
+    ordered = nodes[:first] + casts_in + nodes[first : last + 1] + casts_out + nodes[last + 1 :]
+    del graph.node[:]
+    graph.node.extend(ordered)
+
+
+class _Spectra(CalibrationDataReader):
+    """Calibration spectra, a few at a time."""
+
+    def __init__(self, flux: np.ndarray, batch: int = 16):
+        self._batches = iter([{"flux": flux[k : k + batch]} for k in range(0, len(flux), batch)])
+
+    def get_next(self):
+        return next(self._batches, None)
+
+
+def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
+    """Quantise the convolutions and the last layer statically to int8, weights per channel.
+
+    Parameters
+    ----------
+    source : path
+        Graph in single precision.
+    path : path
+        Result.
+    flux : (n, 481) float32 array
+        Spectra on which the ranges of the activations are measured: a few hundred of all kinds.
+    """
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(path),
+            _Spectra(np.ascontiguousarray(flux, np.float32)),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "Add", "MaxPool", "GlobalAveragePool"],
+            nodes_to_exclude=_drawing_nodes(prepared),
+            per_channel=True,
+            reduce_range=False,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+
+
+def _drawing_nodes(path):
+    """Names of the nodes before the first convolution and after the last matrix product: they stay in fp32."""
+    graph = onnx.load(str(path)).graph
+    names = [node.op_type for node in graph.node]
+    first = names.index("Conv")
+    last = len(names) - 1 - names[::-1].index("Gemm")
+    return [node.name for k, node in enumerate(graph.node) if k < first or k > last]
+
+
+def export(
+    weights: str | Path,
+    directory: str | Path,
+    calibration: np.ndarray,
+    description: dict,
+    name: str = "becat_resnet18",
+    size: int = 256,
+) -> dict[str, Path]:
+    """Write the int8 and fp16 models and the JSON file that `models.score` checks them against.
+
+    Parameters
+    ----------
+    weights : path
+        ``weights.pt`` of a training.
+    directory : path
+        Where the models go.
+    calibration : (n, 481) float32 array
+        Spectra for the ranges of int8.
+    description : dict
+        What the JSON file tells besides: training data, threshold (``be_probability_min``), figures.
+    name : str
+        First part of the file names.
+    size : int
+        Rows and columns of the picture that the graph draws: that of the last stage of the training.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        Files by precision, and ``json``.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    model = Classifier(size)
+    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    files = {"int8": directory / f"{name}.onnx", "fp16": directory / f"{name}_fp16.onnx"}
+    with tempfile.TemporaryDirectory() as folder:
+        single = Path(folder) / "fp32.onnx"
+        to_onnx(model, single)
+        to_half_weights(single, files["fp16"])
+        to_int8(single, files["int8"], calibration)
+    card = {
+        "architecture": f"ResNet-18 on a {size}x{size} drawing of the rectified flux",
+        "window_a": list(WINDOW_A),
+        "opset": OPSET,
+        "files": {
+            precision: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for precision, path in files.items()
+        },
+        **description,
+    }
+    files["json"] = directory / f"{name}.json"
+    files["json"].write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return files

@@ -1,0 +1,165 @@
+"""Scoring rectified spectra with the exported classifier through onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from models.window import cut_window
+
+__all__ = ["DEFAULT_MODEL", "ModelError", "Scorer"]
+
+_FOLDER = Path(__file__).parent
+_CARD = _FOLDER / "becat_resnet18.json"
+DEFAULT_MODEL = _FOLDER / "becat_resnet18.onnx"
+_HALF_MODEL = _FOLDER / "becat_resnet18_fp16.onnx"
+_GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+_BATCH = {"CPUExecutionProvider": 32}
+_GPU_BATCH = 2048
+_ONLY_FATAL = 4
+
+
+class ModelError(Exception):
+    """The model file is missing, damaged or not a classifier of becat; the message says which and what to do."""
+
+
+class Scorer:
+    """A loaded classifier.
+
+    Parameters
+    ----------
+    model_path : path, optional
+        An ONNX model with ``flux`` (n, 481) in and ``probability`` (n,) out; by default the one that comes with becat:
+        half precision on a GPU (where that file is installed), int8 on a CPU.
+    providers : list of str, optional
+        onnxruntime execution providers to try, in order; by default TensorRT, CUDA and CPU, as far as they are there.
+
+    Attributes
+    ----------
+    provider : str
+        Execution provider that runs the model: the one that onnxruntime took, which is not always the first asked for.
+    sha256, model_id : str
+        Hash of the file and its first 12 digits.
+    description : dict
+        The row of table `model`, without run and currency.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or damaged.
+    """
+
+    def __init__(self, model_path: str | Path | None = None, providers: list[str] | None = None):
+        wanted = providers or _available_providers()
+        self.path = Path(model_path) if model_path is not None else _default_model(wanted)
+        content, self.sha256 = _read_checked(self.path)
+        self.model_id = self.sha256[:12]
+        self._session = _open_session(self.path, content, wanted)
+        self.provider: str = self._session.get_providers()[0]
+        self._batch = _BATCH.get(self.provider, _GPU_BATCH)
+        self.has_features = "features" in {output.name for output in self._session.get_outputs()}
+        card = _card_of(self.path, self.sha256)
+        self.description = {
+            "model_id": self.model_id,
+            "name": self.path.name,
+            "sha256": self.sha256,
+            "architecture": card.get("architecture"),
+            "precision": card.get("precision"),
+            "training_data": card.get("training_data"),
+            "be_probability_min": card.get("be_probability_min"),
+        }
+
+    def score(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
+        """Probability that the H-alpha profile is that of a Be star.
+
+        Parameters
+        ----------
+        flux, ivar : (n_spectra, 4001) float arrays
+            Rectified red-arm flux and inverse variance on `schema.grid.RED`, or only the 481 pixels of the window.
+
+        Returns
+        -------
+        (n_spectra,) float32 array
+            NaN where fewer than `models.window.MIN_GOOD_FRACTION` of the pixels of 6530-6590 Angstrom, or of those within
+            10 Angstrom of H-alpha, are good.
+        """
+        return self._run("probability", flux, ivar, np.full(len(flux), np.nan, np.float32))
+
+    def features(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
+        """(n_spectra, 512) float32 activations before the last layer: near each other for profiles that look alike."""
+        return self._run("features", flux, ivar, np.full((len(flux), 512), np.nan, np.float32))
+
+    def _run(self, output, flux, ivar, result):
+        for start in range(0, len(flux), self._batch):
+            part = slice(start, start + self._batch)
+            window, usable = cut_window(flux[part], ivar[part])
+            if usable.any():
+                result[start + np.flatnonzero(usable)] = self._session.run([output], {"flux": window[usable]})[0]
+        return result
+
+
+def _available_providers() -> list[str]:
+    """Providers that this build has and whose hardware is there, fastest first."""
+    built = onnxruntime.get_available_providers()
+    gpu = [name for name in _GPU_PROVIDERS if name in built] if _has_nvidia_gpu() else []
+    return [*gpu, "CPUExecutionProvider"]
+
+
+def _has_nvidia_gpu() -> bool:
+    """The kernel driver's device file: asking onnxruntime itself prints errors where there is none."""
+    return os.path.exists("/dev/nvidia0") or os.path.exists("/dev/dxg")
+
+
+def _default_model(providers: list[str]) -> Path:
+    return _HALF_MODEL if providers[0] in _GPU_PROVIDERS and _HALF_MODEL.is_file() else DEFAULT_MODEL
+
+
+def _read_checked(path: Path) -> tuple[bytes, str]:
+    """Content of a model file and its SHA-256, which for becat's own models must be the one on their card."""
+    if not path.is_file():
+        raise ModelError(f"no model at {path}: restore it with `git checkout {path.name}`, or name one with --model")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    wanted = {entry["name"]: entry["sha256"] for entry in _card().get("files", {}).values()}
+    if path.resolve().parent == _FOLDER.resolve() and wanted.get(path.name, found) != found:
+        raise ModelError(
+            f"{path} is damaged: its SHA-256 is {found[:12]}, the card says {wanted[path.name][:12]}; restore it with"
+            f" `git checkout {path.name}`"
+        )
+    return content, found
+
+
+def _card() -> dict:
+    return json.loads(_CARD.read_text(encoding="utf-8")) if _CARD.is_file() else {}
+
+
+def _card_of(path: Path, sha256: str) -> dict:
+    """Card of a model: becat's own, or the JSON file beside another model."""
+    beside = path.with_suffix(".json")
+    for card in (_card(), json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}):
+        for precision, entry in card.get("files", {}).items():
+            if entry["sha256"] == sha256:
+                return {**card, "precision": precision}
+    return {}
+
+
+def _open_session(path: Path, content: bytes, providers: list[str]) -> onnxruntime.InferenceSession:
+    onnxruntime.set_default_logger_severity(_ONLY_FATAL)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_FATAL
+    # Threads that spin while they wait take the processor from others, and from each other where cores are busy.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
+    except Exception as error:
+        raise ModelError(f"{path} is not a model that onnxruntime can open: {str(error).splitlines()[0]}") from None
+    names = {put.name for put in session.get_inputs()}, {put.name for put in session.get_outputs()}
+    if "flux" not in names[0] or "probability" not in names[1]:
+        raise ModelError(f"{path} is not a classifier of becat: it must take flux and give probability")
+    return session

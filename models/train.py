@@ -1,0 +1,317 @@
+"""Training of the classifier on fresh simulated spectra and, where given, labelled real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn import functional
+from tqdm import tqdm
+
+from models.augment import augment
+from models.network import Classifier, load_imagenet, recompute_batch_norm
+from models.training_data import Labelled, Mixture, simulated
+
+__all__ = ["Stage", "TrainConfig", "train"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one picture size: small pictures teach a lot for little, the last stage must be 256."""
+
+    size: int
+    n_spectra: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what comes out of a training run.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+        In order. The learning rate of each rises over its first tenth and then falls as a cosine.
+    batch : int
+        Spectra a step, over all workers.
+    seed : int
+        Every step draws its spectra from (seed, worker, step), so that none is ever seen twice.
+    frozen_layers : tuple of str
+        Layers that keep their ImageNet weights, with statistics recomputed on drawn profiles.
+    average_decay : float
+        Of the exponential moving average of the weights; the average is what is validated and exported.
+    weight_decay : float
+    label_smoothing : float
+    augmented_share : float
+        Share of pictures that each warp of `models.augment` touches.
+    validate_every : int
+        Spectra between two validations.
+    imagenet : str or None
+        Archive of ImageNet weights; None: torchvision's own download.
+    workers : int
+        Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
+        each other.
+    """
+
+    stages: tuple[Stage, ...] = (Stage(128, 24000, 1e-3), Stage(256, 12000, 3e-4))
+    batch: int = 32
+    seed: int = 1
+    frozen_layers: tuple[str, ...] = ("conv1", "bn1", "layer1")
+    average_decay: float = 0.98
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    augmented_share: float = 0.3
+    validate_every: int = 3200
+    imagenet: str | None = None
+    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+
+
+def train(
+    directory: str | Path,
+    config: TrainConfig | None = None,
+    labelled: Labelled | None = None,
+    stop_after_s: float = np.inf,
+) -> Path:
+    """Train, or go on with a training that was interrupted.
+
+    Parameters
+    ----------
+    directory : path
+        Receives ``checkpoint.pt`` (after every validation; training goes on from it), ``curves.json`` (configuration,
+        seeds, hashes of the data, losses and accuracies) and ``weights.pt``, the averaged weights.
+    config : TrainConfig, optional
+    labelled : Labelled, optional
+        Labelled real spectra with their split into training and validation by star.
+    stop_after_s : float
+        Stop at the first checkpoint after so many seconds; the next call goes on.
+
+    Returns
+    -------
+    pathlib.Path
+        ``weights.pt``, for `models.export.export`.
+
+    Raises
+    ------
+    ValueError
+        The directory holds a training with another configuration.
+    """
+    config = config or TrainConfig()
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    checkpoint = directory / "checkpoint.pt"
+    if checkpoint.exists():
+        before = torch.load(checkpoint, weights_only=False)["config"]
+        if before | {"workers": 0} != asdict(config) | {"workers": 0}:
+            raise ValueError(f"{directory} holds a training with another configuration: choose another directory")
+    workers = 1 if torch.cuda.is_available() else config.workers
+    if workers == 1:
+        _Trainer(directory, config, labelled, stop_after_s, 0, 1).run()
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = (workers, f"file://{folder}/meeting", directory, config, labelled, stop_after_s)
+            mp.spawn(_worker, arguments, nprocs=workers)
+    return directory / "weights.pt"
+
+
+def _worker(rank, workers, meeting, directory, config, labelled, stop_after_s):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    try:
+        _Trainer(directory, config, labelled, stop_after_s, rank, workers).run()
+    finally:
+        dist.destroy_process_group()
+
+
+class _Trainer:
+    """State of a training and its loop."""
+
+    def __init__(self, directory, config, labelled, stop_after_s, rank, workers):
+        self.directory, self.config, self.rank, self.workers = directory, config, rank, workers
+        self.deadline = time.monotonic() + stop_after_s
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(config.seed)
+        self.model = Classifier().to(self.device)
+        self.curves: dict[str, Any] = {
+            "config": asdict(config),
+            "data": labelled.description() if labelled is not None else {"real_spectra": 0},
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else platform.processor() or "CPU",
+            "imagenet": load_imagenet(self.model, config.imagenet),
+            "steps": [],
+            "validation": [],
+        }
+        for name in config.frozen_layers:
+            self.model.network.get_submodule(name).requires_grad_(False)
+        self.parameters = [p for p in self.model.network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=1e-3, weight_decay=config.weight_decay)
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None)
+        self.validation = _validation_sets(labelled, config.seed)
+        self.step = 0
+        self._resume()
+
+    def run(self):
+        total = sum(stage.n_spectra for stage in self.config.stages) // self.config.batch
+        with tqdm(total=total, initial=self.step, desc="training", unit=" steps", disable=self.rank > 0) as bar:
+            for stage, first, last in self._schedule():
+                if self.step >= last:
+                    continue
+                self._enter(stage)
+                while self.step < last:
+                    loss = self._advance(stage, (self.step - first) / (last - first))
+                    bar.update(1)
+                    bar.set_postfix(size=stage.size, loss=f"{loss:.3f}")
+                    if (
+                        self.step * self.config.batch % self.config.validate_every < self.config.batch
+                        or self.step == last
+                    ):
+                        self._checkpoint(stage)
+                        if time.monotonic() > self.deadline:
+                            return
+
+    def _schedule(self) -> Iterator[tuple[Stage, int, int]]:
+        first = 0
+        for stage in self.config.stages:
+            last = first + stage.n_spectra // self.config.batch
+            yield stage, first, last
+            first = last
+
+    def _enter(self, stage):
+        """Draw at the stage's size; statistics of the frozen layers belong to it."""
+        self.model.draw = Classifier(stage.size).draw.to(self.device)
+        recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
+
+    def _sample(self, n, purpose, step):
+        flux, _ = self.mixture.draw(n, _generator(self.config.seed, 0, purpose, step))
+        return torch.from_numpy(flux).to(self.device)
+
+    def _advance(self, stage, progress):
+        config = self.config
+        self.model.train()
+        for name in config.frozen_layers:
+            self.model.network.get_submodule(name).eval()
+        for group in self.optimizer.param_groups:
+            group["lr"] = stage.learning_rate * min(progress * 10 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 0.01)
+        rng = _generator(config.seed, self.rank, "train", self.step)
+        flux, label = self.mixture.draw(config.batch // self.workers, rng)
+        warps = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        with torch.no_grad():
+            image = augment(self.model.draw(torch.from_numpy(flux).to(self.device)), warps, config.augmented_share)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits, _ = self.model.logits(image)
+        target = torch.from_numpy(label).long().to(self.device)
+        loss = functional.cross_entropy(logits.float(), target, label_smoothing=config.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self._share_gradients()
+        self.optimizer.step()
+        self.step += 1
+        decay = min(config.average_decay, self.step / (self.step + 10))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        value = float(loss.detach())
+        if self.rank == 0:
+            accuracy = float((logits.argmax(1) == target).float().mean())
+            self.curves["steps"].append([self.step, stage.size, round(value, 4), round(accuracy, 4)])
+        return value
+
+    def _share_gradients(self):
+        if self.workers == 1:
+            return
+        flat = torch.cat([p.grad.reshape(-1) for p in self.parameters])
+        dist.all_reduce(flat)
+        flat /= self.workers
+        for parameter, part in zip(self.parameters, flat.split([p.numel() for p in self.parameters]), strict=True):
+            parameter.grad.copy_(part.view_as(parameter))
+
+    def _checkpoint(self, stage):
+        """Validate the averaged weights and save; every worker waits for the first."""
+        if self.rank == 0:
+            trained = [p.detach().clone() for p in self.parameters]
+            statistics = {name: value.clone() for name, value in self.model.network.named_buffers()}
+            self._put(self.average)
+            recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
+            found = {name: _validate(self.model, *data) for name, data in self.validation.items()}
+            self.curves["validation"].append({"step": self.step, "size": stage.size, **found})
+            _save(self.directory / "weights.pt", self.model.state_dict())
+            self._put(trained)
+            self.model.network.load_state_dict(statistics, strict=False)
+            _save(
+                self.directory / "checkpoint.pt",
+                {
+                    "config": asdict(self.config),
+                    "step": self.step,
+                    "model": self.model.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "average": self.average,
+                    "curves": self.curves,
+                },
+            )
+            (self.directory / "curves.json").write_text(json.dumps(self.curves, indent=1))
+            tqdm.write(f"step {self.step}, {stage.size} px: " + ", ".join(f"{k} {v}" for k, v in found.items()))
+        if self.workers > 1:
+            dist.barrier()
+
+    def _put(self, values):
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, values, strict=True):
+                parameter.copy_(value)
+
+    def _resume(self):
+        path = self.directory / "checkpoint.pt"
+        if not path.exists():
+            return
+        saved = torch.load(path, map_location=self.device, weights_only=False)
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.average, self.step, self.curves = saved["average"], saved["step"], saved["curves"]
+
+
+def _generator(seed, rank, purpose, step):
+    word = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "big")
+    return np.random.default_rng([seed, rank, word, step])
+
+
+def _save(path: Path, content) -> None:
+    """Write beside and rename, so that an interruption leaves the file before it."""
+    beside = path.with_suffix(".new")
+    torch.save(content, beside)
+    beside.replace(path)
+
+
+def _validation_sets(labelled, seed) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Flux and label by name; simulated ones of a seed that training never uses."""
+    sets = {"simulated": simulated(320, _generator(seed, 0, "validation", 0))}
+    if labelled is not None:
+        kept = labelled.take(labelled.kept & (labelled.snr > 10))
+        windows, usable = kept.windows()
+        sets["real"] = (windows[usable], kept.label[usable])
+    return sets
+
+
+@torch.no_grad()
+def _validate(model: Classifier, flux: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """Errors of each kind and cross-entropy."""
+    model.eval()
+    device = model.temperature.device
+    p = np.concatenate(
+        [model(torch.from_numpy(flux[k : k + 32]).to(device))[0].cpu().numpy() for k in range(0, len(flux), 32)]
+    )
+    loss = -np.log(np.clip(np.where(label == 1, p, 1 - p), 1e-7, 1)).mean() if len(p) else np.nan
+    return {
+        "n": len(p),
+        "missed": int(((p < 0.5) & (label == 1)).sum()),
+        "false": int(((p >= 0.5) & (label == 0)).sum()),
+        "loss": round(float(loss), 4),
+    }
