@@ -1,0 +1,182 @@
+"""Taking archive tables into the catalogue's file, in schema `archive`, under the archive's own column names."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from astropy import units as u
+
+from etl.archives.sources import ArchiveError, ColumnMissing, Source, source
+from etl.archives.tables import read_table
+from etl.catalogue import transaction
+from etl.match.columns import quoted
+
+__all__ = ["checked", "ingest_file", "ingested", "prepare", "store"]
+
+
+def ingest_file(connection: duckdb.DuckDBPyConnection, name: str, path: str | Path, run_id: int = 0) -> int:
+    """Take a source's table from disk; what was there of that source is replaced.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        The catalogue, open for writing and not in a transaction.
+    name : str
+        Source, as in sources.toml.
+    path : path
+        CSV, VOTable, FITS or Parquet with the archive's own column names, or a folder of such files.
+    run_id : int
+        Written to archive.source.
+
+    Returns
+    -------
+    int
+        Rows taken in; 0 where the same content is there already.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such source, a file cannot be read, or lacks a column (`ColumnMissing`).
+    """
+    declared, path = source(name), Path(path)
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    if not files:
+        raise ArchiveError(f"{path} is an empty folder: put the files of {name} in it")
+    digest = hashlib.sha256(repr(declared).encode())
+    for file in files:
+        try:
+            digest.update(file.read_bytes())
+        except OSError as error:
+            raise ArchiveError(f"{file} cannot be read: {error.strerror}") from None
+    if ingested(connection).get(name) == digest.hexdigest():
+        return 0
+    tables = [checked(declared, *read_table(file), str(file)) for file in files]
+    whole = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
+    return store(connection, declared, whole, str(path), digest.hexdigest(), run_id)
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make schema `archive` and its two tables of contents, if they are not there."""
+    connection.execute("""
+        create schema if not exists archive;
+        create table if not exists archive.source (
+            source text primary key, origin text, n_rows bigint, sha256 text, run_id bigint
+        );
+        create table if not exists archive.source_column (source text, ours text, theirs text);
+    """)
+
+
+def ingested(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Sources that have been taken in, with the hash of what was taken."""
+    prepare(connection)
+    return dict(connection.execute("select source, sha256 from archive.source").fetchall())
+
+
+def checked(declared: Source, table: pa.Table, units: dict[str, str], origin: str) -> pa.Table:
+    """A source's table with its declared columns found, in the declared units, and no two names alike.
+
+    Parameters
+    ----------
+    declared : Source
+    table : pyarrow.Table
+        With the archive's own names.
+    units : dict
+        Unit of each column that states one.
+    origin : str
+        File or service, for messages.
+
+    Returns
+    -------
+    pyarrow.Table
+        The same columns; of names that differ only in case the later ones end in ``_2``, ``_3``... since SQL does not
+        tell them apart. The schema's metadata say which of them is which of ours.
+
+    Raises
+    ------
+    ColumnMissing
+        A declared column is not there.
+    ArchiveError
+        A unit cannot be converted.
+    """
+    names = table.column_names
+    found = {ours: _find(theirs, names) for ours, theirs in declared.wanted().items()}
+    for ours, theirs in found.items():
+        if theirs is None and ours not in declared.optional:
+            wanted = declared.wanted()[ours]
+            near = difflib.get_close_matches(wanted[0], names, 1, 0.5)
+            hint = f"is it now {near[0]}?" if near else "rename it"
+            raise ColumnMissing(
+                f"{origin}: source {declared.name} must have a column {' or '.join(wanted)} (for {ours}); {hint}"
+                f" It has {', '.join(names)}"
+            )
+    for ours, unit in declared.units.items():
+        theirs = found.get(ours)
+        if theirs and theirs in units:
+            table = _converted(table, theirs, units[theirs], unit, origin)
+    unique = _unique(names)
+    kept = {ours: unique[names.index(theirs)] for ours, theirs in found.items() if theirs is not None}
+    table = table.rename_columns(unique)
+    return table.replace_schema_metadata({ours: theirs for ours, theirs in kept.items()})
+
+
+def store(connection, declared: Source, table: pa.Table, origin: str, sha256: str, run_id: int) -> int:
+    """Replace a source's table with a checked one, and note where it is from.
+
+    Returns
+    -------
+    int
+        Rows stored.
+
+    Raises
+    ------
+    ArchiveError
+        It has fewer rows than the source must have.
+    """
+    prepare(connection)
+    columns = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    columns = {ours: theirs for ours, theirs in columns.items() if ours in declared.wanted()}
+    connection.register("_archive_rows", table)
+    with transaction(connection):
+        connection.execute(f"create or replace table archive.{quoted(declared.name)} as from _archive_rows")
+        connection.execute("delete from archive.source_column where source = ?", [declared.name])
+        connection.executemany(
+            "insert into archive.source_column values (?, ?, ?)", [(declared.name, *pair) for pair in columns.items()]
+        )
+        connection.execute(
+            "insert or replace into archive.source values (?, ?, ?, ?, ?)",
+            [declared.name, origin, table.num_rows, sha256, run_id],
+        )
+    connection.unregister("_archive_rows")
+    return table.num_rows
+
+
+def _find(theirs, names):
+    """The first of the accepted names that is there; in another case only if no other spelling is."""
+    for wanted in theirs:
+        if wanted in names:
+            return wanted
+    lower = {name.lower(): name for name in names}
+    return next((lower[wanted.lower()] for wanted in theirs if wanted.lower() in lower), None)
+
+
+def _converted(table, name, unit, wanted, origin):
+    try:
+        factor = u.Unit(unit).to(u.Unit(wanted))
+    except (ValueError, u.UnitConversionError):
+        raise ArchiveError(f"{origin}: column {name} is in {unit}, which is no {wanted}") from None
+    if factor == 1:
+        return table
+    return table.set_column(table.column_names.index(name), name, pc.multiply(table[name], factor))
+
+
+def _unique(names):
+    seen, unique = {}, []
+    for name in names:
+        seen[name.lower()] = seen.get(name.lower(), 0) + 1
+        unique.append(name if seen[name.lower()] == 1 else f"{name}_{seen[name.lower()]}")
+    return unique

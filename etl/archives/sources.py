@@ -1,0 +1,124 @@
+"""The declared sources (sources.toml), each with what schema/catalogues.toml knows of it."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import schema
+from schema import parameters
+
+__all__ = ["ArchiveError", "ColumnMissing", "Position", "Source", "load", "sentinel", "source"]
+
+
+class ArchiveError(Exception):
+    """An archive's answer or a file that cannot be used; the message names it and says what to do."""
+
+
+class ColumnMissing(ArchiveError):
+    """A column that the source must have is not there: the archive has changed its table."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place on the sky, degrees (ICRS)."""
+
+    ra_deg: float
+    dec_deg: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """One catalogue: where it is served, and which of its columns becomes which of ours."""
+
+    name: str
+    service: str
+    fills: tuple[str, ...]
+    match: dict[str, list[str]]
+    columns: dict[str, list[str]]
+    table: str = ""
+    joined: str = ""
+    catalogue: str = ""
+    title: str = ""
+    reference: str = ""
+    object_class: str = ""
+    release: str = ""
+    radius: str = ""
+    radius_arcsec: float = 0.0
+    epoch_yr: float = 2000.0
+    rows_min: int = 1
+    optional: tuple[str, ...] = ()
+    units: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def catalogue_id(self) -> str:
+        """Its name in literature_match, spectral_type and cluster_match."""
+        return self.catalogue or self.name
+
+    @property
+    def year(self) -> int | None:
+        """Year of publication, from the reference of its catalogue."""
+        words = self.reference.replace(",", " ").split()
+        years = [int(w) for w in words if w.isdigit() and 1800 < int(w) < 2200]
+        return years[0] if years else None
+
+    def radius_of(self, connection=None) -> float:
+        """Matching radius, arcsec: the catalogue's row of literature_catalogue or a parameter decides."""
+        if self.radius:
+            return parameters.value(self.radius, connection)
+        if connection is not None:
+            row = connection.execute(
+                "select radius_arcsec from literature_catalogue where catalogue_id = ?", [self.catalogue_id]
+            ).fetchone()
+            if row and row[0]:
+                return float(row[0])
+        return self.radius_arcsec
+
+    def wanted(self) -> dict[str, list[str]]:
+        """Every column that is read: the keys are ours, with ``match.`` before those of the position."""
+        return {f"match.{key}": names for key, names in self.match.items()} | self.columns
+
+
+@cache
+def load() -> dict[str, Source]:
+    """Every source by name, in the order of sources.toml."""
+    catalogues = tomllib.loads((Path(schema.__file__).parent / "catalogues.toml").read_text(encoding="utf-8"))
+    known = {}
+    for name, entry in _toml().items():
+        if name == "sentinel":
+            continue
+        row = catalogues[entry["catalogue"]] if "catalogue" in entry else {}
+        shared = {k: row[k] for k in ("title", "reference", "object_class", "radius_arcsec", "epoch_yr") if k in row}
+        entry = shared | entry
+        known[name] = Source(name=name, **{k: tuple(v) if k in ("fills", "optional") else v for k, v in entry.items()})
+    return known
+
+
+def sentinel() -> Position:
+    """Star that every archive knows."""
+    return Position(**_toml()["sentinel"])
+
+
+def source(name: str) -> Source:
+    """A source by its name.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such source; the message says which there are.
+    """
+    known = load()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        raise ArchiveError(f"no source {name!r}: {hint}")
+    return known[name]
+
+
+@cache
+def _toml():
+    return tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))

@@ -1,0 +1,128 @@
+"""Reading a table of any of the usual formats into Arrow, with its units."""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from astropy.table import MaskedColumn, Table
+
+from etl.archives.sources import ArchiveError
+
+__all__ = ["from_astropy", "read_table"]
+
+_SEPARATORS = ",;|\t"
+
+
+def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
+    """Read a CSV, VOTable, FITS or Parquet file, plain or (but Parquet) gzipped; the content decides which it is.
+
+    Parameters
+    ----------
+    path : path
+        File.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        Its columns by their own names; blank strings and NaN are null, strings are stripped.
+    units : dict
+        Unit of each column that states one.
+
+    Raises
+    ------
+    ArchiveError
+        The file cannot be read as any of them, or has no rows and columns.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+        with gzip.open(path) if start == b"\x1f\x8b" else path.open("rb") as stream:
+            start = stream.read(4096)
+        table, units = _read(path, start)
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # every reader has its own errors; whatever it is, the file is of no use
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise ArchiveError(f"{path} is no whole CSV, VOTable, FITS or Parquet table: {words[0]}") from None
+    if table.num_columns < 2:
+        raise ArchiveError(f"{path} has fewer than two columns: is its separator one of comma, semicolon, | or tab?")
+    return table, units
+
+
+def _read(path, start):
+    if start.startswith(b"PAR1"):
+        table = pq.read_table(path)
+        units = {f.name: f.metadata[b"unit"].decode() for f in table.schema if f.metadata and b"unit" in f.metadata}
+        return _cleaned({name: table[name] for name in table.column_names}), units
+    if start.startswith(b"SIMPLE  ="):
+        return from_astropy(Table.read(path, format="fits"))
+    if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<?xml", b"<VOTABLE")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of units and UCDs that are off the standard
+            return from_astropy(Table.read(path, format="votable", use_names_over_ids=True))
+    return _read_csv(path, start), {}
+
+
+def _read_csv(path, start):
+    header = start.decode("utf-8-sig", "replace").splitlines()[0]
+    separator = max(_SEPARATORS, key=header.count)
+    frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype_backend="pyarrow", skip_blank_lines=True)
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return _cleaned({name: pa.chunked_array(pa.array(frame[name])) for name in frame.columns})
+
+
+def from_astropy(table: Table) -> tuple[pa.Table, dict[str, str]]:
+    """An astropy table as Arrow, with its units; columns of arrays are left out.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Masked cells become null.
+
+    Returns
+    -------
+    table : pyarrow.Table
+    units : dict
+    """
+    columns, units = {}, {}
+    for name in table.colnames:
+        column = table[name]
+        if column.ndim > 1:
+            continue
+        mask = np.asarray(column.mask) if isinstance(column, MaskedColumn) else np.zeros(len(column), dtype=bool)
+        values = np.ma.getdata(column)
+        if values.dtype.kind in "SUO":
+            words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values.tolist()]
+            array = pa.array(
+                [None if m or w is None else str(w) for w, m in zip(words, mask, strict=True)], pa.string()
+            )
+        else:
+            array = pa.array(np.asarray(values).astype(values.dtype.newbyteorder("=")), mask=mask)
+        columns[name] = pa.chunked_array([array])
+        if column.unit is not None:
+            units[name] = str(column.unit)
+    return _cleaned(columns), units
+
+
+def _cleaned(columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    """Blank strings and NaN as null, so that a missing value is missing in every format."""
+    cleaned = {}
+    for name, values in columns.items():
+        if pa.types.is_dictionary(values.type):
+            values = pc.cast(values, values.type.value_type)
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            values = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
+            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+        elif pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        cleaned[name] = values
+    return pa.table(cleaned)
