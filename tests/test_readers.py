@@ -6,7 +6,6 @@ import gzip
 import shutil
 import warnings
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,10 @@ from specutils.utils.wcs_utils import air_to_vac
 from etl.errors import Rejected
 from etl.quality import Quality
 from etl.readers import read_file
-from etl.readers.checks import WINDOW_A
+from etl.readers.checks import WINDOW_A, normal_snr
 from etl.readers.content import read_content
 from etl.readers.fits import parse
-
-
-def packaged_spectra() -> list[Path]:
-    """The real LAMOST files inside the package laspec."""
-    folder = Path(str(files("laspec"))) / "data"
-    return sorted(p for p in folder.rglob("*.fits*") if p.name.startswith(("med-", "spec-")))
+from tests.mutations import packaged_spectra
 
 
 def lamost_spectra(real_data: Path) -> list[Path]:
@@ -202,6 +196,12 @@ def test_signal_to_noise_and_position_are_the_header_s(real_data):
             assert (spectrum.meta["ra_deg"], spectrum.meta["dec_deg"]) == (header["RA"], header["DEC"])
             assert spectrum.meta["designation"] == header["DESIG"].split()[-1]
             assert spectrum.meta["obsid"] == header.get("OBSID")
+
+
+def test_lamost_s_snr_of_a_coadd_is_our_estimate(real_data):
+    for path in (real_data / "mrs").iterdir():
+        for raw in read_file(path)[0][0].arms.values():
+            assert normal_snr(raw.flux, raw.ivar, raw.bad) == pytest.approx(raw.snr, rel=0.01, abs=0.15)
 
 
 def test_layouts_are_recognised_by_content(real_data):
