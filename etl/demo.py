@@ -39,8 +39,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
     mark.write_text("made by becat demo: safe to delete\n")
 
     survey = directory / "survey"
-    complete = survey / "truth.csv"
-    if not complete.exists():
+    if not (survey / "truth.csv").exists():
         click.echo(f"simulating a survey of about {n_spectra:,} spectra (seed {seed})")
         write_survey(survey, n=n_spectra, seed=seed, stars=demo_stars(), progress=True)
     archives = write_demo_archives(directory / "archives", survey / "truth.csv")

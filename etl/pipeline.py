@@ -105,7 +105,7 @@ def run_pipeline(configuration: Configuration) -> None:
         A stage could not be done.
     """
     # The stages are imported here: `becat run --help` should not wait for them.
-    from etl.stages.archives import match_archives
+    from etl.stages.archives import ingest_archives, match_archives
     from etl.stages.load import load_spectra
     from etl.stages.measure import measure_spectra
     from etl.stages.release import apply_release_entries, load_release_catalogues
@@ -134,7 +134,9 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo(f"measure: {measure_spectra(connection)['measured']:,} spectra")
         scored = score_spectra(connection, configuration.model)
         click.echo(f"score:   {scored['scored']:,} spectra, model {scored['model_id']}, {scored['provider']}")
-        match_archives(connection, configuration.archives, configuration.fetch)
+        n_rows = ingest_archives(connection, configuration.archives)
+        n_matched = sum(match_archives(connection).values())
+        click.echo(f"match:   {n_rows:,} new archive rows, {n_matched:,} rows of the catalogue changed")
         changed = _last_run(connection) != last_run
     if configuration.publish and (changed or not configuration.publish.exists()):
         from publish.snapshot import write
