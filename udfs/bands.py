@@ -133,12 +133,12 @@ def repair(flux, inverse_variance):
 
     Returns
     -------
-    flux : (n_spectra, n_pixels) float64 array
-        Constant beyond the outermost good pixels; NaN for a spectrum with none.
+    flux : (n_spectra, n_pixels) float array
+        In the precision given. Constant beyond the outermost good pixels; NaN for a spectrum with none.
     good : (n_spectra, n_pixels) bool array
         Pixels that were not masked.
     """
-    flux = np.array(flux, dtype=np.float64)
+    flux = np.array(flux, dtype=np.result_type(flux, np.float32))
     good = (np.asarray(inverse_variance) > 0) & np.isfinite(flux)
     rows = np.flatnonzero(~good.all(axis=1))
     if rows.size:

@@ -67,8 +67,8 @@ def smooth_bartlett(flux, width_px):
 
     Returns
     -------
-    (n_spectra, n_pixels) float64 array
-        Smoothed flux; the outermost half window at either end repeats the end pixels and is not to be trusted.
+    (n_spectra, n_pixels) float array
+        Smoothed flux in the precision given; the outermost half window at either end repeats the end pixels and is not to be trusted.
 
     References
     ----------
@@ -98,12 +98,12 @@ def smoothed_error(inverse_variance, width_px):
 
 def _convolve(values, width_px, window_of):
     """Rows convolved with the symmetric window of their width; ends repeated; NaN where the width is zero."""
-    values = np.asarray(values, dtype=np.float64)
-    smooth = np.full(values.shape, np.nan)
+    values = np.asarray(values, dtype=np.result_type(values, np.float32))
+    smooth = np.full(values.shape, np.nan, dtype=values.dtype)
     n_pixels = values.shape[1]
     for width in np.unique(width_px[width_px > 0]):
         rows = np.flatnonzero(width_px == width)
-        window = window_of(width)
+        window = window_of(width).astype(values.dtype)
         half = len(window) // 2
         padded = np.pad(values[rows], ((0, 0), (half, half)), mode="edge")
         total = window[half] * padded[:, half : half + n_pixels]
