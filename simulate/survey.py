@@ -70,7 +70,7 @@ def write_survey(
     table = _plan(n, rng, stars)
     parents = draw_stars(table.groupby("star").kind.first().to_numpy(), rng)
     parts = []
-    with tqdm(total=len(table), unit="spectrum", disable=not progress, desc="simulate") as bar:
+    with tqdm(total=len(table), unit="spectrum", disable=None if progress else True, desc="simulating") as bar:
         for _, plate in table.groupby("plate", sort=True):
             parts.append(_write_plate(directory / "spectra", plate, parents, rng))
             bar.update(len(plate))
