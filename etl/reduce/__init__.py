@@ -10,7 +10,8 @@ import numpy as np
 
 from etl.quality import PixelMask, Quality
 from etl.reduce.continuum import fit_continuum
-from etl.reduce.cosmic import flag_cosmic_rays
+from etl.reduce.cosmic import flag_cosmic_rays, resolution_pixels
+from etl.reduce.exposures import compare_exposures
 from etl.reduce.rectangle import bridge_gaps, pack
 from etl.reduce.resample import resample
 from etl.reduce.restore import restore_emission
@@ -82,6 +83,8 @@ def _reduce(arms, grid, resolving_power):
     rectangle = pack(arms, grid)
     restored = restore_emission(rectangle, resolving_power)
     hit = flag_cosmic_rays(rectangle, resolving_power)
+    if any(len(arm.siblings) > 1 for arm in arms):
+        hit = compare_exposures(rectangle, arms, resolution_pixels(rectangle, resolving_power)[1])
     bridge_gaps(rectangle)
     flux, ivar, mask = resample(rectangle, grid)
     continuum, doubtful = fit_continuum(flux, ivar, grid)

@@ -8,7 +8,7 @@ from etl.quality import PixelMask
 from etl.reduce.rectangle import Rectangle, der_snr_noise
 from schema.lines import LINES
 
-__all__ = ["flag_cosmic_rays"]
+__all__ = ["flag_cosmic_rays", "resolution_pixels"]
 
 # A line is never taken for a hit unless it is narrower than this fraction of a resolution element.
 SHARPNESS = 0.75
@@ -42,17 +42,34 @@ def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
         True where something was flagged.
     """
     centre = 0.5 * (rectangle.edges_a[:, 1:] + rectangle.edges_a[:, :-1])
-    n_pixels = centre.shape[1]
-    middle = n_pixels // 2
-    element = centre[:, middle] / resolving_power / rectangle.width_a[:, middle]
-    element = np.where(np.isfinite(element), element, UNKNOWN_PIXELS)
-    sharpest = element * np.where(element < COARSE_PIXELS, COARSE_SHARPNESS, SHARPNESS)
+    element, sharpest = resolution_pixels(rectangle, resolving_power)
     distance = np.clip(np.rint(0.5 * sharpest), 1, 4).astype(int)
     found = np.zeros(len(centre), bool)
     for d in np.unique(distance):
         rows = np.flatnonzero(distance == d)
         found[rows] = _flag(rectangle, rows, int(d), element[rows], sharpest[rows], centre[rows])
     return found
+
+
+def resolution_pixels(rectangle: Rectangle, resolving_power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Width of a resolution element, and of the sharpest thing that is taken for a line.
+
+    Parameters
+    ----------
+    rectangle : Rectangle
+    resolving_power : (n_spectra,) float array
+        NaN where it is not known: 2.4 pixels are then taken for an element.
+
+    Returns
+    -------
+    (n_spectra,) float array, twice
+        Native pixels in the middle of the arm.
+    """
+    middle = rectangle.flux.shape[1] // 2
+    width = rectangle.edges_a[:, middle + 1] - rectangle.edges_a[:, middle]
+    element = rectangle.edges_a[:, middle] / resolving_power / width
+    element = np.where(np.isfinite(element), element, UNKNOWN_PIXELS)
+    return element, element * np.where(element < COARSE_PIXELS, COARSE_SHARPNESS, SHARPNESS)
 
 
 def _flag(rectangle, rows, d, element, sharpest, centre):
