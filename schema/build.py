@@ -18,7 +18,7 @@ from schema.tables import METADATA
 
 __all__ = ["MACROS", "STORAGE_VERSION", "VIEWS", "Macro", "View", "create", "maxwellian_limit", "upgrade", "write_template"]
 
-# The oldest storage format that holds fixed-length arrays well: any DuckDB from 1.0 on opens the file.
+# The storage format that DuckDB 1.1 and later open (1.0 does not know macros as they are kept today).
 STORAGE_VERSION = "v1.0.0"
 
 HERE = Path(__file__).parent
