@@ -1,0 +1,69 @@
+"""Why a spectrum got its score: which part of the profile carries it. Needs no more than scoring does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.score import Scorer
+from models.window import cut_window, window_wavelength_a
+
+__all__ = ["occlusion"]
+
+
+def occlusion(
+    scorer: Scorer, flux: np.ndarray, ivar: np.ndarray, width_a: float = 3.0, step_a: float = 1.0
+) -> dict[str, np.ndarray | float]:
+    """How the score changes when a stretch of the profile is replaced by a straight line between its ends.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    flux, ivar : (4001,) or (481,) float arrays
+        One rectified red-arm spectrum, or its window.
+    width_a : float
+        Length of the stretch, Angstrom.
+    step_a : float
+        Distance between stretches, Angstrom.
+
+    Returns
+    -------
+    dict
+        ``wavelength_a`` (481,); ``flux`` (481,), the window as scored; ``saliency`` (481,), the fall of the log odds of Be
+        when the stretches over a pixel are hidden, averaged over them (positive: the pixel speaks for Be);
+        ``be_probability``, of the whole profile.
+
+    Raises
+    ------
+    ValueError
+        Too few pixels are good to score the spectrum at all.
+
+    References
+    ----------
+    Zeiler & Fergus 2014, ECCV, 818 (occlusion sensitivity).
+    """
+    window, usable = cut_window(np.atleast_2d(flux), np.atleast_2d(ivar))
+    if not usable[0]:
+        raise ValueError("too few good pixels in 6530-6590 Angstrom to score this spectrum")
+    wavelength = window_wavelength_a()
+    centres = np.arange(wavelength[0], wavelength[-1] + step_a, step_a)
+    hidden = np.abs(wavelength - centres[:, None]) <= width_a / 2
+    changed = np.concatenate([window, _bridged(window[0], hidden)])
+    log_odds = _log_odds(scorer.score(changed, np.ones_like(changed)))
+    fall = log_odds[0] - log_odds[1:]
+    return {
+        "wavelength_a": wavelength,
+        "flux": window[0],
+        "saliency": (fall @ hidden) / hidden.sum(axis=0),
+        "be_probability": float(1 / (1 + np.exp(-log_odds[0]))),
+    }
+
+
+def _bridged(window, hidden):
+    """(m, p) copies of the window, each with its hidden stretch on a straight line between the ends."""
+    pixel = np.arange(len(window))
+    return np.stack([np.interp(pixel, pixel[~part], window[~part]) for part in hidden]).astype(np.float32)
+
+
+def _log_odds(probability):
+    p = np.clip(probability.astype(float), 1e-6, 1 - 1e-6)
+    return np.log(p / (1 - p))

@@ -1,0 +1,144 @@
+"""The exported classifier: what goes in and out, what is refused, and that it knows real stars."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from etl.readers import read_file
+from etl.reduce import reduce_batch
+from models.explain import occlusion
+from models.score import DEFAULT_MODEL, ModelError, Scorer
+from models.training_data import simulated
+from models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wavelength_a
+from schema.grid import RED
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer()
+
+
+def _reduced(path: Path):
+    spectra, _ = read_file(path)
+    return reduce_batch([spectra[0].arms["red"]], RED, np.array([spectra[0].meta.get("resolving_power") or np.nan]))
+
+
+def test_window_is_the_papers():
+    wavelength = window_wavelength_a()
+    assert wavelength[0] == 6530.0 and wavelength[-1] == 6590.0 and len(wavelength) == 481
+
+
+def test_bad_pixels_are_bridged_as_numpy_interp_does():
+    rng = np.random.default_rng(1)
+    flux = rng.normal(1, 0.1, (20, RED.n_pixels)).astype(np.float32)
+    ivar = (rng.random(flux.shape) > 0.1).astype(np.float32)
+    flux[0, PIXELS.start : PIXELS.start + 9] = np.nan
+    ivar[1, PIXELS.stop - 5 : PIXELS.stop] = 0
+    window, usable = cut_window(flux, ivar)
+    pixel = np.arange(481)
+    for row in range(20):
+        good = (np.isfinite(flux[row]) & (ivar[row] > 0))[PIXELS]
+        expected = np.interp(pixel, pixel[good], flux[row, PIXELS][good])
+        np.testing.assert_allclose(window[row], expected, atol=1e-5)
+    assert usable.all()
+
+
+def test_too_few_good_pixels_give_no_score(scorer):
+    flux, ivar = np.ones((3, RED.n_pixels), np.float32), np.ones((3, RED.n_pixels), np.float32)
+    ivar[0, PIXELS.start : PIXELS.start + int(481 * (1 - MIN_GOOD_FRACTION)) + 2] = 0
+    flux[1] = np.nan
+    score = scorer.score(flux, ivar)
+    assert np.isnan(score[:2]).all() and 0 <= score[2] <= 1
+
+
+def test_a_hidden_halpha_gives_no_score(scorer):
+    flux, ivar = np.ones((1, RED.n_pixels), np.float32), np.ones((1, RED.n_pixels), np.float32)
+    ivar[:, PIXELS.start + 240 : PIXELS.start + 300] = 0
+    assert np.isnan(scorer.score(flux, ivar)).all()
+
+
+def test_wrong_shape_is_refused(scorer):
+    with pytest.raises(ValueError, match="4001"):
+        scorer.score(np.ones((2, 100)), np.ones((2, 100)))
+
+
+def test_scores_do_not_depend_on_the_batch(scorer):
+    flux, _ = simulated(70, np.random.default_rng(3))
+    whole = scorer.score(flux, np.ones_like(flux))
+    alone = np.concatenate([scorer.score(flux[k : k + 1], np.ones((1, 481))) for k in (0, 33, 69)])
+    np.testing.assert_allclose(whole[[0, 33, 69]], alone, atol=1e-5)
+
+
+def test_simulated_spectra_are_told_apart(scorer):
+    flux, label = simulated(150, np.random.default_rng(4))
+    right = (scorer.score(flux, np.ones_like(flux)) >= 0.5) == (label == 1)
+    assert right.mean() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("file", "is_be"),
+    [
+        ("mrs/med-58440-NT222300N571704C01_sp11-073.fits", True),
+        ("halpha/gamma-cas-emission.fits", True),
+        ("halpha/alpha-lyr-absorption.fits", False),
+        ("mrs/med-58644-TD192102N424113K01_sp12-076.fits.gz", False),
+        ("mrs/med-58646-TD192102N424113K01_sp12-076.fits.gz", False),
+        ("mrs/med-58649-TD193637N444141K01_sp10-159.fits.gz", False),
+        ("mrs/med-58408-TD230151N343645T01_sp01-015.fits", False),
+    ],
+)
+def test_real_stars(scorer, real_data, file, is_be):
+    reduced = _reduced(real_data / file)
+    assert (scorer.score(reduced.flux, reduced.ivar)[0] > 0.5) == is_be
+
+
+def test_saliency_lies_on_the_emission(scorer, real_data):
+    reduced = _reduced(real_data / "mrs/med-58440-NT222300N571704C01_sp11-073.fits")
+    found = occlusion(scorer, reduced.flux[0], reduced.ivar[0], width_a=12.0, step_a=4.0)
+    assert abs(found["wavelength_a"][np.argmax(found["saliency"])] - 6564.6) < 12
+    assert found["be_probability"] == pytest.approx(scorer.score(reduced.flux, reduced.ivar)[0], abs=1e-3)
+
+
+def test_missing_model_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"no model at .*nowhere\.onnx"):
+        Scorer(tmp_path / "nowhere.onnx")
+
+
+def test_damaged_model_is_named(tmp_path, monkeypatch):
+    copy = tmp_path / DEFAULT_MODEL.name
+    shutil.copy(DEFAULT_MODEL, copy)
+    with copy.open("r+b") as stream:
+        stream.seek(1_000_000)
+        stream.write(b"damage")
+    monkeypatch.setattr("models.score._FOLDER", tmp_path)
+    with pytest.raises(ModelError, match="damaged"):
+        Scorer(copy)
+
+
+def test_another_file_is_not_taken_for_a_model(tmp_path):
+    path = tmp_path / "notes.onnx"
+    path.write_text("not a model")
+    with pytest.raises(ModelError, match="not a model"):
+        Scorer(path)
+
+
+def test_card_tells_the_shipped_model(scorer):
+    card = json.loads(DEFAULT_MODEL.with_suffix(".json").read_text())
+    assert card["files"]["int8"]["sha256"] == scorer.sha256
+    assert scorer.description["precision"] == "int8"
+    assert scorer.description["model_id"] == scorer.sha256[:12]
+
+
+def test_provider_is_the_one_that_runs_and_nothing_is_printed():
+    code = "from models.score import Scorer; s = Scorer(providers=['CUDAExecutionProvider', 'CPUExecutionProvider']); print(s.provider)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=DEFAULT_MODEL.parent.parent)
+    assert done.returncode == 0
+    assert done.stdout.strip() in ("CPUExecutionProvider", "CUDAExecutionProvider")
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
