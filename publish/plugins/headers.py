@@ -1,4 +1,4 @@
-"""Answer headers that keep a page from loading anything of another host and from running any script but ours."""
+"""What guards the site: pages load nothing of another host and run no script but ours; only sign-in and labels may post."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from functools import wraps
 
 from datasette import hookimpl
 
+READING = ("GET", "HEAD", "OPTIONS")
+WRITING_PATHS = ("/inspect", "/-/")  # these ask for a signed-in person and for a token against forged requests
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -28,8 +30,17 @@ def asgi_wrapper(datasette):
                     event = {**event, "headers": [*event.get("headers", []), *added]}
                 await send(event)
 
-            await application(scope, receive, send_with_headers)
+            if _may_pass(scope, datasette.setting("base_url")):
+                return await application(scope, receive, send_with_headers)
+            await send_with_headers({"type": "http.response.start", "status": 405, "headers": [(b"allow", b"GET, HEAD")]})
+            await send({"type": "http.response.body", "body": b"This address can only be read."})
 
         return with_headers
 
     return wrap
+
+
+def _may_pass(scope, base_url: str) -> bool:
+    if scope["type"] != "http" or scope["method"] in READING:
+        return True
+    return ("/" + scope["path"].removeprefix(base_url)).startswith(WRITING_PATHS)

@@ -64,8 +64,9 @@ async def star_page(datasette, request):
     """HTML page of one star."""
     database = snapshot_of(datasette)
     star_id = int(request.url_vars["star_id"])
-    star = await first(database, "select * from star where star_id = :star", {"star": star_id})
-    if star is None or abs(star_id) >= 2**63:
+    known = abs(star_id) < 2**63  # what SQLite can hold
+    star = await first(database, "select * from star where star_id = :star", {"star": star_id}) if known else None
+    if star is None:
         raise NotFound(f"There is no star {star_id}")
     context = {"star": star, "database": database.name, "title": star["designation"] or f"Star {star_id}"}
     for name, sql in OF_STAR.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from datasette import Response, hookimpl
 from datasette.database import QueryInterrupted
@@ -59,6 +60,8 @@ async def recount(datasette, request):
     """The funnel with other thresholds, and who enters and leaves the lists, as JSON."""
     try:
         changes = {name: float(request.args[name]) for name in SLIDERS if name in request.args}
+        if not all(math.isfinite(value) for value in changes.values()):
+            raise ValueError("thresholds must be finite numbers")
         which = request.args.get("list") or "classical_be"
         if which not in LISTS:
             raise ValueError(f"list must be one of {', '.join(LISTS)}")

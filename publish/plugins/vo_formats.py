@@ -25,7 +25,8 @@ def register_output_renderer():
 
 async def render_votable(datasette, database, table, query_name, columns, rows, data):
     """The rows as a VOTable document."""
-    name, found, whole = await _all_rows(datasette, database, table or query_name, columns, rows, data)
+    name = table or query_name or "query"
+    found, whole = await _all_rows(datasette, database, table, rows, data)
     fields = describe_fields(table, columns, found)
     notes = datasette.metadata(database=database, table=table).get("description", "") if table else ""
     sql = (data.get("query") or {}).get("sql") or ""
@@ -35,7 +36,8 @@ async def render_votable(datasette, database, table, query_name, columns, rows, 
 
 async def render_fits(datasette, database, table, query_name, columns, rows, data):
     """The rows as a FITS binary table."""
-    name, found, _ = await _all_rows(datasette, database, table or query_name, columns, rows, data)
+    name = table or query_name or "query"
+    found, _ = await _all_rows(datasette, database, table, rows, data)
     body = to_fits(describe_fields(table, columns, found), found, name=name)
     return Response(body, content_type="application/fits", headers=_download(name, "fits"))
 
@@ -44,13 +46,14 @@ def _download(name: str, ending: str) -> dict[str, str]:
     return {"content-disposition": f'attachment; filename="{re.sub(r"[^A-Za-z0-9_]", "_", name)}.{ending}"'}
 
 
-async def _all_rows(datasette, database, name, columns, rows, data) -> tuple[str, list[tuple], bool]:
+async def _all_rows(datasette, database, table, rows, data) -> tuple[list[tuple], bool]:
     """Not the one page that Datasette shows but all rows of its query, and whether these are all."""
-    page = [tuple(row) for row in rows]
     query = data.get("query") or {}
-    sql = re.sub(r"\s+limit \d+\s*$", "", query.get("sql") or "")
+    sql = query.get("sql") or ""
     if not sql:
-        return name or "rows", page, True
+        return [tuple(row) for row in rows], True
+    if table:
+        sql = re.sub(r"\s+limit \d+\s*$", "", sql)  # the page's own; a limit in a visitor's query stays
 
     def read(connection: sqlite3.Connection) -> list[tuple]:
         with sqlite_timelimit(connection, TIME_LIMIT_MS):
@@ -61,4 +64,4 @@ async def _all_rows(datasette, database, name, columns, rows, data) -> tuple[str
         found = await datasette.get_database(database).execute_fn(read)
     except sqlite3.OperationalError as error:
         raise QueryInterrupted(error, sql, query.get("params")) from error
-    return name or "query", found[:ROWS_MAX], len(found) <= ROWS_MAX
+    return found[:ROWS_MAX], len(found) <= ROWS_MAX

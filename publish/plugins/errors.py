@@ -1,0 +1,40 @@
+"""Errors in the site's own dress: one line that says what is wrong, nothing of the machine, no script."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from datasette import Response, hookimpl
+from datasette.database import QueryInterrupted
+from datasette.utils.asgi import Base400
+from datasette.views.base import DatasetteError
+
+TOO_LONG = "This takes longer than the server allows. Ask for fewer rows, or download the file and ask it at home."
+
+
+@hookimpl(tryfirst=True)
+def handle_exception(datasette, request, exception):
+    async def answer():
+        status, title, message = describe(exception)
+        if status == 500:
+            traceback.print_exception(exception, file=sys.stderr)
+        if request.path.split("?")[0].endswith(".json"):
+            return Response.json({"ok": False, "error": message, "status": status, "title": title}, status=status)
+        context = {"ok": False, "error": message, "status": status, "title": title}
+        return Response.html(await datasette.render_template("error.html", context, request=request), status=status)
+
+    return answer
+
+
+def describe(exception: BaseException) -> tuple[int, str, str]:
+    """Status, title and message of an exception."""
+    if isinstance(exception, QueryInterrupted):
+        return 503, "Too long", TOO_LONG
+    if isinstance(exception, DatasetteError):
+        if exception.title == "SQL Interrupted":
+            return 400, "Too long", TOO_LONG
+        return exception.status, exception.title or "", exception.message or ""
+    if isinstance(exception, Base400):
+        return exception.status, "", str(exception.args[0]) if exception.args else ""
+    return 500, "", "Something is wrong with this page; the server's log says what."

@@ -1,0 +1,412 @@
+"""The site: a real Datasette on a real snapshot, asked by its own client and by a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.io.votable import parse_single_table, validate
+from astropy.table import Table
+
+from publish import serve, site, snapshot
+from publish.plugins.cone import separation_deg
+from publish.plugins.search import read_position
+from publish.votable import Field, to_votable
+from tests.site_fixture import HTML_NAME, SQL_NAME, make_catalogue
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two snapshots of different catalogues."""
+    folder = tmp_path_factory.mktemp("site")
+    made = []
+    for name, seed in (("catalog", 7), ("next", 8)):
+        catalogue = make_catalogue(folder / f"{name}.duckdb", n_stars=120, seed=seed)
+        made.append(snapshot.write(catalogue, folder / f"{name}.sqlite", progress=False).path)
+    return made
+
+
+@pytest.fixture(scope="module")
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def get(files, loop):
+    """Ask the site for an address."""
+
+    async def make():
+        datasette = site.create(files[0])
+        await datasette.invoke_startup()
+        return datasette
+
+    datasette = loop.run_until_complete(make())
+
+    def ask(path, method="GET", **arguments):
+        return loop.run_until_complete(datasette.client.request(method, path, **arguments))
+
+    ask.datasette = datasette
+    return ask
+
+
+@pytest.fixture(scope="module")
+def names(get):
+    sql = "select name from sqlite_master where type in ('table', 'view') and name not like 'star_search%'"
+    return [row[0] for row in get("/catalog.json", params={"sql": sql}).json()["rows"]]
+
+
+PAGES = ["/", "/explore", "/thresholds", "/catalog", "/search?q=J0", "/search?q=nothing%20there", "/star/10000", "/star/10005"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_answer(get, path):
+    response = get(path)
+    assert response.status_code == 200
+    assert "<main" in response.text
+    assert "http-equiv" not in response.text
+
+
+def test_every_table_and_view_has_a_page_and_json(get, names):
+    assert len(names) > 50
+    for name in names:
+        assert get(f"/catalog/{name}").status_code == 200, name
+        found = get(f"/catalog/{name}.json?_shape=objects&_size=2").json()
+        assert {"rows", "filtered_table_rows_count"} <= set(found), name
+
+
+def test_every_canned_query_runs(get):
+    queries = get.datasette.metadata("databases")["catalog"]["queries"]
+    assert len(queries) >= 10
+    for name in queries:
+        response = get(f"/catalog/{name}.json?designation=J0&margin=0.4&_shape=objects")
+        assert response.status_code == 200, (name, response.text)
+        assert response.json()["ok"] if "ok" in response.json() else True
+    assert get("/catalog/new_classical_be.json?_shape=array").json()
+
+
+def test_front_page_counts_are_those_of_the_view_and_link_to_the_rows(get):
+    page = get("/").text
+    for step in get("/catalog/funnel.json?_shape=array").json():
+        assert f"<b>{step['stars']:,}</b> stars" in page
+    for target in ("spectrum", "step_10_good_snr", "be_candidate", "new_cbe"):
+        assert f'href="/catalog/{target}"' in page
+
+
+def test_units_stand_in_the_headers(get):
+    page = get("/catalog/line_measurement").text
+    assert "ew_halpha_a</a> <small>Å</small>" in page
+    assert "Equivalent width of H-alpha" in page
+
+
+def test_star_page_holds_profiles_and_verdict(get):
+    page = get("/star/10000").text
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert data["profiles"][0]["start_a"] == 6520.0
+    assert len(data["profiles"][0]["flux"]) == 721
+    rows = get("/catalog/verdict_step.json?star_id=10000&rank_in_star=1&_shape=array&_size=max").json()
+    assert page.count('<td class="number">') >= len(rows) * 4
+    assert get("/star/999999999").status_code == 404
+    assert get("/star/9" * 30).status_code == 404
+
+
+@pytest.mark.parametrize("path", [
+    "/star/10000", "/catalog/star", "/catalog/star?_search=script", "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
+    "/catalog/star?designation__contains=%3Cscript%3E", "/catalog/be_candidate?_sort=%3Cscript%3E",
+    "/catalog?sql=select+'%3Cscript%3Ealert(1)%3C/script%3E'", "/%3Cscript%3E", "/thresholds?x=%3Cscript%3E",
+    "/catalog/why_rejected?designation=%3Cscript%3E", "/catalog?sql=%3Cscript%3E",
+])  # fmt: skip
+def test_html_in_names_and_addresses_is_harmless(get, path):
+    page = get(path).text
+    scripts = [part.split(">")[0] for part in page.split("<script")[1:]]
+    assert all("src=" in script or "application/json" in script for script in scripts), scripts
+    assert "<script>alert" not in page
+
+
+@pytest.mark.parametrize("asked", [SQL_NAME, "'; drop table star; --", '" or 1=1 --', "a' or 'a'='a", "\\", "%", "*", '"', "NEAR(", "J0 AND"])
+def test_sql_in_questions_is_harmless(get, asked):
+    before = get("/catalog/star.json?_size=0").json()["filtered_table_rows_count"]
+    for path in ("/search", "/catalog/star", "/catalog/why_rejected"):
+        response = get(path, params={"q": asked, "_search": asked, "designation": asked})
+        assert response.status_code in (200, 302, 400)
+    assert get("/catalog/star.json?_size=0").json()["filtered_table_rows_count"] == before
+
+
+def test_nobody_can_write_or_read_files(get):
+    for sql in (
+        "delete from star", "insert into star_alias values (1, 'x', 1)", "drop table star", "attach '/etc/passwd' as x",
+        "pragma journal_mode = wal", "select load_extension('x')", "select readfile('/etc/passwd')",
+        "with x as (select 1) delete from star", "vacuum into '/dev/null'",
+    ):  # fmt: skip
+        assert get("/catalog.json", params={"sql": sql}).status_code == 400, sql
+    for path in ("/catalog", "/catalog/star", "/star/10000", "/thresholds", "/catalog/new_classical_be", "/-/permissions"):
+        assert get(path, method="POST", data={"x": "1"}).status_code in (403, 404, 405), path
+    for path in ("/assets/../site.py", "/assets/%2e%2e/site.py", "/-/static/../app.py", "/..%2f..%2fetc/passwd"):
+        assert get(path, follow_redirects=True).status_code in (400, 403, 404), path
+
+
+def test_a_long_question_is_stopped(get):
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
+    started = time.perf_counter()
+    response = get("/catalog.json", params={"sql": endless})
+    assert response.status_code == 400
+    assert time.perf_counter() - started < 10
+
+
+def test_every_answer_forbids_foreign_and_inline_scripts(get, names):
+    for path in ("/", "/star/10000", "/catalog.json?sql=select+1", "/nowhere", "/assets/plot.js", f"/catalog/{names[0]}"):
+        policy = get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_no_template_or_script_names_another_host():
+    for path in (*(ROOT / "publish/templates").glob("*.html"), *(ROOT / "publish/static").iterdir()):
+        text = path.read_text(encoding="utf-8")
+        for attribute in ('src="http', "src='http", "@import", "url(http", "fetch('http", 'fetch("http', " style=", " onclick="):
+            assert attribute not in text, (path.name, attribute)
+
+
+def test_search_finds_by_name_position_and_number(get):
+    star = get("/catalog/star.json?star_id=10004&_shape=array").json()[0]
+    spectrum = get("/catalog/spectrum.json?star_id=10004&_shape=array").json()[0]["spectrum_id"]
+    for asked in (
+        star["designation"], star["designation"][1:9], f"{star['ra_deg']} {star['dec_deg']}", str(spectrum), star["source_id"],
+        SkyCoord(star["ra_deg"], star["dec_deg"], unit="deg").to_string("hmsdms", sep=":", precision=1),
+    ):  # fmt: skip
+        response = get("/search", params={"q": asked})
+        assert response.status_code == 302, asked
+        assert response.headers["location"] == "/star/10004", asked
+    assert read_position("06 50 01.2 +23 06 00").ra.deg == pytest.approx(102.505)
+    assert read_position("no position 5") is None
+
+
+def test_figures_hold_all_named_stars(get):
+    candidates = {row["star_id"] for row in get("/catalog/be_candidate.json?_shape=array&_size=max").json()}
+    for figure in ("sky", "colours"):
+        data = get(f"/explore/{figure}.json").json()
+        named = {star for star, kind in zip(data["star_id"], data["kind"], strict=True) if kind != "other"}
+        assert named == candidates
+    for figure in ("ew", "diagram", "velocity"):
+        data = get(f"/explore/{figure}.json").json()
+        assert len(data["x"]) == len(data["y"]) == len(data["star_id"]) > 0
+    assert get("/explore/passwd.json").status_code == 404
+
+
+def test_thresholds_recount_the_funnel(get):
+    in_force = get("/catalog/funnel.json?_shape=array").json()
+    same = get("/thresholds.json").json()
+    assert [row["stars"] for row in same["funnel"]] == [row["stars"] for row in in_force]
+    assert same["changed"] == []
+    strict = get("/thresholds.json?be_probability_min=0.97&list=be_candidate").json()
+    sql = "select count(distinct star_id) from step_40_q_index join current_score using (spectrum_id) where be_probability >= 0.97"
+    expected = get("/catalog.json", params={"sql": sql}).json()["rows"][0][0]
+    assert {row["name"]: row["stars"] for row in strict["funnel"]}["be_probability"] == expected
+    left = {row["star_id"] for row in strict["changed"] if row["change"] == "leaves"}
+    assert len(left) == in_force[6]["stars"] - expected
+    assert get("/thresholds.json?be_probability_min=x").status_code == 400
+    assert get("/thresholds.json?list=star;drop").status_code == 400
+    assert get("/thresholds.json?be_probability_min=nan").status_code == 400
+
+
+def test_votable_and_fits_hold_all_rows_with_units_and_ucds(get, tmp_path):
+    count = get("/catalog/spectrum.json?_size=0").json()["filtered_table_rows_count"]
+    response = get("/catalog/spectrum.votable")
+    votable = parse_single_table(io.BytesIO(response.content))
+    table = votable.to_table()
+    assert len(table) == count > 50
+    assert table["ra_deg"].unit == u.deg
+    assert table["snr_r"].meta["ucd"] == "stat.snr;em.opt.R"
+    assert np.ma.is_masked(table["teff_k"][np.argmax(table["teff_k"].mask)])
+    path = tmp_path / "spectrum.fits"
+    path.write_bytes(get("/catalog/spectrum.fits").content)
+    with fits.open(path) as hdus:
+        assert len(hdus[1].data) == count
+        assert hdus[1].columns["ra_deg"].unit == "deg"
+    assert len(Table.read(path)) == count
+    query = get("/catalog.votable", params={"sql": "select ew_halpha_a, 1 as n, 'é<&' as t, null as empty from line_measurement limit 3"})
+    found = parse_single_table(io.BytesIO(query.content)).to_table()
+    assert found["ew_halpha_a"].unit == u.Angstrom
+    assert list(found["t"]) == ["é<&"] * 3
+    filtered = get("/catalog/spectrum.votable?snr_r__lt=10")
+    assert 0 < len(parse_single_table(io.BytesIO(filtered.content)).array) < count
+
+
+@pytest.mark.parametrize("path", ["/catalog/be_candidate.votable", "/catalog/verdict_step.votable", "/catalog/star.votable?_size=3", "/vo/cone?RA=200&DEC=40&SR=60", "/vo/cone?RA=x&DEC=1&SR=1"])
+def test_votables_are_valid(get, path, tmp_path):
+    body = get(path).content
+    document = tmp_path / "table.xml"
+    document.write_bytes(body)
+    report = io.StringIO()
+    if not path.startswith("/vo/cone"):  # cone search asks for words of the older UCD1, of which astropy warns
+        assert validate(str(document), output=report, filename=None), report.getvalue()
+    if shutil.which("stilts") is None:
+        pytest.skip("astropy finds it valid; stilts is not installed to look too")
+    said = subprocess.run(["stilts", "votlint", str(document)], capture_output=True, text=True, check=False, timeout=120)
+    assert "ERROR" not in said.stdout + said.stderr, said.stdout + said.stderr
+
+
+def test_votable_writer_keeps_what_xml_cannot_say():
+    fields = [Field("t", "text"), Field("b", "boolean"), Field("n", "long")]
+    body = to_votable(fields, [["a\x00\x08]]>&", 1, None], [None, None, -5]], name='"<&', overflow=True)
+    table = parse_single_table(io.BytesIO(body.encode()))
+    assert table.array["t"][0] == "a]]>&"
+    assert table.array["n"].mask.tolist() == [True, False]
+    assert 'value="OVERFLOW"' in body
+
+
+def test_cone_search_finds_the_stars_that_astropy_finds(get):
+    stars = get("/catalog/star.json?_shape=array&_size=max").json()
+    sky = SkyCoord([star["ra_deg"] for star in stars], [star["dec_deg"] for star in stars], unit="deg")
+    for ra, dec, radius in ((0.2, 45.0, 20.0), (359.9, 80.0, 15.0), (120.0, 89.9, 25.0), (stars[3]["ra_deg"], stars[3]["dec_deg"], 1e-6)):
+        near = sky.separation(SkyCoord(ra, dec, unit="deg")).deg <= radius
+        expected = {star["star_id"] for star, inside in zip(stars, near, strict=True) if inside}
+        found = parse_single_table(io.BytesIO(get(f"/vo/cone?RA={ra}&DEC={dec}&SR={radius}").content))
+        assert {int(star) for star in found.array["star_id"]} == expected
+        assert [field.ucd for field in found.fields][:4:2] == ["ID_MAIN", "POS_EQ_RA_MAIN"]
+    empty = parse_single_table(io.BytesIO(get("/vo/cone?RA=0&DEC=-90&SR=0").content))
+    assert len(empty.array) == 0
+    for query in ("RA=1&DEC=2", "RA=1&DEC=91&SR=1", "RA=nan&DEC=1&SR=1", "RA=1&DEC=1&SR=-1"):
+        assert 'name="Error"' in get(f"/vo/cone?{query}").text
+    assert separation_deg(10.0, 20.0, np.array([10.0]), np.array([20.0]))[0] == 0.0
+
+
+class Server:
+    """A real server process on a free port of this machine."""
+
+    def __init__(self, path):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        code = f"from publish.serve import serve; serve({str(path)!r}, port={self.port})"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(600):
+            if self.process.poll() is not None:
+                raise RuntimeError(self.process.communicate()[0])
+            try:
+                self.get("/catalog.json?sql=select+1")
+                return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        raise RuntimeError("the server does not answer")
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
+            return answer.status, answer.read()
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.communicate(timeout=20)[0]
+
+
+def test_a_new_snapshot_takes_over_without_a_failed_request(files, tmp_path):
+    path = tmp_path / "catalog.sqlite"
+    shutil.copy(files[0], path)
+    server = Server(path)
+    question = "/catalog.json?sql=select+count(*)+from+spectrum&_shape=arrayfirst"
+    old = json.loads(server.get(question)[1])
+    seen, statuses = [], set()
+    shutil.copy(files[1], tmp_path / "new")
+    os.replace(tmp_path / "new", path)
+    until = time.time() + 40
+    while time.time() < until:
+        for asked in (question, "/", "/catalog/be_candidate"):
+            status, body = server.get(asked)
+            statuses.add(status)
+            if asked == question:
+                seen.append(json.loads(body))
+        if seen[-1] != old:
+            break
+    (tmp_path / "broken").write_bytes(b"SQLite format 3\x00 but not really")
+    os.replace(tmp_path / "broken", path)
+    time.sleep(2.5)
+    assert json.loads(server.get(question)[1]) == seen[-1]
+    said = server.stop()
+    assert statuses == {200}
+    assert seen[0] == old != seen[-1]
+    assert seen == sorted(seen, key=[old, seen[-1]].index)
+    assert "kept the old snapshot" in said
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+def test_what_is_no_snapshot_is_refused_in_one_line(tmp_path):
+    with pytest.raises(serve.ServeError, match="there is no snapshot"):
+        serve.Switch(tmp_path / "none.sqlite")
+    (tmp_path / "text.sqlite").write_text("text")
+    with pytest.raises(serve.ServeError, match="not a snapshot"):
+        serve.Switch(tmp_path / "text.sqlite")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(files):
+    running = Server(files[0])
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (1400, "dark")])
+def test_pages_load_in_a_browser_without_error_or_foreign_request(browser, server, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    faults = []
+    page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(f"http://127.0.0.1:{server.port}/") else faults.append(request.url))
+    for path in (*PAGES, "/catalog/be_candidate", "/catalog/star/10000", "/catalog/near_misses?margin=0.3"):
+        page.goto(f"http://127.0.0.1:{server.port}{path}", wait_until="networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    context.close()
+    assert faults == []
+
+
+def test_sliders_recount_and_profiles_zoom_in_a_browser(browser, server):
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/thresholds", wait_until="networkidle")
+    before = page.inner_text('#funnel tr[data-step="50"] td:nth-of-type(2)')
+    page.eval_on_selector("#p-be_probability_min", "slider => { slider.value = 0.98; slider.dispatchEvent(new Event('input', {bubbles: true})); }")
+    page.locator("#state", has_text="Counted").wait_for()
+    assert int(page.inner_text('#funnel tr[data-step="50"] td:nth-of-type(2)')) < int(before)
+    assert page.locator("#changed .leaves").count() > 0
+    page.goto(f"http://127.0.0.1:{server.port}/star/10000", wait_until="networkidle")
+    canvas = page.locator("#profile-plot canvas")
+    whole = canvas.screenshot()
+    canvas.focus()
+    page.keyboard.press("+")
+    assert canvas.screenshot() != whole
+    page.keyboard.press("0")
+    page.mouse.move(0, 0)
+    page.close()
