@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 from tqdm import tqdm
 
-from etl.stages.load import read_and_reduce
+from etl.stages.load import Options, read_and_reduce
 from etl.versions import code_version
 from schema.grid import ARMS
 from schema.tables import TABLES
@@ -175,7 +175,7 @@ def _differing_spectra(connection, n_sample: int, seed: int) -> Iterator[Finding
 
 
 def _agrees(connection, spectrum_id: int, file: str, coadd: bool) -> bool:
-    batch = read_and_reduce([file], "coadd" if coadd else "single")
+    batch = read_and_reduce([file], Options("coadd" if coadd else "single", need_snr=False))
     for arm in ARMS:
         stored = connection.execute(
             f"select flux, ivar from flux_{arm} where spectrum_id = ?", [spectrum_id]

@@ -142,12 +142,12 @@ def test_a_reader_that_dies_costs_only_its_file(catalogue, spectra, monkeypatch)
     assert file == str(min(spectra.iterdir())) and "died" in reason
 
 
-def dying_reader(path, exposures):
+def dying_reader(path, **options):
     from etl.readers import read_file
 
     if Path(path).name == real_spectra()[0].name:
         os.kill(os.getpid(), signal.SIGKILL)
-    return read_file(path, exposures=exposures)
+    return read_file(path, **options)
 
 
 def test_killed_loads_end_as_an_uninterrupted_one(tmp_path):

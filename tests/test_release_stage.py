@@ -87,3 +87,25 @@ def test_bad_catalogue_is_named_and_the_rest_goes_on(catalogue, tmp_path):
         assert counts == {"loaded": 1, "rows": 1, "rejected": 1}
         ((file, reason),) = connection.execute("select file, reason from rejected_input").fetchall()
     assert file == str(misspelt) and "obsidd" in reason
+
+
+def test_snr_that_the_header_lacks_comes_from_the_catalogue(catalogue, tmp_path):
+    from astropy.io import fits
+
+    bare = [tmp_path / "bare.fits", tmp_path / "unknown.fits"]
+    for path, source in zip(bare, real_spectra()[2:4], strict=True):
+        with fits.open(source) as hdus:
+            for name in ("COADD_B", "COADD_R"):
+                del hdus[name].header["SNR"]
+            hdus.writeto(path)
+    with open_catalogue(catalogue) as connection:
+        assert load_spectra(connection, [bare[0]], workers=1)["rejected"] == 1
+        load_release_catalogues(connection, [tmp_path / "general.csv"])
+        bare[0].touch()
+        bare[0].rename(tmp_path / "again.fits")
+        assert load_spectra(connection, [tmp_path / "again.fits"], workers=1)["loaded"] == 1
+        apply_release_entries(connection)
+        assert load_spectra(connection, [bare[1]], workers=1)["rejected"] == 1
+        reasons = [row[0] for row in connection.execute("select reason from rejected_input").fetchall()]
+        assert connection.execute("select snr_r from spectrum").fetchall() == [(pytest.approx(99.5),)]
+    assert all("S/N" in reason or "SNR" in reason for reason in reasons) and len(reasons) == 2

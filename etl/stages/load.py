@@ -38,6 +38,14 @@ FILES_PER_BATCH = 64
 DERIVED = ("flux_red", "flux_blue", "line_measurement", "profile_class", "be_score")
 
 
+@dataclass(frozen=True)
+class Options:
+    """How files are read: which exposures (coadd, single or all), and whether S/N must be in the file."""
+
+    exposures: str = "coadd"
+    need_snr: bool = True
+
+
 @dataclass
 class Batch:
     """What a worker hands to the writer: files, and for each arm the arrays of the spectra that have it."""
@@ -78,10 +86,12 @@ def load_spectra(
     """
     version = f"{code_version('reduce')}:{exposures}"
     files = find_spectra(paths)
+    # Without a release catalogue a LAMOST spectrum must bring its own S/N.
+    need_snr = connection.execute("select 1 from release_entry limit 1").fetchone() is None
     todo = new_or_changed(connection, files, "spectra", version)
     counts = {"files": len(files), "unchanged": len(files) - len(todo), "loaded": 0, "spectra": 0, "rejected": 0}
     with Run(connection, "load", version) as run:
-        for batch in _read_batches(todo, exposures, workers):
+        for batch in _read_batches(todo, Options(exposures, need_snr), workers):
             with transaction(connection):
                 written = _write(connection, batch, version, run.run_id)
             for name, n in written.items():
@@ -92,7 +102,7 @@ def load_spectra(
     return counts
 
 
-def _read_batches(todo: list[Path], exposures: str, workers: int | None) -> Iterator[Batch]:
+def _read_batches(todo: list[Path], options: Options, workers: int | None) -> Iterator[Batch]:
     """Batches in the order of the files, read ahead by a bounded number of workers' results."""
     chunks = [[str(p) for p in todo[i : i + FILES_PER_BATCH]] for i in range(0, len(todo), FILES_PER_BATCH)]
     n_workers = min(workers or os.cpu_count() or 1, len(chunks))
@@ -100,15 +110,15 @@ def _read_batches(todo: list[Path], exposures: str, workers: int | None) -> Iter
     with bar:
         if n_workers <= 1:
             for chunk in chunks:
-                yield read_and_reduce(chunk, exposures)
+                yield read_and_reduce(chunk, options)
                 bar.update(len(chunk))
             return
-        for chunk, batch in _in_processes(chunks, exposures, n_workers):
+        for chunk, batch in _in_processes(chunks, options, n_workers):
             yield batch
             bar.update(len(chunk))
 
 
-def _in_processes(chunks, exposures, n_workers) -> Iterator[tuple[list[str], Batch]]:
+def _in_processes(chunks, options, n_workers) -> Iterator[tuple[list[str], Batch]]:
     """Chunks read by a pool; when a reader process dies, the files of its chunk are tried one by one."""
     pool = ProcessPoolExecutor(n_workers)
     waiting: deque[tuple[list[str], Future]] = deque()
@@ -117,7 +127,7 @@ def _in_processes(chunks, exposures, n_workers) -> Iterator[tuple[list[str], Bat
         while pending or waiting:
             while pending and len(waiting) < 2 * n_workers:
                 chunk = pending.popleft()
-                waiting.append((chunk, pool.submit(read_and_reduce, chunk, exposures)))
+                waiting.append((chunk, pool.submit(read_and_reduce, chunk, options)))
             chunk, future = waiting.popleft()
             try:
                 batch = future.result()
@@ -125,25 +135,25 @@ def _in_processes(chunks, exposures, n_workers) -> Iterator[tuple[list[str], Bat
                 pool.shutdown(wait=False, cancel_futures=True)
                 pending.extendleft(c for c, _ in reversed(waiting))
                 waiting.clear()
-                batch = _one_by_one(chunk, exposures)
+                batch = _one_by_one(chunk, options)
                 pool = ProcessPoolExecutor(n_workers)
             yield chunk, batch
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one_by_one(chunk: list[str], exposures: str) -> Batch:
+def _one_by_one(chunk: list[str], options: Options) -> Batch:
     """Each file in a process of its own: the one that kills its reader is rejected, the others are kept."""
     good = []
     dead = []
     for file in chunk:
         with ProcessPoolExecutor(1) as pool:
             try:
-                pool.submit(read_and_reduce, [file], exposures).result()
+                pool.submit(read_and_reduce, [file], options).result()
                 good.append(file)
             except BrokenProcessPool:
                 dead.append(file)
-    batch = read_and_reduce(good, exposures)
+    batch = read_and_reduce(good, options)
     for file in dead:
         read = file_read(file)
         read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
@@ -151,13 +161,13 @@ def _one_by_one(chunk: list[str], exposures: str) -> Batch:
     return batch
 
 
-def read_and_reduce(files: list[str], exposures: str) -> Batch:
+def read_and_reduce(files: list[str], options: Options) -> Batch:
     """Read the files and bring their spectra to the grid (the work of one process).
 
     Parameters
     ----------
     files : list of str
-    exposures : {'coadd', 'single', 'all'}
+    options : Options
 
     Returns
     -------
@@ -169,7 +179,7 @@ def read_and_reduce(files: list[str], exposures: str) -> Batch:
         read = file_read(file)
         reads.append(read)
         try:
-            found, rejected = read_file(file, exposures=exposures)
+            found, rejected = read_file(file, exposures=options.exposures, need_snr=options.need_snr)
         except Rejected as error:
             found, rejected = [], [error]
         except Exception as error:
@@ -217,6 +227,7 @@ def _reduce(spectra: list[RawSpectrum], rows: list[dict]) -> dict:
 
 def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
     """Write one batch inside the transaction of the caller."""
+    _reject_without_snr(connection, batch)
     kept = _settle_duplicates(connection, batch)
     changed = [read.file for read in batch.files]
     connection.execute("create or replace temp table batch_file as select unnest(?::varchar[]) as file", [changed])
@@ -232,6 +243,25 @@ def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int
     _insert_spectra(connection, batch, kept, version.split(":")[0], run_id)
     n_loaded, n_rejected = write_ledger(connection, batch.files, "spectra", version, run_id)
     return {"loaded": n_loaded, "spectra": len(kept), "rejected": n_rejected}
+
+
+def _reject_without_snr(connection, batch: Batch) -> None:
+    """A spectrum that has no S/N must find it in the release's catalogue."""
+    lacking = [row for read in batch.files for row in read.spectra if row.get("snr_r") is None]
+    if not lacking:
+        return
+    given = connection.execute(
+        "select obsid, lmjm from release_entry where snr_r is not null and obsid in (select unnest(?::bigint[]))",
+        [[row["obsid"] for row in lacking]],
+    ).fetchall()
+    known = set(given)
+    for read in batch.files:
+        for row in read.spectra:
+            if row.get("snr_r") is None and (row["obsid"], 0 if row["coadd"] else row["lmjm"]) not in known:
+                reason = "no S/N in the header or in a release catalogue: give the general catalogue of its release"
+                read.rejected.append(("load", str(row["spectrum_id"]), reason))
+                row["spectrum_id"] = None
+        read.spectra = [row for row in read.spectra if row["spectrum_id"] is not None]
 
 
 def _settle_duplicates(connection, batch: Batch) -> set[int]:
