@@ -70,7 +70,7 @@ def demo_stars() -> list[dict]:
             "designation": row.designation,
             "ra_deg": row.ra_deg,
             "dec_deg": row.dec_deg,
-            "kind": next((kind for table, kind in kinds.items() if row.tables == table), "emission_single"),
+            "kind": next((kind for table, kind in kinds.items() if row.tables == table), "emission_clear"),
             "snr": 60.0 + 7.0 * (i % 11),
             "n_epochs": 1 + (i % 4 == 0),
             "table": row.tables,
@@ -225,7 +225,8 @@ def _with_astrometry(stars):
     wanted = np.where(stars.cluster.notna().to_numpy()[:, None], [[3.0, -2.0]], rng.normal(0, 4, (n, 2)))
 
     def velocity(pmra, pmdec):
-        found = peculiar_velocity(*centre.T, np.full(n, pmra), np.full(n, pmdec), parallax, model)
+        ra, dec = centre[:, 0], centre[:, 1]
+        found = peculiar_velocity(ra, dec, np.full(n, pmra), np.full(n, pmdec), parallax, model)
         return np.stack([found.v_l_km_s, found.v_b_km_s], axis=-1)
 
     at_rest = velocity(0.0, 0.0)
