@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import fminbound
 
 __all__ = ["expected_calibration_error", "fit_temperature", "reliability"]
 
@@ -64,4 +64,4 @@ def fit_temperature(probability: np.ndarray, label: np.ndarray) -> float:
     def loss(log_temperature):
         return np.logaddexp(0, -sign * log_odds / np.exp(log_temperature)).mean()
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x))
+    return float(np.exp(fminbound(loss, -1.5, 1.5)))

@@ -18,13 +18,16 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from models.calibration import fit_temperature
 from models.network import Classifier
+from models.training_data import simulated
 from models.window import PIXELS, WINDOW_A
 
 __all__ = ["OPSET", "export", "to_half_weights", "to_int8", "to_onnx"]
 
 # Read by onnxruntime 1.20 and later.
 OPSET = 18
+CALIBRATION_SEED = [20260101, 99]
 _IR_VERSION = 10
 
 
@@ -177,55 +180,83 @@ def _drawing_nodes(path):
 
 
 def export(
-    weights: str | Path,
+    training: str | Path,
     directory: str | Path,
-    calibration: np.ndarray,
-    description: dict,
+    *,
+    n_calibration: int = 384,
+    threshold: float = 0.5,
     name: str = "becat_resnet18",
-    size: int = 256,
 ) -> dict[str, Path]:
-    """Write the int8 and fp16 models and the JSON file that `models.score` checks them against.
+    """Write the int8 and fp16 models of a training and the JSON file that `models.score` checks them against.
+
+    The temperature of the probabilities and the ranges of int8 are found on simulated spectra that no training draws.
 
     Parameters
     ----------
-    weights : path
-        ``weights.pt`` of a training.
+    training : path
+        Directory of `models.train.train`.
     directory : path
         Where the models go.
-    calibration : (n, 481) float32 array
-        Spectra for the ranges of int8.
-    description : dict
-        What the JSON file tells besides: training data, threshold (``be_probability_min``), figures.
+    n_calibration : int
+        Simulated spectra for temperature and ranges.
+    threshold : float
+        Probability from which a spectrum is called Be, told to `Scorer` and written to table `model`.
     name : str
         First part of the file names.
-    size : int
-        Rows and columns of the picture that the graph draws: that of the last stage of the training.
 
     Returns
     -------
     dict of str to pathlib.Path
         Files by precision, and ``json``.
     """
-    directory = Path(directory)
+    training, directory = Path(training), Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    model = Classifier(size)
-    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    record = json.loads((training / "curves.json").read_text(encoding="utf-8"))
+    size = record["validation"][-1]["size"]
+    model = Classifier(size, record["config"]["line_width"], record["config"]["scales"])
+    model.load_state_dict(torch.load(training / "weights.pt", map_location="cpu", weights_only=True))
+    flux, label = simulated(n_calibration, np.random.default_rng(CALIBRATION_SEED))
+    model.temperature.fill_(fit_temperature(_probability(model, flux), label))
     files = {"int8": directory / f"{name}.onnx", "fp16": directory / f"{name}_fp16.onnx"}
     with tempfile.TemporaryDirectory() as folder:
         single = Path(folder) / "fp32.onnx"
         to_onnx(model, single)
         to_half_weights(single, files["fp16"])
-        to_int8(single, files["int8"], calibration)
+        to_int8(single, files["int8"], flux[: n_calibration // 2])
+    files["json"] = directory / f"{name}.json"
     card = {
         "architecture": f"ResNet-18 on a {size}x{size} drawing of the rectified flux",
+        "training_data": _training_data(record),
+        "be_probability_min": threshold,
         "window_a": list(WINDOW_A),
+        "temperature": round(float(model.temperature), 4),
+        "training": {key: record[key] for key in ("config", "data", "torch", "device", "imagenet")},
+        "steps": record["validation"][-1]["step"],
         "opset": OPSET,
         "files": {
             precision: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             for precision, path in files.items()
+            if precision != "json"
         },
-        **description,
     }
-    files["json"] = directory / f"{name}.json"
     files["json"].write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return files
+
+
+@torch.inference_mode()
+def _probability(model, flux):
+    model.eval()
+    return np.concatenate([model(torch.from_numpy(flux[k : k + 32]))[0].numpy() for k in range(0, len(flux), 32)])
+
+
+def _training_data(record) -> str:
+    """One sentence for table `model`."""
+    n_spectra = record["validation"][-1]["step"] * record["config"]["batch"]
+    data = record["data"]
+    if not data["real_spectra"]:
+        return f"{n_spectra} simulated spectra (simulate.profiles, generator a)"
+    n_train = data["real_spectra"] - data["validation_spectra"]
+    return (
+        f"{n_spectra} spectra: simulated (simulate.profiles, generator a), and {n_train} real spectra"
+        f" ({data['real_be'] - data['validation_be']} of them Be) as they are and as hosts of injected emission"
+    )

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from models.render import LineImage
+from models.render import SCALES, LineImage
 
 __all__ = ["Classifier", "load_imagenet", "recompute_batch_norm"]
 
@@ -28,9 +28,9 @@ class Classifier(nn.Module):
         The logits are divided by it: calibration, fitted after training (Guo et al. 2017, arXiv:1706.04599).
     """
 
-    def __init__(self, size: int = 256, line_width: float = 2.5):
+    def __init__(self, size: int = 256, line_width: float = 2.5, scales: tuple[str, str, str] = SCALES):
         super().__init__()
-        self.draw = LineImage(size, line_width)
+        self.draw = LineImage(size, line_width, scales)
         self.network = torchvision.models.resnet18(num_classes=2)
         self.register_buffer("temperature", torch.ones(1))
 

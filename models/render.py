@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -41,7 +43,7 @@ class LineImage(nn.Module):
         One channel each; a network with three input channels wants three.
     """
 
-    def __init__(self, size: int = 256, line_width: float = 2.5, scales: tuple[str, ...] = SCALES):
+    def __init__(self, size: int = 256, line_width: float = 2.5, scales: Sequence[str] = SCALES):
         super().__init__()
         unknown = set(scales) - set(SCALES)
         if unknown:

@@ -139,8 +139,8 @@ def _card() -> dict:
 
 
 def _card_of(path: Path, sha256: str) -> dict:
-    """Card of a model: becat's own, or the JSON file beside another model."""
-    beside = path.with_suffix(".json")
+    """Card of a model: becat's own, or the JSON file beside another model, as `models.export` names it."""
+    beside = path.with_name(path.stem.removesuffix("_fp16") + ".json")
     for card in (_card(), json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}):
         for precision, entry in card.get("files", {}).items():
             if entry["sha256"] == sha256:

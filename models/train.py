@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from models.augment import augment
 from models.network import Classifier, load_imagenet, recompute_batch_norm
+from models.render import SCALES, LineImage
 from models.training_data import Labelled, Mixture, simulated
 
 __all__ = ["Stage", "TrainConfig", "train"]
@@ -44,6 +45,8 @@ class TrainConfig:
     ----------
     stages : tuple of Stage
         In order. The learning rate of each rises over its first tenth and then falls as a cosine.
+    line_width, scales
+        Of the drawing: see `models.render.LineImage`.
     batch : int
         Spectra a step, over all workers.
     seed : int
@@ -58,6 +61,8 @@ class TrainConfig:
         Share of pictures that each warp of `models.augment` touches.
     validate_every : int
         Spectra between two validations.
+    n_validation : int
+        Simulated spectra of a validation.
     imagenet : str or None
         Archive of ImageNet weights; None: torchvision's own download.
     workers : int
@@ -66,6 +71,8 @@ class TrainConfig:
     """
 
     stages: tuple[Stage, ...] = (Stage(128, 24000, 1e-3), Stage(256, 12000, 3e-4))
+    line_width: float = 2.5
+    scales: tuple[str, str, str] = SCALES
     batch: int = 32
     seed: int = 1
     frozen_layers: tuple[str, ...] = ("conv1", "bn1", "layer1")
@@ -74,6 +81,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     augmented_share: float = 0.3
     validate_every: int = 3200
+    n_validation: int = 320
     imagenet: str | None = None
     workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
 
@@ -158,7 +166,7 @@ class _Trainer:
         self.optimizer = torch.optim.Adam(self.parameters, lr=1e-3, weight_decay=config.weight_decay)
         self.average = [p.detach().clone() for p in self.parameters]
         self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None)
-        self.validation = _validation_sets(labelled, config.seed)
+        self.validation = _validation_sets(labelled, config)
         self.step = 0
         self._resume()
 
@@ -190,7 +198,7 @@ class _Trainer:
 
     def _enter(self, stage):
         """Draw at the stage's size; statistics of the frozen layers belong to it."""
-        self.model.draw = Classifier(stage.size).draw.to(self.device)
+        self.model.draw = LineImage(stage.size, self.config.line_width, self.config.scales).to(self.device)
         recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
 
     def _sample(self, n, purpose, step):
@@ -290,9 +298,9 @@ def _save(path: Path, content) -> None:
     beside.replace(path)
 
 
-def _validation_sets(labelled, seed) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _validation_sets(labelled, config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Flux and label by name; simulated ones of a seed that training never uses."""
-    sets = {"simulated": simulated(320, _generator(seed, 0, "validation", 0))}
+    sets = {"simulated": simulated(config.n_validation, _generator(config.seed, 0, "validation", 0))}
     if labelled is not None:
         kept = labelled.take(labelled.kept & (labelled.snr > 10))
         windows, usable = kept.windows()

@@ -145,12 +145,13 @@ class Mixture:
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """n windows and their labels, shuffled."""
-        if self.real is None or self.hosts is None or not len(self.hosts.flux):
+        hosts = self.hosts
+        if hosts is None or not len(hosts.flux):
             return simulated(n, rng)
         n_injected, n_real = round(n * SHARE_INJECTED), round(n * SHARE_REAL)
         parts = [
             simulated(n - n_injected - n_real, rng),
-            _collect(n_injected, lambda wanted: sample_injected(wanted, rng, self.hosts, be_fraction=0.4)),
+            _collect(n_injected, lambda wanted: sample_injected(wanted, rng, hosts, be_fraction=0.4)),
             self._as_they_are(n_real, rng),
         ]
         order = rng.permutation(n)

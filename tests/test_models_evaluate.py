@@ -1,0 +1,163 @@
+"""Figures of merit against scikit-like definitions by hand, and the sources of training data."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
+
+from models.calibration import expected_calibration_error, fit_temperature, reliability
+from models.evaluate import completeness, confusion, flip_rates, roc_area, write_completeness
+from models.perturb import PERTURBATIONS, centre
+from models.score import Scorer
+from models.training_data import Labelled, Mixture, labelled_from_catalogue, simulated
+from schema import build
+from schema.grid import RED
+from schema.tables import TABLES
+from simulate.labels import WINDOW as WIDE
+from simulate.profiles import sample_profiles
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0]), st.booleans()), min_size=2, max_size=40))
+def test_roc_area_is_the_mann_whitney_statistic(pairs):
+    p, label = np.array([a for a, _ in pairs]), np.array([int(b) for _, b in pairs])
+    if label.min() == label.max():
+        assert np.isnan(roc_area(p, label))
+        return
+    expected = mannwhitneyu(p[label == 1], p[label == 0]).statistic / (label.sum() * (1 - label).sum())
+    assert roc_area(p, label) == pytest.approx(expected)
+
+
+def test_confusion_counts_every_spectrum_once():
+    counts = confusion(np.array([0.9, 0.2, 0.5, 0.1]), np.array([1, 1, 0, 0]), 0.5)
+    assert counts == {"be_found": 1, "be_missed": 1, "false_be": 1, "not_be": 1}
+
+
+def test_true_probabilities_are_calibrated_and_a_known_temperature_is_found():
+    rng = np.random.default_rng(3)
+    p = rng.uniform(0.02, 0.98, 40_000)
+    label = (rng.random(len(p)) < p).astype(int)
+    assert expected_calibration_error(p, label) < 0.01
+    assert reliability(p, label)["n"].sum() == len(p)
+    odds = np.log(p / (1 - p)) * 2.0
+    assert fit_temperature(1 / (1 + np.exp(-odds)), label) == pytest.approx(2.0, rel=0.05)
+
+
+@pytest.mark.parametrize("name", list(PERTURBATIONS))
+def test_changes_that_mean_nothing_keep_the_shape(name):
+    rng = np.random.default_rng(5)
+    wide = 1 + 0.1 * rng.standard_normal((6, WIDE.stop - WIDE.start)).astype(np.float32)
+    changed = PERTURBATIONS[name](wide, 0.01 * rng.standard_normal(wide.shape).astype(np.float32), rng)
+    assert changed.shape == (6, 481)
+    assert np.isfinite(changed).all() and abs(changed.mean() - centre(wide).mean()) < 0.03
+
+
+def test_completeness_rows_fit_the_table(tmp_path):
+    scorer = Scorer()
+    rows = completeness(scorer, 60, np.random.default_rng(1), 0.5)
+    assert set(rows[0]) == {column.name for column in TABLES["completeness"].columns} - {"run_id"}
+    assert all(0 <= row["n_detected"] <= row["n_injected"] for row in rows)
+    keys = [tuple(row[c.name] for c in TABLES["completeness"].primary_key.columns) for row in rows]
+    assert len(set(keys)) == len(keys)
+    write_completeness(tmp_path / "c.csv", rows)
+    with (tmp_path / "c.csv").open() as stream:
+        assert sum(int(row["n_injected"]) for row in csv.DictReader(stream)) == sum(row["n_injected"] for row in rows)
+    rates = flip_rates(scorer, 40, np.random.default_rng(2), 0.5)
+    assert set(rates) == set(PERTURBATIONS) and all(0 <= rate["flip_rate"] <= 1 for rate in rates.values())
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    path = tmp_path_factory.mktemp("empty") / "empty.duckdb"
+    build.create(path)
+    return path
+
+
+def _catalogue(empty, path, n=8):
+    """n spectra of four stars, and verdicts on two of the stars."""
+    shutil.copy(empty, path)
+    profiles = sample_profiles(n, np.random.default_rng(2))
+    with duckdb.connect(str(path)) as connection:
+        for k in range(n):
+            flux = np.ones(RED.n_pixels, np.float32)
+            flux[WIDE] = profiles.flux[k]
+            connection.execute(
+                "insert into spectrum by name select ? as spectrum_id, ? as star_id, 'other' as survey, ? as file,"
+                " true as is_simulated, true as coadd, false as has_blue, 50.0 as snr_r, 7500 as resolving_power",
+                [k, k % 4, f"folder/star-{k}.fits"],
+            )
+            connection.execute(
+                "insert into flux_red by name select ? as spectrum_id, ? as flux, ? as ivar",
+                [k, flux.tolist(), np.full(RED.n_pixels, 2500.0, np.float32).tolist()],
+            )
+        for star, is_be, when in ((0, False, "2024-01-01"), (0, True, "2024-02-01"), (1, False, "2024-01-01")):
+            connection.execute(
+                "insert into inspection by name select ? as inspection_id, ? as star_id, ? as is_be, ?::timestamp as inspected_at",
+                [f"{star} {when}", star, is_be, when],
+            )
+    return profiles
+
+
+def test_labels_come_from_the_last_inspection(empty, tmp_path):
+    profiles = _catalogue(empty, tmp_path / "c.duckdb")
+    labelled = labelled_from_catalogue(empty, tmp_path / "c.duckdb")
+    assert labelled.name.tolist() == ["star-0.fits", "star-1.fits", "star-4.fits", "star-5.fits"]
+    assert labelled.label.tolist() == [1, 0, 1, 0]
+    np.testing.assert_allclose(labelled.flux, profiles.flux[[0, 1, 4, 5]])
+    assert labelled.kept[0] == labelled.kept[2] and labelled.kept[1] == labelled.kept[3]
+
+
+def test_labels_come_from_a_file_of_ids(empty, tmp_path):
+    _catalogue(empty, tmp_path / "c.duckdb")
+    (tmp_path / "labels.csv").write_text("\ufeffspectrum_id,label,validation\n3,1,1\n6,0,0\n99,1,\n", encoding="utf-8")
+    labelled = labelled_from_catalogue(empty, tmp_path / "c.duckdb", tmp_path / "labels.csv")
+    assert labelled.label.tolist() == [1, 0] and labelled.kept.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,label\n3,1\n", "needs the columns"),
+        ("spectrum_id,label\n3,maybe\n", "not 0 or 1"),
+        ("spectrum_id,label\n99,1\n", "no label belongs"),
+        ("", "needs the columns"),
+    ],
+)
+def test_a_bad_file_of_labels_is_refused(empty, tmp_path, text, message):
+    _catalogue(empty, tmp_path / "c.duckdb", n=4)
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        labelled_from_catalogue(empty, tmp_path / "c.duckdb", tmp_path / "labels.csv")
+
+
+def test_a_mixture_holds_both_classes_and_never_a_kept_star():
+    profiles = sample_profiles(30, np.random.default_rng(7), kinds=["absorption"])
+    flux = profiles.flux.copy()
+    flux[:15, 300] = 77.0  # the kept stars are marked
+    labelled = Labelled(
+        flux=flux,
+        ivar=np.full_like(flux, 1e4),
+        label=np.zeros(30, np.int8),
+        star=np.arange(30).astype(str),
+        name=np.arange(30).astype(str),
+        kept=np.arange(30) < 15,
+        resolving_power=np.full(30, 7500.0),
+        step_a=np.full(30, 0.137),
+        snr=np.full(30, 100.0),
+    )
+    window, label = Mixture(labelled.take(~labelled.kept)).draw(200, np.random.default_rng(1))
+    assert window.shape == (200, 481) and np.isfinite(window).all() and window.max() < 70
+    assert 0.2 < label.mean() < 0.7
+
+
+def test_the_same_seed_gives_the_same_spectra_and_the_generators_differ():
+    one, two = (simulated(20, np.random.default_rng(4))[0] for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, simulated(20, np.random.default_rng(4), "b")[0])

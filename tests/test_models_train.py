@@ -1,0 +1,145 @@
+"""Drawing, training, export: what the exported graph does is what PyTorch did."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[train]'")
+pytest.importorskip("torchvision", reason="torchvision is not installed: pip install '.[train]'")
+
+from models.augment import augment  # noqa: E402
+from models.export import export  # noqa: E402
+from models.network import Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
+from models.render import SCALES, LineImage  # noqa: E402
+from models.score import Scorer  # noqa: E402
+from models.train import Stage, TrainConfig, train  # noqa: E402
+from models.training_data import simulated  # noqa: E402
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory):
+    """An archive like one of ImageNet weights, without statistics and last layer, of random numbers."""
+    torch.manual_seed(5)
+    state = Classifier(SIZE).network.state_dict()
+    names = [name for name in state if name.rsplit(".", 1)[1] in ("weight", "bias") and not name.startswith("fc.")]
+    path = tmp_path_factory.mktemp("weights") / "random.npz"
+    np.savez(path, **{name: state[name].numpy().astype(np.float16) for name in names})
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(imagenet):
+    return TrainConfig(
+        stages=(Stage(32, 32, 1e-3), Stage(SIZE, 32, 1e-3)),
+        batch=8,
+        validate_every=32,
+        n_validation=24,
+        imagenet=str(imagenet),
+        workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory, config):
+    directory = tmp_path_factory.mktemp("training")
+    train(directory, config)
+    return directory
+
+
+def test_a_flat_spectrum_is_a_line_across_the_middle():
+    image = LineImage(256, 2.5, ("fixed",))(torch.ones(1, 481))[0, 0]
+    assert image.shape == (256, 256)
+    np.testing.assert_allclose(image.sum(0).numpy(), 2.5, atol=1e-4)
+    rows = (image * torch.arange(256)[:, None]).sum(0) / image.sum(0)
+    np.testing.assert_allclose(rows.numpy(), 127.5, atol=0.51)
+
+
+def test_the_drawing_is_matplotlibs():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    flux = simulated(6, np.random.default_rng(2))[0]
+    drawn = LineImage(256, 2.5, ("fixed",))(torch.from_numpy(flux))[:, 0].numpy()
+    for spectrum, mine in zip(flux, drawn, strict=True):
+        figure = Figure(figsize=(1, 1), dpi=256)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.plot(np.linspace(0, 1, 481), np.clip(spectrum, 0, 2), "k", lw=2.5 * 72 / 256)
+        axes.set(xlim=(0, 1), ylim=(0, 2))
+        axes.axis("off")
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        theirs = 1 - np.asarray(canvas.buffer_rgba())[..., 0] / 255
+        centre = [(picture * np.arange(256)[:, None]).sum(0) / picture.sum(0) for picture in (mine, theirs)]
+        assert np.median(np.abs(centre[0] - centre[1])) < 1
+        assert np.corrcoef(mine.ravel(), theirs.ravel())[0, 1] > 0.8
+
+
+def test_strong_and_weak_features_stay_inside_the_picture():
+    flux = torch.ones(2, 481)
+    flux[0, 230:250] = 14.0
+    flux[1, 230:250] = 0.97
+    image = LineImage(256)(flux)
+    compressed, zoomed = SCALES.index("compressed"), SCALES.index("zoomed")
+    assert image[0, compressed].amax(1)[:10].sum() > 0 and image[0, compressed, 0].sum() == 0
+    assert image[1, zoomed].amax(1).nonzero().max() - image[1, zoomed].amax(1).nonzero().min() > 50
+
+
+def test_augmentation_mirrors_and_moves_little():
+    image = LineImage(64)(torch.from_numpy(simulated(16, np.random.default_rng(1))[0]))
+    still = augment(image, torch.Generator().manual_seed(1), share=0.0)
+    for before, after in zip(image, still, strict=True):
+        assert min((before - after).abs().max(), (before.flip(-1) - after).abs().max()) < 1e-3
+    moved = augment(image, torch.Generator().manual_seed(1), share=1.0)
+    assert moved.shape == image.shape and moved.min() >= 0 and moved.max() <= 1.0001
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", **{"conv1.weight": np.zeros((3, 3))})
+    with pytest.raises(ValueError, match="missing or of another shape"):
+        load_imagenet(Classifier(SIZE), tmp_path / "other.npz")
+
+
+def test_recomputed_statistics_are_the_averages(imagenet):
+    model = Classifier(SIZE)
+    load_imagenet(model, imagenet)
+    flux = torch.from_numpy(simulated(16, np.random.default_rng(1))[0])
+    recompute_batch_norm(model, [flux])
+    before = model.network.conv1(model.draw(flux))
+    np.testing.assert_allclose(model.network.bn1.running_mean, before.mean((0, 2, 3)).detach(), atol=1e-4)
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path, config, training):
+    train(tmp_path, config, stop_after_s=0)
+    assert json.loads((tmp_path / "curves.json").read_text())["steps"][-1][0] == 4
+    train(tmp_path, config)
+    one, two = (torch.load(d / "weights.pt", weights_only=True) for d in (training, tmp_path))
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], msg=name)
+
+
+def test_another_configuration_is_refused(config, training):
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="another configuration"):
+        train(training, replace(config, seed=2))
+
+
+def test_exported_models_say_what_pytorch_says(tmp_path, training):
+    files = export(training, tmp_path, n_calibration=48)
+    model = Classifier(SIZE)
+    model.load_state_dict(torch.load(training / "weights.pt", weights_only=True))
+    card = json.loads(files["json"].read_text())
+    model.temperature.fill_(card["temperature"])
+    flux = simulated(40, np.random.default_rng(9))[0]
+    with torch.inference_mode():
+        expected, features = (t.numpy() for t in model.eval()(torch.from_numpy(flux)))
+    half, int8 = Scorer(files["fp16"]), Scorer(files["int8"])
+    np.testing.assert_allclose(half.score(flux, np.ones_like(flux)), expected, atol=0.02)
+    np.testing.assert_allclose(int8.score(flux, np.ones_like(flux)), expected, atol=0.1)
+    np.testing.assert_allclose(half.features(flux, np.ones_like(flux)), features, atol=0.05 * np.abs(features).max())
+    assert half.description["precision"] == "fp16" and int8.description["be_probability_min"] == 0.5
