@@ -136,7 +136,12 @@ def measure(path):
     with duckdb.connect(str(path), read_only=True, config={"threads": 2, "memory_limit": "2GB"}) as connection:
         star_id = connection.execute("select star_id from star limit 1 offset 400").fetchone()[0]
         for name, query in [("one verdict", f"select * from verdict where star_id = {star_id}")] + [
-            (view.name, f"select count(*) from (select * from {view.name})" if view.name != "funnel" else "select * from funnel")
+            (
+                view.name,
+                f"select count(*) from (select * from {view.name})"
+                if view.name != "funnel"
+                else "select * from funnel",
+            )
             for view in build.VIEWS
         ]:
             times[name], rows = best_of(connection, query)
@@ -155,16 +160,22 @@ def main():
     """Fill, measure, print; exit 1 where a goal is missed."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--spectra", type=int, default=N_SPECTRA)
-    arguments.add_argument("--catalogue", type=Path, help="keep the catalogue here; if it is there already, only measure")
+    arguments.add_argument(
+        "--catalogue", type=Path, help="keep the catalogue here; if it is there already, only measure"
+    )
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = options.catalogue or Path(folder) / "survey.duckdb"
         if not path.exists():
             start = time.perf_counter()
             fill(path, options.spectra, round(options.spectra * N_STARS / N_SPECTRA))
-            print(f"filled {options.spectra:,} spectra in {time.perf_counter() - start:.0f} s: {path.stat().st_size / 1e6:.0f} MB")
+            print(
+                f"filled {options.spectra:,} spectra in {time.perf_counter() - start:.0f} s: {path.stat().st_size / 1e6:.0f} MB"
+            )
             filled_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"memory while filling {filled_mb:.0f} MB (measure again with --catalogue for the memory of the views)")
+            print(
+                f"memory while filling {filled_mb:.0f} MB (measure again with --catalogue for the memory of the views)"
+            )
         times = measure(path)
     print(f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
     return any(times[name] > goal for name, goal in GOALS_S.items())

@@ -16,7 +16,17 @@ from schema import parameters
 from schema.grid import ARMS
 from schema.tables import METADATA
 
-__all__ = ["MACROS", "STORAGE_VERSION", "VIEWS", "Macro", "View", "create", "maxwellian_limit", "upgrade", "write_template"]
+__all__ = [
+    "MACROS",
+    "STORAGE_VERSION",
+    "VIEWS",
+    "Macro",
+    "View",
+    "create",
+    "maxwellian_limit",
+    "upgrade",
+    "write_template",
+]
 
 # The storage format that DuckDB 1.1 and later open (1.0 does not know macros as they are kept today).
 STORAGE_VERSION = "v1.0.0"
@@ -105,7 +115,9 @@ def _add_columns(connection, table, dialect):
     present = {row[1] for row in connection.execute(f"pragma table_info('{table.name}')").fetchall()}
     for column in table.columns:
         if column.name not in present:
-            connection.execute(f"alter table {table.name} add column {column.name} {column.type.compile(dialect=dialect)}")
+            connection.execute(
+                f"alter table {table.name} add column {column.name} {column.type.compile(dialect=dialect)}"
+            )
 
 
 def _create_macros(connection):
@@ -153,7 +165,7 @@ def _fill_constants(connection):
     fraction = parameters.value("runaway_fraction_of_peak", connection)
     models = _read_toml("kinematic_models.toml", "kinematic_model")
     for i, row in enumerate(models):
-        row["v_limit_km_s"] = maxwellian_limit(row["maxwellian_b_km_s"], fraction)
+        row["v_limit_km_s"] = maxwellian_limit(float(row["maxwellian_b_km_s"]), fraction)
         row["is_default"] = i == 0
     _insert_missing(connection, "kinematic_model", models)
     _insert_missing(connection, "literature_catalogue", _read_toml("catalogues.toml", "catalogue_id"))

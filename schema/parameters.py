@@ -25,7 +25,9 @@ class Parameter:
 def load() -> dict[str, Parameter]:
     """Every threshold as shipped, by name, in the order of parameters.toml."""
     with Path(__file__).with_name("parameters.toml").open("rb") as file:
-        return {name: Parameter(name, **{**row, "value": float(row["value"])}) for name, row in tomllib.load(file).items()}
+        return {
+            name: Parameter(name, **{**row, "value": float(row["value"])}) for name, row in tomllib.load(file).items()
+        }
 
 
 def value(name: str, connection=None) -> float:

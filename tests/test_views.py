@@ -10,7 +10,14 @@ import pytest
 from scipy import stats
 
 from tests.view_rows import (
-    add_astrometry, add_match, add_spectrum, add_star, add_type, catalogue, insert, stars,
+    add_astrometry,
+    add_match,
+    add_spectrum,
+    add_star,
+    add_type,
+    catalogue,
+    insert,
+    stars,
 )  # fmt: skip
 
 
@@ -22,7 +29,9 @@ def con(tmp_path):
 
 
 def failed(con, star_id):
-    return con.execute("select step, quantity, value, threshold, margin from verdict where star_id = ?", [star_id]).fetchone()
+    return con.execute(
+        "select step, quantity, value, threshold, margin from verdict where star_id = ?", [star_id]
+    ).fetchone()
 
 
 def test_a_star_that_passes_everything_is_new_classical_be(con):
@@ -31,7 +40,9 @@ def test_a_star_that_passes_everything_is_new_classical_be(con):
         assert stars(con, view) == {1}
     for view in ("known_be", "herbig_aebe", "oe_star", "contaminant", "cluster_member_be", "runaway"):
         assert stars(con, view) == set()
-    assert con.execute("select step, is_classical_be, detail from verdict").fetchall() == [(None, True, "new classical Be star")]
+    assert con.execute("select step, is_classical_be, detail from verdict").fetchall() == [
+        (None, True, "new classical Be star")
+    ]
     assert [row[2:4] for row in con.execute("select * from funnel").fetchall()] == [(1, 1)] * 11
 
 
@@ -123,7 +134,11 @@ def test_spectra_without_a_position_are_counted_but_are_no_star(con):
     add_spectrum(con, 2, None)
     assert con.execute("select spectra, stars from funnel where step = 0").fetchone() == (2, 1)
     assert stars(con, "be_candidate") == {1}
-    assert len(con.execute("select * from spectrum_verdict").fetchall()) == 2
+    rows = con.execute(
+        "select spectrum_id, failed_test, be_probability > 0.9 from spectrum_verdict order by 1"
+    ).fetchall()
+    assert rows == [(1, None, True), (2, 90, True)]
+    assert stars(con, "verdict") == {1}
 
 
 def test_only_the_current_model_counts(con):
@@ -139,7 +154,15 @@ def test_inspection(con):
         add_star(con, star_id)
     word = ((1, "ann", False), (2, "ann", True), (3, "ann", True), (3, "bob", False), (4, "ann", None))
     for i, (star_id, who, is_be) in enumerate(word):
-        insert(con, "inspection", inspection_id=str(i), star_id=star_id, inspector=who, is_be=is_be, inspected_at="2026-01-01")
+        insert(
+            con,
+            "inspection",
+            inspection_id=str(i),
+            star_id=star_id,
+            inspector=who,
+            is_be=is_be,
+            inspected_at="2026-01-01",
+        )
     assert stars(con, "be_candidate") == {2, 3, 4, 5}
     con.execute("update selection_parameter set value = 1 where name = 'inspection_required'")
     assert stars(con, "be_candidate") == {2}
@@ -182,7 +205,9 @@ def test_literature(con):
     assert stars(con, "herbig_aebe") == {2, 6}
     assert stars(con, "contaminant") == {2, 3, 6}
     assert failed(con, 2)[:2] == (80, "Herbig Ae/Be lists")
-    assert con.execute("select detail from verdict where star_id = 1").fetchone() == ("known classical Be star: hou_2016",)
+    assert con.execute("select detail from verdict where star_id = 1").fetchone() == (
+        "known classical Be star: hou_2016",
+    )
     con.execute("update selection_parameter set value = 0 where name = 'exclude_contaminants'")
     assert stars(con, "new_cbe") == {2, 3, 4, 5, 7}
 
@@ -279,7 +304,9 @@ def test_runaways(con):
     add_star(con, 6, be_probability=0.1)
     add_astrometry(con, 6, 99)
     assert stars(con, "runaway") == {2, 5}
-    assert con.execute("select runaway_probability from runaway where star_id = 2").fetchone()[0] == pytest.approx(0.5, abs=1e-6)
+    assert con.execute("select runaway_probability from runaway where star_id = 2").fetchone()[0] == pytest.approx(
+        0.5, abs=1e-6
+    )
     con.execute("update selection_parameter set value = 1e-9 where name = 'runaway_fraction_of_peak'")
     assert con.execute("select v_limit_km_s from runaway_limit where is_default").fetchone()[0] > 40
     assert stars(con, "runaway") == {5}
@@ -312,15 +339,36 @@ def test_cluster_members(con):
         1: {"membership_probability": 0.6, "method": "source_id"},
         2: {"membership_probability": 0.61, "method": "source_id", "parallax_difference_sigma": 9},
         3: {"membership_probability": 0.9, "method": "position", "pm_difference_sigma": 3.1},
-        4: {"membership_probability": 0.9, "method": "position", "pm_difference_sigma": 3, "parallax_difference_sigma": -3},
-        5: {"membership_probability": 0.9, "method": "position", "pm_difference_sigma": 1, "parallax_difference_sigma": 4},
+        4: {
+            "membership_probability": 0.9,
+            "method": "position",
+            "pm_difference_sigma": 3,
+            "parallax_difference_sigma": -3,
+        },
+        5: {
+            "membership_probability": 0.9,
+            "method": "position",
+            "pm_difference_sigma": 1,
+            "parallax_difference_sigma": 4,
+        },
     }
     for star_id, match in cases.items():
         add_star(con, star_id)
         insert(con, "cluster_match", star_id=star_id, cluster="NGC 1", catalogue_id="dias_2021", **match)
-    insert(con, "cluster_match", star_id=4, cluster="NGC 2", catalogue_id="spina_2021", method="source_id", membership_probability=0.7)
+    insert(
+        con,
+        "cluster_match",
+        star_id=4,
+        cluster="NGC 2",
+        catalogue_id="spina_2021",
+        method="source_id",
+        membership_probability=0.7,
+    )
     assert stars(con, "cluster_member_be") == {2, 4}
-    assert con.execute("select cluster, distance_pc from cluster_member_be where star_id = 4").fetchone() == ("NGC 1", 2540)
+    assert con.execute("select cluster, distance_pc from cluster_member_be where star_id = 4").fetchone() == (
+        "NGC 1",
+        2540,
+    )
 
 
 def test_visits_and_variability(con):
@@ -346,11 +394,26 @@ def test_colour_magnitude(con):
     cases = {1: (0.5, 1.0 + 0.015 * 0.25), 2: (0.5, 1.0), 3: (0.5, 1.3 + 0.06 * 0.25 + 0.001), 4: (2.0, 1.2)}
     for star_id, (colour, excess) in cases.items():
         add_star(con, star_id, photometry=False)
-        insert(con, "photometry", star_id=star_id, g_mag=12.0, bp_mag=12.0 + colour, rp_mag=12.0, bp_rp_excess_factor=excess + 1e-6)
+        insert(
+            con,
+            "photometry",
+            star_id=star_id,
+            g_mag=12.0,
+            bp_mag=12.0 + colour,
+            rp_mag=12.0,
+            bp_rp_excess_factor=excess + 1e-6,
+        )
         add_astrometry(con, star_id, 1, parallax_mas=0.5, e_parallax_mas=0.05)
     assert stars(con, "colour_magnitude") == {1, 4}
-    row = con.execute("select bp_rp_mag, abs_g_mag, e_abs_g_mag, abs_g0_mag from colour_magnitude where star_id = 4").fetchone()
-    assert row == (pytest.approx(2.0, abs=1e-5), pytest.approx(12 - 11.50515, abs=1e-4), pytest.approx(0.2171, abs=1e-3), None)
+    row = con.execute(
+        "select bp_rp_mag, abs_g_mag, e_abs_g_mag, abs_g0_mag from colour_magnitude where star_id = 4"
+    ).fetchone()
+    assert row == (
+        pytest.approx(2.0, abs=1e-5),
+        pytest.approx(12 - 11.50515, abs=1e-4),
+        pytest.approx(0.2171, abs=1e-3),
+        None,
+    )
 
 
 def test_funnel_steps_views_and_verdict_agree_on_random_catalogues(con):

@@ -26,7 +26,11 @@ def gather():
     for table in ("5", "6", "7", "8", "9"):
         for row in printed(table):
             ra, dec = float(row["ra_deg"]), float(row["dec_deg"])
-            same = [s for s in found if abs(s["ra_deg"] - ra) < 2 * SAME_STAR_DEG and abs(s["dec_deg"] - dec) < SAME_STAR_DEG]
+            same = [
+                s
+                for s in found
+                if abs(s["ra_deg"] - ra) < 2 * SAME_STAR_DEG and abs(s["dec_deg"] - dec) < SAME_STAR_DEG
+            ]
             star = same[0] if same else {"ra_deg": ra, "dec_deg": dec, "designation": row["designation"]}
             if not same:
                 found.append(star)
@@ -46,7 +50,9 @@ def fill(con, star_id, star):
         add_match(con, star_id, "neiner_2011", "CBe")
     if "8" in star:
         row = star["8"]
-        con.execute("insert or ignore into cluster (cluster, distance_pc) values (?, ?)", [row["cluster"], row["distance_pc"]])
+        con.execute(
+            "insert or ignore into cluster (cluster, distance_pc) values (?, ?)", [row["cluster"], row["distance_pc"]]
+        )
         insert(con, "cluster_match", star_id=star_id, cluster=row["cluster"], catalogue_id="dias_2021", method="source_id",
                membership_probability=0.9)  # fmt: skip
     row = star.get("9")
@@ -64,7 +70,13 @@ def contains(places, row):
 
 @pytest.mark.parametrize(
     ("table", "view", "n"),
-    [("5", "oe_star", 8), ("6", "known_be", 10), ("7", "new_cbe", 10), ("8", "cluster_member_be", 41), ("9", "runaway", 16)],
+    [
+        ("5", "oe_star", 8),
+        ("6", "known_be", 10),
+        ("7", "new_cbe", 10),
+        ("8", "cluster_member_be", 41),
+        ("9", "runaway", 16),
+    ],
 )
 def test_printed_tables(con, table, view, n):
     places = positions(con, view)
@@ -80,7 +92,9 @@ def test_one_star_under_two_designations(con):
 
 
 def test_a_star_may_be_oe_and_new_cbe(con):
-    rows = con.execute("select designation from oe_star join new_cbe using (star_id, designation) order by 1").fetchall()
+    rows = con.execute(
+        "select designation from oe_star join new_cbe using (star_id, designation) order by 1"
+    ).fetchall()
     assert rows == [("J000441.87+612955.7",), ("J000925.08+624718.2",)]
 
 
@@ -106,7 +120,15 @@ def test_published_numbers_have_places_and_constants_agree(con):
     assert len(rows) > 50
     assert all(place for _, place, _, _ in rows)
     ours = {name: (published, value) for name, _, published, value in rows}
-    for name in ("maxwellian_b_km_s", "solar_u_km_s", "solar_v_km_s", "solar_w_km_s", "r0_kpc", "theta0_km_s", "z_sun_pc"):
+    for name in (
+        "maxwellian_b_km_s",
+        "solar_u_km_s",
+        "solar_v_km_s",
+        "solar_w_km_s",
+        "r0_kpc",
+        "theta0_km_s",
+        "z_sun_pc",
+    ):
         assert ours[name][0] == ours[name][1]
     assert ours["runaway_limit_km_s"] == (24, pytest.approx(24.05, abs=0.005))
     assert ours["runaway"] == (16, 16)

@@ -93,7 +93,13 @@ def add_star(connection, star_id, spectral_type="B2", photometry=True, **changes
     magnitudes |= {k: v for k, v in changes.items() if k in magnitudes}
     if photometry:
         insert(connection, "photometry", star_id=star_id, **magnitudes)
-        insert(connection, "reddening", star_id=star_id, ebv_mag=changes.get("ebv_mag", 0.3), e_ebv_mag=changes.get("e_ebv_mag"))
+        insert(
+            connection,
+            "reddening",
+            star_id=star_id,
+            ebv_mag=changes.get("ebv_mag", 0.3),
+            e_ebv_mag=changes.get("e_ebv_mag"),
+        )
     if spectral_type:
         add_type(connection, star_id, spectral_type, *TYPE_RANGES[spectral_type])
     spectrum = {k: v for k, v in changes.items() if k not in magnitudes and k not in ("ebv_mag", "e_ebv_mag")}
@@ -146,6 +152,8 @@ def printed(table) -> list[dict]:
 
 def position(designation) -> tuple[float, float]:
     """Right ascension and declination, degrees, of a LAMOST designation."""
-    h, m, s, sign, d, dm, ds = re.fullmatch(r"J(\d\d)(\d\d)([\d.]{5})([+-])(\d\d)(\d\d)([\d.]{4})", designation).groups()
+    h, m, s, sign, d, dm, ds = re.fullmatch(
+        r"J(\d\d)(\d\d)([\d.]{5})([+-])(\d\d)(\d\d)([\d.]{4})", designation
+    ).groups()
     dec = float(d) + float(dm) / 60 + float(ds) / 3600
     return 15 * (float(h) + float(m) / 60 + float(s) / 3600), -dec if sign == "-" else dec

@@ -1,31 +1,50 @@
 -- 200 · Every spectrum with all that the selection asks: the values, which tests it passes, and the first that it fails
--- (NULL: none). rank_in_star 1 marks the spectrum that stands for its star: the one that gets farthest through the
--- steps asked of spectra, then the one of highest S/N.
+-- (NULL: none). rank_in_star 1 marks the spectrum that stands for its star: the one that gets farthest through the steps
+-- asked of spectra, then the one of highest S/N. Spectra without a position belong to no star.
+-- The measurements are joined with their star first, so that a question for one star reads the rows of that star only.
 with
 types as (select * from spectral_type where is_adopted),
+widths as not materialized (select spectrum.star_id, line_measurement.* from spectrum join line_measurement using (spectrum_id)),
+scores as not materialized (select spectrum.star_id, current_score.* from spectrum join current_score using (spectrum_id)),
+profiles as not materialized (select spectrum.star_id, profile_class.* from spectrum join profile_class using (spectrum_id)),
+measured as (
+    select spectrum.*, ew_halpha_a, ew_mgb_a, nebular_significance, fwhm_halpha_km_s, be_probability, profile_class
+    from spectrum
+    left join widths on widths.star_id = spectrum.star_id and widths.spectrum_id = spectrum.spectrum_id
+    left join scores on scores.star_id = spectrum.star_id and scores.spectrum_id = spectrum.spectrum_id
+    left join profiles on profiles.star_id = spectrum.star_id and profiles.spectrum_id = spectrum.spectrum_id
+    where spectrum.star_id is not null
+    union all
+    select spectrum.*, ew_halpha_a, ew_mgb_a, nebular_significance, fwhm_halpha_km_s, be_probability, profile_class
+    from spectrum
+    left join widths on widths.spectrum_id = spectrum.spectrum_id and widths.star_id is null
+    left join scores on scores.spectrum_id = spectrum.spectrum_id and scores.star_id is null
+    left join profiles on profiles.spectrum_id = spectrum.spectrum_id and profiles.star_id is null
+    where spectrum.star_id is null
+),
 evidence as (
     select
-        spectrum.spectrum_id,
-        spectrum.star_id,
-        spectrum.designation,
-        spectrum.ra_deg,
-        spectrum.dec_deg,
-        spectrum.mjd,
-        spectrum.has_blue,
-        spectrum.snr_b,
-        spectrum.snr_r,
-        spectrum.teff_k,
-        line_measurement.ew_halpha_a,
-        line_measurement.ew_mgb_a,
-        line_measurement.nebular_significance,
-        line_measurement.fwhm_halpha_km_s,
+        measured.spectrum_id,
+        measured.star_id,
+        measured.designation,
+        measured.ra_deg,
+        measured.dec_deg,
+        measured.mjd,
+        measured.has_blue,
+        measured.snr_b,
+        measured.snr_r,
+        measured.teff_k,
+        measured.ew_halpha_a,
+        measured.ew_mgb_a,
+        measured.nebular_significance,
+        measured.fwhm_halpha_km_s,
         infrared_colour.q_mag,
         infrared_colour.hk0_mag,
         infrared_colour.kw10_mag,
-        current_score.be_probability,
+        measured.be_probability,
         coalesce(inspection_tally.n_be, 0) as n_be,
         coalesce(inspection_tally.n_not_be, 0) as n_not_be,
-        coalesce(inspection_tally.profile_class_by_eye, profile_class.profile_class) as profile_class,
+        coalesce(inspection_tally.profile_class_by_eye, measured.profile_class) as profile_class,
         coalesce(literature_flag.n_cbe_lists, 0) > 0 as is_known_be,
         literature_flag.cbe_list,
         literature_flag.herbig_list,
@@ -35,14 +54,11 @@ evidence as (
         types.subtype_max,
         types.luminosity_min,
         types.is_peculiar
-    from spectrum
-    left join line_measurement on line_measurement.spectrum_id = spectrum.spectrum_id
-    left join current_score on current_score.spectrum_id = spectrum.spectrum_id
-    left join profile_class on profile_class.spectrum_id = spectrum.spectrum_id
-    left join infrared_colour on infrared_colour.star_id = spectrum.star_id
-    left join inspection_tally on inspection_tally.star_id = spectrum.star_id
-    left join literature_flag on literature_flag.star_id = spectrum.star_id
-    left join types on types.star_id = spectrum.star_id
+    from measured
+    left join infrared_colour on infrared_colour.star_id = measured.star_id
+    left join inspection_tally on inspection_tally.star_id = measured.star_id
+    left join literature_flag on literature_flag.star_id = measured.star_id
+    left join types on types.star_id = measured.star_id
 ),
 tested as (
     select

@@ -1,0 +1,9 @@
+"""The generated reference page is fresh."""
+
+from __future__ import annotations
+
+from schema.reference import PAGE, reference
+
+
+def test_reference_is_fresh():
+    assert PAGE.read_text(encoding="utf-8") == reference(), "docs/reference.md is stale: run python -m schema.reference"
