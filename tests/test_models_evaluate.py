@@ -107,7 +107,7 @@ def _catalogue(empty, path, n=8):
 
 def test_labels_come_from_the_last_inspection(empty, tmp_path):
     profiles = _catalogue(empty, tmp_path / "c.duckdb")
-    labelled = labelled_from_catalogue(empty, tmp_path / "c.duckdb")
+    labelled = labelled_from_catalogue(tmp_path / "c.duckdb")
     assert labelled.name.tolist() == ["star-0.fits", "star-1.fits", "star-4.fits", "star-5.fits"]
     assert labelled.label.tolist() == [1, 0, 1, 0]
     np.testing.assert_allclose(labelled.flux, profiles.flux[[0, 1, 4, 5]])
@@ -117,7 +117,7 @@ def test_labels_come_from_the_last_inspection(empty, tmp_path):
 def test_labels_come_from_a_file_of_ids(empty, tmp_path):
     _catalogue(empty, tmp_path / "c.duckdb")
     (tmp_path / "labels.csv").write_text("\ufeffspectrum_id,label,validation\n3,1,1\n6,0,0\n99,1,\n", encoding="utf-8")
-    labelled = labelled_from_catalogue(empty, tmp_path / "c.duckdb", tmp_path / "labels.csv")
+    labelled = labelled_from_catalogue(tmp_path / "c.duckdb", tmp_path / "labels.csv")
     assert labelled.label.tolist() == [1, 0] and labelled.kept.tolist() == [True, False]
 
 
@@ -134,7 +134,7 @@ def test_a_bad_file_of_labels_is_refused(empty, tmp_path, text, message):
     _catalogue(empty, tmp_path / "c.duckdb", n=4)
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        labelled_from_catalogue(empty, tmp_path / "c.duckdb", tmp_path / "labels.csv")
+        labelled_from_catalogue(tmp_path / "c.duckdb", tmp_path / "labels.csv")
 
 
 def test_a_mixture_holds_both_classes_and_never_a_kept_star():
