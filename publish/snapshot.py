@@ -137,7 +137,7 @@ def _fill(source, target: sqlite3.Connection, profile_sql: str | None, slow_view
     tables = [table for name, table in TABLES.items() if name not in UNPUBLISHED and _exists(source, name)]
     counts = {table.name: _count(source, table.name) for table in tables}
     prefix = _common_directory(source)
-    with tqdm(total=sum(counts.values()), unit="row", desc="publish", disable=not progress) as bar:
+    with tqdm(total=sum(counts.values()), unit=" rows", desc="publishing", disable=None if progress else True) as bar:
         for table in tables:
             _copy_table(source, target, table, prefix, bar)
     _write_search(source, target)

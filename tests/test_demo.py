@@ -1,0 +1,159 @@
+"""The demonstration: every stage from files to the snapshot, and the paper's printed stars where they belong."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sqlite3
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.pipeline_tools import becat, contents
+
+PAPER = Path(__file__).parent / "data" / "paper"
+
+
+def printed(table):
+    with (PAPER / f"{table}.csv").open() as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A small demonstration, its output, and what it printed on standard error."""
+    directory = tmp_path_factory.mktemp("demo") / "d"
+    done = becat("demo", "--dir", directory, "--spectra", 150)
+    return directory, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def catalogue(demo):
+    with duckdb.connect(str(demo[0] / "catalog.duckdb"), read_only=True) as connection:
+        yield connection
+
+
+def in_view(catalogue, view):
+    rows = catalogue.execute(
+        f"select a.designation from {view} v join star_alias a on a.star_id = v.star_id"
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def test_it_says_only_its_own_words(demo):
+    _, out, err = demo
+    assert err == ""
+    for word in ("Warning", "warning", "Traceback", "[E:", "[W:"):
+        assert word not in out
+    assert "infrared" in out and "first step that fails" in out and "becat serve" in out
+
+
+@pytest.mark.parametrize(
+    ("table", "view", "n"),
+    [
+        ("table5_oe_stars", "oe_star", 8),
+        ("table6_known_be", "known_be", 10),
+        ("table7_new_cbe", "new_cbe", 10),
+        ("table8_open_cluster_members", "cluster_member_be", 41),
+        ("table9_runaways", "runaway", 16),
+    ],
+)
+def test_printed_stars_are_in_their_views(catalogue, table, view, n):
+    designations = {row["designation"] for row in printed(table)}
+    assert len(designations) == n
+    assert designations <= in_view(catalogue, view)
+
+
+def test_runaways_are_the_printed_ones_and_no_other_printed_star(catalogue):
+    every = {row["designation"] for file in PAPER.glob("*.csv") for row in printed(file.stem) if "designation" in row}
+    runaways = {row["designation"]: float(row["v_tp_km_s"]) for row in printed("table9_runaways")}
+    assert in_view(catalogue, "runaway") & every == set(runaways)
+    found = dict(
+        catalogue.execute(
+            "select a.designation, v_tp_km_s from runaway v join star_alias a on a.star_id = v.star_id"
+        ).fetchall()
+    )
+    assert all(abs(found[name] - v) <= 0.1 for name, v in runaways.items())
+    (limit,) = catalogue.execute("select v_limit_km_s from runaway_limit where is_default").fetchone()
+    assert limit == pytest.approx(24.05, abs=0.005)
+
+
+def test_clusters_are_the_printed_ones(catalogue):
+    found = dict(
+        catalogue.execute(
+            "select a.designation, cluster from cluster_member_be v join star_alias a on a.star_id = v.star_id"
+        ).fetchall()
+    )
+    for row in printed("table8_open_cluster_members"):
+        # One name is misprinted in the table.
+        assert found[row["designation"]] == row["cluster"].replace("Czemik", "Czernik")
+
+
+def test_real_and_simulated_rows_can_be_told_apart(catalogue):
+    rows = catalogue.execute("select is_simulated, count(*) from spectrum group by 1 order by 1").fetchall()
+    assert rows[0] == (False, 8) and rows[1][1] > 250
+    assert catalogue.execute(
+        "select count(*) from spectrum where is_simulated <> (obsid >= 8000000000)"
+    ).fetchone() == (0,)
+
+
+def test_some_star_fails_at_every_step(catalogue):
+    steps = {row[0] for row in catalogue.execute("select distinct name from verdict where name is not null").fetchall()}
+    assert {"good_snr", "early_by_lines", "be_probability", "spectral_type", "infrared"} <= steps
+
+
+def test_late_and_double_lined_real_stars_are_not_be(catalogue):
+    rows = catalogue.execute(
+        "select be_probability from be_score join spectrum using (spectrum_id) where not is_simulated and snr_r > 10"
+    ).fetchall()
+    assert len(rows) == 6 and all(p < 0.5 for (p,) in rows)
+    assert catalogue.execute(
+        "select count(*) from step_10_good_snr join spectrum using (spectrum_id) where not is_simulated and spectrum.snr_r < 3"
+    ).fetchone() == (0,)
+
+
+def test_the_snapshot_answers_as_the_catalogue_does(demo, catalogue):
+    with sqlite3.connect(demo[0] / "catalog.sqlite") as snapshot:
+        for view in ("new_cbe", "runaway", "known_be", "oe_star", "cluster_member_be"):
+            count = f"select count(*) from {view}"
+            assert snapshot.execute(count).fetchone() == catalogue.execute(count).fetchone()
+
+
+def test_a_second_run_changes_no_row(demo, tmp_path):
+    directory = tmp_path / "d"
+    shutil.copytree(demo[0], directory)
+    # Files are known by their path: the copy's own first run reads them under their new names.
+    becat("demo", "--dir", directory, "--spectra", 150)
+    before = contents(directory / "catalog.duckdb", with_runs=True)
+    again = becat("demo", "--dir", directory, "--spectra", 150)
+    assert "nothing is new or stale" in again.stdout
+    assert contents(directory / "catalog.duckdb", with_runs=True) == before
+
+
+def test_a_threshold_moves_the_views_at_once(demo, tmp_path):
+    path = tmp_path / "c.duckdb"
+    shutil.copy(demo[0] / "catalog.duckdb", path)
+    with duckdb.connect(str(path)) as connection:
+        (before,) = connection.execute("select count(*) from new_cbe").fetchone()
+        connection.execute("update selection_parameter set value = 0.05 where name = 'cbe_hk_max_mag'")
+        (after,) = connection.execute("select count(*) from new_cbe").fetchone()
+    assert 0 < after < before
+    out = becat("diff", demo[0] / "catalog.duckdb", path).stdout
+    assert f"{before - after} left" in out and "infrared" in out
+
+
+def test_why_tells_the_same_by_name_position_and_number(demo):
+    catalog = demo[0] / "catalog.duckdb"
+    row = printed("table7_new_cbe")[0]
+    by_name = becat("why", row["designation"], "-c", catalog).stdout
+    assert "no step fails: new classical Be star" in by_name
+    assert becat("why", f"{row['ra_deg']} {row['dec_deg']}", "-c", catalog).stdout == by_name
+    number = by_name.split("spectrum ")[1].split()[0]
+    assert becat("why", number, "-c", catalog).stdout == by_name
+
+
+def test_other_files_in_the_directory_are_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    done = becat("demo", "--dir", tmp_path, check=1)
+    assert "holds other files" in done.stderr and list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
