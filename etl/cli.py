@@ -391,3 +391,105 @@ def template(path: Path) -> None:
 
     build.write_template(path)
     click.echo(f"template {path}")
+
+
+labels_option = click.option(
+    "--labels", type=existing_file, help="CSV of spectrum_id,label (1 Be, 0 not Be); by default the table inspection."
+)
+
+
+def _labelled(catalog: Path | None, labels: Path | None):
+    from models.training_data import labelled_from_catalogue
+
+    if catalog is None:
+        if labels is not None:
+            raise click.UsageError("--labels needs --catalog, where the flux of its spectra is")
+        return None
+    if not catalog.is_file():
+        raise CatalogueError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
+    try:
+        return labelled_from_catalogue(catalog, labels)
+    except ValueError as error:
+        raise CatalogueError(str(error)) from None
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+        import torchvision  # noqa: F401
+    except ImportError:
+        raise CatalogueError("PyTorch is not installed: pip install '.[train]' in becat's checkout") from None
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled spectra to train on too.")
+@labels_option
+@click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; by default torchvision's.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
+def train(directory: Path, catalog: Path | None, labels: Path | None, imagenet: Path | None, seed: int) -> None:
+    """Train the classifier; the same command goes on after an interruption.
+
+    \b
+    Example, with one's own labels:
+        becat train training/ --catalog catalog.duckdb --labels labels.csv
+    """
+    _need_torch()
+    from models.train import TrainConfig
+    from models.train import train as train_classifier
+
+    config = TrainConfig(seed=seed, imagenet=str(imagenet) if imagenet else None)
+    try:
+        weights = train_classifier(directory, config, _labelled(catalog, labels))
+    except ValueError as error:
+        raise CatalogueError(str(error)) from None
+    click.echo(f"{weights}: export it with `becat export {directory} models/`")
+
+
+@becat.command()
+@click.argument("training", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Decision threshold.")
+@click.option("--name", default="classifier", show_default=True, help="First part of the file names.")
+def export(training: Path, directory: Path, threshold: float, name: str) -> None:
+    """Export a training to ONNX: int8 for CPUs, half precision for GPUs, and their card.
+
+    \b
+    Example:
+        becat export training/ mymodel/ && becat score --model mymodel/classifier.onnx
+    """
+    _need_torch()
+    from models.export import export as export_models
+
+    if not (training / "weights.pt").is_file():
+        raise CatalogueError(f"no weights in {training}: `becat train {training}` writes them")
+    for precision, path in export_models(training, directory, threshold=threshold, name=name).items():
+        click.echo(f"{precision}: {path}")
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--model", type=existing_file, help="An ONNX model; by default the one that comes with becat.")
+@click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled real spectra.")
+@labels_option
+@click.option(
+    "--spectra", type=click.IntRange(min=100), default=2000, show_default=True, help="Simulated spectra a table."
+)
+def evaluate(directory: Path, model: Path | None, catalog: Path | None, labels: Path | None, spectra: int) -> None:
+    """Evaluate a classifier: accuracy, calibration, steadiness, completeness.
+
+    \b
+    Example:
+        becat evaluate evaluation/ --spectra 5000
+    """
+    from models.evaluate import evaluate as evaluate_model
+    from models.score import ModelError, Scorer
+
+    try:
+        result = evaluate_model(Scorer(model), directory, _labelled(catalog, labels), n=spectra)
+    except ModelError as error:
+        raise CatalogueError(str(error)) from None
+    for generator in "ab":
+        figures = result[f"simulated_{generator}"]["snr_over_10"]
+        click.echo(f"simulated, generator {generator}, S/N >= 10: {100 * figures['accuracy']:.2f} % right")
+    click.echo(f"tables in {directory / 'evaluation.md'}")
