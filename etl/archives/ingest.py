@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy import units as u
+from astropy.coordinates import Angle
 
 from etl.archives.sources import ArchiveError, ColumnMissing, Source, source
 from etl.archives.tables import read_table
@@ -118,6 +119,9 @@ def checked(declared: Source, table: pa.Table, units: dict[str, str], origin: st
         theirs = found.get(ours)
         if theirs and theirs in units:
             table = _converted(table, theirs, units[theirs], unit, origin)
+    for ours in ("match.ra", "match.dec"):
+        if found.get(ours):
+            table = _in_degrees(table, found[ours], u.hourangle if ours == "match.ra" else u.deg, origin)
     unique = _unique(names)
     kept = {ours: unique[names.index(theirs)] for ours, theirs in found.items() if theirs is not None}
     table = table.rename_columns(unique)
@@ -131,11 +135,6 @@ def store(connection, declared: Source, table: pa.Table, origin: str, sha256: st
     -------
     int
         Rows stored.
-
-    Raises
-    ------
-    ArchiveError
-        It has fewer rows than the source must have.
     """
     prepare(connection)
     columns = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
@@ -172,6 +171,22 @@ def _converted(table, name, unit, wanted, origin):
     if factor == 1:
         return table
     return table.set_column(table.column_names.index(name), name, pc.multiply(table[name], factor))
+
+
+def _in_degrees(table, name, unit, origin):
+    """A column of positions as numbers; older catalogues print hours, minutes and seconds."""
+    values = table[name]
+    if not pa.types.is_string(values.type):
+        return table
+    words = values.to_pylist()
+    try:
+        degrees = [None if w is None else float(w) for w in words]
+    except ValueError:
+        try:
+            degrees = [None if w is None else float(Angle(w, unit).deg) for w in words]
+        except (ValueError, u.UnitsError):
+            raise ArchiveError(f"{origin}: column {name} holds no positions, in degrees or sexagesimal") from None
+    return table.set_column(table.column_names.index(name), name, pa.array(degrees, pa.float64()))
 
 
 def _unique(names):

@@ -162,11 +162,11 @@ def _with_types(stars):
     stars["made_type"] = stars.spectral_type.isna().to_numpy()
     stars["type"] = stars.spectral_type.where(~stars.made_type, made)
     stars["disc"], stars["has_tmass"], stars["has_gaia"], stars["ruwe"] = "be", True, True, 1.0
-    stars["list"] = np.where(in_table["6"], np.array(_LISTS)[number % len(_LISTS)], None)
+    stars["list"] = pd.Series(np.array(_LISTS)[number % len(_LISTS)]).where(in_table["6"])
     # every second cluster star is put on a list, so that known stars are members too; a printed new one is on none
     listed = in_table["8"] & ~in_table["6"] & ~in_table["7"] & ~in_table["5"] & ~in_table["9"] & (number % 2 == 0)
     stars.loc[listed, "list"] = "neiner_2011"
-    stars["class"] = np.where(stars.list.notna(), "CBe", None)
+    stars["class"] = pd.Series("CBe", index=stars.index).where(stars.list.notna())
     stars.loc[in_table["6"] & stars.made_type, "type"] = None  # no type is printed, and a known star needs none
     extra = stars.index[~is_printed]
     emits = stars.kind.str.contains("emission|nebular").to_numpy()

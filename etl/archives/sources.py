@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import schema
 from schema import parameters
@@ -88,13 +89,14 @@ def load() -> dict[str, Source]:
     """Every source by name, in the order of sources.toml."""
     catalogues = tomllib.loads((Path(schema.__file__).parent / "catalogues.toml").read_text(encoding="utf-8"))
     known = {}
-    for name, entry in _toml().items():
+    for name, given in _toml().items():
         if name == "sentinel":
             continue
-        row = catalogues[entry["catalogue"]] if "catalogue" in entry else {}
+        row = catalogues[given["catalogue"]] if "catalogue" in given else {}
         shared = {k: row[k] for k in ("title", "reference", "object_class", "radius_arcsec", "epoch_yr") if k in row}
-        entry = shared | entry
-        known[name] = Source(name=name, **{k: tuple(v) if k in ("fills", "optional") else v for k, v in entry.items()})
+        fields: dict[str, Any] = shared | given
+        fields |= {key: tuple(fields[key]) for key in ("fills", "optional") if key in fields}
+        known[name] = Source(name=name, **fields)
     return known
 
 

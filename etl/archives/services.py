@@ -1,0 +1,232 @@
+"""One question to one archive, through its astroquery client."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import socket
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+from astropy import units as u
+from astropy.table import Table, vstack
+from requests.adapters import HTTPAdapter
+
+from etl.archives.sources import ArchiveError, Source
+from etl.archives.tables import from_astropy
+from etl.catalogue import becat_version
+
+__all__ = ["DEC", "ID", "RA", "SERVERS", "Client"]
+
+# Names of the columns that are sent along: no archive has them.
+ID, RA, DEC = "becat_star", "becat_ra", "becat_dec"
+
+SERVERS = {
+    "xmatch": "http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync",
+    "vizier": "https://vizier.cds.unistra.fr",
+    "gaia_tap": "https://gea.esac.esa.int/",
+    "simbad_tap": "https://simbad.cds.unistra.fr/simbad/sim-tap",
+}
+
+
+@dataclass
+class Client:
+    """Asks one archive at a time.
+
+    Parameters
+    ----------
+    servers : dict
+        Address of each service; see `SERVERS`.
+    timeout_s : float
+        Longest wait for a server to say anything.
+    """
+
+    servers: dict[str, str]
+    timeout_s: float = 120.0
+
+    def ask(self, source: Source, places: pa.Table | None, radius_arcsec: float) -> tuple[pa.Table, dict[str, str]]:
+        """Rows of a source: around some places, or (service vizier) all of them.
+
+        Parameters
+        ----------
+        source : Source
+        places : pyarrow.Table or None
+            Columns `ID`, `RA` and `DEC` (degrees, ICRS).
+        radius_arcsec : float
+            Radius around each place.
+
+        Returns
+        -------
+        table : pyarrow.Table
+            The archive's columns, and `ID` of the place that each row is near to.
+        units : dict
+            Units of the columns that state one.
+
+        Raises
+        ------
+        Exception
+            Whatever the client raises; the caller tries again.
+        """
+        ask = {"xmatch": self._xmatch, "vizier": self._vizier, "gaia_tap": self._gaia, "simbad_tap": self._simbad}
+        if source.service not in ask:
+            raise ArchiveError(f"{source.name} is not served by any archive: take it in with --from FILE")
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(self.timeout_s)  # the Gaia client knows none of its own
+        try:
+            with _quiet():
+                return from_astropy(ask[source.service](source, places, radius_arcsec))
+        finally:
+            socket.setdefaulttimeout(before)
+
+    def _xmatch(self, source, places, radius_arcsec):
+        client = _clients(self.servers["xmatch"], self.timeout_s)["xmatch"]
+        upload = Table({name: places[name].to_numpy() for name in (ID, RA, DEC)})
+        return client.query(upload, source.table, radius_arcsec * u.arcsec, colRA1=RA, colDec1=DEC, cache=False)
+
+    def _vizier(self, source, places, radius_arcsec):
+        client = _clients(self.servers["vizier"], self.timeout_s)["vizier"]
+        tables = client.get_catalogs(source.table)
+        wanted = source.wanted()
+        parts = []
+        keys = list(tables.keys())  # a TableList iterates over its values
+        for name in keys:
+            table = tables[name]
+            # a catalogue given without its table: those of its tables that list objects, and their names as a class
+            if (
+                all(set(names) & set(table.colnames) for ours, names in wanted.items() if ours.startswith("match."))
+                or len(tables) == 1
+            ):
+                if "object_class" in wanted and not set(wanted["object_class"]) & set(table.colnames):
+                    table["Class"] = name.split("/")[-1]
+                parts.append(table)
+        if not keys:
+            raise LookupError(f"VizieR answers with no rows of {source.table}")  # so it does too when it is overloaded
+        if not parts:
+            raise ArchiveError(f"VizieR has no table of objects at {source.table}: it has {', '.join(keys)}")
+        if len(parts) == 1:
+            return parts[0]
+        columns = [[n for names in wanted.values() for n in names if n in part.colnames] for part in parts]
+        return vstack([part[list(dict.fromkeys(names))] for part, names in zip(parts, columns, strict=True)])
+
+    def _gaia(self, source, places, radius_arcsec):
+        client = _clients(self.servers["gaia_tap"], self.timeout_s)["gaia"]
+        positions = source.joined or source.table
+        join = f" join {source.table} as d on d.source_id = g.source_id" if source.joined else ""
+        alias = "d" if source.joined else "g"
+        columns = ", ".join(f"{alias}.{name}" for name in _first_names(source))
+        query = (
+            f"select u.{ID}, {columns} from tap_upload.stars as u join {positions} as g"
+            f" on 1 = contains(point('ICRS', g.ra, g.dec), circle('ICRS', u.{RA}, u.{DEC}, {radius_arcsec / 3600:.9f}))"
+            f"{join} order by u.{ID}"
+        )
+        upload = Table({name: places[name].to_numpy() for name in (ID, RA, DEC)})
+        return client.launch_job_async(query, upload_resource=upload, upload_table_name="stars").get_results()
+
+    def _simbad(self, source, places, radius_arcsec):
+        client = _clients(self.servers["simbad_tap"], self.timeout_s)["simbad"]
+        columns = ", ".join(f"b.{name}" for name in _first_names(source))
+        query = (
+            f"select u.{ID}, {columns} from TAP_UPLOAD.stars as u join {source.table} as b"
+            f" on 1 = contains(point('ICRS', b.ra, b.dec), circle('ICRS', u.{RA}, u.{DEC}, {radius_arcsec / 3600:.9f}))"
+            f" order by u.{ID}"
+        )
+        upload = Table({name: places[name].to_numpy() for name in (ID, RA, DEC)})
+        return client.query_tap(query, maxrec=client.hardlimit, stars=upload)
+
+
+def _first_names(source):
+    """The archive's own names of the declared columns, each once."""
+    return list(dict.fromkeys(names[0] for names in source.wanted().values()))
+
+
+class _Timeout(HTTPAdapter):
+    """Gives requests that name no time-out the one of the session."""
+
+    def __init__(self, timeout_s):
+        self._timeout_s = timeout_s
+        super().__init__()
+
+    def send(self, request, **how: Any):  # type: ignore[override]
+        how["timeout"] = how.get("timeout") or self._timeout_s
+        return super().send(request, **how)
+
+
+@cache
+def _clients(server: str, timeout_s: float) -> dict[str, Any]:
+    """The astroquery clients, pointed at a server, with a time-out and becat's name in their requests.
+
+    They are imported here: it takes a second, and some write to the terminal.
+    """
+    with _quiet():
+        from astroquery.gaia import GaiaClass
+        from astroquery.simbad import SimbadClass
+        from astroquery.vizier import VizierClass
+        from astroquery.xmatch import XMatchClass
+        from pyvo.dal import TAPService
+
+    class XMatch(XMatchClass):
+        URL, TIMEOUT = server, timeout_s
+
+        @cache  # noqa: B019 (one client a process)
+        def get_available_tables(self, *, cache=False):
+            return super().get_available_tables(cache=cache)
+
+    class Vizier(VizierClass):
+        def _server_to_url(self, return_type="votable"):
+            return f"{server.rstrip('/')}/viz-bin/{return_type}"
+
+    class Simbad(SimbadClass):
+        @property
+        def tap(self):
+            if self._tap is None:
+                self._tap = TAPService(server, session=self._session)
+            return self._tap
+
+    class Lazy(dict):
+        """Makes a client when it is first asked for."""
+
+        def __missing__(self, name):
+            with _quiet():
+                self[name] = client = _named(make[name](), timeout_s)
+            return client
+
+    make = {
+        "xmatch": XMatch,
+        "vizier": lambda: Vizier(columns=["**", "_RAJ2000", "_DEJ2000"], row_limit=-1, timeout=timeout_s),
+        "simbad": Simbad,
+        "gaia": lambda: GaiaClass(gaia_tap_server=server, gaia_data_server=server, show_server_messages=False),
+    }
+    return Lazy()
+
+
+def _named(client, timeout_s):
+    session = getattr(client, "_session", None)
+    if session is not None:
+        session.headers["User-Agent"] = f"becat/{becat_version()} {session.headers.get('User-Agent', '')}".strip()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Timeout(timeout_s))
+    return client
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep the words of the clients off the terminal, and their answers out of astroquery's own cache."""
+    from astropy import log
+    from astroquery import cache_conf
+
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            cache_conf.set_temp("cache_active", False),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,1 @@
+"""Small real HTTP servers that speak as the archives do."""

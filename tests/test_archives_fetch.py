@@ -1,0 +1,189 @@
+"""Fetching through the real astroquery clients from servers on loopback: every fault is mended or named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from etl.archives import sources
+from etl.archives.apply import apply
+from etl.archives.fetch import Manners, fetch
+from etl.archives.sources import ArchiveError
+from etl.match.stars import gather
+from tests.servers.archive_server import ArchiveServer
+from tests.view_rows import catalogue
+
+N = 25
+QUICK = Manners(chunk=10, tries=4, first_wait_s=0.01, pause_s=0.0, timeout_s=1.0)
+BY_POSITION = ["tmass", "gaia", "gaia_distance", "simbad"]
+
+
+def sky():
+    """Positions of N stars, and last of the star that every archive must know."""
+    rng = np.random.default_rng(5)
+    ra, dec = rng.uniform(0, 360, N), rng.uniform(-10, 80, N)
+    place = sources.sentinel()
+    return np.append(ra, place.ra_deg), np.append(dec, place.dec_deg)
+
+
+@pytest.fixture
+def server():
+    ra, dec = sky()
+    dec = dec + 0.3 / 3600
+    n = len(ra)
+    number = np.arange(n)
+    mag = 9 + number / 10
+    tmass = pd.DataFrame({
+        "2MASS": [f"{i:08d}+0000000" for i in number], "RAJ2000": ra, "DEJ2000": dec, "Jmag": mag, "e_Jmag": 0.02,
+        "Hmag": mag - 0.1, "e_Hmag": 0.02, "Kmag": mag - 0.15, "e_Kmag": 0.02, "Qfl": "AAA",
+    })  # fmt: skip
+    ids = 5_000_000_000_000_000_001 + number  # more digits than a double holds
+    gaia = {name[0]: 1.0 for name in sources.source("gaia").columns.values()} | {"source_id": ids, "ra": ra, "dec": dec}
+    gaia = pd.DataFrame(gaia | {"pmra": 0.5, "pmdec": -0.5, "parallax": 0.4, "pmra_pmdec_corr": 0.1})
+    distance = pd.DataFrame({"source_id": ids, "r_med_geo": 1000.0 + number, "r_lo_geo": 900.0, "r_hi_geo": 1100.0})
+    simbad = pd.DataFrame({
+        "main_id": [f"* {i}" for i in number], "otype": ["Be*" if i % 2 else "*" for i in number], "ra": ra, "dec": dec,
+        "sp_type": ["B2Ve" if i % 3 else None for i in number], "sp_bibcode": "1955ApJS....2...41M", "pmra": 0.5, "pmdec": -0.5,
+    })  # fmt: skip
+    chen = pd.DataFrame({"_RAJ2000": ra[:5], "_DEJ2000": dec[:5], "Name": [f"Chen {i}" for i in range(5)]})
+    server = ArchiveServer(
+        {
+            "vizier:II/246/out": tmass,
+            "gaiaedr3.gaia_source": gaia,
+            "external.gaiaedr3_distance": distance,
+            "basic": simbad,
+            "J/MNRAS/463/1162": chen,
+        },
+        {"vizier:II/246/out": ("RAJ2000", "DEJ2000")},
+    )
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def connection(tmp_path):
+    connection = catalogue(tmp_path / "catalogue.duckdb")
+    add_stars(connection, *(values[:N] for values in sky()))
+    yield connection
+    connection.close()
+
+
+def add_stars(connection, ra, dec, first=1):
+    frame = pd.DataFrame({"spectrum_id": first + np.arange(len(ra)), "ra_deg": ra, "dec_deg": dec})  # noqa: F841
+    connection.execute("""
+        insert into spectrum (spectrum_id, ra_deg, dec_deg, designation, is_simulated, survey, file, coadd, has_blue)
+        select spectrum_id, ra_deg, dec_deg, 'J' || spectrum_id, false, 'LAMOST MRS', 'f', true, true from frame
+    """)
+    gather(connection, 1)
+
+
+def fetched(connection, server, names, cache, manners=QUICK):
+    waits = []
+    results = fetch(connection, names, cache, servers=server.servers, manners=manners, sleep=waits.append)
+    return {result.source: result for result in results}, waits
+
+
+def archive_rows(connection, name):
+    return connection.execute(f"select count(*) from archive.{name}").fetchone()[0]
+
+
+def test_everything_is_fetched_and_matched(connection, server, tmp_path):
+    done, _ = fetched(connection, server, [*BY_POSITION, "chen_2016"], tmp_path / "cache")
+    assert {name: result.error for name, result in done.items()} == dict.fromkeys([*BY_POSITION, "chen_2016"])
+    assert [done[name].n_rows for name in BY_POSITION] == [N] * 4  # the sentinel is in none
+    assert done["chen_2016"].n_rows == 5
+    assert server.asked == {"xmatch": 3, "gaia_tap": 6, "simbad_tap": 3, "vizier": 1}
+    assert server.most_at_once == 1
+    assert any(agent.startswith("becat/") for agent in server.agents)
+    apply(connection, 1)
+    assert connection.execute("select count(*), count(j_mag), count(g_mag) from photometry").fetchone() == (N, N, N)
+    assert connection.execute("select count(*), min(source_id), min(distance_pc) from astrometry").fetchone() == (
+        N,
+        5_000_000_000_000_000_001,
+        1000.0,
+    )
+    kinds = connection.execute(
+        "select catalogue_id, object_class, count(*) from literature_match group by all order by all"
+    ).fetchall()
+    assert kinds == [("chen_2016", "CBe", 5), ("simbad", "*", 13), ("simbad", "CBe", 12)]
+    assert connection.execute("select count(*) from spectral_type where is_adopted and year = 1955").fetchone() == (16,)
+
+
+# Every fault for every service; half a whole table is known only by rows_min, and the slow fault is tried once a client.
+FAULTS = [(name, fault) for name in BY_POSITION for fault in ("500", "cut", "empty", "half", "extra")]
+FAULTS += [("chen_2016", fault) for fault in ("500", "cut", "empty")]
+FAULTS += [(name, "timeout") for name in ("tmass", "gaia", "simbad", "chen_2016")]
+
+
+@pytest.mark.parametrize(("name", "fault"), FAULTS)
+def test_a_passing_fault_is_mended(connection, server, tmp_path, name, fault):
+    server.faults = [fault]
+    done, waits = fetched(connection, server, [name], tmp_path / "cache")
+    assert done[name].error is None
+    assert done[name].n_rows == (5 if name == "chen_2016" else N)
+    assert (
+        archive_rows(connection, name)
+        == connection.execute(f"select count(*) from (select distinct * from archive.{name})").fetchone()[0]
+    )
+    assert any(wait > 0 for wait in waits)
+
+
+def test_a_lasting_fault_is_named_and_the_fetch_goes_on_later(connection, server, tmp_path):
+    server.faults = [""] + ["500"] * 4  # the second of three chunks fails for good
+    done, waits = fetched(connection, server, ["tmass", "chen_2016"], tmp_path / "cache")
+    assert "no whole answer about 10 stars in 4 tries" in done["tmass"].error
+    assert done["chen_2016"].error is None
+    backoff = [wait for wait in waits if wait > 0]
+    assert len(backoff) == 3 and 0.01 <= backoff[0] <= 0.02 and 0.04 <= backoff[2] <= 0.08
+    assert connection.execute("select count(*) from archive.source where source = 'tmass'").fetchone() == (0,)
+    server.asked.clear()
+    done, _ = fetched(connection, server, ["tmass", "chen_2016"], tmp_path / "cache")
+    assert done["tmass"].error is None
+    assert (done["tmass"].n_asked, done["tmass"].n_known, done["tmass"].n_rows) == (10, 15, N)
+    assert server.asked == {"xmatch": 1}
+
+
+def test_nothing_is_asked_twice_and_only_new_stars_are(connection, server, tmp_path):
+    fetched(connection, server, BY_POSITION, tmp_path / "cache")
+    server.asked.clear()
+    fetched(connection, server, BY_POSITION, tmp_path / "cache")
+    assert not server.asked
+    place = sources.sentinel()
+    add_stars(connection, np.array([place.ra_deg]), np.array([place.dec_deg]), first=1000)
+    done, _ = fetched(connection, server, BY_POSITION, tmp_path / "cache")
+    assert {r.n_asked for r in done.values()} == {1}
+    assert archive_rows(connection, "tmass") == N + 1
+
+
+def test_no_counterpart_is_a_valid_answer(connection, server, tmp_path):
+    server.tables["vizier:II/246/out"] = server.tables["vizier:II/246/out"].iloc[
+        -1:
+    ]  # the archive knows only the sentinel
+    done, waits = fetched(connection, server, ["tmass"], tmp_path / "cache")
+    assert (done["tmass"].error, done["tmass"].n_rows) == (None, 0)
+    assert not any(waits)
+    server.asked.clear()
+    fetched(connection, server, ["tmass"], tmp_path / "cache")
+    assert not server.asked
+    apply(connection, 1)
+    assert connection.execute("select count(*) from photometry").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("tmass", "Jmag", "Jmagnitude"), ("gaia", "ruwe", "renormalised"), ("chen_2016", "Name", "Star_name")],
+)
+def test_a_renamed_column_is_named_at_once(connection, server, tmp_path, name, old, new):
+    server.renamed = {old: new}
+    done, waits = fetched(connection, server, [name], tmp_path / "cache")
+    assert f"must have a column {old}" in done[name].error
+    assert sum(server.asked.values()) == 1
+    assert not any(waits)
+
+
+def test_a_source_without_a_service(connection, server, tmp_path):
+    done, _ = fetched(connection, server, ["neiner_2011"], tmp_path / "cache")
+    assert "--from FILE" in done["neiner_2011"].error
+    with pytest.raises(ArchiveError, match="did you mean tmass"):
+        fetch(connection, ["tmas"], tmp_path / "cache")
