@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 import traceback
 
+import datasette.handle_exception
 from datasette import Response, hookimpl
 from datasette.database import QueryInterrupted
 from datasette.utils.asgi import Base400
 from datasette.views.base import DatasetteError
 
+# Where rich happens to be installed, Datasette's own handler prints a page of local variables for every 404, and fails
+# itself where the error was not raised.
+datasette.handle_exception.rich = None
 TOO_LONG = "This takes longer than the server allows. Ask for fewer rows, or download the file and ask it at home."
 
 
