@@ -36,8 +36,7 @@ def main() -> None:
     print("| line width (px) | flux scales | missed | false | cross-entropy | of spectra |\n|---|---|---|---|---|---|")
     for width, scales in _DRAWINGS:
         config = TrainConfig(
-            stages=(Stage(options.size, options.spectra, 1e-3),),
-            line_width=width,
+            stages=(Stage(options.size, options.spectra, 1e-3, width, 1),),
             scales=scales,
             validate_every=options.spectra,
             n_validation=1000,

@@ -212,8 +212,8 @@ def export(
     training, directory = Path(training), Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     record = json.loads((training / "curves.json").read_text(encoding="utf-8"))
-    size = record["validation"][-1]["size"]
-    model = Classifier(size, record["config"]["line_width"], record["config"]["scales"])
+    stage = record["config"]["stages"][-1]
+    model = Classifier(stage["size"], stage["line_width"], record["config"]["scales"], stage["reduction"])
     model.load_state_dict(torch.load(training / "weights.pt", map_location="cpu", weights_only=True))
     flux, label = simulated(n_calibration, np.random.default_rng(CALIBRATION_SEED))
     model.temperature.fill_(fit_temperature(_probability(model, flux), label))
@@ -225,7 +225,9 @@ def export(
         to_int8(single, files["int8"], flux[: n_calibration // 2])
     files["json"] = directory / f"{name}.json"
     card = {
-        "architecture": f"ResNet-18 on a {size}x{size} drawing of the rectified flux",
+        "architecture": "ResNet-18 on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}".format(
+            **stage
+        ),
         "training_data": _training_data(record),
         "be_probability_min": threshold,
         "window_a": list(WINDOW_A),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +18,30 @@ __all__ = ["Classifier", "load_imagenet", "recompute_batch_norm"]
 class Classifier(nn.Module):
     """Rectified flux of the window in, probability of a Be profile out.
 
+    Parameters
+    ----------
+    size, line_width, scales
+        Of the picture: see `models.render.LineImage`.
+    reduction : int
+        The network is shown the means of blocks of so many by so many pixels: 2 costs a quarter, and half a resolution
+        element of LAMOST's medium-resolution survey is still one pixel.
+
     Attributes
     ----------
-    draw : LineImage
-        Drawing of the picture, 256 x 256 unless told.
+    draw : torch module
+        Drawing and reduction of the picture.
     network : torchvision ResNet
         ResNet-18 with two classes, not Be and Be.
     temperature : (1,) tensor
         The logits are divided by it: calibration, fitted after training (Guo et al. 2017, arXiv:1706.04599).
     """
 
-    def __init__(self, size: int = 256, line_width: float = 2.5, scales: tuple[str, str, str] = SCALES):
+    def __init__(
+        self, size: int = 256, line_width: float = 5.0, scales: Sequence[str] = SCALES, reduction: int = 2
+    ) -> None:
         super().__init__()
-        self.draw = LineImage(size, line_width, scales)
+        picture = LineImage(size, line_width, scales)
+        self.draw = nn.Sequential(picture, nn.AvgPool2d(reduction)) if reduction > 1 else picture
         self.network = torchvision.models.resnet18(num_classes=2)
         self.register_buffer("temperature", torch.ones(1))
 

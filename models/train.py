@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from models.augment import augment
 from models.network import Classifier, load_imagenet, recompute_batch_norm
-from models.render import SCALES, LineImage
+from models.render import SCALES
 from models.training_data import Labelled, Mixture, simulated
 
 __all__ = ["Stage", "TrainConfig", "train"]
@@ -30,11 +30,13 @@ __all__ = ["Stage", "TrainConfig", "train"]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training at one picture size: small pictures teach a lot for little, the last stage must be 256."""
+    """A stretch of training with one drawing: see `models.network.Classifier`. The last one's is the model's."""
 
     size: int
     n_spectra: int
     learning_rate: float
+    line_width: float = 5.0
+    reduction: int = 2
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class TrainConfig:
     ----------
     stages : tuple of Stage
         In order. The learning rate of each rises over its first tenth and then falls as a cosine.
-    line_width, scales
-        Of the drawing: see `models.render.LineImage`.
+    scales : tuple of str
+        Flux scales of the drawing: see `models.render.LineImage`.
     batch : int
         Spectra a step, over all workers.
     seed : int
@@ -70,8 +72,7 @@ class TrainConfig:
         each other.
     """
 
-    stages: tuple[Stage, ...] = (Stage(128, 24000, 1e-3), Stage(256, 12000, 3e-4))
-    line_width: float = 2.5
+    stages: tuple[Stage, ...] = (Stage(128, 9600, 1e-3, 2.5, 1), Stage(256, 12800, 6e-4))
     scales: tuple[str, str, str] = SCALES
     batch: int = 32
     seed: int = 1
@@ -197,8 +198,8 @@ class _Trainer:
             first = last
 
     def _enter(self, stage):
-        """Draw at the stage's size; statistics of the frozen layers belong to it."""
-        self.model.draw = LineImage(stage.size, self.config.line_width, self.config.scales).to(self.device)
+        """Draw in the stage's way; statistics of the frozen layers belong to it."""
+        self.model.draw = drawing(self.config, stage).to(self.device)
         recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
 
     def _sample(self, n, purpose, step):
@@ -284,6 +285,11 @@ class _Trainer:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average, self.step, self.curves = saved["average"], saved["step"], saved["curves"]
+
+
+def drawing(config: TrainConfig, stage: Stage) -> torch.nn.Module:
+    """How a stage draws."""
+    return Classifier(stage.size, stage.line_width, config.scales, stage.reduction).draw
 
 
 def _generator(seed, rank, purpose, step):

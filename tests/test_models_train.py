@@ -25,7 +25,7 @@ SIZE = 64
 def imagenet(tmp_path_factory):
     """An archive like one of ImageNet weights, without statistics and last layer, of random numbers."""
     torch.manual_seed(5)
-    state = Classifier(SIZE).network.state_dict()
+    state = Classifier(SIZE, 2.5).network.state_dict()
     names = [name for name in state if name.rsplit(".", 1)[1] in ("weight", "bias") and not name.startswith("fc.")]
     path = tmp_path_factory.mktemp("weights") / "random.npz"
     np.savez(path, **{name: state[name].numpy().astype(np.float16) for name in names})
@@ -35,7 +35,7 @@ def imagenet(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(imagenet):
     return TrainConfig(
-        stages=(Stage(32, 32, 1e-3), Stage(SIZE, 32, 1e-3)),
+        stages=(Stage(32, 32, 1e-3, 2.5, 1), Stage(SIZE, 32, 1e-3, 2.5, 2)),
         batch=8,
         validate_every=32,
         n_validation=24,
@@ -101,11 +101,11 @@ def test_augmentation_mirrors_and_moves_little():
 def test_weights_of_another_network_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", **{"conv1.weight": np.zeros((3, 3))})
     with pytest.raises(ValueError, match="missing or of another shape"):
-        load_imagenet(Classifier(SIZE), tmp_path / "other.npz")
+        load_imagenet(Classifier(SIZE, 2.5), tmp_path / "other.npz")
 
 
 def test_recomputed_statistics_are_the_averages(imagenet):
-    model = Classifier(SIZE)
+    model = Classifier(SIZE, 2.5)
     load_imagenet(model, imagenet)
     flux = torch.from_numpy(simulated(16, np.random.default_rng(1))[0])
     recompute_batch_norm(model, [flux])
@@ -131,7 +131,7 @@ def test_another_configuration_is_refused(config, training):
 
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
     files = export(training, tmp_path, n_calibration=48)
-    model = Classifier(SIZE)
+    model = Classifier(SIZE, 2.5)
     model.load_state_dict(torch.load(training / "weights.pt", weights_only=True))
     card = json.loads(files["json"].read_text())
     model.temperature.fill_(card["temperature"])
