@@ -114,7 +114,7 @@ def _members_sql(members):
     return f"""
         select star_id, cluster, catalogue_id, member_source_id, method, membership_probability, separation_arcsec,
             pm_difference_sigma, parallax_difference_sigma
-        from ({" union all ".join(_members_of_list_sql(source) for source in members)})
+        from ({" union all ".join(f"from ({_members_of_list_sql(source)})" for source in members)})
         qualify row_number() over (
             partition by star_id, cluster, catalogue_id order by method = 'source_id' desc, separation_arcsec, member_source_id
         ) = 1
@@ -141,7 +141,7 @@ def _members_of_list_sql(source):
                 select 3600 * sqrt(power((((at_ra - astrometry.ra_deg + 540) % 360) - 180) * cos(radians(at_dec)), 2)
                     + power(at_dec - astrometry.dec_deg, 2)) as separation
             )
-            where separation_arcsec < {_SAME_PLACE_ARCSEC}
+            where coalesce(separation, 0) < {_SAME_PLACE_ARCSEC}
         ),
         by_position as (
             select left_id as star_id, right_id as archive_row, 'position' as method, separation_arcsec

@@ -13,6 +13,7 @@ from etl.archives.sources import Source, load
 from etl.catalogue import transaction
 from etl.match.columns import quoted
 from etl.match.sphere import Side, match
+from etl.reddening import OURS
 from etl.spectral_types import parse_table
 
 __all__ = ["apply", "fingerprint"]
@@ -219,7 +220,8 @@ def _fill_reddening(connection, matched, run_id, changed):
                 from {_pairs(source)} join {_rows(source)} on archive_row = right_id
                 where is_best and ebv_mag is not null
             """
-            changed["reddening"] = replace_rows(connection, "reddening", query, run_id, stale=None)
+            # values read from a map or service stay where the table has none
+            changed["reddening"] = replace_rows(connection, "reddening", query, run_id, f"source not in {OURS}")
 
 
 def _fill_literature(connection, matched, run_id, changed):

@@ -10,7 +10,7 @@ __all__ = ["replace_rows"]
 
 
 def replace_rows(
-    connection: duckdb.DuckDBPyConnection, table: str, query: str, run_id: int, stale: str | None = "true"
+    connection: duckdb.DuckDBPyConnection, table: str, query: str, run_id: int, stale: str = "true"
 ) -> int:
     """Delete, change and insert what differs between a table and a query.
 
@@ -24,8 +24,8 @@ def replace_rows(
         Wanted rows; its columns are some of the table's, the key among them. The others keep their values.
     run_id : int
         Written to the rows that change.
-    stale : str or None
-        Rows that are not in the query are deleted where this condition holds; None: never.
+    stale : str
+        Rows that are not in the query are deleted where this condition holds.
 
     Returns
     -------
@@ -38,15 +38,9 @@ def replace_rows(
     # through the table's own types: a FLOAT that was computed as DOUBLE differs from what is stored
     connection.execute(f"create or replace temporary table _wanted as select {names} from {table} limit 0")
     connection.execute(f"insert into _wanted select {names} from _wanted_raw")
-    key = ", ".join(column.name for column in TABLES[table].primary_key)
-    n_changed = 0
-    if stale is not None:
-        gone = (
-            f"({key}) not in (select ({key}) from _wanted)"
-            if "," in key
-            else f"{key} not in (select {key} from _wanted)"
-        )
-        n_changed += connection.execute(f"delete from {table} where {stale} and {gone}").fetchall()[0][0]
+    key = [column.name for column in TABLES[table].primary_key]
+    gone = f"not exists (from _wanted as w where {' and '.join(f'w.{k} = {table}.{k}' for k in key)})"
+    n_changed = connection.execute(f"delete from {table} where {stale} and {gone}").fetchall()[0][0]
     n_changed += connection.execute(f"""
         insert or replace into {table} ({names}, run_id)
         select {names}, {run_id:d} from (from _wanted except select {names} from {table})
