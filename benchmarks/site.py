@@ -24,7 +24,7 @@ PAGES = (
     "/explore/velocity.json", "/thresholds.json?be_probability_min=0.8", "/catalog/be_candidate.votable",
     "/vo/cone?RA=100&DEC=45&SR=1",
 )  # fmt: skip
-REPEATS = 5
+REPEATS = 4
 
 
 async def ask(path: Path) -> None:
@@ -54,7 +54,9 @@ def main() -> None:
         if not catalogue.exists():
             make_catalogue(catalogue, arguments.stars, shares=SHARES, flux_of=("be", "shell", "herbig"))
         made = snapshot.write(catalogue, folder / "catalog.sqlite")
-        print(f"{made.n_rows:,} rows, {made.n_profiles:,} profiles: {made.size_bytes / 1e6:.0f} MB in {made.seconds:.1f} s")
+        print(
+            f"{made.n_rows:,} rows, {made.n_profiles:,} profiles: {made.size_bytes / 1e6:.0f} MB in {made.seconds:.1f} s"
+        )
         print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
         for name, reason in made.materialised.items():
             print(f"  {name}: {reason}")

@@ -18,8 +18,18 @@ __all__ = ["column_note", "describe", "queries", "write"]
 
 COLUMNS = Path(__file__).with_name("columns.toml")
 QUERIES = Path(__file__).with_name("queries")
-HIDDEN = ("star_search", "star_search_data", "star_search_idx", "star_search_content", "star_search_docsize",
-          "star_search_config", "halpha_profile", "sqlite_stat1", "sqlite_stat4", "view_definition")
+HIDDEN = (
+    "star_search",
+    "star_search_data",
+    "star_search_idx",
+    "star_search_content",
+    "star_search_docsize",
+    "star_search_config",
+    "halpha_profile",
+    "sqlite_stat1",
+    "sqlite_stat4",
+    "view_definition",
+)
 FACETS = {
     "spectrum": ["survey", "layout", "coadd", "is_simulated"],
     "profile_class": ["profile_class", "shell_type"],
@@ -34,8 +44,12 @@ FACETS = {
     "etl_run": ["command", "status"],
 }
 LABELS = {
-    "star": "designation", "spectrum": "designation", "literature_catalogue": "title", "cluster": "cluster",
-    "model": "name", "etl_run": "command",
+    "star": "designation",
+    "spectrum": "designation",
+    "literature_catalogue": "title",
+    "cluster": "cluster",
+    "model": "name",
+    "etl_run": "command",
 }
 EXTRA_TABLES = {
     "halpha_profile": "Rectified H-alpha profiles of chosen spectra, as JSON arrays on a uniform vacuum grid",
@@ -43,6 +57,8 @@ EXTRA_TABLES = {
     "provenance": "Which program, run and classifier made this snapshot",
     "citation": "Works to cite when using the catalogue, with BibTeX",
 }
+
+
 @cache
 def _columns_by_name() -> dict[str, tuple[str, str, str]]:
     found: dict[str, tuple[str, str, str]] = {}
@@ -55,7 +71,9 @@ def _columns_by_name() -> dict[str, tuple[str, str, str]]:
 @cache
 def _extra_columns() -> dict[str, tuple[str, str, str]]:
     entries = tomllib.loads(COLUMNS.read_text(encoding="utf-8"))
-    return {name: (entry["description"], entry.get("unit", ""), entry.get("ucd", "")) for name, entry in entries.items()}
+    return {
+        name: (entry["description"], entry.get("unit", ""), entry.get("ucd", "")) for name, entry in entries.items()
+    }
 
 
 def column_note(table: str, column: str) -> tuple[str, str, str]:

@@ -42,7 +42,7 @@ def copy(source, target: sqlite3.Connection, profile_sql: str | None = None) -> 
         Number of profiles written.
     """
     target.execute(TABLE_SQL)
-    first, last = (int(round((limit - RED.start_a) / RED.step_a)) for limit in WINDOW_A)
+    first, last = (round((limit - RED.start_a) / RED.step_a) for limit in WINDOW_A)
     start_a = float(RED.wavelength_a[first])
     source.execute(
         f"select spectrum_id, flux[{first + 1}:{last + 1}] as flux, ivar[{first + 1}:{last + 1}] as ivar from flux_red"

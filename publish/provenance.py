@@ -53,7 +53,7 @@ def _facts(source) -> list[tuple[str, str | None, str]]:
     model = source.execute("select model_id, name, precision from model where is_current").fetchone()
     changed = source.execute("select count(*) from selection_parameter where value <> default_value").fetchone()[0]
     simulated = source.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
-    facts = [
+    facts: list[tuple[str, str | None, str]] = [
         ("becat_version", becat_version(), "Version of becat that made this snapshot"),
         ("published_at", datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), "When this snapshot was made (UTC)"),
         ("thresholds_changed", str(changed), "Thresholds that differ from those shipped: see selection_parameter"),

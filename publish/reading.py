@@ -20,17 +20,23 @@ def snapshot_of(datasette: Datasette) -> Database:
     return next(database for name, database in datasette.databases.items() if not name.startswith("_"))
 
 
-async def rows(database: Database, sql: str, parameters: dict | None = None, limit: int = 20_000) -> list[dict]:
+async def rows(
+    database: Database,
+    sql: str,
+    parameters: dict | None = None,
+    limit: int = 20_000,
+    time_limit_ms: int = TIME_LIMIT_MS,
+) -> list[dict]:
     """Rows of a query as dictionaries, at most `limit` of them.
 
     Raises
     ------
     QueryInterrupted
-        It takes longer than `TIME_LIMIT_MS`.
+        It takes longer than `time_limit_ms`.
     """
 
     def read(connection: sqlite3.Connection) -> list[dict]:
-        with sqlite_timelimit(connection, TIME_LIMIT_MS):
+        with sqlite_timelimit(connection, time_limit_ms):
             try:
                 cursor = connection.execute(sql, parameters or {})
                 names = [column[0] for column in cursor.description]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 from datasette.app import Datasette
@@ -45,6 +48,7 @@ def create(snapshot: str | Path, *, secret: str | None = None, settings: dict | 
     """
     return Datasette(
         immutables=[str(snapshot)],
+        inspect_data={Path(snapshot).stem: _inspect(Path(snapshot))},
         metadata=metadata.describe(snapshot),
         template_dir=str(HERE / "templates"),
         plugins_dir=str(HERE / "plugins"),
@@ -52,3 +56,18 @@ def create(snapshot: str | Path, *, secret: str | None = None, settings: dict | 
         settings=SETTINGS | (settings or {}),
         secret=secret,
     )
+
+
+def _inspect(snapshot: Path) -> dict:
+    """Counts that Datasette would take anew for each page; the hash stands for the content, which is not read for it."""
+    with closing(sqlite3.connect(f"file:{snapshot}?immutable=1", uri=True)) as connection:
+        tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+        counts = {name: connection.execute(f'select count(*) from "{name}"').fetchone()[0] for (name,) in tables}
+        counts |= dict(connection.execute("select name, n_rows from view_definition"))
+    status = snapshot.stat()
+    mark = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    return {
+        "hash": sha256(mark.encode()).hexdigest(),
+        "size": status.st_size,
+        "tables": {name: {"count": count} for name, count in counts.items()},
+    }

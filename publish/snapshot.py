@@ -31,6 +31,7 @@ BATCH_ROWS = 20_000
 SLOW_VIEW_S = 0.5  # a page counts the rows and reads some of them: longer is felt as a wait
 MATERIALISED_ROWS_MAX = 1_000_000  # a view of more rows stays a view, to be asked for one star
 ABANDONED_VIEW_S = 10.0
+TOO_SLOW = f"it takes over {ABANDONED_VIEW_S:.0f} s to read"
 UNPUBLISHED = ("flux_red", "flux_blue", "input_file")  # too big for a browser; the machine's own paths
 INDEXES = {
     "star": ["dec_deg, ra_deg"],
@@ -95,10 +96,10 @@ def write(
         The catalogue cannot be opened or the snapshot cannot be written.
     """
     out = Path(out_path)
-    if isinstance(catalogue, duckdb.DuckDBPyConnection):
-        return _write(catalogue.cursor(), out, profile_sql, slow_view_s, progress)
-    with closing(_open(Path(catalogue))) as source:
-        return _write(source, out, profile_sql, slow_view_s, progress)
+    if isinstance(catalogue, str | Path):
+        with closing(_open(Path(catalogue))) as source:
+            return _write(source, out, profile_sql, slow_view_s, progress)
+    return _write(catalogue.cursor(), out, profile_sql, slow_view_s, progress)
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
@@ -128,9 +129,7 @@ def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progr
         raise PublishError(f"{out} cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-    return Published(
-        path=out, size_bytes=out.stat().st_size, seconds=time.perf_counter() - started, **published
-    )
+    return Published(path=out, size_bytes=out.stat().st_size, seconds=time.perf_counter() - started, **published)
 
 
 def _fill(source, target: sqlite3.Connection, profile_sql: str | None, slow_view_s: float, progress: bool) -> dict:
@@ -181,7 +180,8 @@ def _common_directory(source) -> str:
     """The directory that all input files share, with its closing slash: readers need not see the machine's layout."""
     sql = "select min(file), max(file) from (select file from spectrum union all select file from rejected_input)"
     first, last = source.execute(sql).fetchone()
-    return os.path.commonprefix([first or "", last or ""]).rpartition("/")[0] + "/" if first and "/" in first else ""
+    shared = os.path.commonprefix([first or "", last or ""])  # noqa: RUF071 - of the strings; cut at a slash below
+    return shared[: shared.rfind("/") + 1]
 
 
 def _declared_type(column: Column) -> str:
@@ -202,7 +202,9 @@ def _value_sql(column: Column, prefix: str) -> str:
     if isinstance(column.type, Float | Double):
         return f"case when isfinite({name}) then {name} end"
     if column.name == "file" and prefix:
-        return f"case when starts_with({name}, '{_quoted(prefix)}') then substr({name}, {len(prefix) + 1}) else {name} end"
+        return (
+            f"case when starts_with({name}, '{_quoted(prefix)}') then substr({name}, {len(prefix) + 1}) else {name} end"
+        )
     return name if isinstance(column.type, Integer | BigInteger) else f"cast({name} as varchar)"
 
 
@@ -277,14 +279,29 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
     for position, view in enumerate(build.VIEWS, 1):
         translated, reason, seconds, n_rows = _try_view(target, view, macros)
         if reason:
-            n_rows = _copy_view(source, target, view.name)
+            n_rows = _count(source, view.name)
+            if reason == TOO_SLOW and n_rows > MATERIALISED_ROWS_MAX:
+                target.execute(_view_sql(view, translated))
+                reason = ""
+            else:
+                _copy_view(source, target, view.name)
         elif seconds > slow_view_s and n_rows <= MATERIALISED_ROWS_MAX:
             reason = f"it takes {seconds:.1f} s to read"
             _materialise(target, view.name)
         kinds[view.name] = reason
         target.execute(
             "insert into view_definition values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (view.name, position, view.comment, "table" if reason else "view", reason, n_rows, seconds, view.sql, translated),
+            (
+                view.name,
+                position,
+                view.comment,
+                "table" if reason else "view",
+                reason,
+                n_rows,
+                seconds,
+                view.sql,
+                translated,
+            ),
         )
     return kinds
 
@@ -295,8 +312,7 @@ def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float,
     started = time.perf_counter()
     try:
         translated = to_sqlite(view.sql, macros)
-        comment = view.comment.replace("*/", "")
-        target.execute(f'create view "{view.name}" as\n/* {comment} */\n{translated}')
+        target.execute(_view_sql(view, translated))
         started = time.perf_counter()
         target.set_progress_handler(lambda: time.perf_counter() - started > ABANDONED_VIEW_S, 10_000)
         for _ in target.execute(f'select * from "{view.name}"'):
@@ -305,11 +321,15 @@ def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float,
     except (sqlite3.Error, sqlglot.errors.SqlglotError, ValueError) as error:
         target.set_progress_handler(None, 0)
         target.execute(f'drop view if exists "{view.name}"')
-        slow = str(error) == "interrupted"
-        reason = f"it takes over {ABANDONED_VIEW_S:.0f} s" if slow else f"SQLite cannot run it: {error}"
+        reason = TOO_SLOW if str(error) == "interrupted" else f"SQLite cannot run it: {error}"
         return translated, reason, time.perf_counter() - started, 0
     finally:
         target.set_progress_handler(None, 0)
+
+
+def _view_sql(view: build.View, translated: str | None) -> str:
+    comment = view.comment.replace("*/", "")
+    return f'create view "{view.name}" as\n/* {comment} */\n{translated}'
 
 
 def _materialise(target: sqlite3.Connection, name: str) -> None:
@@ -326,19 +346,16 @@ def _index_ids(target: sqlite3.Connection, name: str) -> None:
         target.execute(f'create index "idx_{name}_{column}" on "{name}" ("{column}")')
 
 
-def _copy_view(source, target: sqlite3.Connection, name: str) -> int:
-    """Write the rows of a view of DuckDB as a table; return how many."""
+def _copy_view(source, target: sqlite3.Connection, name: str) -> None:
+    """Write the rows of a view of DuckDB as a table."""
     described = source.execute(f'describe "{name}"').fetchall()
     columns = [(column, type_) for column, type_, *_ in described]
     declared = ", ".join(f'"{column}" {_sqlite_type(column, type_)}' for column, type_ in columns)
     target.execute(f'create table "{name}" ({declared})')
     source.execute(f'select {", ".join(_view_value(column, type_) for column, type_ in columns)} from "{name}"')
-    n_rows = 0
     for rows in _batches(source):
         target.executemany(f'insert into "{name}" values ({", ".join("?" * len(columns))})', rows)
-        n_rows += len(rows)
     _index_ids(target, name)
-    return n_rows
 
 
 def _sqlite_type(column: str, type_: str) -> str:

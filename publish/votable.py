@@ -137,7 +137,9 @@ def to_fits(fields: Sequence[Field], rows: Sequence[Sequence], *, name: str) -> 
             width = max((len(text) for text in texts), default=1) or 1
             column = fits.Column(field.name, f"{width}A", array=np.array(texts, dtype=f"S{width}"))
         elif field.kind == "double":
-            column = fits.Column(field.name, "D", array=np.array([np.nan if value is None else value for value in values], float))
+            column = fits.Column(
+                field.name, "D", array=np.array([np.nan if value is None else value for value in values], float)
+            )
         else:
             numbers = np.array([null if value is None else int(value) for value in values], np.int64)
             column = fits.Column(field.name, "K", array=numbers, null=null)

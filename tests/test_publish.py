@@ -208,7 +208,9 @@ def test_macros_are_written_out_as_they_compute():
 
 def test_every_published_column_is_described(site):
     undescribed = []
-    for (name,) in site.execute("select name from sqlite_master where type in ('table', 'view') and name not like 'sq%'"):
+    for (name,) in site.execute(
+        "select name from sqlite_master where type in ('table', 'view') and name not like 'sq%'"
+    ):
         if name.startswith("star_search"):
             continue
         for row in site.execute(f'pragma table_info("{name}")').fetchall():

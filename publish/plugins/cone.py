@@ -11,7 +11,11 @@ from publish.votable import Field, to_votable, votable_error
 
 ROWS_MAX = 50_000
 RADIUS_MAX_DEG = 180.0
-UCD1 = {"star_id": "ID_MAIN", "ra_deg": "POS_EQ_RA_MAIN", "dec_deg": "POS_EQ_DEC_MAIN"}  # the standard asks for the old words
+UCD1 = {
+    "star_id": "ID_MAIN",
+    "ra_deg": "POS_EQ_RA_MAIN",
+    "dec_deg": "POS_EQ_DEC_MAIN",
+}  # the standard asks for the old words
 SQL = """
     select star.star_id, star.designation, star.ra_deg, star.dec_deg, star.source_id,
         verdict.name as first_failed_step, verdict.is_classical_be
@@ -31,7 +35,9 @@ async def cone_search(datasette, request):
     try:
         ra, dec, radius = (float(request.args[name]) for name in ("RA", "DEC", "SR"))
     except KeyError as error:
-        return _answer(votable_error(f"the parameter {error.args[0]} is missing: RA, DEC and SR are asked for, in degrees"))
+        return _answer(
+            votable_error(f"the parameter {error.args[0]} is missing: RA, DEC and SR are asked for, in degrees")
+        )
     except ValueError:
         return _answer(votable_error("RA, DEC and SR must be numbers, in degrees"))
     if not (np.isfinite([ra, dec, radius]).all() and abs(dec) <= 90 and 0 <= radius <= RADIUS_MAX_DEG):
@@ -50,7 +56,9 @@ async def _find(database, ra: float, dec: float, radius: float) -> str:
         {"low": dec - radius, "high": dec + radius},
         limit=10_000_000,
     )
-    distance = separation_deg(ra, dec, np.array([row["ra_deg"] for row in near]), np.array([row["dec_deg"] for row in near]))
+    distance = separation_deg(
+        ra, dec, np.array([row["ra_deg"] for row in near]), np.array([row["dec_deg"] for row in near])
+    )
     order = [int(i) for i in np.argsort(distance, kind="stable") if distance[i] <= radius]
     found = {}
     for start in range(0, min(len(order), ROWS_MAX), 500):
@@ -71,6 +79,6 @@ def _field(name: str) -> Field:
 
 def separation_deg(ra: float, dec: float, ras: np.ndarray, decs: np.ndarray) -> np.ndarray:
     """Angular distances, degrees, by the haversine formula, which is exact for small ones too."""
-    ra, dec, ras, decs = (np.radians(angle) for angle in (ra, dec, ras, decs))
-    half = np.sin((decs - dec) / 2) ** 2 + np.cos(dec) * np.cos(decs) * np.sin((ras - ra) / 2) ** 2
+    height, heights = np.radians(dec), np.radians(decs)
+    half = np.sin((heights - height) / 2) ** 2 + np.cos(height) * np.cos(heights) * np.sin(np.radians(ras - ra) / 2) ** 2
     return np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from typing import Any
 
 import datasette.handle_exception
 from datasette import Response, hookimpl
@@ -31,7 +32,7 @@ def handle_exception(datasette, request, exception):
     return answer
 
 
-def describe(exception: BaseException) -> tuple[int, str, str]:
+def describe(exception: Any) -> tuple[int, str, str]:
     """Status, title and message of an exception."""
     if isinstance(exception, QueryInterrupted):
         return 503, "Too long", TOO_LONG

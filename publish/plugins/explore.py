@@ -62,11 +62,12 @@ async def _compute(database, figure: str) -> dict:
     else:
         named = await rows(database, f"select * from ({sql}) where kind <> 'other'")
         others = await rows(
-            database, f"select * from ({sql}) where kind = 'other' order by (star_id * 2654435761) % 4294967296 limit {SAMPLE}"
+            database,
+            f"select * from ({sql}) where kind = 'other' order by (star_id * 2654435761) % 4294967296 limit {SAMPLE}",
         )
         found = others + named
     names = ("star_id", "designation", "x", "y", "kind" if figure != "velocity" else "is_new")
-    result = {name: [row[name] for row in found] for name in names}
+    result: dict = {name: [row[name] for row in found] for name in names}
     result["parameters"] = {row["name"]: row["value"] for row in await rows(database, PARAMETERS)}
     if figure == "velocity":
         result["model"] = await first(database, "select * from runaway_limit where is_default")

@@ -32,7 +32,9 @@ def asgi_wrapper(datasette):
 
             if _may_pass(scope, datasette.setting("base_url")):
                 return await application(scope, receive, send_with_headers)
-            await send_with_headers({"type": "http.response.start", "status": 405, "headers": [(b"allow", b"GET, HEAD")]})
+            await send_with_headers(
+                {"type": "http.response.start", "status": 405, "headers": [(b"allow", b"GET, HEAD")]}
+            )
             await send({"type": "http.response.body", "body": b"This address can only be read."})
 
         return with_headers

@@ -20,7 +20,9 @@ BY_NUMBER = """
 BY_NAME = """
     select star_id, designation, ra_deg, dec_deg from star
     where star_id in (select rowid from star_search where names match :words limit 200) order by designation limit 50"""
-BY_SHORT_NAME = "select star_id, designation, ra_deg, dec_deg from star where designation like :part escape '\\' limit 50"
+BY_SHORT_NAME = (
+    "select star_id, designation, ra_deg, dec_deg from star where designation like :part escape '\\' limit 50"
+)
 BY_POSITION = """
     select star_id, designation, ra_deg, dec_deg from star where dec_deg between :low and :high"""
 

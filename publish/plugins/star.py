@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from datasette import NotFound, Response, hookimpl
 
-from publish.reading import chain, first, rows, snapshot_of
+from publish.reading import first, rows, snapshot_of
 
 OF_STAR = {
     "spectra": """
@@ -34,25 +34,19 @@ OF_STAR = {
     "clusters": """
         select cluster, catalogue_id, membership_probability, distance_pc, log_age_yr
         from cluster_match left join cluster using (cluster) where star_id = :star""",
+    "verdict": "select * from verdict_step where star_id = :star and rank_in_star = 1 order by test",
     "inspections": "select inspector, is_be, profile_class, comment, inspected_at from inspection where star_id = :star",
 }
 ONE_OF_STAR = {
     "photometry": "select * from photometry where star_id = :star",
     "reddening": "select * from reddening where star_id = :star",
     "astrometry": "select * from astrometry where star_id = :star",
+    "colours": "select q_mag, hk0_mag, kw10_mag from infrared_colour where star_id = :star",
+    "diagram": "select bp_rp_mag, abs_g_mag, bp_rp0_mag, abs_g0_mag from colour_magnitude where star_id = :star",
     "kinematics": """
         select kinematics.*, v_limit_km_s from kinematics join kinematic_model using (kinematic_model)
         where star_id = :star and kinematic_model.is_default""",
 }
-# The views ask for all stars; with the table of spectra cut down to one star they answer at once.
-ONLY_THIS_STAR = (
-    ("spectrum", "select * from main.spectrum where star_id = :star"),
-    ("star", "select * from main.star where star_id = :star"),
-    ("photometry", "select * from main.photometry where star_id = :star"),
-)
-VERDICT = "select * from verdict_step where rank_in_star = 1 order by test"
-COLOURS = "select q_mag, hk0_mag, kw10_mag from infrared_colour where star_id = :star"
-DIAGRAM = "select bp_rp_mag, abs_g_mag, bp_rp0_mag, abs_g0_mag from colour_magnitude where star_id = :star"
 
 
 @hookimpl
@@ -73,10 +67,6 @@ async def star_page(datasette, request):
         context[name] = await rows(database, sql, {"star": star_id})
     for name, sql in ONE_OF_STAR.items():
         context[name] = await first(database, sql, {"star": star_id}) or {}
-    for name, sql in (("colours", COLOURS), ("diagram", DIAGRAM)):
-        query = await chain(database, sql, *ONLY_THIS_STAR)
-        context[name] = await first(database, query, {"star": star_id}) or {}
-    context["verdict"] = await rows(database, await chain(database, VERDICT, *ONLY_THIS_STAR), {"star": star_id})
     context["decisive"] = next((row for row in context["verdict"] if row["is_verdict"]), None)
     context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])
     context["data"] = _plot_data(context)
@@ -86,7 +76,11 @@ async def star_page(datasette, request):
 def _outside_links(star, spectra, astrometry) -> list[tuple[str, str]]:
     position = f"{star['ra_deg']:.6f} {star['dec_deg']:+.6f}"
     links = [
-        ("SIMBAD", "https://simbad.u-strasbg.fr/simbad/sim-coo?" + urlencode({"Coord": position, "Radius": "5", "Radius.unit": "arcsec"})),
+        (
+            "SIMBAD",
+            "https://simbad.u-strasbg.fr/simbad/sim-coo?"
+            + urlencode({"Coord": position, "Radius": "5", "Radius.unit": "arcsec"}),
+        ),
         ("VizieR", "https://vizier.cds.unistra.fr/viz-bin/VizieR?" + urlencode({"-c": position, "-c.rs": "5"})),
         ("Aladin", "https://aladin.cds.unistra.fr/AladinLite/?" + urlencode({"target": position, "fov": "0.1"})),
     ]
@@ -102,9 +96,7 @@ def _outside_links(star, spectra, astrometry) -> list[tuple[str, str]]:
 
 def _plot_data(context: dict) -> dict:
     """What the page's script draws: profiles, equivalent widths in time, and where the star lies in the diagrams."""
-    profiles = [
-        {**profile, "flux": json.loads(profile["flux"])} for profile in context["profiles"]
-    ]
+    profiles = [{**profile, "flux": json.loads(profile["flux"])} for profile in context["profiles"]]
     widths = [
         {key: row[key] for key in ("mjd", "ew_halpha_a", "e_ew_halpha_a", "spectrum_id")}
         for row in context["spectra"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 
@@ -29,6 +30,7 @@ CHANGED = (
 )
 LISTS = ("be_candidate", "new_cbe", "classical_be")
 KEPT = 500
+TIME_LIMIT_MS = 20_000
 
 
 @hookimpl
@@ -70,12 +72,18 @@ async def recount(datasette, request):
     kept = getattr(datasette, "becat_recounts", None)
     if kept is None:
         kept = datasette.becat_recounts = {}
+        datasette.becat_counting = asyncio.Lock()  # one at a time, so that no visitor takes all threads of the server
     key = (which, json.dumps(changes, sort_keys=True))
     if key not in kept:
         if len(kept) >= KEPT:
             kept.clear()
+        if datasette.becat_counting.locked():
+            return Response.json(
+                {"ok": False, "error": "another count is under way: try again in a moment"}, status=503
+            )
         try:
-            kept[key] = await _recount(snapshot_of(datasette), changes, which)
+            async with datasette.becat_counting:
+                kept[key] = await _recount(snapshot_of(datasette), changes, which)
         except QueryInterrupted:
             return Response.json({"ok": False, "error": "this takes longer than the server allows"}, status=503)
     return Response.json(kept[key])
@@ -83,11 +91,18 @@ async def recount(datasette, request):
 
 async def _recount(database, changes: dict[str, float], which: str) -> dict:
     parameters = {"changes": json.dumps(changes)}
-    funnel = await rows(database, await chain(database, "select step, name, spectra, stars from funnel", CHANGED), parameters)
+    funnel = await rows(
+        database,
+        await chain(database, "select step, name, spectra, stars from funnel", CHANGED),
+        parameters,
+        time_limit_ms=TIME_LIMIT_MS,
+    )
     change = (
-        "select new.star_id, new.designation, 'enters' as change from {0} as new where star_id not in (select star_id from main.{0})"
-        " union all select old.star_id, old.designation, 'leaves' from main.{0} as old where star_id not in (select star_id from {0})"
+        f"select new.star_id, new.designation, 'enters' as change from {which} as new where star_id not in (select star_id from main.{which})"
+        f" union all select old.star_id, old.designation, 'leaves' from main.{which} as old where star_id not in (select star_id from {which})"
         " order by change, designation"
-    ).format(which)
-    changed = await rows(database, await chain(database, change, CHANGED), parameters, limit=500)
+    )
+    changed = await rows(
+        database, await chain(database, change, CHANGED), parameters, limit=500, time_limit_ms=TIME_LIMIT_MS
+    )
     return {"ok": True, "changes": changes, "list": which, "funnel": funnel, "changed": changed}
