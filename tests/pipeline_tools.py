@@ -34,10 +34,11 @@ def becat(*words, check: int | None = 0) -> subprocess.CompletedProcess:
 def contents(path: Path, *, with_runs: bool = False) -> dict[str, list[tuple]]:
     """Every row of every table, sorted, as text; without the columns that tell the run, unless asked for."""
     with duckdb.connect(str(path), read_only=True) as connection:
-        tables = [row[0] for row in connection.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+        names = "select schema_name || '.' || table_name from duckdb_tables() order by 1"
+        tables = [row[0] for row in connection.execute(names).fetchall()]
         found = {}
         for table in tables:
-            if table == "etl_run" and not with_runs:
+            if table == "main.etl_run" and not with_runs:
                 continue
             names = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
             columns = ", ".join(f"{n}::varchar" for n in names if with_runs or n not in RUN_COLUMNS)

@@ -1,0 +1,77 @@
+"""`becat run`: only what is new or stale is done, and a configuration that is wrong is named."""
+
+from __future__ import annotations
+
+import shutil
+
+import duckdb
+import onnx
+import pytest
+
+from models.score import DEFAULT_MODEL
+from tests.pipeline_tools import becat, contents, real_spectra
+
+
+@pytest.fixture
+def survey(tmp_path):
+    """A configuration with two real spectra."""
+    (tmp_path / "spectra").mkdir()
+    for path in real_spectra()[2:4]:
+        shutil.copy(path, tmp_path / "spectra")
+    config = tmp_path / "survey.toml"
+    config.write_text('catalog = "c.duckdb"\nspectra = ["spectra"]\npublish = "c.sqlite"\n')
+    return config
+
+
+def numbers(done):
+    """Spectra loaded, measured and scored, as the run says."""
+    lines = {line.split(":")[0]: line for line in done.stdout.splitlines() if ":" in line}
+    loaded = int(lines["load"].split("unchanged, ")[1].split()[0])
+    return loaded, int(lines["measure"].split()[1]), int(lines["score"].split()[1])
+
+
+def test_only_what_is_new_or_stale(survey):
+    folder = survey.parent
+    assert numbers(becat("run", survey)) == (2, 2, 2)
+    before = contents(folder / "c.duckdb", with_runs=True)
+    snapshot = (folder / "c.sqlite").stat().st_mtime_ns
+
+    again = becat("run", survey)
+    assert numbers(again) == (0, 0, 0) and "nothing is new or stale" in again.stdout
+    assert contents(folder / "c.duckdb", with_runs=True) == before
+    assert (folder / "c.sqlite").stat().st_mtime_ns == snapshot
+
+    shutil.copy(real_spectra()[4], folder / "spectra")
+    assert numbers(becat("run", survey)) == (1, 1, 1)
+    assert (folder / "c.sqlite").stat().st_mtime_ns > snapshot
+
+    model = onnx.load(DEFAULT_MODEL)
+    model.doc_string = "another file with the same network"
+    onnx.save(model, folder / "other.onnx")
+    survey.write_text(survey.read_text() + 'model = "other.onnx"\n')
+    assert numbers(becat("run", survey)) == (0, 0, 3)
+
+    with duckdb.connect(str(folder / "c.duckdb")) as connection:
+        connection.execute("update selection_parameter set value = 6548.5 where name = 'ew_halpha_band_min_a'")
+    assert numbers(becat("run", survey)) == (0, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "catalog"),
+        ('catalog = "c.duckdb"\nspectre = ["x"]', "did you mean 'spectra'"),
+        ('catalog = "c.duckdb"\nspectra = ["nowhere"]', "no such file or directory"),
+        ('catalog = "c.duckdb"\nexposures = "both"', "coadd, single or all"),
+        ('catalog = "c.duckdb"\nworkers = 0', "1 or more"),
+        ("catalog = 7", "a path"),
+        ('catalog = "c.duckdb"\narchives = {tmas = "x"}', "no such file"),
+        ("catalog = ", "Invalid value"),
+    ],
+)
+def test_wrong_configuration_exits_2_in_one_line(tmp_path, text, word):
+    config = tmp_path / "survey.toml"
+    config.write_text(text)
+    done = becat("run", config, check=2)
+    assert word in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "c.duckdb").exists()
