@@ -18,7 +18,8 @@ create or replace macro passes_teff(teff_k) as (
 
 -- Step 30. Both equivalent widths small; one that could not be measured does not pass, save Mg b without a blue arm.
 create or replace macro passes_halpha(ew_halpha_a) as (ew_halpha_a < parameter('ew_halpha_max_a'));
-create or replace macro passes_mgb(ew_mgb_a, has_blue) as (not has_blue or ew_mgb_a < parameter('ew_mgb_max_a'));
+create or replace macro is_mgb_weak(ew_mgb_a) as (ew_mgb_a < parameter('ew_mgb_max_a'));
+create or replace macro passes_mgb(ew_mgb_a, has_blue) as (coalesce(is_mgb_weak(ew_mgb_a), not has_blue));
 
 -- Step 40. No K or M star by the reddening-free 2MASS colour Q; no photometry passes.
 create or replace macro reddening_free_q(j_mag, h_mag, k_mag) as (

@@ -53,9 +53,7 @@ def _run():
 
 
 def _spectrum_key():
-    return _col(
-        "spectrum_id", BigInteger, "Spectrum", ucd="meta.id;meta.main", key=True, refers="spectrum.spectrum_id"
-    )
+    return _col("spectrum_id", BigInteger, "Spectrum", ucd="meta.id;meta.main", key=True, refers="spectrum.spectrum_id")
 
 
 def _star_key(key=True):
@@ -134,9 +132,26 @@ SPECTRUM = _table(
     _col("feh_dex", REAL, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
     _col("rv_km_s", REAL, "Heliocentric radial velocity given by the release", "km.s**-1", "spect.dopplerVeloc.opt"),
     _error("rv_km_s", REAL, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
-    _col("quality", Integer, "What was done to or is wrong with the spectrum, as bits: docs/quality.md", "", "meta.code.qual"),
-    _col("good_fraction_red", REAL, "Fraction of red pixels in 6530-6590 Angstrom that can be used", "", "stat.value;arith.ratio"),
-    _col("content_hash", Text, "Hash of the arrays as read: tells a copy of a spectrum from another one of the same id", ucd="meta.id"),
+    _col(
+        "quality",
+        Integer,
+        "What was done to or is wrong with the spectrum, as bits: docs/quality.md",
+        "",
+        "meta.code.qual",
+    ),
+    _col(
+        "good_fraction_red",
+        REAL,
+        "Fraction of red pixels in 6530-6590 Angstrom that can be used",
+        "",
+        "stat.value;arith.ratio",
+    ),
+    _col(
+        "content_hash",
+        Text,
+        "Hash of the arrays as read: tells a copy of a spectrum from another one of the same id",
+        ucd="meta.id",
+    ),
     _col("reduction_version", Text, "Version of reading, cleaning, rectifying and gridding", ucd="meta.version"),
     _run(),
 )
@@ -145,7 +160,14 @@ RELEASE_ENTRY = _table(
     "release_entry",
     "What the release's own catalogues (general catalogue, stellar parameters) say of each spectrum",
     _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs", key=True),
-    _col("lmjm", BigInteger, "Local modified Julian minute of a single exposure; 0 for the coadd", "min", "time.epoch", key=True),
+    _col(
+        "lmjm",
+        BigInteger,
+        "Local modified Julian minute of a single exposure; 0 for the coadd",
+        "min",
+        "time.epoch",
+        key=True,
+    ),
     _col("snr_b", REAL, "Signal to noise, blue arm", "", "stat.snr;em.opt.B"),
     _col("snr_r", REAL, "Signal to noise, red arm", "", "stat.snr;em.opt.R"),
     _col("teff_k", REAL, "Effective temperature by LASP", "K", "phys.temperature.effective"),
@@ -161,7 +183,9 @@ RELEASE_ENTRY = _table(
 STAR = _table(
     "star",
     "One row per star: spectra within the matching radius of each other are one star, whatever their designations",
-    _col("star_id", BigInteger, "Star: made from the position of its first spectrum", ucd="meta.id;meta.main", key=True),
+    _col(
+        "star_id", BigInteger, "Star: made from the position of its first spectrum", ucd="meta.id;meta.main", key=True
+    ),
     _col("designation", Text, "Designation of its first spectrum", ucd="meta.id;src"),
     _col("ra_deg", Double, "Right ascension, ICRS", "deg", "pos.eq.ra;meta.main", required=True),
     _col("dec_deg", Double, "Declination, ICRS", "deg", "pos.eq.dec;meta.main", required=True),
@@ -209,13 +233,35 @@ LINE_MEASUREMENT = _table(
     _spectrum_key(),
     *_line_ew("halpha", "H-alpha", "6548-6578 Angstrom"),
     *_line_ew("mgb", "the Mg I b triplet", "5160-5193 Angstrom"),
-    _col("n_peaks", Integer, "Local maxima in 6551-6579 Angstrom after Bartlett smoothing", "", "meta.number;spect.line"),
-    _col("n_valleys", Integer, "Local minima in 6551-6579 Angstrom after Bartlett smoothing", "", "meta.number;spect.line"),
-    _col("bartlett_width_px", Integer, "Width of the Bartlett window used, pixels of the grid", "pix", "instr.bandwidth"),
+    _col(
+        "n_peaks", Integer, "Local maxima in 6551-6579 Angstrom after Bartlett smoothing", "", "meta.number;spect.line"
+    ),
+    _col(
+        "n_valleys",
+        Integer,
+        "Local minima in 6551-6579 Angstrom after Bartlett smoothing",
+        "",
+        "meta.number;spect.line",
+    ),
+    _col(
+        "bartlett_width_px", Integer, "Width of the Bartlett window used, pixels of the grid", "pix", "instr.bandwidth"
+    ),
     _col("peak_wavelength_a", Double, "Wavelength of the highest peak", "Angstrom", "em.wl;spect.line"),
     _col("peak_flux", REAL, "Smoothed rectified flux at the highest peak", "", "phot.flux;arith.ratio"),
-    _col("velocity_shift_km_s", REAL, "Velocity by which the bands were shifted (0: observed frame)", "km.s**-1", "spect.dopplerVeloc"),
-    _col("fwhm_halpha_km_s", REAL, "Full width at half maximum of the H-alpha emission above the continuum", "km.s**-1", "spect.line.width"),
+    _col(
+        "velocity_shift_km_s",
+        REAL,
+        "Velocity by which the bands were shifted (0: observed frame)",
+        "km.s**-1",
+        "spect.dopplerVeloc",
+    ),
+    _col(
+        "fwhm_halpha_km_s",
+        REAL,
+        "Full width at half maximum of the H-alpha emission above the continuum",
+        "km.s**-1",
+        "spect.line.width",
+    ),
     *_line_ew("nii_6550", "[N II] 6549.86", "narrow band"),
     *_line_ew("nii_6585", "[N II] 6585.27", "narrow band"),
     *_line_ew("sii_6718", "[S II] 6718.29", "narrow band"),
@@ -232,15 +278,33 @@ PROFILE_CLASS = _table(
     "profile_class",
     "Morphology of the H-alpha profile, measured",
     _spectrum_key(),
-    _col("profile_class", Text, "emission, emission with shell, absorption with shell, or absorption", ucd="meta.code.class"),
-    _col("profile_type", Text, "single peak; double symmetric; double asymmetric; narrow emission in absorption", ucd="meta.code.class"),
+    _col(
+        "profile_class",
+        Text,
+        "emission, emission with shell, absorption with shell, or absorption",
+        ucd="meta.code.class",
+    ),
+    _col(
+        "profile_type",
+        Text,
+        "single peak; double symmetric; double asymmetric; narrow emission in absorption",
+        ucd="meta.code.class",
+    ),
     _col("shell_type", Integer, "Shell type 1-3 of Wang et al. 2022, section 4.2", ucd="meta.code.class"),
     _col("n_emission_peaks", Integer, "Peaks that stand above the noise", ucd="meta.number;spect.line"),
-    _col("violet_red_ratio", REAL, "Height of the violet over the red peak, above the local absorption", "", "spect.line.intensity;arith.ratio"),
+    _col(
+        "violet_red_ratio",
+        REAL,
+        "Height of the violet over the red peak, above the local absorption",
+        "",
+        "spect.line.intensity;arith.ratio",
+    ),
     _error("violet_red_ratio", REAL, "violet_red_ratio", ""),
     _col("peak_separation_km_s", REAL, "Separation of the outer emission peaks", "km.s**-1", "spect.dopplerVeloc"),
     _col("shell_fwhm_km_s", REAL, "Full width at half depth of the shell line", "km.s**-1", "spect.line.width"),
-    _col("shell_asymmetry", REAL, "(red - blue)/(red + blue) of the half widths of the shell line", "", "stat.asymmetry"),
+    _col(
+        "shell_asymmetry", REAL, "(red - blue)/(red + blue) of the half widths of the shell line", "", "stat.asymmetry"
+    ),
     _col("evidence", Text, "What made a core a shell line", ucd="meta.note"),
     _col("profile_version", Text, "Version of the rules", ucd="meta.version"),
     _run(),
@@ -362,12 +426,22 @@ KINEMATIC_MODEL = _table(
     _col("w_sun_km_s", Double, "Solar motion towards the Galactic pole", "km.s**-1", "phys.veloc"),
     _col("r0_kpc", Double, "Distance of the Sun from the Galactic centre", "kpc", "pos.distance;pos.galactocentric"),
     _col("theta0_km_s", Double, "Circular speed at the Sun", "km.s**-1", "phys.veloc.rotat"),
-    _col("theta_slope_km_s_kpc", Double, "Slope of the rotation curve dTheta/dR", "km.s**-1.kpc**-1", "phys.veloc.rotat"),
+    _col(
+        "theta_slope_km_s_kpc", Double, "Slope of the rotation curve dTheta/dR", "km.s**-1.kpc**-1", "phys.veloc.rotat"
+    ),
     _col("z_sun_pc", Double, "Height of the Sun above the plane", "pc", "pos.distance"),
     _col("pole_ra_deg", Double, "Right ascension of the north Galactic pole, J2000", "deg", "pos.eq.ra"),
     _col("pole_dec_deg", Double, "Declination of the north Galactic pole, J2000", "deg", "pos.eq.dec"),
-    _col("v_limit_km_s", Double, "Runaway limit: where the Maxwellian has fallen to the stated fraction of its peak", "km.s**-1", "phys.veloc"),
-    _col("maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"),
+    _col(
+        "v_limit_km_s",
+        Double,
+        "Runaway limit: where the Maxwellian has fallen to the stated fraction of its peak",
+        "km.s**-1",
+        "phys.veloc",
+    ),
+    _col(
+        "maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"
+    ),
     _error("maxwellian_b_km_s", Double, "maxwellian_b_km_s", "km.s**-1", "stat.fit.param"),
     _col("maxwellian_source", Text, "published, or fitted to how many stars", ucd="meta.note"),
     _col("is_default", Boolean, "True for the one that the views use", ucd="meta.code"),
@@ -396,7 +470,12 @@ LITERATURE_CATALOGUE = _table(
     "Published lists that stars are matched with",
     _col("catalogue_id", Text, "Short name", ucd="meta.id;meta.main", key=True),
     _col("title", Text, "Title", ucd="meta.title"),
-    _col("object_class", Text, "CBe, Herbig Ae/Be, H II region, emission-line star, spectral types, or mixed", ucd="meta.code.class"),
+    _col(
+        "object_class",
+        Text,
+        "CBe, Herbig Ae/Be, H II region, emission-line star, spectral types, or mixed",
+        ucd="meta.code.class",
+    ),
     _col("reference", Text, "Authors and year", ucd="meta.bib"),
     _col("bibcode", Text, "ADS bibcode", ucd="meta.bib.bibcode"),
     _col("vizier", Text, "VizieR table", ucd="meta.id"),
@@ -428,9 +507,21 @@ SPECTRAL_TYPE = _table(
     _col("spectral_type", Text, "Type as published", ucd="src.spType", key=True),
     _col("reference", Text, "Publication of the type", ucd="meta.bib", key=True),
     _col("year", Integer, "Year of that publication", "yr", "time.publiYear"),
-    _col("subtype_min", Double, "Earliest subtype it allows: O0 = 0, B0 = 10, A0 = 20, F0 = 30, G0 = 40, K0 = 50, M0 = 60", "", "src.spType;stat.min"),
+    _col(
+        "subtype_min",
+        Double,
+        "Earliest subtype it allows: O0 = 0, B0 = 10, A0 = 20, F0 = 30, G0 = 40, K0 = 50, M0 = 60",
+        "",
+        "src.spType;stat.min",
+    ),
     _col("subtype_max", Double, "Latest subtype it allows, same scale", "", "src.spType;stat.max"),
-    _col("luminosity_min", Double, "Most luminous class it allows: Ia = 1.0, Iab = 1.3, Ib = 1.6, II = 2 ... V = 5; NULL if none is given", "", "src.class.luminosity;stat.min"),
+    _col(
+        "luminosity_min",
+        Double,
+        "Most luminous class it allows: Ia = 1.0, Iab = 1.3, Ib = 1.6, II = 2 ... V = 5; NULL if none is given",
+        "",
+        "src.class.luminosity;stat.min",
+    ),
     _col("luminosity_max", Double, "Least luminous class it allows, same scale", "", "src.class.luminosity;stat.max"),
     _col("is_emission", Boolean, "The type says emission (e)", ucd="meta.code"),
     _col("is_shell", Boolean, "The type says shell", ucd="meta.code"),
@@ -453,7 +544,9 @@ CLUSTER = _table(
     _col("dec_deg", Double, "Declination of the centre, ICRS", "deg", "pos.eq.dec"),
     _col("r50_deg", Double, "Radius with half of the members", "deg", "phys.angSize"),
     _col("n_members", Integer, "Number of members", ucd="meta.number"),
-    *_with_error("pmra_mas_yr", "Mean proper motion in right ascension, times cos(dec)", "mas.yr**-1", "pos.pm;pos.eq.ra"),
+    *_with_error(
+        "pmra_mas_yr", "Mean proper motion in right ascension, times cos(dec)", "mas.yr**-1", "pos.pm;pos.eq.ra"
+    ),
     *_with_error("pmdec_mas_yr", "Mean proper motion in declination", "mas.yr**-1", "pos.pm;pos.eq.dec"),
     *_with_error("parallax_mas", "Mean parallax", "mas", "pos.parallax"),
     *_with_error("rv_km_s", "Mean radial velocity", "km.s**-1", "spect.dopplerVeloc"),
@@ -484,7 +577,14 @@ COMPLETENESS = _table(
     "completeness",
     "Fraction of injected emission that the selection finds, by strength, S/N and rotation",
     _col("model_id", Text, "Model", ucd="meta.id", key=True, refers="model.model_id"),
-    _col("ew_emission_a", Double, "Equivalent width of the injected emission (negative)", "Angstrom", "spect.line.eqWidth", key=True),
+    _col(
+        "ew_emission_a",
+        Double,
+        "Equivalent width of the injected emission (negative)",
+        "Angstrom",
+        "spect.line.eqWidth",
+        key=True,
+    ),
     _col("snr", Double, "Signal to noise per pixel", "", "stat.snr", key=True),
     _col("v_sin_i_km_s", Double, "Projected rotation of the host", "km.s**-1", "phys.veloc.rotat", key=True),
     _col("host", Text, "Host spectra: real or simulated", ucd="meta.code", key=True),
@@ -551,7 +651,13 @@ REJECTED_INPUT = _table(
     _col("detail", Text, "HDU, row or cell; empty for the whole file", ucd="meta.note", key=True),
     _col("reason", Text, "What is wrong", ucd="meta.note", required=True),
     _col("size_bytes", BigInteger, "Size when it was rejected", "byte", "meta.number"),
-    _col("modified_ns", BigInteger, "Modification time when it was rejected, nanoseconds since 1970", "ns", "time.processing"),
+    _col(
+        "modified_ns",
+        BigInteger,
+        "Modification time when it was rejected, nanoseconds since 1970",
+        "ns",
+        "time.processing",
+    ),
     _run(),
 )
 

@@ -27,8 +27,8 @@ final as (
         coalesce(inspection_tally.profile_class_by_eye, profile_class.profile_class) as profile_class,
         profile_class.profile_type,
         coalesce(inspection_tally.shell_type_by_eye, profile_class.shell_type) as shell_type,
-        line_measurement.nebular_significance,
-        line_measurement.fwhm_halpha_km_s,
+        ranked.nebular_significance,
+        ranked.fwhm_halpha_km_s,
         coalesce(literature_flag.n_cbe_lists, 0) as n_cbe_lists,
         literature_flag.cbe_list,
         literature_flag.herbig_list,
@@ -39,16 +39,14 @@ final as (
         types.subtype_max,
         types.luminosity_min,
         types.is_peculiar,
-        infrared_colour.ebv_mag,
-        infrared_colour.hk0_mag,
-        infrared_colour.kw10_mag
+        ranked.ebv_mag,
+        ranked.hk0_mag,
+        ranked.kw10_mag
     from ranked
     join star on star.star_id = ranked.star_id
     left join profile_class on profile_class.spectrum_id = ranked.spectrum_id
-    left join line_measurement on line_measurement.spectrum_id = ranked.spectrum_id
     left join inspection_tally on inspection_tally.star_id = ranked.star_id
     left join literature_flag on literature_flag.star_id = ranked.star_id
     left join types on types.star_id = ranked.star_id
-    left join infrared_colour on infrared_colour.star_id = ranked.star_id
 )
 select * from final

@@ -23,28 +23,23 @@ all_stars as (
 ),
 early_spectra as (
     select
-        step_20_teff.star_id,
+        step_30_early_by_lines.star_id,
         case
-            when not coalesce(
-                passes_halpha(line_measurement.ew_halpha_a) and passes_mgb(line_measurement.ew_mgb_a, step_20_teff.has_blue),
-                false
-            ) then 20
             when not passes_q(infrared_colour.q_mag) then 30
             when not coalesce(passes_be_probability(current_score.be_probability), false) then 40
             when not passes_inspection(inspection_tally.n_be, inspection_tally.n_not_be) then 50
             else 60
         end as reached
-    from step_20_teff
-    join line_measurement on line_measurement.spectrum_id = step_20_teff.spectrum_id
-    left join infrared_colour on infrared_colour.star_id = step_20_teff.star_id
-    left join current_score on current_score.spectrum_id = step_20_teff.spectrum_id
-    left join inspection_tally on inspection_tally.star_id = step_20_teff.star_id
+    from step_30_early_by_lines
+    left join infrared_colour on infrared_colour.star_id = step_30_early_by_lines.star_id
+    left join current_score on current_score.spectrum_id = step_30_early_by_lines.spectrum_id
+    left join inspection_tally on inspection_tally.star_id = step_30_early_by_lines.star_id
 ),
 early_stars as (
     select
         star_id,
         max(reached) as reached,
-        count(case when reached >= 30 then 1 end) as spectra_30,
+        count(*) as spectra_30,
         count(case when reached >= 40 then 1 end) as spectra_40,
         count(case when reached >= 50 then 1 end) as spectra_50,
         count(case when reached >= 60 then 1 end) as spectra_60
@@ -68,7 +63,7 @@ counts as (
     union all
     select 20, 'teff', sum(spectra_20), count(case when reached >= 20 then star_id end) from all_stars
     union all
-    select 30, 'early_by_lines', sum(spectra_30), count(case when reached >= 30 then star_id end) from early_stars
+    select 30, 'early_by_lines', sum(spectra_30), count(star_id) from early_stars
     union all
     select 40, 'q_index', sum(spectra_40), count(case when reached >= 40 then star_id end) from early_stars
     union all
