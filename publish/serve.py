@@ -35,13 +35,13 @@ class Generation:
     reading the file that it began with.
     """
 
-    def __init__(self, snapshot: Path, holder: Path, secret: str, settings: dict | None):
+    def __init__(self, snapshot: Path, holder: Path, **options):
         self.stamp = stamp(snapshot)
         self.folder = Path(tempfile.mkdtemp(dir=holder))
         self.path = self.folder / snapshot.name
         os.link(snapshot, self.path)
         check(self.path)
-        self.datasette: Datasette = site.create(self.path, secret=secret, settings=settings)
+        self.datasette: Datasette = site.create(self.path, **options)
         self.application = self.datasette.app()
         self.n_requests = 0
 
@@ -70,10 +70,12 @@ class Generation:
 class Switch:
     """An ASGI application that passes requests to the current generation and makes a new one when the file changes."""
 
-    def __init__(self, snapshot: str | Path, settings: dict | None = None):
+    def __init__(self, snapshot: str | Path, labels: str | Path | None = None, settings: dict | None = None):
         self.snapshot = Path(snapshot)
-        self.secret = os.environ.get("DATASETTE_SECRET") or secrets.token_hex(32)
-        self.settings = settings
+        secret = os.environ.get("DATASETTE_SECRET") or secrets.token_hex(
+            32
+        )  # the same for all: a sign-in outlasts a snapshot
+        self.options = {"labels": labels, "secret": secret, "settings": settings}
         check(self.snapshot)
         self.holder = Path(tempfile.mkdtemp(prefix=f".{self.snapshot.name}.", dir=self.snapshot.parent))
         self.current = self._generation()
@@ -81,7 +83,7 @@ class Switch:
         self.watcher: asyncio.Task | None = None
 
     def _generation(self) -> Generation:
-        return Generation(self.snapshot, self.holder, self.secret, self.settings)
+        return Generation(self.snapshot, self.holder, **self.options)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
@@ -152,6 +154,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8001,
     *,
+    labels: str | Path | None = None,
     open_browser: bool = False,
     settings: dict | None = None,
 ) -> None:
@@ -163,6 +166,8 @@ def serve(
         Made by `publish.snapshot.write`. When the file is replaced in one step the server goes over to the new one.
     host, port : str, int
         Address to listen on.
+    labels : path, optional
+        SQLite file of people who may judge by eye and of what they said (`publish.inspection`); it is made when missing.
     open_browser : bool
         Show the site in the user's browser.
     settings : dict, optional
@@ -173,7 +178,7 @@ def serve(
     ServeError
         The file is not a snapshot.
     """
-    application = Switch(snapshot, settings)
+    application = Switch(snapshot, labels, settings)
     address = f"http://{host}:{port}/"
     print(f"{snapshot} is served at {address}  (end with Ctrl-C)")
     if open_browser:

@@ -29,13 +29,17 @@ SETTINGS = {
 }
 
 
-def create(snapshot: str | Path, *, secret: str | None = None, settings: dict | None = None) -> Datasette:
+def create(
+    snapshot: str | Path, *, labels: str | Path | None = None, secret: str | None = None, settings: dict | None = None
+) -> Datasette:
     """Make the application for one snapshot.
 
     Parameters
     ----------
     snapshot : path
         The SQLite file; it is opened as immutable, so it must not be changed in place while it is served.
+    labels : path, optional
+        SQLite file of people and judgements; without it nobody can sign in.
     secret : str, optional
         Key that signs cookies; a new one is drawn by default.
     settings : dict, optional
@@ -46,7 +50,7 @@ def create(snapshot: str | Path, *, secret: str | None = None, settings: dict | 
     Datasette
         Its database is called as the file, without the ending.
     """
-    return Datasette(
+    application = Datasette(
         immutables=[str(snapshot)],
         inspect_data={Path(snapshot).stem: _inspect(Path(snapshot))},
         metadata=metadata.describe(snapshot),
@@ -56,6 +60,8 @@ def create(snapshot: str | Path, *, secret: str | None = None, settings: dict | 
         settings=SETTINGS | (settings or {}),
         secret=secret,
     )
+    application.becat_labels = labels  # pyright: ignore[reportAttributeAccessIssue] - read by plugins/inspecting.py
+    return application
 
 
 def _inspect(snapshot: Path) -> dict:
@@ -63,7 +69,6 @@ def _inspect(snapshot: Path) -> dict:
     with closing(sqlite3.connect(f"file:{snapshot}?immutable=1", uri=True)) as connection:
         tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
         counts = {name: connection.execute(f'select count(*) from "{name}"').fetchone()[0] for (name,) in tables}
-        counts |= dict(connection.execute("select name, n_rows from view_definition"))
     status = snapshot.stat()
     mark = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
     return {

@@ -80,5 +80,7 @@ def _field(name: str) -> Field:
 def separation_deg(ra: float, dec: float, ras: np.ndarray, decs: np.ndarray) -> np.ndarray:
     """Angular distances, degrees, by the haversine formula, which is exact for small ones too."""
     height, heights = np.radians(dec), np.radians(decs)
-    half = np.sin((heights - height) / 2) ** 2 + np.cos(height) * np.cos(heights) * np.sin(np.radians(ras - ra) / 2) ** 2
+    half = (
+        np.sin((heights - height) / 2) ** 2 + np.cos(height) * np.cos(heights) * np.sin(np.radians(ras - ra) / 2) ** 2
+    )
     return np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))

@@ -9,6 +9,10 @@ from datasette import NotFound, Response, hookimpl
 
 from publish.reading import first, rows, snapshot_of
 
+PROFILES = """
+        select spectrum_id, start_a, step_a, flux, mjd, snr_r, bartlett_width_px
+        from halpha_profile join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)
+        where star_id = :star order by mjd"""
 OF_STAR = {
     "spectra": """
         select spectrum.spectrum_id, survey, release, coadd, mjd, snr_b, snr_r, teff_k, ew_halpha_a, e_ew_halpha_a,
@@ -18,10 +22,6 @@ OF_STAR = {
         left join line_measurement using (spectrum_id)
         left join profile_class using (spectrum_id)
         left join current_score using (spectrum_id)
-        where star_id = :star order by mjd""",
-    "profiles": """
-        select spectrum_id, start_a, step_a, flux, mjd, snr_r, bartlett_width_px
-        from halpha_profile join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)
         where star_id = :star order by mjd""",
     "aliases": "select distinct designation from star_alias where star_id = :star",
     "types": """
@@ -67,6 +67,7 @@ async def star_page(datasette, request):
         context[name] = await rows(database, sql, {"star": star_id})
     for name, sql in ONE_OF_STAR.items():
         context[name] = await first(database, sql, {"star": star_id}) or {}
+    context["profiles"] = await profile_data(database, star_id)
     context["decisive"] = next((row for row in context["verdict"] if row["is_verdict"]), None)
     context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])
     context["data"] = _plot_data(context)
@@ -94,9 +95,14 @@ def _outside_links(star, spectra, astrometry) -> list[tuple[str, str]]:
     return links
 
 
+async def profile_data(database, star_id: int) -> list[dict]:
+    """H-alpha profiles of a star, flux as a list."""
+    found = await rows(database, PROFILES, {"star": star_id})
+    return [{**profile, "flux": json.loads(profile["flux"])} for profile in found]
+
+
 def _plot_data(context: dict) -> dict:
     """What the page's script draws: profiles, equivalent widths in time, and where the star lies in the diagrams."""
-    profiles = [{**profile, "flux": json.loads(profile["flux"])} for profile in context["profiles"]]
     widths = [
         {key: row[key] for key in ("mjd", "ew_halpha_a", "e_ew_halpha_a", "spectrum_id")}
         for row in context["spectra"]
@@ -104,7 +110,7 @@ def _plot_data(context: dict) -> dict:
     ]
     return {
         "star_id": context["star"]["star_id"],
-        "profiles": profiles,
+        "profiles": context["profiles"],
         "widths": widths,
         "colours": context["colours"],
         "diagram": context["diagram"],

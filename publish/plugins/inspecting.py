@@ -1,0 +1,118 @@
+"""Judging candidates by eye, for people who have signed in: /inspect."""
+
+from __future__ import annotations
+
+import asyncio
+
+from datasette import NotFound, Response, hookimpl
+
+from publish import inspection
+from publish.plugins.star import profile_data
+from publish.reading import first, rows, snapshot_of
+
+QUEUE = "select star_id from be_candidate order by (star_id * 2654435761) % 4294967296"  # a scrambled, fixed order
+STAR = """
+    select star.star_id, star.designation, be_candidate.spectrum_id, be_probability, profile_class, shell_type, ew_halpha_a
+    from star left join be_candidate using (star_id) where star.star_id = :star"""
+WRONG_PASSWORD_S = 1.0
+WORDS = {"be": True, "not": False, "undecided": None}
+
+
+@hookimpl
+def register_routes():
+    return [
+        (r"^/inspect$", inspect_page),
+        (r"^/inspect/sign-in$", sign_in),
+        (r"^/inspect/sign-out$", sign_out),
+        (r"^/inspect/judge$", judge),
+    ]
+
+
+def _labels(datasette):
+    path = getattr(datasette, "becat_labels", None)
+    if path is None:
+        raise NotFound("Judging by eye is not open here: start `becat serve` with --labels FILE")
+    return path
+
+
+async def inspect_page(datasette, request):
+    """The next candidate that this person has not judged, or the sign-in form."""
+    labels = _labels(datasette)
+    if not request.actor:
+        return await _form(datasette, request)
+    database, who = snapshot_of(datasette), request.actor["id"]
+    queue = [row["star_id"] for row in await rows(database, QUEUE)]
+    done = await asyncio.to_thread(inspection.judged_by, labels, who)
+    asked = request.args.get("star") or ""
+    star_id = (
+        int(asked)
+        if asked.lstrip("-").isdigit() and len(asked) < 19
+        else next((s for s in queue if s not in done), None)
+    )
+    star = await first(database, STAR, {"star": star_id}) if star_id is not None else None
+    context = {
+        "star": star,
+        "who": who,
+        "n_done": len(done & set(queue)),
+        "n_all": len(queue),
+        "classes": inspection.CLASSES,
+        "is_blind": request.args.get("blind") != "0",
+        "agreement": await asyncio.to_thread(inspection.agreement, labels),
+        "data": {"star_id": star_id, "profiles": await profile_data(database, star_id)} if star else None,
+    }
+    return Response.html(await datasette.render_template("inspect.html", context, request=request))
+
+
+async def sign_in(datasette, request):
+    """Check name and password and set the signed cookie."""
+    labels = _labels(datasette)
+    if request.method != "POST":
+        return await _form(datasette, request)
+    form = await request.post_vars()
+    name = (form.get("name") or "").strip()
+    if not await asyncio.to_thread(inspection.is_inspector, labels, name, form.get("password") or ""):
+        await asyncio.sleep(WRONG_PASSWORD_S)
+        return await _form(datasette, request, "Name and password do not belong together.", 403)
+    response = Response.redirect(datasette.urls.path("/inspect"))
+    cookie = datasette.sign({"a": {"id": name}}, "actor")
+    response.set_cookie("ds_actor", cookie, httponly=True, samesite="lax", secure=request.scheme == "https")
+    return response
+
+
+async def sign_out(datasette, request):
+    """Forget the person."""
+    if request.method != "POST":
+        raise NotFound("Sign out with the button")
+    response = Response.redirect(datasette.urls.path("/inspect"))
+    response.set_cookie("ds_actor", "", expires=0, max_age=0)
+    return response
+
+
+async def judge(datasette, request):
+    """Write one judgement and go on to the next star."""
+    labels = _labels(datasette)
+    if request.method != "POST":
+        raise NotFound("Judge with the form")
+    if not request.actor:
+        return await _form(datasette, request, "Please sign in first.", 403)
+    form = await request.post_vars()
+    try:
+        star_id, verdict = int(form["star_id"]), WORDS[form["verdict"]]
+        spectrum = form.get("spectrum_id") or ""
+        shell = form.get("shell_type") or ""
+        if await first(snapshot_of(datasette), "select 1 from star where star_id = :star", {"star": star_id}) is None:
+            raise ValueError(f"there is no star {star_id}")
+        await asyncio.to_thread(
+            inspection.judge, labels, request.actor["id"], star_id, verdict,
+            spectrum_id=int(spectrum) if spectrum else None, profile_class=form.get("profile_class") or None,
+            shell_type=int(shell) if shell else None, comment=(form.get("comment") or "").strip(),
+        )  # fmt: skip
+    except (KeyError, ValueError, OverflowError) as error:
+        return await _form(datasette, request, f"This judgement cannot be taken: {error}", 400)
+    blind = "" if form.get("blind", "1") == "1" else "?blind=0"
+    return Response.redirect(datasette.urls.path("/inspect") + blind)
+
+
+async def _form(datasette, request, message: str = "", status: int = 200) -> Response:
+    html = await datasette.render_template("sign_in.html", {"message": message}, request=request)
+    return Response.html(html, status=status)

@@ -1,0 +1,157 @@
+"""Judging by eye: only who has signed in can write, and what they said reaches the catalogue's views."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+
+import duckdb
+import pytest
+
+from publish import inspection, site, snapshot
+from tests.site_fixture import make_catalogue
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    return make_catalogue(tmp_path_factory.mktemp("inspected") / "catalog.duckdb", n_stars=60)
+
+
+@pytest.fixture(scope="module")
+def published(catalogue):
+    return snapshot.write(catalogue, catalogue.with_suffix(".sqlite"), progress=False).path
+
+
+@pytest.fixture
+def labels(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    inspection.add_inspector(path, "ada", PASSWORD)
+    inspection.add_inspector(path, "bo", PASSWORD + "2")
+    return path
+
+
+@pytest.fixture
+def visit(published, labels):
+    """A visitor with a cookie jar of their own: visit(method, path, data) -> response."""
+    datasette = site.create(published, labels=labels)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(datasette.invoke_startup())
+    jar = {}
+
+    def ask(path, data=None):
+        method = "GET" if data is None else "POST"
+        response = loop.run_until_complete(datasette.client.request(method, path, data=data, cookies=dict(jar)))
+        jar.update(response.cookies)
+        return response
+
+    ask.jar = jar
+    yield ask
+    loop.close()
+
+
+def token(page):
+    return re.search(r'name="csrftoken" value="([^"]+)"', page).group(1)
+
+
+def sign_in(visit, name="ada", password=PASSWORD):
+    page = visit("/inspect").text
+    return visit("/inspect/sign-in", {"csrftoken": token(page), "name": name, "password": password})
+
+
+def count(labels):
+    return sqlite3.connect(labels).execute("select count(*) from inspection").fetchone()[0]
+
+
+def test_a_person_signs_in_judges_and_sees_the_next_star(visit, labels):
+    assert sign_in(visit).status_code == 302
+    page = visit("/inspect").text
+    first = int(re.search(r'name="star_id" value="(\d+)"', page).group(1))
+    assert "Classifier:" not in page  # blind at first
+    assert "Classifier:" in visit(f"/inspect?star={first}&blind=0").text
+    said = {
+        "csrftoken": token(page),
+        "star_id": first,
+        "verdict": "be",
+        "profile_class": "emission",
+        "comment": "<b>strong</b>",
+    }
+    assert visit("/inspect/judge", said).status_code == 302
+    page = visit("/inspect").text
+    assert f'name="star_id" value="{first}"' not in page
+    assert re.search(r"1 of \d+ candidates judged", page)
+    assert count(labels) == 1
+
+
+def test_nobody_else_can_write(visit, labels):
+    for name, password in (("ada", "wrong password"), ("nobody", PASSWORD), ("", ""), ("ada' or 1=1 --", PASSWORD)):
+        assert sign_in(visit, name, password).status_code == 403
+    page = visit("/inspect").text
+    assert visit("/inspect/judge", {"csrftoken": token(page), "star_id": 10000, "verdict": "be"}).status_code == 403
+    assert count(labels) == 0
+    sign_in(visit)
+    assert visit("/inspect/judge", {"star_id": 10000, "verdict": "be"}).status_code == 403  # without the token
+    assert visit("/inspect/judge", {"csrftoken": "made up", "star_id": 10000, "verdict": "be"}).status_code == 403
+    assert visit("/inspect/judge?star_id=10000&verdict=be").status_code == 404  # by a link
+    assert count(labels) == 0
+    visit.jar["ds_actor"] = "eyJhIjp7ImlkIjoiYWRhIn19.forged"
+    page = visit("/inspect").text
+    assert visit("/inspect/judge", {"csrftoken": token(page), "star_id": 10000, "verdict": "be"}).status_code == 403
+    assert count(labels) == 0
+
+
+def test_senseless_judgements_are_refused(visit, labels):
+    sign_in(visit)
+    csrf = token(visit("/inspect").text)
+    for said in (
+        {"star_id": "1", "verdict": "be"}, {"star_id": "x", "verdict": "be"}, {"star_id": "10000", "verdict": "maybe"},
+        {"star_id": "10000"}, {"star_id": "10000", "verdict": "be", "profile_class": "nova"},
+        {"star_id": "10000", "verdict": "be", "shell_type": "7"}, {"star_id": "9" * 40, "verdict": "be"},
+    ):  # fmt: skip
+        assert visit("/inspect/judge", {"csrftoken": csrf, **said}).status_code == 400, said
+    assert count(labels) == 0
+
+
+def test_without_a_file_of_people_there_is_no_sign_in(published):
+    datasette = site.create(published)
+
+    async def ask():
+        await datasette.invoke_startup()
+        return await datasette.client.get("/inspect")
+
+    assert asyncio.run(ask()).status_code == 404
+
+
+def test_judgements_reach_the_views_of_the_catalogue_once(catalogue, labels):
+    with duckdb.connect(str(catalogue)) as connection:
+        star = connection.execute("select star_id from be_candidate limit 1").fetchone()[0]
+        inspection.judge(labels, "ada", star, True)
+        inspection.judge(labels, "ada", star, False, comment="on second thoughts")
+        connection.execute("begin")
+        assert inspection.take_in(connection, labels, run_id=1) == 2
+        assert inspection.take_in(connection, labels, run_id=1) == 0
+        assert connection.execute("select count(*) from be_candidate where star_id = ?", [star]).fetchone() == (0,)
+        connection.execute("rollback")
+
+
+def test_agreement_is_cohens_kappa(labels):
+    # The example of Cohen's kappa with 20 and 15 agreements, 5 and 10 disagreements: kappa = 0.4.
+    star = 0
+    for n, ada, bo in ((20, True, True), (5, True, False), (10, False, True), (15, False, False)):
+        for _ in range(n):
+            star += 1
+            inspection.judge(labels, "ada", star, ada)
+            inspection.judge(labels, "bo", star, bo)
+    inspection.judge(labels, "ada", 999, None)
+    (found,) = inspection.agreement(labels)
+    assert found["n_stars"] == 50
+    assert found["fraction"] == pytest.approx(0.7)
+    assert found["kappa"] == pytest.approx(0.4)
+
+
+def test_passwords_are_not_kept_and_short_ones_refused(labels):
+    assert PASSWORD.encode() not in labels.read_bytes()
+    with pytest.raises(ValueError, match="ten characters"):
+        inspection.add_inspector(labels, "cy", "short")
