@@ -109,7 +109,7 @@ def test_late_and_double_lined_real_stars_are_not_be(catalogue):
     ).fetchall()
     assert len(rows) == 6 and all(p < 0.5 for (p,) in rows)
     assert catalogue.execute(
-        "select count(*) from step_10_good_snr join spectrum using (spectrum_id) where not is_simulated and spectrum.snr_r < 3"
+        "select count(*) from step_10_good_snr join spectrum using (spectrum_id) where not spectrum.is_simulated and spectrum.snr_r < 3"
     ).fetchone() == (0,)
 
 
