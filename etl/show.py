@@ -129,11 +129,13 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
             f"no star {words!r} here: give a designation such as J222704.21+590534.8, a position in degrees such as"
             " '336.767 59.093', or the number of a spectrum"
         )
-    _print_heading(connection, spectrum_id)
+    star_id = _print_heading(connection, spectrum_id)
+    # The view ranks the spectra of each star: with the star named it reads that star's rows only.
+    of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"
     steps = connection.execute(
-        """
+        f"""
         select name, quantity, value, threshold, margin, unit, detail, passed, is_asked, is_verdict
-        from verdict_step where spectrum_id = ? order by test
+        from verdict_step where {of_star} and spectrum_id = ? order by test
         """,
         [spectrum_id],
     ).fetchall()
@@ -150,7 +152,8 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     click.echo(f"first step that fails: {failed}" if not is_be else f"no step fails: {conclusion}")
 
 
-def _print_heading(connection, spectrum_id: int) -> None:
+def _print_heading(connection, spectrum_id: int) -> int | None:
+    """Print which star and spectrum it is; gives the star_id."""
     star_id, designation, ra, dec, mjd, file, simulated = connection.execute(
         """
         select star_id, coalesce(star.designation, spectrum.designation), spectrum.ra_deg, spectrum.dec_deg, mjd, file,
@@ -162,6 +165,7 @@ def _print_heading(connection, spectrum_id: int) -> None:
     place = "no position in the file" if ra is None else f"RA {ra:.5f} deg, Dec {dec:+.5f} deg"
     click.echo(f"{designation}  star {star_id}  {place}{'  SIMULATED' if simulated else ''}")
     click.echo(f"spectrum {spectrum_id}  MJD {'-' if mjd is None else f'{mjd:.4f}'}  {file}")
+    return star_id
 
 
 def _number(value: float | None) -> str:
