@@ -11,8 +11,9 @@ import tomllib
 from pathlib import Path
 
 import click
+import duckdb
 
-from etl.catalogue import CatalogueError, becat_version, open_catalogue
+from etl.catalogue import CatalogueError, becat_version, open_catalogue, what_went_wrong
 
 __all__ = ["main"]
 
@@ -39,6 +40,8 @@ def main() -> None:
         _stop(1, str(error))
     except BrokenPipeError:
         _stop(1, "the output was closed")
+    except (duckdb.Error, OSError) as error:
+        _stop(1, what_went_wrong(error))
 
 
 def _stop(code: int, message: str) -> None:
@@ -53,6 +56,11 @@ catalog_option = click.option(
     default=Path("catalog.duckdb"),
     show_default=True,
     help="The catalogue, a DuckDB file.",
+)
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Let the workers of this Dask scheduler do it, as in tcp://host:8786 (see docs/cluster.md).",
 )
 existing = click.Path(exists=True, path_type=Path)
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -126,8 +134,8 @@ def run(config: Path) -> None:
         spectra = ["spectra/dr7", "spectra/dr9"]     # files and directories
         exposures = "coadd"                          # coadd, single or all
         release_catalogues = ["dr7_v2.0_MRS_catalogue.csv.gz"]
-        archives = {twomass = "2mass.parquet"}       # tables on disk, by source
-        fetch = ["twomass", "allwise"]               # sources to ask on the network
+        archives = {tmass = "2mass.parquet"}         # tables on disk, by source
+        fetch = ["gaia", "allwise"]                  # sources to ask on the network
         model = "my_model.onnx"
         inspections = "labels.sqlite"
         publish = "catalog.sqlite"
@@ -162,7 +170,8 @@ def run(config: Path) -> None:
     help="The release's general or stellar-parameter catalogue (CSV, CSV.gz or FITS); may be repeated.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read; by default one a core.")
-def load(paths, catalog, exposures, release_catalogues, workers) -> None:
+@scheduler_option
+def load(paths, catalog, exposures, release_catalogues, workers, scheduler) -> None:
     """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
 
     Files that were loaded before and have not changed are left alone; what cannot be trusted goes to the table
@@ -180,7 +189,7 @@ def load(paths, catalog, exposures, release_catalogues, workers) -> None:
         if release_catalogues:
             counts = load_release_catalogues(connection, release_catalogues)
             click.echo(f"release catalogues: {counts['rows']:,} rows, {counts['rejected']:,} rejections")
-        counts = load_spectra(connection, paths, exposures=exposures, workers=workers)
+        counts = load_spectra(connection, paths, exposures=exposures, workers=workers, scheduler=scheduler)
         apply_release_entries(connection)
         n_stars = gather_stars(connection)
     click.echo(
@@ -193,7 +202,8 @@ def load(paths, catalog, exposures, release_catalogues, workers) -> None:
 
 @becat.command()
 @catalog_option
-def measure(catalog: Path) -> None:
+@scheduler_option
+def measure(catalog: Path, scheduler: str | None) -> None:
     """Measure equivalent widths, peaks and profile classes of the loaded spectra.
 
     \b
@@ -203,14 +213,15 @@ def measure(catalog: Path) -> None:
     from etl.stages.measure import measure_spectra
 
     with open_catalogue(catalog) as connection:
-        counts = measure_spectra(connection)
+        counts = measure_spectra(connection, scheduler)
     click.echo(f"{counts['measured']:,} spectra measured")
 
 
 @becat.command()
 @catalog_option
 @click.option("--model", type=existing_file, help="An ONNX model; by default the one that comes with becat.")
-def score(catalog: Path, model: Path | None) -> None:
+@scheduler_option
+def score(catalog: Path, model: Path | None, scheduler: str | None) -> None:
     """Score the loaded spectra with the classifier.
 
     \b
@@ -222,10 +233,92 @@ def score(catalog: Path, model: Path | None) -> None:
 
     with open_catalogue(catalog) as connection:
         try:
-            counts = score_spectra(connection, model)
+            counts = score_spectra(connection, model, scheduler)
         except ModelError as error:
             raise CatalogueError(str(error)) from None
     click.echo(f"{counts['scored']:,} spectra scored by model {counts['model_id']} on {counts['provider']}")
+
+
+@becat.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@catalog_option
+@click.option("--from", "file", type=existing, help="Take the table from this file or folder instead of the network.")
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where answers are kept; by default a folder beside the catalogue.",
+)
+def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Path | None) -> None:
+    """Get archive tables for the stars of the catalogue, and match them.
+
+    SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (docs/archives.md lists them), or
+    "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
+    from a CSV, VOTable, FITS or Parquet file with the archive's own column names.
+
+    \b
+    Examples:
+        becat fetch gaia gaia_distance tmass allwise reddening
+        becat fetch skiff_2014 --from skiff.csv --catalog catalog.duckdb
+    """
+    from etl.archives.sources import load as known_sources
+    from etl.pipeline import default_cache
+    from etl.stages.archives import fetch_archives, ingest_archives, match_archives
+
+    if file is not None and (len(sources) != 1 or sources[0] == "all"):
+        raise click.UsageError("with --from name one source, as in `becat fetch skiff_2014 --from skiff.csv`")
+    names = list(known_sources()) if sources == ("all",) else list(sources)
+    unknown = [name for name in names if name not in known_sources()]
+    if unknown:
+        raise click.UsageError(f"unknown source {', '.join(unknown)}: known are {', '.join(known_sources())}")
+    with open_catalogue(catalog) as connection:
+        if file is not None:
+            click.echo(f"{sources[0]}: {ingest_archives(connection, {sources[0]: file}):,} new rows")
+            n_failed = 0
+        else:
+            n_failed = fetch_archives(connection, names, cache or default_cache(catalog))
+        _print_matched(match_archives(connection))
+    if n_failed:
+        raise CatalogueError(f"{n_failed} of {len(names)} sources are not complete: the same command goes on with them")
+
+
+def _print_matched(changed: dict[str, int]) -> None:
+    rows = ", ".join(f"{table} {n:,}" for table, n in changed.items())
+    click.echo(f"rows changed: {rows}" if rows else "nothing is new or stale")
+
+
+@becat.command()
+@click.argument("table", required=False)
+@catalog_option
+@click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec.")
+@click.option("--ra", help="Column of right ascension in TABLE, degrees; guessed if not given.")
+@click.option("--dec", help="Column of declination in TABLE, degrees; guessed if not given.")
+@click.option("--into", help="Table to make; by default match_TABLE.")
+def match(table, catalog, radius, ra, dec, into) -> None:
+    """Match the archives with the stars, or a table of your own.
+
+    Without TABLE: every archive that was taken in is matched with the stars, and types, clusters, velocities and the
+    runaway limit follow. With TABLE, a table or view of the catalogue's file: every star within the radius, in a new
+    table with separation and rank.
+
+    \b
+    Examples:
+        becat match --catalog catalog.duckdb
+        becat match my_targets --radius 3
+    """
+    from etl.match.sphere import match_table
+    from etl.stages.archives import match_archives
+
+    if (table is None) != (radius is None):
+        raise click.UsageError("to match a table of your own give TABLE and --radius")
+    with open_catalogue(catalog) as connection:
+        if table is None:
+            _print_matched(match_archives(connection))
+            return
+        try:
+            made, n_pairs = match_table(connection, table, radius, ra, dec, into)
+        except ValueError as error:
+            raise CatalogueError(str(error)) from None
+    click.echo(f"{n_pairs:,} pairs in table {made}")
 
 
 @becat.command()

@@ -12,7 +12,7 @@ import click
 from etl.catalogue import open_catalogue
 from schema import build
 
-__all__ = ["Configuration", "ConfigurationError", "run_pipeline"]
+__all__ = ["Configuration", "ConfigurationError", "default_cache", "run_pipeline"]
 
 
 class ConfigurationError(Exception):
@@ -29,6 +29,7 @@ class Configuration:
     release_catalogues: list[Path] = field(default_factory=list)
     archives: dict[str, Path] = field(default_factory=dict)
     fetch: list[str] = field(default_factory=list)
+    cache: Path | None = None
     model: Path | None = None
     inspections: Path | None = None
     publish: Path | None = None
@@ -58,7 +59,7 @@ class Configuration:
 
 
 def _checked(name: str, value, folder: Path):
-    if name in ("catalog", "publish", "inspections"):
+    if name in ("catalog", "publish", "inspections", "cache"):
         return folder / _of_type(name, value, str, "a path")
     if name == "model":
         return _existing(name, folder / _of_type(name, value, str, "a path"))
@@ -105,7 +106,7 @@ def run_pipeline(configuration: Configuration) -> None:
         A stage could not be done.
     """
     # The stages are imported here: `becat run --help` should not wait for them.
-    from etl.stages.archives import ingest_archives, match_archives
+    from etl.stages.archives import fetch_archives, ingest_archives, match_archives
     from etl.stages.load import load_spectra
     from etl.stages.measure import measure_spectra
     from etl.stages.release import apply_release_entries, load_release_catalogues
@@ -135,6 +136,8 @@ def run_pipeline(configuration: Configuration) -> None:
         scored = score_spectra(connection, configuration.model)
         click.echo(f"score:   {scored['scored']:,} spectra, model {scored['model_id']}, {scored['provider']}")
         n_rows = ingest_archives(connection, configuration.archives)
+        if configuration.fetch:
+            fetch_archives(connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog))
         n_matched = sum(match_archives(connection).values())
         click.echo(f"match:   {n_rows:,} new archive rows, {n_matched:,} rows of the catalogue changed")
         changed = _last_run(connection) != last_run
@@ -145,6 +148,11 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo(f"publish: {configuration.publish} ({configuration.publish.stat().st_size / 1e6:.1f} MB)")
     if not changed:
         click.echo("nothing is new or stale")
+
+
+def default_cache(catalog: Path) -> Path:
+    """Folder of fetched answers beside a catalogue."""
+    return catalog.with_name(f"{catalog.stem}-archives")
 
 
 def _last_run(connection) -> int:

@@ -9,15 +9,19 @@ import click
 import duckdb
 
 from etl.archives.apply import apply, fingerprint
+from etl.archives.fetch import fetch
 from etl.archives.ingest import ingest_file
 from etl.archives.sources import ArchiveError
 from etl.catalogue import CatalogueError, Run
+from etl.reddening import fill_reddening
 from etl.stages.kinematics import compute_kinematics, fit_limits
 from etl.versions import code_version
 
-__all__ = ["ingest_archives", "match_archives"]
+__all__ = ["fetch_archives", "ingest_archives", "match_archives"]
 
 COMMAND = "match archives"
+# Not a list of sources but a map, read at the distances that Gaia gives.
+REDDENING = "reddening"
 
 
 def ingest_archives(connection: duckdb.DuckDBPyConnection, archives: dict[str, Path]) -> int:
@@ -52,6 +56,45 @@ def ingest_archives(connection: duckdb.DuckDBPyConnection, archives: dict[str, P
                 assert run.run_id  # the run is on record from the first table that is new
             n_rows += n_new
     return n_rows
+
+
+def fetch_archives(connection: duckdb.DuckDBPyConnection, names: list[str], cache_dir: Path) -> int:
+    """Ask the archives on the network for the stars of the catalogue, and take the complete answers in.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    names : list of str
+        Sources; ``reddening`` reads the dust map at the distances of the stars that are matched by then.
+    cache_dir : Path
+        Folder in which every answer is kept.
+
+    Returns
+    -------
+    int
+        Sources that are not complete; why is printed.
+
+    Raises
+    ------
+    CatalogueError
+        There is no source of a name.
+    """
+    n_failed = 0
+    with Run(connection, "fetch archives") as run:
+        try:
+            found = fetch(connection, [name for name in names if name != REDDENING], cache_dir, run_id=run.run_id)
+        except ArchiveError as error:
+            raise CatalogueError(str(error)) from None
+        for source in found:
+            known = f", {source.n_known:,} stars known from the cache" if source.n_known else ""
+            click.echo(f"{source.source}: {source.error or f'{source.n_rows:,} rows{known}'}")
+            n_failed += source.error is not None
+        run.n_done = sum(source.n_rows for source in found)
+        if REDDENING in names:
+            match_archives(connection)
+            counts = fill_reddening(connection, run.run_id)
+            click.echo(f"reddening: {counts.message}")
+    return n_failed
 
 
 def match_archives(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
