@@ -71,6 +71,14 @@ def test_all_ten_printed_rows_of_table_7(con):
     assert listed == set(range(10))
 
 
+@pytest.mark.parametrize(("factor", "n_pass"), [(0.0, 4), (0.884, 10), (1.0, 10)])
+def test_table_7_with_other_units_of_reddening(con, factor, n_pass):
+    for star_id, row in enumerate(printed("7")):
+        value = {name: float(row[name]) for name in ("j_mag", "h_mag", "k_mag", "w1_mag")}
+        add_star(con, star_id, ebv_mag=factor * float(row["ebv_mag"]), **value)
+    assert list(classes(con).values()).count("classical Be") == n_pass
+
+
 def test_probabilities_against_monte_carlo_over_the_plane(con):
     rng = np.random.default_rng(2)
     stars = []
