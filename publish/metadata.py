@@ -31,7 +31,7 @@ HIDDEN = (
     "view_definition",
 )
 FACETS = {
-    "spectrum": ["survey", "layout", "coadd", "is_simulated"],
+    "spectrum": ["survey", "layout"],
     "profile_class": ["profile_class", "shell_type"],
     "literature_match": ["catalogue_id", "object_class"],
     "rejected_input": ["stage"],
@@ -86,6 +86,8 @@ def column_note(table: str, column: str) -> tuple[str, str, str]:
     (str, str, str)
         Empty where nothing is known.
     """
+    if re.fullmatch(r"passes_\d+", column):
+        return f"Test {column.removeprefix('passes_')} of selection_step is passed", "", "meta.code"
     if table in TABLES and column in TABLES[table].columns:
         found = TABLES[table].columns[column]
         return found.comment or "", found.info["unit"], found.info["ucd"]
@@ -101,19 +103,23 @@ def queries() -> Iterator[tuple[str, dict[str, str]]]:
         yield re.sub(r"^\d+_", "", path.stem), {"title": head[0], "description": " ".join(head[1:]), "sql": sql}
 
 
-def describe(snapshot: str | Path, database: str | None = None) -> dict:
+def describe(snapshot: str | Path, *, with_columns: bool = True) -> dict:
     """Datasette's metadata for a snapshot.
 
     Parameters
     ----------
     snapshot : path
         The SQLite file.
-    database : str, optional
-        Name under which Datasette serves it; by default the file's name without its ending.
+    with_columns : bool
+        Describe every column. The site's own pages look these up themselves, and Datasette copies all metadata many times
+        for each page, so the site goes without.
     """
     path = Path(snapshot)
     with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
         tables = {name: _table(connection, name) for name in _names(connection)}
+        if not with_columns:
+            for entry in tables.values():
+                del entry["columns"]
         simulated = connection.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
     note = f" {simulated:,} of its spectra are simulated and marked so." if simulated else ""
     return {
@@ -127,7 +133,7 @@ def describe(snapshot: str | Path, database: str | None = None) -> dict:
         "about": f"becat {becat_version()}; method of Wang et al. 2022, ApJS 260, 35",
         "about_url": "https://doi.org/10.3847/1538-4365/ac617a",
         "databases": {
-            database or path.stem: {"tables": tables, "queries": dict(queries())},
+            path.stem: {"tables": tables, "queries": dict(queries())},
         },
     }
 

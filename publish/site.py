@@ -53,7 +53,7 @@ def create(
     application = Datasette(
         immutables=[str(snapshot)],
         inspect_data={Path(snapshot).stem: _inspect(Path(snapshot))},
-        metadata=metadata.describe(snapshot),
+        metadata=metadata.describe(snapshot, with_columns=False),
         template_dir=str(HERE / "templates"),
         plugins_dir=str(HERE / "plugins"),
         static_mounts=[("assets", str(HERE / "static"))],

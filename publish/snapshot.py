@@ -35,7 +35,7 @@ TOO_SLOW = f"it takes over {ABANDONED_VIEW_S:.0f} s to read"
 UNPUBLISHED = ("flux_red", "flux_blue", "input_file")  # too big for a browser; the machine's own paths
 INDEXES = {
     "star": ["dec_deg, ra_deg"],
-    "spectrum": ["dec_deg, ra_deg", "designation"],
+    "spectrum": ["dec_deg, ra_deg", "designation", "survey", "layout"],
     "star_alias": ["designation"],
     "be_score": ["be_probability"],
     "line_measurement": ["ew_halpha_a"],

@@ -12,6 +12,7 @@ from datetime import datetime
 import duckdb
 import pytest
 import sqlglot
+from astropy.io.votable.ucd import parse_ucd
 
 from publish import snapshot
 from publish.metadata import column_note, describe
@@ -207,7 +208,7 @@ def test_macros_are_written_out_as_they_compute():
         inline(sqlglot.parse_one("select f(1)", read="duckdb"), {"f": endless})
 
 
-def test_every_published_column_is_described(site):
+def test_every_published_column_is_described_with_words_of_the_ucd_vocabulary(site):
     undescribed = []
     for (name,) in site.execute(
         "select name from sqlite_master where type in ('table', 'view') and name not like 'sq%'"
@@ -215,6 +216,9 @@ def test_every_published_column_is_described(site):
         if name.startswith("star_search"):
             continue
         for row in site.execute(f'pragma table_info("{name}")').fetchall():
-            if not column_note(name, row[1])[0]:
+            description, _, ucd = column_note(name, row[1])
+            if ucd:
+                parse_ucd(ucd, check_controlled_vocabulary=True)
+            if not description:
                 undescribed.append(f"{name}.{row[1]}")
     assert undescribed == []
