@@ -58,7 +58,7 @@ async def inspect_page(datasette, request):
         "classes": inspection.CLASSES,
         "is_blind": request.args.get("blind") != "0",
         "agreement": await asyncio.to_thread(inspection.agreement, labels),
-        "data": {"star_id": star_id, "profiles": await profile_data(database, star_id)} if star else None,
+        "data": {"star_id": star_id, "profiles": await profile_data(database, star["star_id"])} if star else None,
     }
     return Response.html(await datasette.render_template("inspect.html", context, request=request))
 

@@ -1,0 +1,68 @@
+"""The front page: what this is, the selection as a figure, what was found, how the snapshot was made."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from datasette import Response, hookimpl
+
+from publish.metadata import queries
+from publish.reading import first, rows, snapshot_of
+
+ADDRESS = "-/front"
+ROW_TARGETS = {  # the view whose rows a step of the funnel counts
+    "spectra": "spectrum", "good_snr": "step_10_good_snr", "teff": "step_20_teff",
+    "early_by_lines": "step_30_early_by_lines", "q_index": "step_40_q_index",
+    "be_probability": "step_50_be_probability", "inspection": "be_candidate", "emission": "emission_star",
+    "contaminant": "new_candidate", "spectral_type": "typed_candidate", "infrared": "new_cbe",
+}  # fmt: skip
+OUTCOME_LABELS = {
+    "classical_be": "classical Be stars", "new_cbe": "new classical Be stars", "known_be": "known Be stars recovered",
+    "herbig_aebe": "Herbig Ae/Be stars", "oe_star": "Oe stars", "cluster_member_be": "Be stars in clusters",
+    "runaway": "runaway Be stars",
+}  # fmt: skip
+
+
+@hookimpl
+def register_routes():
+    return [(rf"^/{ADDRESS}$", front_page)]
+
+
+@hookimpl
+def asgi_wrapper(datasette):
+    """Show our page at the root: Datasette's own looks at every table with its rights and counts, which takes longer."""
+
+    def wrap(application):
+        @wraps(application)
+        async def with_front(scope, receive, send):
+            root = datasette.setting("base_url")
+            if scope["type"] == "http" and scope["path"] == root:
+                scope = {**scope, "path": root + ADDRESS, "raw_path": (root + ADDRESS).encode()}
+            await application(scope, receive, send)
+
+        return with_front
+
+    return wrap
+
+
+async def front_page(datasette, request):
+    """HTML front page."""
+    context = await _context(snapshot_of(datasette)) | {"metadata": datasette.metadata()}
+    return Response.html(await datasette.render_template("index.html", context, request=request))
+
+
+async def _context(database) -> dict:
+    funnel = await rows(database, "select * from funnel order by step")
+    most = max((step["spectra"] for step in funnel), default=0) or 1
+    for step in funnel:
+        step["target"] = ROW_TARGETS.get(step["name"], "")
+        step["share"] = (max(step["spectra"], 0) / most) ** 0.25  # the fourth root shows both millions and dozens
+    facts = {row["name"]: row["value"] for row in await rows(database, "select name, value from provenance")}
+    return {
+        "funnel": funnel,
+        "facts": facts,
+        "outcome": await rows(database, "select * from outcome"),
+        "outcome_labels": OUTCOME_LABELS,
+        "n_profiles": await first(database, "select count(*) as n from halpha_profile"),
+        "canned": list(queries()),
+    }
