@@ -13,6 +13,7 @@ import pytest
 
 from etl.readers import read_file
 from etl.reduce import reduce_batch
+from models.examples import Examples
 from models.explain import occlusion
 from models.score import DEFAULT_MODEL, ModelError, Scorer
 from models.training_data import simulated
@@ -142,3 +143,11 @@ def test_provider_is_the_one_that_runs_and_nothing_is_printed():
     assert done.returncode == 0
     assert done.stdout.strip() in ("CPUExecutionProvider", "CUDAExecutionProvider")
     assert done.stdout.count("\n") == 1 and done.stderr == ""
+
+
+def test_an_example_is_nearest_to_itself_and_emission_to_emission(scorer, real_data):
+    examples = Examples(scorer, n=48)
+    index, likeness = examples.nearest(examples.flux[:4], np.ones_like(examples.flux[:4]), k=2)
+    assert index[:, 0].tolist() == [0, 1, 2, 3] and likeness[:, 0] == pytest.approx(1, abs=1e-4)
+    reduced = _reduced(real_data / "halpha/gamma-cas-emission.fits")
+    assert (examples.label[examples.nearest(reduced.flux, reduced.ivar, k=3)[0]] != 0).all()
