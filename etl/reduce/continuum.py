@@ -51,11 +51,17 @@ class Continuum:
         self.bin_a = self.binned(grid.wavelength_a[None])[0]
         i, j = np.triu_indices(self.n_coefficients)
         near = j - i <= 3  # cubic splines farther apart do not overlap
-        self.i, self.j = i[near], j[near]
-        self.products = self.on_bins[:, self.i] * self.on_bins[:, self.j]
-        self.on_bins32, self.products32 = self.on_bins.astype(np.float32), self.products.astype(np.float32)
+        i, j = i[near], j[near]
+        # One column for each pair of splines that overlap, and a last one of zeros for all that do not.
+        self.products = np.pad(self.on_bins[:, i] * self.on_bins[:, j], ((0, 0), (0, 1))).astype(np.float32)
+        self.product_of = np.full((self.n_coefficients, self.n_coefficients), len(i))
+        self.product_of[i, j] = self.product_of[j, i] = np.arange(len(i))
+        self.on_bins32 = self.on_bins.astype(np.float32)
         third = np.diff(np.eye(self.n_coefficients), 3, axis=0)
         self.penalty = third.T @ third
+        self.ridge = 1e-9 * np.eye(self.n_coefficients)
+        self.n_windows = self.n_bins // WINDOW_BINS
+        self.window_of = np.minimum(np.arange(self.n_bins) // WINDOW_BINS, self.n_windows - 1)
 
     def binned(self, values):
         """Means over the bins, (n, n_bins)."""
@@ -64,11 +70,8 @@ class Continuum:
 
     def solve(self, weight, values, stiffness):
         """Coefficients of the penalised least-squares splines, (n, n_coefficients)."""
-        normal = stiffness[:, None, None] * self.penalty + 1e-9 * np.eye(self.n_coefficients)
-        band = weight @ self.products32
-        normal[:, self.i, self.j] += band
-        lower = self.i != self.j
-        normal[:, self.j[lower], self.i[lower]] += band[:, lower]
+        normal = stiffness[:, None, None] * self.penalty + self.ridge
+        normal += np.take(weight @ self.products, self.product_of, axis=1)
         right = (weight * values) @ self.on_bins32
         return np.linalg.solve(normal, right[:, :, None])[:, :, 0]
 
@@ -140,20 +143,22 @@ def _clipped_fit(spline, values, sigma, usable):
     """Coefficients for spectra of unit level, and the bins that were kept."""
     stiffness = np.clip(STIFFNESS_PER_NOISE * _row_median(sigma, usable), STIFFNESS_LOW, STIFFNESS_HIGH)
     kept = usable.copy()
+    rank = _quarter_rank(spline, usable)
     coefficients = np.zeros((len(values), spline.n_coefficients))
     active = np.arange(len(values))
     for _ in range(N_ITERATIONS):
         before, seen = kept[active], usable[active]
         coefficients[active] = spline.solve(before.astype(np.float32), values[active], stiffness[active])
         model = (coefficients[active] @ spline.on_bins.T).astype(np.float32)
-        kept[active] = _clip(values[active] - model, np.hypot(sigma[active], NOISE_FLOOR * model), seen, before, spline)
+        noise = np.hypot(sigma[active], NOISE_FLOOR * model)
+        kept[active] = _clip(values[active] - model, noise, seen, before, rank[active], spline)
         active = active[(kept[active] != before).any(axis=1)]
         if not active.size:
             break
     return coefficients - CLIP_BIAS * spline.solve(usable.astype(np.float32), sigma, stiffness), kept
 
 
-def _clip(residual, noise, usable, kept, spline):
+def _clip(residual, noise, usable, kept, rank, spline):
     """The bins to keep, by their residuals and those of the bins kept before."""
     # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines the
     # highest points are the continuum.
@@ -161,21 +166,25 @@ def _clip(residual, noise, usable, kept, spline):
     spread = 1.4826 * _row_median(magnitude, usable)
     ripples = RIPPLES[spline.grid.arm] * 1.4826 * _row_median(magnitude, kept)
     high = CLIP_HIGH * np.maximum(noise, spread[:, None])
-    low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(residual, usable))
+    low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(spline, residual, usable, rank))
     return usable & (residual >= low) & (residual < high)
 
 
-def _upper_quarter(residual, usable):
+def _in_windows(spline, values):
+    """Bins by window, (n, n_windows, WINDOW_BINS); those after the last whole window are left out."""
+    return values[:, : spline.n_windows * WINDOW_BINS].reshape(len(values), spline.n_windows, WINDOW_BINS)
+
+
+def _quarter_rank(spline, usable):
+    """Rank, in ascending order, of the lowest bin of the highest quarter of each window's usable bins."""
+    n_usable = _in_windows(spline, usable).sum(axis=2)
+    return WINDOW_BINS - np.maximum(np.ceil(MIN_KEPT * n_usable).astype(int), 1)
+
+
+def _upper_quarter(spline, residual, usable, rank):
     """For each bin, the residual that a quarter of the usable bins of its window reaches."""
-    n_spectra, n_bins = residual.shape
-    n_windows = n_bins // WINDOW_BINS
-    shape = (n_spectra, n_windows, WINDOW_BINS)
-    inside = np.where(usable, residual, -np.inf)[:, : n_windows * WINDOW_BINS].reshape(shape)
-    ordered = np.sort(inside, axis=2)[:, :, ::-1]
-    n_usable = np.isfinite(inside).sum(axis=2, keepdims=True)
-    last = np.maximum(np.ceil(MIN_KEPT * n_usable).astype(int) - 1, 0)
-    level = np.repeat(np.take_along_axis(ordered, last, axis=2)[:, :, 0], WINDOW_BINS, axis=1)
-    return np.pad(level, ((0, 0), (0, n_bins - level.shape[1])), mode="edge")
+    ordered = np.sort(_in_windows(spline, np.where(usable, residual, -np.inf)), axis=2)
+    return np.take_along_axis(ordered, rank[:, :, None], axis=2)[:, spline.window_of, 0]
 
 
 def _row_median(values, counted):

@@ -41,13 +41,12 @@ def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
     (n_spectra,) bool array
         True where something was flagged.
     """
-    centre = 0.5 * (rectangle.edges_a[:, 1:] + rectangle.edges_a[:, :-1])
     element, sharpest = resolution_pixels(rectangle, resolving_power)
     distance = np.clip(np.rint(0.5 * sharpest), 1, 4).astype(int)
-    found = np.zeros(len(centre), bool)
+    found = np.zeros(len(element), bool)
     for d in np.unique(distance):
         rows = np.flatnonzero(distance == d)
-        found[rows] = _flag(rectangle, rows, int(d), element[rows], sharpest[rows], centre[rows])
+        found[rows] = _flag(rectangle, rows, int(d), element[rows], sharpest[rows])
     return found
 
 
@@ -72,7 +71,7 @@ def resolution_pixels(rectangle: Rectangle, resolving_power: np.ndarray) -> tupl
     return element, element * np.where(element < COARSE_PIXELS, COARSE_SHARPNESS, SHARPNESS)
 
 
-def _flag(rectangle, rows, d, element, sharpest, centre):
+def _flag(rectangle, rows, d, element, sharpest):
     """Flag the hits of spectra that share the distance d; True for the rows with hits."""
     flux, ivar = rectangle.flux[rows], rectangle.ivar[rows]
     ratio = np.exp(4 * np.log(2) * (d / sharpest) ** 2).astype(np.float32)[:, None]
@@ -88,7 +87,8 @@ def _flag(rectangle, rows, d, element, sharpest, centre):
     excess = _excess(flux, ratio, d, reach)
     scatter = np.fmax(der_snr_noise(flux, good), _upper_spread(excess, good))
     threshold = np.maximum(threshold, THRESHOLD_SIGMA * scatter[:, None])
-    allowed = good & _unprotected(centre[suspect], element)
+    edges_a = rectangle.edges_a[rows[suspect]]
+    allowed = good & _unprotected(0.5 * (edges_a[:, 1:] + edges_a[:, :-1]), element)
     hits = np.zeros_like(good)
     for _ in range(N_ROUNDS):
         new = allowed & ~hits & (excess > threshold)

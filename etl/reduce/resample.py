@@ -34,11 +34,10 @@ def resample(rectangle: Rectangle, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
         Mask of the native pixel at the centre of the grid pixel.
     """
     width = rectangle.width_a
-    position = (rectangle.edges_a - grid.edges_a[0]) / grid.step_a
-    flux = np.diff(_integral_at_grid_edges(rectangle, width, position, grid), axis=1) / grid.step_a
-
     n_native = width.shape[1]
-    centre = _pixel_below(position - 0.5, grid.n_pixels)
+    pixel = _pixel_below(rectangle.edges_a, grid)
+    limit, centre = pixel[:, ::2], pixel[:, 1::2]
+    flux = np.diff(_integral_at_grid_edges(rectangle, width, limit, grid), axis=1) / grid.step_a
     outside = (centre < 0) | (centre >= n_native)
     centre = _flat(np.clip(centre, 0, n_native - 1), n_native)
     ivar = np.take(rectangle.ivar * (grid.step_a / width).astype(np.float32), centre)
@@ -49,12 +48,18 @@ def resample(rectangle: Rectangle, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
     return flux.astype(np.float32), ivar, mask
 
 
-def _pixel_below(position, n_points):
-    """Index of the native pixel whose limits, in grid steps from the first point, hold each point; -1 before all."""
-    n_spectra = len(position)
-    first_point = np.clip(np.ceil(position), 0, n_points).astype(np.intp)
-    begun = np.bincount(_flat(first_point, n_points + 1).ravel(), minlength=n_spectra * (n_points + 1))
-    return np.cumsum(begun.reshape(n_spectra, n_points + 1)[:, :-1], axis=1) - 1
+def _pixel_below(edges_a, grid):
+    """Index of the native pixel that holds each limit (even columns) and each centre (odd ones) of the grid's pixels.
+
+    It is -1 before all native pixels and n_native beyond them.
+    """
+    n_spectra, n_points = len(edges_a), 2 * grid.n_pixels + 1
+    half_steps = (edges_a - grid.edges_a[0]) / (0.5 * grid.step_a)
+    first_point = np.full((n_spectra, edges_a.shape[1] + 2), n_points, np.int32)
+    first_point[:, 0] = 0
+    np.ceil(np.clip(half_steps, 0, n_points), out=first_point[:, 1:-1], casting="unsafe")
+    index = np.broadcast_to(np.arange(-1, edges_a.shape[1], dtype=np.int32), (n_spectra, edges_a.shape[1] + 1))
+    return np.repeat(index, np.diff(first_point, axis=1).ravel()).reshape(n_spectra, n_points)
 
 
 def _flat(index, row_length):
@@ -62,7 +67,7 @@ def _flat(index, row_length):
     return index + row_length * np.arange(len(index))[:, None]
 
 
-def _integral_at_grid_edges(rectangle, width, position, grid):
+def _integral_at_grid_edges(rectangle, width, pixel, grid):
     """Integral of the flux from the first native pixel to each limit of the grid."""
     flux, width32 = rectangle.flux, width.astype(np.float32)
     n_spectra, n_native = flux.shape
@@ -80,7 +85,7 @@ def _integral_at_grid_edges(rectangle, width, position, grid):
     whole = np.zeros((n_spectra, n_native + 1))
     np.cumsum(flux * width, axis=1, out=whole[:, 1:])
 
-    pixel = np.clip(_pixel_below(position, grid.n_pixels + 1), 0, n_native - 1)
+    pixel = np.clip(pixel, 0, n_native - 1)
     limit = _flat(pixel, n_native + 1)
     pixel = _flat(pixel, n_native)
     step = np.take(width, pixel)

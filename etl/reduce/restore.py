@@ -37,17 +37,19 @@ def restore_emission(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
         True where a line was taken back.
     """
     halpha = LINES["halpha"].wavelength_a
-    centre = 0.5 * (rectangle.edges_a[:, 1:] + rectangle.edges_a[:, :-1])
     bad = rectangle.mask == PixelMask.BAD_IN_FILE
-    min_width_a = MIN_ELEMENTS * halpha / resolving_power
-    lost_a = np.where(bad & (np.abs(centre - halpha) < REACH_A), rectangle.width_a, 0).sum(axis=1)
     restored = np.zeros(len(bad), bool)
-    for i in np.flatnonzero(lost_a >= min_width_a):
+    for i in np.flatnonzero(bad.any(axis=1)):
+        edges_a = rectangle.edges_a[i]
+        centre = 0.5 * (edges_a[1:] + edges_a[:-1])
+        near = np.abs(centre - halpha) < REACH_A
+        min_width_a = MIN_ELEMENTS * halpha / resolving_power[i]
+        if not np.diff(edges_a)[bad[i] & near].sum() >= min_width_a:  # also where the resolving power is not known
+            continue
         for first, end in _runs(bad[i]):
-            inside = abs(centre[i, first] - halpha) < REACH_A and abs(centre[i, end - 1] - halpha) < REACH_A
-            wide = centre[i, end - 1] - centre[i, first] >= min_width_a[i]
-            if inside and wide and _is_emission(rectangle.file_flux[i], first, end):
-                _take_back(rectangle, i, first, end, centre[i])
+            wide = centre[end - 1] - centre[first] >= min_width_a
+            if near[first] and near[end - 1] and wide and _is_emission(rectangle.file_flux[i], first, end):
+                _take_back(rectangle, i, first, end, centre)
                 restored[i] = True
     return restored
 
