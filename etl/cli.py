@@ -437,19 +437,73 @@ def publish(snapshot: Path, catalog: Path) -> None:
 
 
 @becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@catalog_option
+@click.option(
+    "--table",
+    type=click.Choice(["stars", "spectra", "flux_red", "flux_blue"]),
+    default="stars",
+    show_default=True,
+    help="Stars with their verdict, spectra with measurements and scores, or the arrays of an arm.",
+)
+def partition(directory: Path, catalog: Path, table: str) -> None:
+    """Write the catalogue or its spectra to DIRECTORY as Parquet partitioned on the sky (HATS), which LSDB opens.
+
+    \b
+    Example:
+        becat partition hats/stars --catalog catalog.duckdb
+    """
+    from etl.hats import export_hats
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        n_rows = export_hats(connection, directory, table)
+    click.echo(f'{n_rows:,} rows in {directory}: open them with lsdb.open_catalog("{directory}")')
+
+
+@becat.command()
 @click.argument("snapshot", type=existing_file)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="Port to listen on.")
-def serve(snapshot: Path, host: str, port: int) -> None:
+@click.option(
+    "--labels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="SQLite file of the people who may judge candidates at /inspect, and of what they said.",
+)
+@click.option("--open", "open_browser", is_flag=True, help="Show the site in the browser.")
+def serve(snapshot: Path, host: str, port: int, labels: Path | None, open_browser: bool) -> None:
     """Serve a snapshot with Datasette.
 
     \b
     Example:
-        becat serve catalog.sqlite --port 8001
+        becat serve catalog.sqlite --port 8001 --labels labels.sqlite
     """
+    from publish.serve import ServeError
     from publish.serve import serve as serve_snapshot
 
-    serve_snapshot(snapshot, host, port)
+    try:
+        serve_snapshot(snapshot, host, port, labels=labels, open_browser=open_browser)
+    except ServeError as error:
+        raise CatalogueError(str(error)) from None
+
+
+@becat.command()
+@click.argument("labels", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("name")
+@click.password_option(help="Asked for if not given; ten characters or more.")
+def inspector(labels: Path, name: str, password: str) -> None:
+    """Let NAME sign in at /inspect and judge candidates by eye; LABELS is the SQLite file of the labels.
+
+    \b
+    Example:
+        becat inspector labels.sqlite "Ada Lovelace"
+    """
+    from publish.inspection import add_inspector
+
+    try:
+        add_inspector(labels, name, password)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"{name} may sign in; labels are kept in {labels}")
 
 
 @becat.command()

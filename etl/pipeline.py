@@ -107,6 +107,7 @@ def run_pipeline(configuration: Configuration) -> None:
     """
     # The stages are imported here: `becat run --help` should not wait for them.
     from etl.stages.archives import fetch_archives, ingest_archives, match_archives
+    from etl.stages.inspections import take_inspections
     from etl.stages.load import load_spectra
     from etl.stages.measure import measure_spectra
     from etl.stages.release import apply_release_entries, load_release_catalogues
@@ -140,6 +141,8 @@ def run_pipeline(configuration: Configuration) -> None:
             fetch_archives(connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog))
         n_matched = sum(match_archives(connection).values())
         click.echo(f"match:   {n_rows:,} new archive rows, {n_matched:,} rows of the catalogue changed")
+        if configuration.inspections:
+            click.echo(f"inspect: {take_inspections(connection, configuration.inspections):,} new judgements")
         changed = _last_run(connection) != last_run
     if configuration.publish and (changed or not configuration.publish.exists()):
         from publish.snapshot import write
