@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import duckdb
 
-__all__ = ["CatalogueError", "Run", "becat_version", "open_catalogue", "transaction"]
+__all__ = ["CatalogueError", "Run", "becat_version", "open_catalogue", "transaction", "what_went_wrong"]
 
 
 class CatalogueError(Exception):
@@ -51,9 +51,9 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
             raise CatalogueError(
                 f"{path} is in use by another process: wait for it to end, or read a snapshot made by `becat publish`"
             ) from None
-        raise CatalogueError(f"{path} cannot be opened: {str(error).splitlines()[0]}") from None
+        raise CatalogueError(f"{path} cannot be opened: {what_went_wrong(error)}") from None
     except duckdb.Error as error:
-        raise CatalogueError(f"{path} cannot be opened as a DuckDB file: {str(error).splitlines()[0]}") from None
+        raise CatalogueError(f"{path} cannot be opened as a DuckDB file: {what_went_wrong(error)}") from None
     try:
         found = connection.execute(
             "select count(*) from duckdb_tables() where table_name in ('spectrum', 'selection_parameter')"
@@ -66,6 +66,29 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
         connection.close()
 
 
+# What the words of DuckDB and of the system mean to a user, and what to do.
+HINTS = {
+    "no space left": "the disk is full: make room",
+    "file too large": "a limit on the size of files is reached: raise it",
+    "disk quota exceeded": "the disk quota is used up: make room",
+    "read-only": "it cannot be written: look at its permissions",
+    "permission denied": "it cannot be written: look at its permissions",
+    "out of memory": "there is not enough memory: end other programs",
+    "input/output error": "the disk does not answer as it should: look at it",
+    "checksum": "the file is damaged: restore it from a copy, or load the spectra into a new one",
+}
+
+
+def what_went_wrong(error: BaseException) -> str:
+    """One line for an error of DuckDB or of the system: what to do where that is known, and its own words.
+
+    Nothing that was committed is lost by such an error; the same command goes on.
+    """
+    words = " ".join(str(error).split())
+    hint = next((hint for word, hint in HINTS.items() if word in words.lower()), None)
+    return f"{hint}, and the same command goes on ({words[:300]})" if hint else words[:400]
+
+
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """All or nothing: what is written inside is there as a whole, or not at all."""
@@ -73,7 +96,9 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("rollback")
+        # After a failed write DuckDB may refuse everything: what is told is the failure, not the refusal.
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
         raise
     connection.execute("commit")
 
@@ -132,6 +157,10 @@ class Run:
             return
         status = "done" if kind is None else "interrupted" if kind is KeyboardInterrupt else "failed"
         message = self.message if kind is None else f"{kind.__name__}: {error}".splitlines()[0]
+        with suppress(duckdb.Error) if kind else nullcontext():
+            self._end(status, message)
+
+    def _end(self, status: str, message: str) -> None:
         self._connection.execute(
             "update etl_run set ended_at = ?, status = ?, n_done = ?, n_rejected = ?, message = ? where run_id = ?",
             [_now(), status, self.n_done, self.n_rejected, message, self._run_id],

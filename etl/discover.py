@@ -26,7 +26,7 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
     Raises
     ------
     CatalogueError
-        A path does not exist.
+        A path does not exist, or a directory below it cannot be listed.
     """
     found: dict[Path, None] = {}
     for given in paths:
@@ -42,10 +42,15 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
 
 def _below(directory: Path) -> list[Path]:
     found = []
-    for folder, folders, files in os.walk(directory):
+    for folder, folders, files in os.walk(directory, onerror=_stop):
         folders.sort()
         found += [_absolute(Path(folder, name)) for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)]
     return found
+
+
+def _stop(error: OSError) -> None:
+    """A directory that is passed over would leave a hole in the survey that nobody sees."""
+    raise CatalogueError(f"{error.filename} cannot be listed ({error.strerror}): make it readable, or name other paths")
 
 
 def _absolute(path: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-__all__ = ["FileRead", "file_read", "forget_files", "new_or_changed", "write_ledger"]
+__all__ = ["FileRead", "file_read", "forget_files", "new_or_changed", "write_ledger", "write_rejections"]
 
 
 @dataclass
@@ -81,20 +81,26 @@ def write_ledger(
         Files loaded, and rejections.
     """
     ledger = []
-    rejections = []
     for read in reads:
         status = "loaded" if read.n_rows else "rejected" if read.rejected else "duplicate"
         ledger.append(
             (read.file, read.size_bytes, read.modified_ns, read.sha256, kind, status, read.n_rows, version, run_id)
         )
-        rejections += [
-            (read.file, stage, detail, reason, read.size_bytes, read.modified_ns, run_id)
-            for stage, detail, reason in read.rejected
-        ]
-    connection.executemany("insert into input_file values (?, ?, ?, ?, ?, ?, ?, ?, ?)", ledger)
+    if ledger:
+        connection.executemany("insert into input_file values (?, ?, ?, ?, ?, ?, ?, ?, ?)", ledger)
+    return sum(row[5] == "loaded" for row in ledger), write_rejections(connection, reads, run_id)
+
+
+def write_rejections(connection: duckdb.DuckDBPyConnection, reads: list[FileRead], run_id: int) -> int:
+    """Write what was rejected of the files to `rejected_input`; returns how many rows that are."""
+    rejections = [
+        (read.file, stage, detail, reason, read.size_bytes, read.modified_ns, run_id)
+        for read in reads
+        for stage, detail, reason in read.rejected
+    ]
     if rejections:
         connection.executemany("insert or replace into rejected_input values (?, ?, ?, ?, ?, ?, ?)", rejections)
-    return sum(row[5] == "loaded" for row in ledger), len(rejections)
+    return len(rejections)
 
 
 def _size_and_time(path: Path) -> tuple[int | None, int | None]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-__all__ = ["flux_batches", "insert_columns", "matrix"]
+__all__ = ["arrow_columns", "flux_batches", "insert_columns", "matrix"]
 
 SPECTRA_PER_BATCH = 2048
 
@@ -98,9 +98,14 @@ def insert_columns(connection: duckdb.DuckDBPyConnection, table: str, columns: d
     columns : dict of str to sequence
         Values by column name, all of one length; arrays of numpy (also masked ones), of Arrow, or lists.
     """
-    connection.register("new_row", pa.table({name: _arrow(values) for name, values in columns.items()}))
+    connection.register("new_row", arrow_columns(columns))
     connection.execute(f"insert into {table} by name select * from new_row")
     connection.unregister("new_row")
+
+
+def arrow_columns(columns: dict) -> pa.Table:
+    """Columns of numpy (also masked), of Arrow, or lists as a table; NaN becomes NULL."""
+    return pa.table({name: _arrow(values) for name, values in columns.items()})
 
 
 def _arrow(values) -> pa.Array | pa.ChunkedArray:

@@ -1,17 +1,14 @@
-"""Loading spectra: worker processes read and reduce files, one writer commits batch after batch with its ledger.
+"""Loading spectra: workers read and reduce partitions of files, one writer commits them one by one with their ledger.
 
-A batch of files is one transaction: its spectra, its arrays, its rows of `input_file` and its rejections are there
-together or not at all, so that a run that was killed goes on where it stopped.
+A partition is one transaction: its spectra, its arrays, its rows of `input_file` and its rejections are there together
+or not at all, so that a run that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +18,14 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from etl.catalogue import Run, transaction
+from etl.catalogue import CatalogueError, Run, transaction
+from etl.cluster import Tables, open_pool, work_through
 from etl.discover import find_spectra
 from etl.errors import Rejected
-from etl.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger
+from etl.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger, write_rejections
 from etl.readers import RawSpectrum, read_file
 from etl.reduce import reduce_batch
+from etl.stages.flux_batches import matrix
 from etl.versions import code_version
 from schema.grid import ARMS
 from schema.tables import TABLES
@@ -60,6 +59,7 @@ def load_spectra(
     *,
     exposures: str = "coadd",
     workers: int | None = None,
+    scheduler: str | None = None,
 ) -> dict[str, int]:
     """Read, clean, rectify and grid every new or changed file, and write it to the catalogue.
 
@@ -73,6 +73,8 @@ def load_spectra(
         Which spectra of a file to take.
     workers : int, optional
         Processes that read; by default one a core.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers read instead.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def load_spectra(
     Raises
     ------
     CatalogueError
-        A path does not exist.
+        A path does not exist, cannot be searched, or goes away while it is read.
     """
     version = f"{code_version('reduce')}:{exposures}"
     files = find_spectra(paths)
@@ -91,9 +93,11 @@ def load_spectra(
     todo = new_or_changed(connection, files, "spectra", version)
     counts = {"files": len(files), "unchanged": len(files) - len(todo), "loaded": 0, "spectra": 0, "rejected": 0}
     with Run(connection, "load", version) as run:
-        for batch in _read_batches(todo, Options(exposures, need_snr), workers):
+        for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):
+            vanished = _take_out_vanished(batch)
             with transaction(connection):
                 written = _write(connection, batch, version, run.run_id)
+                written["rejected"] += write_rejections(connection, vanished, run.run_id)
             for name, n in written.items():
                 counts[name] += n
             run.n_done += written["loaded"]
@@ -102,63 +106,94 @@ def load_spectra(
     return counts
 
 
-def _read_batches(todo: list[Path], options: Options, workers: int | None) -> Iterator[Batch]:
-    """Batches in the order of the files, read ahead by a bounded number of workers' results."""
+def _read_batches(connection, todo: list[Path], options: Options, workers, scheduler) -> Iterator[Batch]:
+    """Batches in the order of the files."""
     chunks = [[str(p) for p in todo[i : i + FILES_PER_BATCH]] for i in range(0, len(todo), FILES_PER_BATCH)]
-    n_workers = min(workers or os.cpu_count() or 1, len(chunks))
-    bar = tqdm(total=len(todo), desc="loading spectra", unit=" files", disable=None)
-    with bar:
-        if n_workers <= 1:
-            for chunk in chunks:
-                yield read_and_reduce(chunk, options)
-                bar.update(len(chunk))
-            return
-        for chunk, batch in _in_processes(chunks, options, n_workers):
-            yield batch
+    if not chunks:
+        return
+    n_processes = min(workers or os.cpu_count() or 1, len(chunks))
+    with (
+        tqdm(total=len(todo), desc="loading spectra", unit=" files", disable=None) as bar,
+        open_pool(connection, scheduler, n_processes) as pool,
+    ):
+        partitions = ((chunk, options) for chunk in chunks)
+        for (chunk, _), tables in work_through(pool, read_partition, partitions, _single_files, _dead_file):
+            yield _from_tables(tables)
             bar.update(len(chunk))
 
 
-def _in_processes(chunks, options, n_workers) -> Iterator[tuple[list[str], Batch]]:
-    """Chunks read by a pool; when a reader process dies, the files of its chunk are tried one by one."""
-    pool = ProcessPoolExecutor(n_workers)
-    waiting: deque[tuple[list[str], Future]] = deque()
-    pending = deque(chunks)
-    try:
-        while pending or waiting:
-            while pending and len(waiting) < 2 * n_workers:
-                chunk = pending.popleft()
-                waiting.append((chunk, pool.submit(read_and_reduce, chunk, options)))
-            chunk, future = waiting.popleft()
-            try:
-                batch = future.result()
-            except BrokenProcessPool:
-                pool.shutdown(wait=False, cancel_futures=True)
-                pending.extendleft(c for c, _ in reversed(waiting))
-                waiting.clear()
-                batch = _one_by_one(chunk, options)
-                pool = ProcessPoolExecutor(n_workers)
-            yield chunk, batch
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+def _single_files(partition: tuple[list[str], Options]) -> list[tuple]:
+    """Each file by itself: the one that kills its reader is rejected, the others are kept."""
+    files, options = partition
+    return [([file], options) for file in files] if len(files) > 1 else []
 
 
-def _one_by_one(chunk: list[str], options: Options) -> Batch:
-    """Each file in a process of its own: the one that kills its reader is rejected, the others are kept."""
-    good = []
-    dead = []
-    for file in chunk:
-        with ProcessPoolExecutor(1) as pool:
-            try:
-                pool.submit(read_and_reduce, [file], options).result()
-                good.append(file)
-            except BrokenProcessPool:
-                dead.append(file)
-    batch = read_and_reduce(good, options)
-    for file in dead:
-        read = file_read(file)
-        read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
-        batch.files.append(read)
-    return batch
+def _dead_file(partition: tuple[list[str], Options]) -> Tables:
+    read = file_read(partition[0][0])
+    read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
+    return _to_tables(Batch([read], {}))
+
+
+def _take_out_vanished(batch: Batch) -> list[FileRead]:
+    """Files that were listed and are gone now: they stay as the catalogue knows them, and are tried again.
+
+    Raises
+    ------
+    CatalogueError
+        No file of the batch is there: the directory or the disk behind it has gone.
+    """
+    vanished = [read for read in batch.files if read.size_bytes is None]
+    if vanished and len(vanished) == len(batch.files):
+        raise CatalogueError(
+            f"{Path(vanished[0].file).parent} went away while it was read, nothing was lost: when it is back, the same"
+            " command goes on"
+        )
+    batch.files = [read for read in batch.files if read.size_bytes is not None]
+    for read in vanished:
+        read.rejected = [("open", "", "it went away after the directory was listed: put it back and load again")]
+    return vanished
+
+
+def read_partition(partition: tuple[list[str], Options]) -> Tables:
+    """Read files and bring their spectra to the grid, as Arrow tables (the work of one process).
+
+    Parameters
+    ----------
+    partition : (list of str, Options)
+
+    Returns
+    -------
+    dict of str to pyarrow.Table
+        ``file``: a row a file with its spectra and rejections; ``flux_red`` and ``flux_blue``.
+    """
+    return _to_tables(read_and_reduce(*partition))
+
+
+def _to_tables(batch: Batch) -> Tables:
+    files = [vars(read) | {"rejected": [list(words) for words in read.rejected]} for read in batch.files]
+    tables = {"file": pa.Table.from_pylist(files)}
+    for arm, (ids, flux, ivar, mask) in batch.arrays.items():
+        columns = {"spectrum_id": pa.array(ids)}
+        for name, array in (("flux", flux), ("ivar", ivar), ("mask", mask)):
+            columns[name] = pa.FixedSizeListArray.from_arrays(
+                pa.array(np.ascontiguousarray(array).ravel()), array.shape[1]
+            )
+        tables[f"flux_{arm}"] = pa.table(columns)
+    return tables
+
+
+def _from_tables(tables: Tables) -> Batch:
+    files = [
+        FileRead(**row | {"rejected": [tuple(words) for words in row["rejected"]]})
+        for row in tables["file"].to_pylist()
+    ]
+    arrays = {}
+    for arm in ARMS:
+        if f"flux_{arm}" in tables:
+            table = tables[f"flux_{arm}"]
+            ids = table["spectrum_id"].to_numpy()
+            arrays[arm] = (ids, *(matrix(table[name])[0] for name in ("flux", "ivar", "mask")))
+    return Batch(files, arrays)
 
 
 def read_and_reduce(files: list[str], options: Options) -> Batch:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
-from etl.catalogue import Run, transaction
-from etl.stages.flux_batches import flux_batches, insert_columns, matrix
+from etl.catalogue import CatalogueError, Run, transaction
+from etl.cluster import Tables, open_pool, partition_table, work_through
+from etl.stages.flux_batches import arrow_columns, flux_batches, insert_columns, matrix
 from models.score import Scorer
 
 __all__ = ["score_spectra"]
 
 
-def score_spectra(connection: duckdb.DuckDBPyConnection, model: str | Path | None = None) -> dict[str, int | str]:
+def score_spectra(
+    connection: duckdb.DuckDBPyConnection, model: str | Path | None = None, scheduler: str | None = None
+) -> dict[str, int | str]:
     """Score every spectrum that the model has not scored yet, and make it the model that the views use.
 
     Parameters
@@ -22,6 +27,8 @@ def score_spectra(connection: duckdb.DuckDBPyConnection, model: str | Path | Non
         A catalogue open for writing.
     model : path, optional
         An ONNX model; by default the one that comes with becat.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers score instead of this process, each with the provider that it has.
 
     Returns
     -------
@@ -29,29 +36,62 @@ def score_spectra(connection: duckdb.DuckDBPyConnection, model: str | Path | Non
         ``scored`` spectra, ``model_id`` and the execution ``provider`` that ran.
     """
     scorer = Scorer(model)
+    model_path = str(scorer.path.resolve())
     n_scored = 0
-    with Run(connection, "score", scorer.model_id) as run:
+    providers = set()
+    with Run(connection, "score", scorer.model_id) as run, open_pool(connection, scheduler) as pool:
         _make_current(connection, scorer, run)
         todo = "not exists (from be_score k where k.spectrum_id = r.spectrum_id and k.model_id = ?)"
-        for table in flux_batches(connection, todo, [scorer.model_id], "spectrum_id, r.flux, r.ivar", "scoring"):
-            probability = scorer.score(matrix(table["flux"])[0], matrix(table["ivar"])[0])
-            n = len(table)
+        batches = flux_batches(connection, todo, [scorer.model_id], "spectrum_id, r.flux, r.ivar", "scoring")
+        partitions = ((pool.give(table), model_path, scorer.model_id) for table in batches)
+        for _, tables in work_through(pool, score_partition, partitions):
+            rows = dict(zip(tables["be_score"].column_names, tables["be_score"].columns, strict=True))
+            n = len(tables["be_score"])
             with transaction(connection):
-                insert_columns(
-                    connection,
-                    "be_score",
-                    {
-                        "spectrum_id": table["spectrum_id"],
-                        "model_id": [scorer.model_id] * n,
-                        "be_probability": probability,
-                        "provider": [scorer.provider] * n,
-                        "run_id": [run.run_id] * n,
-                    },
-                )
+                insert_columns(connection, "be_score", {**rows, "run_id": [run.run_id] * n})
+            providers.update(rows["provider"].unique().to_pylist())
             n_scored += n
             run.n_done = n_scored
-        run.message = f"{n_scored} spectra scored by model {scorer.model_id} on {scorer.provider}"
-    return {"scored": n_scored, "model_id": scorer.model_id, "provider": scorer.provider}
+        provider = ", ".join(sorted(providers)) or scorer.provider
+        run.message = f"{n_scored} spectra scored by model {scorer.model_id} on {provider}"
+    return {"scored": n_scored, "model_id": scorer.model_id, "provider": provider}
+
+
+@cache
+def _scorer(model_path: str) -> Scorer:
+    """One session a process."""
+    return Scorer(model_path)
+
+
+def score_partition(partition: tuple[pa.Table | str, str, str]) -> Tables:
+    """Rows of `be_score` for one batch (the work of one process).
+
+    Parameters
+    ----------
+    partition : (table or path of one, str, str)
+        spectrum_id, flux and ivar of the red arm; the model's file; the identity that it must have.
+
+    Returns
+    -------
+    dict of str to pyarrow.Table
+    """
+    given, model_path, model_id = partition
+    scorer = _scorer(model_path)
+    if scorer.model_id != model_id:
+        raise CatalogueError(f"the worker's {model_path} is another model: bring the same file to every machine")
+    table = partition_table(given)
+    probability = scorer.score(matrix(table["flux"])[0], matrix(table["ivar"])[0])
+    n = len(table)
+    return {
+        "be_score": arrow_columns(
+            {
+                "spectrum_id": table["spectrum_id"],
+                "model_id": [model_id] * n,
+                "be_probability": probability,
+                "provider": [scorer.provider] * n,
+            }
+        )
+    }
 
 
 def _make_current(connection, scorer: Scorer, run: Run) -> None:
