@@ -164,6 +164,29 @@ def test_a_class_needs_no_errors_but_a_probability_does(con):
     assert rows == [("classical Be", True), ("classical Be", False)]
 
 
+@pytest.mark.parametrize(
+    "zero", [("e_h_mag",), ("e_k_mag",), ("e_h_mag", "e_w1_mag"), ("e_h_mag", "e_k_mag", "e_w1_mag")]
+)
+def test_errors_of_zero_are_unknown_and_break_no_view(con, zero):
+    for star_id in range(40):
+        errors = {name: 0.0 if name in zero else 0.01 + 0.001 * star_id for name in ("e_h_mag", "e_k_mag", "e_w1_mag")}
+        add_star(con, star_id, **errors)
+    assert con.execute(
+        "select distinct infrared_class, cbe_colour_probability, herbig_colour_probability from infrared_class"
+    ).fetchall() == [("classical Be", None, None)]
+
+
+@pytest.mark.parametrize("source", ["e_k_mag", "e_ebv_mag"])
+def test_colours_that_hang_together_wholly_have_a_probability(con, source):
+    """Correlation of -1 (only Ks is uncertain) and +1 (only E(B-V) is)."""
+    for star_id in range(40):
+        errors = {name: 1e-9 for name in ("e_h_mag", "e_k_mag", "e_w1_mag")}
+        errors[source] = 0.01 + 0.001 * star_id
+        add_star(con, star_id, **errors)
+    found = con.execute("select cbe_colour_probability from infrared_class").fetchnumpy()["cbe_colour_probability"]
+    assert len(found) == 40 and np.abs(np.ma.getdata(found) - 1).max() < 1e-4
+
+
 def test_reddening_moves_a_star_along_the_extinction_vector(con):
     for star_id, ebv in enumerate((0.0, 0.5, 1.0, 2.0)):
         add_colours(con, star_id, 0.3, 0.6, ebv)

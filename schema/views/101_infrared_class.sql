@@ -1,12 +1,13 @@
 -- 101 · What the dereddened colours say of each star with J, H, K, W1 and reddening: classical Be, Herbig Ae/Be or neither;
--- and the probability of each, from the errors of photometry and reddening (the colours share K and E(B-V)).
+-- and the probability of each, from the errors of photometry and reddening (the colours share K and E(B-V)). An error of
+-- zero is one that was not given: no probability.
 with
 errors as (
     select
         *,
-        e_h_mag * e_h_mag as variance_h,
-        e_k_mag * e_k_mag as variance_k,
-        e_w1_mag * e_w1_mag as variance_w1,
+        nullif(e_h_mag, 0) * e_h_mag as variance_h,
+        nullif(e_k_mag, 0) * e_k_mag as variance_k,
+        nullif(e_w1_mag, 0) * e_w1_mag as variance_w1,
         reddening_of('extinction_ratio_h', 'extinction_ratio_k') * parameter('r_v') * coalesce(e_ebv_mag, 0) as e_hk_reddening,
         reddening_of('extinction_ratio_k', 'extinction_ratio_w1') * parameter('r_v') * coalesce(e_ebv_mag, 0)
             as e_kw1_reddening
@@ -28,7 +29,7 @@ standardised as (
         (parameter('cbe_kw1_max_mag') - kw10_mag) / e_kw10_mag as cbe_y,
         (hk0_mag - parameter('herbig_hk_min_mag')) / e_hk0_mag as herbig_x,
         (kw10_mag - parameter('herbig_kw1_min_mag')) / e_kw10_mag as herbig_y,
-        asin(covariance_mag2 / (e_hk0_mag * e_kw10_mag)) as angle
+        asin(greatest(-1.0, least(1.0, covariance_mag2 / (e_hk0_mag * e_kw10_mag)))) as angle
     from colours
 ),
 final as (
