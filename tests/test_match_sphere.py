@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import warnings
 
 import duckdb
 import numpy as np
@@ -13,6 +14,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.table import Table
 from astropy.time import Time
+from erfa import ErfaWarning
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -170,7 +172,9 @@ def after(ra, dec, pmra, pmdec, epoch, to_epoch):
         radial_velocity=np.zeros(len(ra)) * u.km / u.s,
         obstime=Time(epoch, format="jyear"),
     )
-    moved = start.apply_space_motion(new_obstime=Time(to_epoch, format="jyear"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ErfaWarning)  # of speeds that no star has at this distance
+        moved = start.apply_space_motion(new_obstime=Time(to_epoch, format="jyear"))
     return moved.ra.deg, moved.dec.deg
 
 
@@ -307,3 +311,25 @@ def test_own_table_with_wrong_words(sql, arguments, words):
     connection.execute(sql)
     with pytest.raises(ValueError, match=words):
         match_table(connection, *arguments)
+
+
+def test_be_stars_of_1982_in_a_table_like_hipparcos(real_data):
+    """A list of epoch 2000 finds its stars in a catalogue of epoch 1991.25 with proper motions."""
+    connection = duckdb.connect()
+    be = pd.read_csv(real_data / "catalogues" / "jaschek_egret_1982.csv")[["bd", "ra_deg", "dec_deg"]]
+    be.insert(0, "id", np.arange(len(be)))
+    connection.execute("create table be as from be")
+    rng = np.random.default_rng(4)
+    pmra, pmdec = rng.normal(0, 300, (2, len(be)))
+    ra, dec = after(be.ra_deg.to_numpy(), be.dec_deg.to_numpy(), pmra, pmdec, np.full(len(be), 2000.0), 1991.25)
+    hipparcos = pd.DataFrame({"HIP": be.id, "RAICRS": ra, "DEICRS": dec, "pmRA": pmra, "pmDE": pmdec})  # noqa: F841
+    connection.execute("create table hipparcos as from hipparcos")
+    left = Side("be", "id", epoch="2000.0")
+    right = Side("hipparcos", "HIP", "RAICRS", "DEICRS", epoch="1991.25", pmra="pmRA", pmdec="pmDE")
+    match(connection, left, right, 0.05, "pairs")
+    assert connection.execute("select count(distinct left_id) from pairs where left_id = right_id").fetchone() == (
+        len(be),
+    )
+    connection.execute("alter table be rename to star")
+    connection.execute("alter table star rename id to star_id")
+    assert match_table(connection, "hipparcos", 20)[1] >= len(be)

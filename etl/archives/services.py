@@ -84,8 +84,9 @@ class Client:
 
     def _xmatch(self, source, places, radius_arcsec):
         client = _clients(self.servers["xmatch"], self.timeout_s)["xmatch"]
-        upload = Table({name: places[name].to_numpy() for name in (ID, RA, DEC)})
-        return client.query(upload, source.table, radius_arcsec * u.arcsec, colRA1=RA, colDec1=DEC, cache=False)
+        return client.query(
+            _upload(places), source.table, radius_arcsec * u.arcsec, colRA1=RA, colDec1=DEC, cache=False
+        )
 
     def _vizier(self, source, places, radius_arcsec):
         client = _clients(self.servers["vizier"], self.timeout_s)["vizier"]
@@ -114,33 +115,28 @@ class Client:
 
     def _gaia(self, source, places, radius_arcsec):
         client = _clients(self.servers["gaia_tap"], self.timeout_s)["gaia"]
-        positions = source.joined or source.table
-        join = f" join {source.table} as d on d.source_id = g.source_id" if source.joined else ""
-        alias = "d" if source.joined else "g"
-        columns = ", ".join(f"{alias}.{name}" for name in _first_names(source))
-        query = (
-            f"select u.{ID}, {columns} from tap_upload.stars as u join {positions} as g"
-            f" on 1 = contains(point('ICRS', g.ra, g.dec), circle('ICRS', u.{RA}, u.{DEC}, {radius_arcsec / 3600:.9f}))"
-            f"{join} order by u.{ID}"
-        )
-        upload = Table({name: places[name].to_numpy() for name in (ID, RA, DEC)})
-        return client.launch_job_async(query, upload_resource=upload, upload_table_name="stars").get_results()
+        query = _query_around(source, radius_arcsec)
+        return client.launch_job_async(query, upload_resource=_upload(places), upload_table_name="stars").get_results()
 
     def _simbad(self, source, places, radius_arcsec):
         client = _clients(self.servers["simbad_tap"], self.timeout_s)["simbad"]
-        columns = ", ".join(f"b.{name}" for name in _first_names(source))
-        query = (
-            f"select u.{ID}, {columns} from TAP_UPLOAD.stars as u join {source.table} as b"
-            f" on 1 = contains(point('ICRS', b.ra, b.dec), circle('ICRS', u.{RA}, u.{DEC}, {radius_arcsec / 3600:.9f}))"
-            f" order by u.{ID}"
-        )
-        upload = Table({name: places[name].to_numpy() for name in (ID, RA, DEC)})
-        return client.query_tap(query, maxrec=client.hardlimit, stars=upload)
+        return client.query_tap(_query_around(source, radius_arcsec), maxrec=client.hardlimit, stars=_upload(places))
 
 
-def _first_names(source):
-    """The archive's own names of the declared columns, each once."""
-    return list(dict.fromkeys(names[0] for names in source.wanted().values()))
+def _upload(places):
+    return Table({name: places[name].to_numpy() for name in (ID, RA, DEC)})
+
+
+def _query_around(source, radius_arcsec):
+    """ADQL for the rows of a table near uploaded places, in their order; a table without positions is joined to one."""
+    join = f" join {source.table} as d on d.source_id = g.source_id" if source.joined else ""
+    columns = dict.fromkeys(names[0] for names in source.wanted().values())
+    listed = ", ".join(f"{'d' if source.joined else 'g'}.{name}" for name in columns)
+    return (
+        f"select u.{ID}, {listed} from TAP_UPLOAD.stars as u join {source.joined or source.table} as g"
+        f" on 1 = contains(point('ICRS', g.ra, g.dec), circle('ICRS', u.{RA}, u.{DEC}, {radius_arcsec / 3600:.9f}))"
+        f"{join} order by u.{ID}"
+    )
 
 
 class _Timeout(HTTPAdapter):

@@ -10,6 +10,7 @@ __all__ = ["column_names", "guess_position", "quoted", "quoted_table"]
 _POSITIONS = (
     ("ra_deg", "dec_deg"),
     ("ra_icrs", "de_icrs"),
+    ("raicrs", "deicrs"),
     ("_ra.icrs", "_de.icrs"),
     ("ra", "dec"),
     ("_raj2000", "_dej2000"),
