@@ -94,10 +94,7 @@ def load_spectra(
     counts = {"files": len(files), "unchanged": len(files) - len(todo), "loaded": 0, "spectra": 0, "rejected": 0}
     with Run(connection, "load", version) as run:
         for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):
-            vanished = _take_out_vanished(batch)
-            with transaction(connection):
-                written = _write(connection, batch, version, run.run_id)
-                written["rejected"] += write_rejections(connection, vanished, run.run_id)
+            written = _write_committed(connection, batch, version, run.run_id)
             for name, n in written.items():
                 counts[name] += n
             run.n_done += written["loaded"]
@@ -258,6 +255,15 @@ def _reduce(spectra: list[RawSpectrum], rows: list[dict]) -> dict:
         ids = np.array([rows[i]["spectrum_id"] for i in having], dtype=np.int64)
         arrays[name] = (ids, reduced.flux, reduced.ivar, reduced.mask)
     return arrays
+
+
+def _write_committed(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
+    """One batch, in one transaction."""
+    vanished = _take_out_vanished(batch)
+    with transaction(connection):
+        written = _write(connection, batch, version, run_id)
+        written["rejected"] += write_rejections(connection, vanished, run_id)
+    return written
 
 
 def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:

@@ -1,0 +1,125 @@
+"""Kills `becat load`, `measure` and `score` at random moments, lets them finish, and compares with an uninterrupted run.
+
+    python -m benchmarks.kills [--kills 50] [--seed 1] [FILE ...]
+
+Every command is a process of its own that gets SIGKILL. A round is a new catalogue in which each command is killed twice
+and then left to finish; at its end every table is compared with the uninterrupted one, row by row. Batches are made small
+so that most kills fall into the middle of something. The real spectra of the package laspec are used unless files are
+given. Exit 1 where a table differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+
+from etl.sample_spectra import real_spectra
+from schema import build
+
+ROOT = Path(__file__).resolve().parent.parent
+KILLS_A_COMMAND = 2
+# Columns that tell when and by which run a row was written.
+RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
+SMALL_BATCHES = (
+    "import etl.stages.load, etl.stages.flux_batches, etl.cli;"
+    " etl.stages.load.FILES_PER_BATCH = 1; etl.stages.flux_batches.SPECTRA_PER_BATCH = 4; etl.cli.main()"
+)
+
+
+def command(stage: str, catalogue: Path, files: list[Path]) -> list[str]:
+    """The words of a command line with small batches."""
+    words = ["load", *map(str, files), "--exposures", "all", "--workers", "1"] if stage == "load" else [stage]
+    return [sys.executable, "-c", SMALL_BATCHES, *words, "--catalog", str(catalogue)]
+
+
+def run(stage: str, catalogue: Path, files: list[Path], kill_after_s: float | None = None) -> tuple[float, bool]:
+    """Seconds that a command took, and whether it was killed before its end."""
+    start = time.monotonic()
+    process = subprocess.Popen(
+        command(stage, catalogue, files), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, said = process.communicate(timeout=kill_after_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return time.monotonic() - start, True
+    if process.returncode:
+        raise SystemExit(f"becat {stage} failed: {said}")
+    return time.monotonic() - start, False
+
+
+def differing_tables(one: Path, other: Path) -> list[str]:
+    """Names of the tables whose rows are not the same, apart from the run that wrote them."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{one}' as one (read_only)")
+        connection.execute(f"attach '{other}' as other (read_only)")
+        columns: dict[str, list[str]] = {}
+        for table, column in connection.execute(
+            "select table_name, column_name from duckdb_columns() where database_name = 'one' and not internal"
+            " and table_name in (select table_name from duckdb_tables() where database_name = 'one')"
+        ).fetchall():
+            if table != "etl_run" and column not in RUN_COLUMNS:
+                columns.setdefault(table, []).append(column)
+        differing = []
+        for table, names in sorted(columns.items()):
+            rows = [f"select {', '.join(names)} from {name}.{table}" for name in ("one", "other")]
+            (n,) = connection.execute(
+                f"select count(*) from (({rows[0]} except all {rows[1]}) union all ({rows[1]} except all {rows[0]}))"
+            ).fetchone() or (0,)
+            if n:
+                differing.append(f"{table} ({n} rows)")
+    return differing
+
+
+def kill_and_compare(folder: Path, files: list[Path], n_kills: int, seed: int) -> tuple[dict[str, list[int]], list[str]]:
+    """Kills by stage (tried, of which in the middle of the command), and the tables that differ."""
+    rng = random.Random(seed)
+    whole = folder / "whole.duckdb"
+    build.create(whole)
+    stages = ("load", "measure", "score")
+    seconds = {stage: run(stage, whole, files)[0] for stage in stages}
+    tried = {stage: [0, 0] for stage in stages}
+    differing = []
+    n_rounds = -(-n_kills // (KILLS_A_COMMAND * len(stages)))
+    for i in range(n_rounds):
+        killed = folder / f"killed-{i}.duckdb"
+        build.create(killed)
+        for stage in stages:
+            for _ in range(KILLS_A_COMMAND):
+                if sum(n for n, _ in tried.values()) < n_kills:
+                    # Python takes a good part of the time to start: the moments are drawn from the rest, and a little more.
+                    took = run(stage, killed, files, rng.uniform(0.3, 1.0) * seconds[stage])
+                    tried[stage][0] += 1
+                    tried[stage][1] += took[1]
+            run(stage, killed, files)
+        differing += [f"round {i}: {table}" for table in differing_tables(whole, killed)]
+        killed.unlink()
+    return tried, differing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("files", nargs="*", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        files = [path.resolve() for path in options.files] or real_spectra()
+        tried, differing = kill_and_compare(Path(folder), files, options.kills, options.seed)
+    print(f"{'command':10s} {'kills':>6s} {'before its end':>15s}")
+    for stage, (n, n_middle) in tried.items():
+        print(f"{stage:10s} {n:6d} {n_middle:15d}")
+    print("every table equals that of the uninterrupted run" if not differing else "\n".join(differing))
+    sys.exit(bool(differing))
+
+
+if __name__ == "__main__":
+    main()
