@@ -170,7 +170,9 @@ def _with_types(stars):
     stars.loc[in_table["6"] & stars.made_type, "type"] = None  # no type is printed, and a known star needs none
     extra = stars.index[~is_printed]
     emits = stars.kind.str.contains("emission|nebular").to_numpy()
-    stars.loc[extra[~emits[extra]], ["type", "disc"]] = ["B9V", "none"]
+    quiet = extra[~emits[extra]]
+    stars.loc[quiet, ["type", "disc"]] = ["B9V", "none"]
+    stars.loc[quiet[::6], "disc"] = "late"  # hot by their lines, but the nearest 2MASS source is a red giant
     for order, index in enumerate(stars.index[~is_printed & emits]):
         fate = _FATES[order % len(_FATES)]
         stars.loc[index, "type"] = fate["type"]
@@ -192,7 +194,7 @@ def _with_colours(stars):
     ebv = np.where(stars.ebv_mag.notna(), stars.ebv_mag, np.round(stars.av_mag.fillna(0) / _R_V, 3))
     ebv = np.where(ebv > 0, ebv, np.round(rng.uniform(0.1, 0.8, n), 3))
     hk, kw = (np.array([_DISCS.get(d, (0.12, 0.05))[i] for d in stars.disc]) for i in (0, 1))
-    jh = np.where(stars.disc == "late", 0.68, -0.05 + rng.normal(0, 0.01, n))
+    jh = np.where(stars.disc == "late", 0.80, -0.05 + rng.normal(0, 0.01, n))
     k0 = np.where(stars.disc == "late", -1.5, -1.8 + rng.normal(0, 0.4, n)) + 5 * np.log10(distance / 10)
     a_v = _R_V * ebv
     made = {
