@@ -451,6 +451,28 @@ def test_pages_load_in_a_browser_without_error_or_foreign_request(browser, serve
     assert faults == []
 
 
+def test_pages_have_no_serious_fault_of_accessibility(browser, server):
+    axe = os.environ.get("AXE_JS")
+    if not axe:
+        pytest.skip("AXE_JS does not name axe.min.js (npm install axe-core)")
+    context = browser.new_context(bypass_csp=True)
+    page = context.new_page()
+    for path in (*PAGES, "/catalog/be_candidate", "/catalog/star/10000", "/catalog/near_misses?margin=0.3"):
+        page.goto(f"http://127.0.0.1:{server.port}{path}", wait_until="networkidle")
+        page.add_script_tag(path=axe)
+        found = page.evaluate("axe.run()")["violations"]
+        assert [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")] == [], path
+    context.close()
+
+
+def test_pyvo_finds_the_right_stars(server):
+    pyvo = pytest.importorskip("pyvo", reason="pyvo is not installed")
+    star = json.loads(server.get("/catalog/star.json?star_id=10004&_shape=array")[1])[0]
+    address = f"http://127.0.0.1:{server.port}/vo/cone?"
+    found = pyvo.dal.conesearch(address, pos=(star["ra_deg"], star["dec_deg"]), radius=0.001)
+    assert [int(row["star_id"]) for row in found] == [10004]
+
+
 def test_sliders_recount_and_profiles_zoom_in_a_browser(browser, server):
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.port}/thresholds", wait_until="networkidle")
