@@ -71,10 +71,11 @@ def nullable(values, type_):
     values = np.ma.getdata(values)
     if np.issubdtype(values.dtype, np.floating):
         mask = mask | ~np.isfinite(values)
-        values = np.where(mask, 0.0, values)
     if values.dtype == object:
         return pa.array(values.tolist(), type=type_)
-    return pa.array(values, mask=mask).cast(type_, safe=False)
+    if not mask.any():
+        return pa.array(values).cast(type_, safe=False)
+    return pa.array(np.where(mask, values.dtype.type(0), values), mask=mask).cast(type_, safe=False)
 
 
 def lists(values, counts, type_):

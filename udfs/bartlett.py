@@ -105,10 +105,15 @@ def _convolve(values, width_px, window_of):
         rows = np.flatnonzero(width_px == width)
         window = window_of(width).astype(values.dtype)
         half = len(window) // 2
-        padded = np.pad(values[rows], ((0, 0), (half, half)), mode="edge")
+        padded = np.empty((len(rows), n_pixels + 2 * half), dtype=values.dtype)
+        np.take(values, rows, axis=0, out=padded[:, half : half + n_pixels])
+        padded[:, :half], padded[:, half + n_pixels :] = values[rows, :1], values[rows, -1:]
         total = window[half] * padded[:, half : half + n_pixels]
+        pair = np.empty_like(total)
         for i in np.flatnonzero(window[:half]):  # symmetric: one product serves two pixels
-            total += window[i] * (padded[:, i : i + n_pixels] + padded[:, 2 * half - i : 2 * half - i + n_pixels])
+            np.add(padded[:, i : i + n_pixels], padded[:, 2 * half - i : 2 * half - i + n_pixels], out=pair)
+            pair *= window[i]
+            total += pair
         smooth[rows] = total
     return smooth
 
@@ -140,7 +145,8 @@ def local_extrema(values):
     turns = up[:, :-1] != up[:, 1:]
     uneven = np.flatnonzero(~(up | down).all(axis=1))  # a plateau or a NaN
     turns[uneven] = False
-    row, column = np.nonzero(turns)
+    # One index, divided afterwards: several times as quick as np.nonzero of two dimensions.
+    row, column = np.divmod(np.flatnonzero(turns), max(turns.shape[1], 1))
     found = Extrema(row, column + 1, up[row, column])
     if not uneven.size:
         return found
@@ -238,7 +244,9 @@ def bartlett_peaks(
     here_a = wavelength_a[window]
     ivar = np.ones((1, here_a.size)) if inverse_variance is None else inverse_variance[:, window]
     repaired, good = repair(flux[:, window], ivar)
-    inside = (here_a >= low_a[:, None]) & (here_a <= high_a[:, None])
+    if velocity_shift_km_s is None:
+        low_a, high_a = low_a[:1], high_a[:1]  # one band for all
+    inside = np.broadcast_to((here_a >= low_a[:, None]) & (here_a <= high_a[:, None]), repaired.shape)
     searched = covered & (width_px > 0) & ((~good & inside).sum(axis=1) <= masked_fraction_max * inside.sum(axis=1))
     smooth = smooth_bartlett(repaired, np.where(searched, width_px, 0))
     found = local_extrema(smooth)
@@ -249,7 +257,7 @@ def bartlett_peaks(
 def _collect(smooth, here_a, width_px, searched, row, pixel, is_peak):
     """Counts, lists and the highest peak of each spectrum."""
     n_spectra = len(smooth)
-    flux_there, there_a = smooth[row, pixel], here_a[pixel]
+    flux_there, there_a = smooth.ravel()[row * smooth.shape[1] + pixel], here_a[pixel]
     peak_row, peak_flux, peak_a = row[is_peak], flux_there[is_peak], there_a[is_peak]
     highest_a, highest_flux = np.full(n_spectra, np.nan), np.full(n_spectra, np.nan)
     if peak_row.size:
