@@ -1,12 +1,7 @@
-"""Judgements by eye: people who may sign in, what they said, how well they agree. Kept in a SQLite file of its own.
-
-``python -m publish.inspection LABELS.sqlite NAME`` lets a person sign in; it asks for the password.
-"""
+"""Judgements by eye: people who may sign in, what they said, how well they agree. Kept in a SQLite file of its own."""
 
 from __future__ import annotations
 
-import argparse
-import getpass
 import hashlib
 import secrets
 import sqlite3
@@ -183,21 +178,3 @@ def take_in(catalogue, labels: str | Path, run_id: int) -> int:
             [(*row, run_id) for row in rows],
         )
     return catalogue.execute("select count(*) from inspection").fetchone()[0] - before
-
-
-def main() -> None:
-    """Let a person sign in."""
-    parser = argparse.ArgumentParser(
-        prog="python -m publish.inspection", description="Let a person judge candidates by eye."
-    )
-    parser.add_argument("labels", type=Path, help="SQLite file of people and judgements; made when missing")
-    parser.add_argument("name", help="name of the person")
-    arguments = parser.parse_args()
-    try:
-        add_inspector(arguments.labels, arguments.name, getpass.getpass(f"Password of {arguments.name}: "))
-    except ValueError as error:
-        parser.exit(2, f"{error}\n")
-
-
-if __name__ == "__main__":
-    main()
