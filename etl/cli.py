@@ -266,7 +266,8 @@ def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Pat
 
     if file is not None and (len(sources) != 1 or sources[0] == "all"):
         raise click.UsageError("with --from name one source, as in `becat fetch skiff_2014 --from skiff.csv`")
-    names = list(known_sources()) if sources == ("all",) else list(sources)
+    fetchable = [name for name, source in known_sources().items() if source.service != "file"]
+    names = fetchable if sources == ("all",) else list(sources)
     unknown = [name for name in names if name not in known_sources()]
     if unknown:
         raise click.UsageError(f"unknown source {', '.join(unknown)}: known are {', '.join(known_sources())}")

@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DEPENDS_ON = {
     "reduce": ("etl/readers", "etl/reduce", "etl/quality.py", "schema/grid.py", "schema/lines.csv"),
     "release": ("etl/release_catalogues.py",),
-    "match": ("etl/archives", "etl/match", "etl/clusters.py", "etl/spectral_types.py"),
+    "match": ("etl/archives", "etl/match", "etl/clusters.py", "etl/spectral_types.py", "schema/catalogues.toml"),
     "kinematics": ("etl/kinematics.py",),
-    "measure": ("udfs", "schema/grid.py", "schema/lines.csv"),
+    "measure": ("udfs", "schema/grid.py", "schema/lines.csv", "schema/lines.py"),
 }
 
 
