@@ -427,14 +427,12 @@ def publish(snapshot: Path, catalog: Path) -> None:
     Example:
         becat publish catalog.sqlite --catalog catalog.duckdb
     """
-    from publish.snapshot import write
+    from etl.stages.snapshot import publish_snapshot
+    from schema import build
 
-    if not catalog.is_file():
-        raise CatalogueError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
-    write(catalog, snapshot)
-    click.echo(
-        f"snapshot {snapshot} ({snapshot.stat().st_size / 1e6:.1f} MB): look at it with `becat serve {snapshot}`"
-    )
+    with open_catalogue(catalog) as connection:
+        build.upgrade(connection)
+    click.echo(f"snapshot {publish_snapshot(catalog, snapshot)}: look at it with `becat serve {snapshot}`")
 
 
 @becat.command()

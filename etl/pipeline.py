@@ -112,6 +112,7 @@ def run_pipeline(configuration: Configuration) -> None:
     from etl.stages.measure import measure_spectra
     from etl.stages.release import apply_release_entries, load_release_catalogues
     from etl.stages.score import score_spectra
+    from etl.stages.snapshot import publish_snapshot
     from etl.stages.stars import gather_stars
 
     if not configuration.catalog.exists():
@@ -145,10 +146,7 @@ def run_pipeline(configuration: Configuration) -> None:
             click.echo(f"inspect: {take_inspections(connection, configuration.inspections):,} new judgements")
         changed = _last_run(connection) != last_run
     if configuration.publish and (changed or not configuration.publish.exists()):
-        from publish.snapshot import write
-
-        write(configuration.catalog, configuration.publish)
-        click.echo(f"publish: {configuration.publish} ({configuration.publish.stat().st_size / 1e6:.1f} MB)")
+        click.echo(f"publish: {publish_snapshot(configuration.catalog, configuration.publish)}")
     if not changed:
         click.echo("nothing is new or stale")
 
