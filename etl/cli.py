@@ -428,10 +428,9 @@ def publish(snapshot: Path, catalog: Path) -> None:
         becat publish catalog.sqlite --catalog catalog.duckdb
     """
     from etl.stages.snapshot import publish_snapshot
-    from schema import build
 
-    with open_catalogue(catalog) as connection:
-        build.upgrade(connection)
+    with open_catalogue(catalog, read_only=True):
+        pass  # says in its own words what is wrong with a file that is no catalogue
     click.echo(f"snapshot {publish_snapshot(catalog, snapshot)}: look at it with `becat serve {snapshot}`")
 
 
