@@ -106,7 +106,9 @@ def main():
     gunzip, reading, reducing = (1e3 * min(column) for column in zip(*mine, strict=True))
     print(f"{len(paths)} files, CPU milliseconds per coadd of two arms on one core, best of {TURNS} turns")
     print("| step | ms |\n|---|---:|")
-    print(f"| decompression alone | {gunzip:.2f} |\n| becat: read | {reading:.2f} |\n| becat: clean, rectify, grid | {reducing:.2f} |")
+    print(
+        f"| decompression alone | {gunzip:.2f} |\n| becat: read | {reading:.2f} |\n| becat: clean, rectify, grid | {reducing:.2f} |"
+    )
     for name, value in steps(paths, arguments.rounds).items():
         print(f"| &nbsp; of which {name} | {value:.2f} |")
     print(f"| becat: all | {reading + reducing:.2f} |")

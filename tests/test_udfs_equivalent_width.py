@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from specutils import SpectralRegion, Spectrum
 from specutils.analysis import equivalent_width as specutils_equivalent_width
 
+from etl.readers import read_file
+from etl.reduce import reduce_batch
 from schema.grid import BLUE, RED
 from udfs.colour import q_index
 from udfs.equivalent_width import doppler_factor, equivalent_width
@@ -120,3 +122,20 @@ def test_q_index_of_known_colours():
     sigma = 0.02, 0.03, 0.025
     noisy = q_index(*(rng.normal(m, s, 200_000) for m, s in zip((10.0, 9.9, 9.85), sigma, strict=True)))[0]
     assert q_index(10.0, 9.9, 9.85, *sigma)[1] == pytest.approx(noisy.std(), rel=0.01)
+
+
+def test_agrees_with_specutils_on_real_spectra(real_data):
+    """The reduced DR7 spectra of the medium-resolution survey, where no pixel of the band is masked."""
+    paths = sorted((real_data / "mrs").glob("med-58[2-6]*.gz"))
+    spectra = [spectrum for path in paths for spectrum in read_file(path)[0] if spectrum.meta["snr_r"] > 10]
+    n_compared = 0
+    for grid, band_a in ((RED, HALPHA_A), (BLUE, MGB_A)):
+        reduced = reduce_batch([spectrum.arms[grid.arm] for spectrum in spectra], grid, 7500.0)
+        inside = (grid.wavelength_a >= band_a[0]) & (grid.wavelength_a <= band_a[1])
+        rows = np.flatnonzero((reduced.ivar[:, inside] > 0).all(axis=1))
+        whole_a = (band_a[0] - grid.step_a / 2, band_a[1] + grid.step_a / 2)  # specutils counts whole pixels
+        width, _ = equivalent_width(reduced.flux[rows], reduced.ivar[rows], grid.wavelength_a, whole_a)
+        expected = [_specutils(reduced.flux[row].astype(float), grid.wavelength_a, band_a) for row in rows]
+        np.testing.assert_allclose(width, expected, rtol=1e-3)
+        n_compared += len(rows)
+    assert n_compared >= 6

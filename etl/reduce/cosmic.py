@@ -43,10 +43,12 @@ def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
     """
     element, sharpest = resolution_pixels(rectangle, resolving_power)
     distance = np.clip(np.rint(0.5 * sharpest), 1, 4).astype(int)
+    reach = np.maximum(4, np.ceil(element)).astype(int)  # one element away a line has fallen to 6 % of its height
     found = np.zeros(len(element), bool)
-    for d in np.unique(distance):
-        rows = np.flatnonzero(distance == d)
-        found[rows] = _flag(rectangle, rows, int(d), element[rows], sharpest[rows])
+    # Each spectrum by its own sampling: what is found must not depend on the others of the batch.
+    for d, far in sorted(set(zip(distance.tolist(), reach.tolist(), strict=True))):
+        rows = np.flatnonzero((distance == d) & (reach == far))
+        found[rows] = _flag(rectangle, rows, d, far, element[rows], sharpest[rows])
     return found
 
 
@@ -64,18 +66,18 @@ def resolution_pixels(rectangle: Rectangle, resolving_power: np.ndarray) -> tupl
     (n_spectra,) float array, twice
         Native pixels in the middle of the arm.
     """
-    middle = rectangle.flux.shape[1] // 2
-    width = rectangle.edges_a[:, middle + 1] - rectangle.edges_a[:, middle]
-    element = rectangle.edges_a[:, middle] / resolving_power / width
+    rows = np.arange(len(rectangle.mask))
+    middle = (rectangle.mask != PixelMask.NO_DATA).sum(axis=1) // 2  # of its own pixels, without the padding
+    width = rectangle.edges_a[rows, middle + 1] - rectangle.edges_a[rows, middle]
+    element = rectangle.edges_a[rows, middle] / resolving_power / width
     element = np.where(np.isfinite(element), element, UNKNOWN_PIXELS)
     return element, element * np.where(element < COARSE_PIXELS, COARSE_SHARPNESS, SHARPNESS)
 
 
-def _flag(rectangle, rows, d, element, sharpest):
-    """Flag the hits of spectra that share the distance d; True for the rows with hits."""
+def _flag(rectangle, rows, d, reach, element, sharpest):
+    """Flag the hits of spectra that share the distances d and reach; True for the rows with hits."""
     flux, ivar = rectangle.flux[rows], rectangle.ivar[rows]
     ratio = np.exp(4 * np.log(2) * (d / sharpest) ** 2).astype(np.float32)[:, None]
-    reach = max(4, int(np.ceil(element.max())))  # one element away a line has fallen to 6 % of its height
     with np.errstate(divide="ignore"):
         threshold = THRESHOLD_SIGMA / np.sqrt(ivar)  # infinite in bad pixels
     suspect = np.flatnonzero((_excess(flux, ratio, d, reach) > threshold).any(axis=1))
