@@ -70,7 +70,9 @@ def main() -> None:
         build.create(catalogue)
         writing = measured_writer()
         step = options.files // options.steps
-        print(f"{'spectra':>9s} {'per s':>7s} {'write ms':>9s} {'MB':>6s} {'reader MB':>9s} {'catalogue kB/spectrum':>22s}")
+        print(
+            f"{'spectra':>9s} {'per s':>7s} {'write ms':>9s} {'MB':>6s} {'reader MB':>9s} {'catalogue kB/spectrum':>22s}"
+        )
         rate = 0.0
         with open_catalogue(catalogue) as connection:
             for i in range(options.steps):
@@ -89,9 +91,13 @@ def main() -> None:
                     flush=True,
                 )
                 shutil.rmtree(fresh)
-    print(f"{N_SURVEY:,} spectra at the last rate: {N_SURVEY / rate / 3600:.1f} h; {size_kb / ((i + 1) * step) * N_SURVEY / 1e6:.0f} GB")
+    print(
+        f"{N_SURVEY:,} spectra at the last rate: {N_SURVEY / rate / 3600:.1f} h; {size_kb / ((i + 1) * step) * N_SURVEY / 1e6:.0f} GB"
+    )
     spent = sum(writing) * rate / counts["spectra"]
-    print(f"the writer is busy for {spent:.0%} of the time: " + ("it" if spent > 0.8 else "the reading") + " is the bound")
+    print(
+        f"the writer is busy for {spent:.0%} of the time: " + ("it" if spent > 0.8 else "the reading") + " is the bound"
+    )
 
 
 def measured_writer() -> list[float]:

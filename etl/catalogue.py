@@ -13,6 +13,12 @@ import duckdb
 __all__ = ["CatalogueError", "Run", "becat_version", "open_catalogue", "transaction", "what_went_wrong"]
 
 
+# A checkpoint writes the last, unfinished group of rows anew. With DuckDB's default of 122,880 rows that would be up to
+# 6 GB of spectra each time; smaller groups make the views slower (benchmarks/storage.py). DuckDB takes the size only
+# while it attaches a file.
+ROWS_PER_GROUP = 8192
+
+
 class CatalogueError(Exception):
     """Something that could not be done with the catalogue; the message says what to do."""
 
@@ -45,7 +51,7 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
     if not path.is_file():
         raise CatalogueError(f"no catalogue at {path}: make one with `becat init {path}`")
     try:
-        connection = duckdb.connect(str(path), read_only=read_only)
+        connection = duckdb.connect(str(path), read_only=True) if read_only else _open_for_writing(path)
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise CatalogueError(
@@ -101,6 +107,18 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
             connection.execute("rollback")
         raise
     connection.execute("commit")
+
+
+def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    try:
+        quoted = str(path).replace("'", "''")
+        connection.execute(f"attach '{quoted}' as catalogue (row_group_size {ROWS_PER_GROUP})")
+        connection.execute("use catalogue")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _now() -> dt.datetime:
