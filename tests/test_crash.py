@@ -1,0 +1,69 @@
+"""Kills, full disks and directories that go away: nothing lost, nothing twice, one line, and the next run goes on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kills import kill_and_compare
+from etl.catalogue import CatalogueError, open_catalogue
+from etl.discover import find_spectra
+from etl.stages import load
+from tests.pipeline_tools import becat, contents, new_catalogue, real_spectra
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_killed_commands_end_as_uninterrupted_ones(tmp_path):
+    hits, differing = kill_and_compare(tmp_path, real_spectra()[:3], n_kills=3, seed=1)
+    assert sum(hits.values()) and not differing
+
+
+def test_full_disk_is_said_in_one_line_and_the_next_run_goes_on(tmp_path):
+    files = real_spectra()
+    whole, path = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "c.duckdb")
+    limit = 1_000_000  # of any file: the log of the first batch does not fit
+    words = ["load", *map(str, files), "--exposures", "all", "--workers", "1", "-c", str(path)]
+    done = subprocess.run(
+        [sys.executable, "-c", "from etl.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("becat: a limit on the size of files is reached")
+    becat(*words)
+    becat(*words[:-1], str(whole))
+    assert contents(path) == contents(whole)
+
+
+def test_directory_that_goes_away_loses_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "spectra"
+    folder.mkdir()
+    for path in real_spectra()[:2]:
+        shutil.copy(path, folder)
+    path = new_catalogue(tmp_path / "c.duckdb")
+    with open_catalogue(path) as connection:
+        load.load_spectra(connection, [folder], workers=1)
+    before = contents(path)
+    listed = find_spectra([folder])
+    folder.rename(tmp_path / "away")
+    monkeypatch.setattr(load, "find_spectra", lambda paths: listed)
+    monkeypatch.setattr(load, "code_version", lambda stage: "newer")
+    with open_catalogue(path) as connection, pytest.raises(CatalogueError, match="went away"):
+        load.load_spectra(connection, [folder], workers=1)
+    assert contents(path) == before
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may list every directory")
+def test_directory_that_cannot_be_listed_is_named(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(CatalogueError, match="cannot be listed"):
+        find_spectra([tmp_path])
