@@ -6,6 +6,11 @@ one line says what and what to do. What a command needs is imported when it runs
 
 from __future__ import annotations
 
+import os
+
+# Before numpy is loaded: work is spread over processes, and threads of BLAS that wait for each other only cost time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +19,7 @@ import click
 import duckdb
 
 from etl.catalogue import CatalogueError, becat_version, open_catalogue, what_went_wrong
+from udfs.memory import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -27,6 +33,7 @@ class Commands(click.Group):
 
 def main() -> None:
     """Entry point of the command line."""
+    keep_freed_memory()
     try:
         becat.main(prog_name="becat", standalone_mode=False)
     except click.UsageError as error:

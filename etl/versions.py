@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What the result of a stage depends on: files, or folders whose Python files count.
 DEPENDS_ON = {
-    "reduce": ("etl/readers", "etl/reduce", "etl/quality.py", "schema/grid.py", "schema/lines.csv"),
+    "reduce": ("etl/readers", "etl/reduce", "etl/quality.py", "schema/grid.py", "schema/lines.csv", "schema/lines.py"),
     "release": ("etl/release_catalogues.py",),
     "match": ("etl/archives", "etl/match", "etl/clusters.py", "etl/spectral_types.py", "schema/catalogues.toml"),
     "kinematics": ("etl/kinematics.py",),
