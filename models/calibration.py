@@ -1,11 +1,11 @@
-"""How far a probability can be believed: reliability, expected calibration error, correction of the log odds."""
+"""How far a probability can be believed: reliability, expected calibration error, temperature."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import fmin
+from scipy.optimize import fminbound
 
-__all__ = ["expected_calibration_error", "fit_log_odds", "reliability"]
+__all__ = ["expected_calibration_error", "fit_temperature", "reliability"]
 
 
 def reliability(probability: np.ndarray, label: np.ndarray, n_bins: int = 10) -> dict[str, np.ndarray]:
@@ -44,29 +44,24 @@ def expected_calibration_error(probability: np.ndarray, label: np.ndarray, n_bin
     return float(np.nansum(table["n"] * np.abs(table["probability"] - table["observed"])) / max(1, table["n"].sum()))
 
 
-def fit_log_odds(probability: np.ndarray, label: np.ndarray) -> tuple[float, float]:
-    """Temperature and offset that make probabilities most likely: log odds become (log odds + offset) / temperature.
+def fit_temperature(probability: np.ndarray, label: np.ndarray) -> float:
+    """Number by which the log odds must be divided to be most likely.
 
     Parameters
     ----------
     probability : (n,) float array
-        As scored without correction.
+        As scored at temperature 1.
     label : (n,) array of 0 and 1
-
-    Returns
-    -------
-    temperature, offset : float
 
     References
     ----------
-    Platt 1999; with no offset, Guo et al. 2017, arXiv:1706.04599.
+    Guo et al. 2017, arXiv:1706.04599.
     """
     p = np.clip(np.asarray(probability, float), 1e-7, 1 - 1e-7)
     log_odds = np.log(p / (1 - p))
     sign = np.where(np.asarray(label) == 1, 1, -1)
 
-    def loss(parameters):
-        return np.logaddexp(0, -sign * (log_odds + parameters[1]) / np.exp(parameters[0])).mean()
+    def loss(log_temperature):
+        return np.logaddexp(0, -sign * log_odds / np.exp(log_temperature)).mean()
 
-    log_temperature, offset = fmin(loss, [0.0, 0.0], disp=False)
-    return float(np.exp(log_temperature)), float(offset)
+    return float(np.exp(fminbound(loss, -1.5, 1.5)))

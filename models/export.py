@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from models.calibration import fit_log_odds
+from models.calibration import fit_temperature
 from models.network import Classifier
 from models.training_data import simulated
 from models.window import PIXELS, WINDOW_A
@@ -190,7 +190,7 @@ def export(
 ) -> dict[str, Path]:
     """Write the int8 and fp16 models of a training and the JSON file that `models.score` checks them against.
 
-    The correction of the log odds and the ranges of int8 are found on simulated spectra that no training draws.
+    The temperature of the probabilities and the ranges of int8 are found on simulated spectra that no training draws.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def export(
     directory : path
         Where the models go.
     n_calibration : int
-        Simulated spectra for the correction; the first 192 give the ranges of int8.
+        Simulated spectra for the temperature; the first 192 give the ranges of int8.
     threshold : float
         Probability from which a spectrum is called Be, told to `Scorer` and written to table `model`.
     name : str
@@ -217,8 +217,7 @@ def export(
     model = Classifier(stage["size"], stage["line_width"], record["config"]["scales"], stage["reduction"])
     model.load_state_dict(torch.load(training / "weights.pt", map_location="cpu", weights_only=True))
     flux, label = simulated(n_calibration, np.random.default_rng(CALIBRATION_SEED))
-    temperature, offset = fit_log_odds(_probability(model, flux), label)
-    _correct(model, temperature, offset)
+    model.temperature.fill_(fit_temperature(_probability(model, flux), label))
     files = {"int8": directory / f"{name}.onnx", "fp16": directory / f"{name}_fp16.onnx"}
     with tempfile.TemporaryDirectory() as folder:
         single = Path(folder) / "fp32.onnx"
@@ -233,8 +232,7 @@ def export(
         "training_data": _training_data(record),
         "be_probability_min": threshold,
         "window_a": list(WINDOW_A),
-        "temperature": temperature,
-        "offset": offset,
+        "temperature": float(model.temperature),
         "training": {key: record[key] for key in ("config", "data", "torch", "device", "imagenet")},
         "steps": record["validation"][-1]["step"],
         "opset": OPSET,
@@ -246,13 +244,6 @@ def export(
     }
     files["json"].write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return files
-
-
-@torch.no_grad()
-def _correct(model: Classifier, temperature: float, offset: float) -> None:
-    """Make the log odds (log odds + offset) / temperature."""
-    model.temperature.fill_(temperature)
-    model.network.fc.bias[1] += offset
 
 
 @torch.inference_mode()
