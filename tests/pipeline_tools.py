@@ -41,6 +41,6 @@ def contents(path: Path, *, with_runs: bool = False) -> dict[str, list[tuple]]:
             if table == "main.etl_run" and not with_runs:
                 continue
             names = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
-            columns = ", ".join(f"{n}::varchar" for n in names if with_runs or n not in RUN_COLUMNS)
+            columns = ", ".join(f'"{n}"::varchar' for n in names if with_runs or n not in RUN_COLUMNS)
             found[table] = connection.execute(f"select {columns} from {table} order by all").fetchall()
         return found

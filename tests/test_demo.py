@@ -12,7 +12,7 @@ import pytest
 
 from tests.pipeline_tools import becat, contents
 
-PAPER = Path(__file__).parent / "data" / "paper"
+PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
 
 
 def printed(table):

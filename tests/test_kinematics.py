@@ -20,7 +20,7 @@ from tests.pipeline_tools import contents, new_catalogue
 
 PAPER = KinematicModel("wang_2022", 11.10, 12.24, 7.25, 8.5, 220.0, 0.0, 20.5, 192.95948, 27.12825)
 IAU_POLE = replace(PAPER, pole_ra_deg=192.85948)
-TABLE9 = Path(__file__).parent / "data" / "paper" / "table9_runaways.csv"
+TABLE9 = Path(__file__).parent.parent / "etl" / "data" / "wang2022" / "table9_runaways.csv"
 
 
 def printed_runaways():

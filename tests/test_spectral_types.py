@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etl.spectral_types import parse, parse_table
 from tests.pipeline_tools import new_catalogue
 
-PAPER = Path(__file__).parent / "data" / "paper"
+PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
 
 # Text, subtypes, luminosity classes, emission, shell, peculiar: read by eye, after the notes of the catalogues.
 READ = [
