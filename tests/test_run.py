@@ -75,3 +75,13 @@ def test_wrong_configuration_exits_2_in_one_line(tmp_path, text, word):
     done = becat("run", config, check=2)
     assert word in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "c.duckdb").exists()
+
+
+def test_completeness_of_the_model_comes_with_its_scores(survey):
+    becat("run", survey)
+    with duckdb.connect(str(survey.parent / "c.duckdb"), read_only=True) as connection:
+        n, sound = connection.execute(
+            "select count(*), bool_and(n_detected between 0 and n_injected and ew_emission_a < 0)"
+            " from completeness join model using (model_id) where is_current"
+        ).fetchone()
+    assert n > 0 and sound

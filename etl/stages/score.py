@@ -106,3 +106,14 @@ def _make_current(connection, scorer: Scorer, run: Run) -> None:
             "model",
             {name: [value] for name, value in {**scorer.description, "is_current": True, "run_id": run.run_id}.items()},
         )
+        _fill_completeness(connection, scorer, run)
+
+
+def _fill_completeness(connection, scorer: Scorer, run: Run) -> None:
+    """What the evaluation of this model found of injected emission, where its card has a table of it."""
+    table = scorer.path.with_name("completeness.csv")
+    if table.is_file():
+        connection.execute(
+            "insert or replace into completeness by name select *, ? as run_id from read_csv(?) where model_id = ?",
+            [run.run_id, str(table), scorer.model_id],
+        )
