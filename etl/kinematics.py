@@ -157,12 +157,17 @@ def velocity_errors(ra_deg, dec_deg, pmra_mas_yr, pmdec_mas_yr, parallax_mas, co
     for i in range(3):
         shift = np.zeros_like(centre)
         shift[:, i] = step[:, i]
-        sides = [peculiar_velocity(ra_deg, dec_deg, *(centre + sign * shift).T, model) for sign in (1, -1)]
+        sides = [_at(ra_deg, dec_deg, centre + sign * shift, model) for sign in (1, -1)]
         width = np.where(step[:, i] > 0, 2 * step[:, i], np.inf)
         gradient[0, :, i] = (sides[0].v_tp_km_s - sides[1].v_tp_km_s) / width
         gradient[1, :, i] = (sides[0].z_pc - sides[1].z_pc) / width
     variance = np.einsum("kni,nij,knj->kn", gradient, covariance, gradient)
     return tuple(np.sqrt(variance))
+
+
+def _at(ra_deg, dec_deg, astrometry, model: KinematicModel) -> PeculiarVelocity:
+    """Velocity for (n, 3) pmra, pmdec and parallax."""
+    return peculiar_velocity(ra_deg, dec_deg, astrometry[:, 0], astrometry[:, 1], astrometry[:, 2], model)
 
 
 def fit_maxwellian(v_km_s, bin_km_s: float = 2.0, v_max_km_s: float = 60.0):

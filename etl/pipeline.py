@@ -6,6 +6,7 @@ import difflib
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,7 +56,8 @@ class Configuration:
         if "catalog" not in entries:
             raise ConfigurationError('no entry "catalog": name the DuckDB file, as in catalog = "catalog.duckdb"')
         folder = path.absolute().parent
-        return cls(**{name: _checked(name, value, folder) for name, value in entries.items()})
+        checked: dict[str, Any] = {name: _checked(name, value, folder) for name, value in entries.items()}
+        return cls(**checked)
 
 
 def _checked(name: str, value, folder: Path):

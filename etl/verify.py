@@ -180,7 +180,8 @@ def _agrees(connection, spectrum_id: int, file: str, coadd: bool) -> bool:
         stored = connection.execute(
             f"select flux, ivar from flux_{arm} where spectrum_id = ?", [spectrum_id]
         ).fetchone()
-        ids, flux, ivar, _ = batch.arrays.get(arm, (np.array([]), None, None, None))
+        none = np.empty((0, 0))
+        ids, flux, ivar, _ = batch.arrays.get(arm, (np.array([]), none, none, none))
         place = np.flatnonzero(ids == spectrum_id)
         if (stored is None) != (place.size == 0):
             return False

@@ -71,9 +71,11 @@ def _write(connection, batch: dict[str, np.ndarray], model: KinematicModel, run_
     values = {
         name: np.ma.filled(np.ma.asarray(v).astype(float), np.nan) for name, v in batch.items() if name != "star_id"
     }
-    astrometry = [values[n] for n in ("ra_deg", "dec_deg", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas")]
-    found = peculiar_velocity(*astrometry, model)
-    e_v_tp, e_z = velocity_errors(*astrometry, _covariance(values), model)
+    ra, dec, pmra, pmdec, parallax = (
+        values[name] for name in ("ra_deg", "dec_deg", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas")
+    )
+    found = peculiar_velocity(ra, dec, pmra, pmdec, parallax, model)
+    e_v_tp, e_z = velocity_errors(ra, dec, pmra, pmdec, parallax, _covariance(values), model)
     n = len(found.v_tp_km_s)
     connection.register("computed", pa.table({"star_id": np.asarray(batch["star_id"])}))
     connection.execute(
