@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import duckdb
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_partitions_are_disjoint_complete_and_small():
     assert sum(n for _, _, n in pieces) == len(pixels)
     assert all(n <= 700 or order == 10 for order, _, n in pieces)
     bounds = sorted((p << 2 * (29 - k), (p + 1) << 2 * (29 - k)) for k, p, _ in pieces)
-    assert all(a[1] <= b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(bounds))
     for k, p, n in pieces:
         assert np.sum(pixels >> 2 * (29 - k) == p) == n
 
