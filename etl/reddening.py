@@ -63,7 +63,7 @@ class ReddeningCounts:
     message: str = ""
 
 
-_TODO = f"""
+_STARS_TO_FILL = f"""
     from astrometry left join reddening using (star_id)
     where astrometry.distance_pc > 0 and isfinite(astrometry.distance_pc) and astrometry.ra_deg is not null
       and (
@@ -75,7 +75,7 @@ _TODO = f"""
 
 def n_stars_to_fill(connection: duckdb.DuckDBPyConnection) -> int:
     """Stars with a distance but no colour excess, or with one that was read at another distance."""
-    return connection.execute(f"select count(*) {_TODO}").fetchall()[0][0]
+    return connection.execute(f"select count(*) {_STARS_TO_FILL}").fetchall()[0][0]
 
 
 def fill_reddening(
@@ -201,7 +201,7 @@ def _next_stars(connection, n_stars) -> dict[str, np.ndarray]:
         select star_id, ra_deg, dec_deg, astrometry.distance_pc,
             coalesce(distance_lo_pc, astrometry.distance_pc) as distance_lo_pc,
             coalesce(distance_hi_pc, astrometry.distance_pc) as distance_hi_pc
-        {_TODO} order by star_id limit {n_stars:d}
+        {_STARS_TO_FILL} order by star_id limit {n_stars:d}
         """
     ).fetchnumpy()
     return {name: np.ma.getdata(values) for name, values in found.items()}

@@ -91,6 +91,29 @@ def _flux_table(arm, n_pixels):
     )
 
 
+def _signal_to_noise():
+    return (
+        _col("snr_b", REAL, "Signal to noise per pixel, blue arm (LRS: g band)", "", "stat.snr;em.opt.B"),
+        _col("snr_r", REAL, "Signal to noise per pixel, red arm (LRS: r band)", "", "stat.snr;em.opt.R"),
+    )
+
+
+def _stellar_parameters():
+    """What a release's pipeline says of a star."""
+    return (
+        _col(
+            "teff_k", REAL, "Effective temperature by the release's pipeline (LASP)", "K", "phys.temperature.effective"
+        ),
+        _error("teff_k", REAL, "teff_k", "K", "phys.temperature.effective"),
+        _col("logg_dex", REAL, "Surface gravity by LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
+        _col("feh_dex", REAL, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
+        _col(
+            "rv_km_s", REAL, "Heliocentric radial velocity given by the release", "km.s**-1", "spect.dopplerVeloc.opt"
+        ),
+        _error("rv_km_s", REAL, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+    )
+
+
 SPECTRUM = _table(
     "spectrum",
     "One row per spectrum (a coadd or a single exposure, both arms together): where and when it was taken, how"
@@ -122,16 +145,10 @@ SPECTRUM = _table(
     _col("ra_deg", Double, "Right ascension of the fibre, ICRS", "deg", "pos.eq.ra"),
     _col("dec_deg", Double, "Declination of the fibre, ICRS", "deg", "pos.eq.dec"),
     _col("has_blue", Boolean, "True where there is a blue arm (4950-5350 Angstrom)", ucd="meta.code", required=True),
-    _col("snr_b", REAL, "Signal to noise per pixel, blue arm (LRS: g band)", "", "stat.snr;em.opt.B"),
-    _col("snr_r", REAL, "Signal to noise per pixel, red arm (LRS: r band)", "", "stat.snr;em.opt.R"),
+    *_signal_to_noise(),
     _col("snr_source", Text, "Where S/N is from: catalogue, header, or estimated from the flux", ucd="meta.ref"),
     _col("resolving_power", REAL, "Nominal resolving power lambda/dlambda", "", "spect.resolution"),
-    _col("teff_k", REAL, "Effective temperature by the release's pipeline (LASP)", "K", "phys.temperature.effective"),
-    _error("teff_k", REAL, "teff_k", "K", "phys.temperature.effective"),
-    _col("logg_dex", REAL, "Surface gravity by LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
-    _col("feh_dex", REAL, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
-    _col("rv_km_s", REAL, "Heliocentric radial velocity given by the release", "km.s**-1", "spect.dopplerVeloc.opt"),
-    _error("rv_km_s", REAL, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+    *_stellar_parameters(),
     _col(
         "quality",
         Integer,
@@ -168,14 +185,8 @@ RELEASE_ENTRY = _table(
         "time.epoch",
         key=True,
     ),
-    _col("snr_b", REAL, "Signal to noise, blue arm", "", "stat.snr;em.opt.B"),
-    _col("snr_r", REAL, "Signal to noise, red arm", "", "stat.snr;em.opt.R"),
-    _col("teff_k", REAL, "Effective temperature by LASP", "K", "phys.temperature.effective"),
-    _error("teff_k", REAL, "teff_k", "K", "phys.temperature.effective"),
-    _col("logg_dex", REAL, "Surface gravity by LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
-    _col("feh_dex", REAL, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
-    _col("rv_km_s", REAL, "Radial velocity", "km.s**-1", "spect.dopplerVeloc.opt"),
-    _error("rv_km_s", REAL, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+    *_signal_to_noise(),
+    *_stellar_parameters(),
     _col("file", Text, "Catalogue file it came from", ucd="meta.id;meta.file", key=True),
     _run(),
 )
