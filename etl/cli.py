@@ -145,6 +145,7 @@ def run(config: Path) -> None:
         fetch = ["gaia", "allwise"]                  # sources to ask on the network
         model = "my_model.onnx"
         inspections = "labels.sqlite"
+        scheduler = "tcp://host:8786"                # Dask, if a cluster is to do it
         publish = "catalog.sqlite"
     \b
     Example:

@@ -35,6 +35,7 @@ class Configuration:
     inspections: Path | None = None
     publish: Path | None = None
     workers: int | None = None
+    scheduler: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> Configuration:
@@ -71,6 +72,8 @@ def _checked(name: str, value, folder: Path):
     if name == "archives":
         table = _of_type(name, value, dict, "a table of source and file")
         return {source: _existing(name, folder / _of_type(name, p, str, "a path")) for source, p in table.items()}
+    if name == "scheduler":
+        return _of_type(name, value, str, "the address of a Dask scheduler")
     if name == "fetch":
         return [_of_type(name, s, str, "a list of sources") for s in _of_type(name, value, list, "a list of sources")]
     if name == "workers":
@@ -127,7 +130,11 @@ def run_pipeline(configuration: Configuration) -> None:
             counts = load_release_catalogues(connection, list(configuration.release_catalogues))
             click.echo(f"release catalogues: {counts['rows']:,} new rows, {counts['rejected']:,} rejections")
         counts = load_spectra(
-            connection, list(configuration.spectra), exposures=configuration.exposures, workers=configuration.workers
+            connection,
+            list(configuration.spectra),
+            exposures=configuration.exposures,
+            workers=configuration.workers,
+            scheduler=configuration.scheduler,
         )
         click.echo(
             f"load:    {counts['files']:,} files, {counts['unchanged']:,} unchanged, {counts['spectra']:,} spectra"
@@ -136,8 +143,8 @@ def run_pipeline(configuration: Configuration) -> None:
         updated = apply_release_entries(connection)
         click.echo(f"release: {updated:,} spectra updated")
         click.echo(f"stars:   {gather_stars(connection):,}")
-        click.echo(f"measure: {measure_spectra(connection)['measured']:,} spectra")
-        scored = score_spectra(connection, configuration.model)
+        click.echo(f"measure: {measure_spectra(connection, configuration.scheduler)['measured']:,} spectra")
+        scored = score_spectra(connection, configuration.model, configuration.scheduler)
         click.echo(f"score:   {scored['scored']:,} spectra, model {scored['model_id']}, {scored['provider']}")
         n_rows = ingest_archives(connection, configuration.archives)
         if configuration.fetch:
