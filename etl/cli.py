@@ -237,13 +237,9 @@ def score(catalog: Path, model: Path | None, scheduler: str | None) -> None:
         becat score --catalog catalog.duckdb
     """
     from etl.stages.score import score_spectra
-    from models.score import ModelError
 
     with open_catalogue(catalog) as connection:
-        try:
-            counts = score_spectra(connection, model, scheduler)
-        except ModelError as error:
-            raise CatalogueError(str(error)) from None
+        counts = score_spectra(connection, model, scheduler)
     click.echo(f"{counts['scored']:,} spectra scored by model {counts['model_id']} on {counts['provider']}")
 
 

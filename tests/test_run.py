@@ -85,3 +85,14 @@ def test_completeness_of_the_model_comes_with_its_scores(survey):
             " from completeness join model using (model_id) where is_current"
         ).fetchone()
     assert n > 0 and sound
+
+
+def test_a_model_that_cannot_be_used_is_named_in_one_line(survey):
+    (survey.parent / "broken.onnx").write_bytes(b"not a model")
+    survey.write_text(survey.read_text() + 'model = "broken.onnx"\n')
+    for words in (
+        ["run", survey],
+        ["score", "--model", survey.parent / "broken.onnx", "-c", survey.parent / "c.duckdb"],
+    ):
+        done = becat(*words, check=1)
+        assert "broken.onnx" in done.stderr and done.stderr.count("\n") == 1

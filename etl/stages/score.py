@@ -11,7 +11,7 @@ import pyarrow as pa
 from etl.catalogue import CatalogueError, Run, transaction
 from etl.cluster import Tables, open_pool, partition_table, work_through
 from etl.stages.flux_batches import arrow_columns, flux_batches, insert_columns, matrix
-from models.score import Scorer
+from models.score import ModelError, Scorer
 
 __all__ = ["score_spectra"]
 
@@ -34,8 +34,16 @@ def score_spectra(
     -------
     dict
         ``scored`` spectra, ``model_id`` and the execution ``provider`` that ran.
+
+    Raises
+    ------
+    CatalogueError
+        The model cannot be used.
     """
-    scorer = Scorer(model)
+    try:
+        scorer = Scorer(model)
+    except ModelError as error:
+        raise CatalogueError(str(error)) from None
     model_path = str(scorer.path.resolve())
     n_scored = 0
     providers = set()
