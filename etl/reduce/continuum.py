@@ -53,10 +53,9 @@ class Continuum:
         near = j - i <= 3  # cubic splines farther apart do not overlap
         i, j = i[near], j[near]
         # One column for each pair of splines that overlap, and a last one of zeros for all that do not.
-        self.products = np.pad(self.on_bins[:, i] * self.on_bins[:, j], ((0, 0), (0, 1))).astype(np.float32)
+        self.products = np.pad(self.on_bins[:, i] * self.on_bins[:, j], ((0, 0), (0, 1)))
         self.product_of = np.full((self.n_coefficients, self.n_coefficients), len(i))
         self.product_of[i, j] = self.product_of[j, i] = np.arange(len(i))
-        self.on_bins32 = self.on_bins.astype(np.float32)
         third = np.diff(np.eye(self.n_coefficients), 3, axis=0)
         self.penalty = third.T @ third
         self.ridge = 1e-9 * np.eye(self.n_coefficients)
@@ -69,10 +68,15 @@ class Continuum:
         return used.reshape(len(values), self.n_bins, BIN_PIXELS).mean(axis=2)
 
     def solve(self, weight, values, stiffness):
-        """Coefficients of the penalised least-squares splines, (n, n_coefficients)."""
+        """Coefficients of the penalised least-squares splines, (n, n_coefficients).
+
+        The sums are in double precision: BLAS adds in an order that depends on the number of spectra, and in single
+        precision a spectrum would come out differently with its company.
+        """
+        weight = weight.astype(float)
         normal = stiffness[:, None, None] * self.penalty + self.ridge
         normal += np.take(weight @ self.products, self.product_of, axis=1)
-        right = (weight * values) @ self.on_bins32
+        right = (weight * values) @ self.on_bins
         return np.linalg.solve(normal, right[:, :, None])[:, :, 0]
 
 
@@ -141,33 +145,37 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
 
 def _clipped_fit(spline, values, sigma, usable):
     """Coefficients for spectra of unit level, and the bins that were kept."""
-    stiffness = np.clip(STIFFNESS_PER_NOISE * _row_median(sigma, usable), STIFFNESS_LOW, STIFFNESS_HIGH)
-    kept = usable.copy()
+    noise_level = _row_median(sigma, usable)
+    stiffness = np.clip(STIFFNESS_PER_NOISE * noise_level, STIFFNESS_LOW, STIFFNESS_HIGH)
+    kept, scatter = usable.copy(), np.zeros(len(values))
     rank = _quarter_rank(spline, usable)
     coefficients = np.zeros((len(values), spline.n_coefficients))
     active = np.arange(len(values))
     for _ in range(N_ITERATIONS):
         before, seen = kept[active], usable[active]
-        coefficients[active] = spline.solve(before.astype(np.float32), values[active], stiffness[active])
+        coefficients[active] = spline.solve(before, values[active], stiffness[active])
         model = (coefficients[active] @ spline.on_bins.T).astype(np.float32)
         noise = np.hypot(sigma[active], NOISE_FLOOR * model)
-        kept[active] = _clip(values[active] - model, noise, seen, before, rank[active], spline)
+        kept[active], scatter[active] = _clip(values[active] - model, noise, seen, before, rank[active], spline)
         active = active[(kept[active] != before).any(axis=1)]
         if not active.size:
             break
-    return coefficients - CLIP_BIAS * spline.solve(usable.astype(np.float32), sigma, stiffness), kept
+    # Where the file overstates the noise (or the bins of coarse pixels are not independent) little was cut off.
+    real = np.minimum(scatter / np.where(noise_level > 0, noise_level, 1), 1)[:, None]
+    return coefficients - CLIP_BIAS * real * spline.solve(usable, sigma, stiffness), kept
 
 
 def _clip(residual, noise, usable, kept, rank, spline):
-    """The bins to keep, by their residuals and those of the bins kept before."""
+    """The bins to keep, by their residuals and those of the bins kept before, and the scatter of those."""
     # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines the
     # highest points are the continuum.
     magnitude = np.abs(residual)
     spread = 1.4826 * _row_median(magnitude, usable)
-    ripples = RIPPLES[spline.grid.arm] * 1.4826 * _row_median(magnitude, kept)
+    scatter = 1.4826 * _row_median(magnitude, kept)
+    ripples = RIPPLES[spline.grid.arm] * scatter
     high = CLIP_HIGH * np.maximum(noise, spread[:, None])
     low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(spline, residual, usable, rank))
-    return usable & (residual >= low) & (residual < high)
+    return usable & (residual >= low) & (residual < high), scatter
 
 
 def _in_windows(spline, values):

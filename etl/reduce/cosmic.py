@@ -85,7 +85,7 @@ def _flag(rectangle, rows, d, reach, element, sharpest):
         return np.zeros(len(rows), bool)
     # Few spectra have suspects: only for them is the noise looked at more closely.
     flux, ratio, threshold, element = flux[suspect], ratio[suspect], threshold[suspect], element[suspect]
-    good = rectangle.good[rows[suspect]]
+    good, own = rectangle.good[rows[suspect]], rectangle.mask[rows[suspect]] != PixelMask.NO_DATA
     excess = _excess(flux, ratio, d, reach)
     scatter = np.fmax(der_snr_noise(flux, good), _upper_spread(excess, good))
     threshold = np.maximum(threshold, THRESHOLD_SIGMA * scatter[:, None])
@@ -96,8 +96,8 @@ def _flag(rectangle, rows, d, reach, element, sharpest):
         new = allowed & ~hits & (excess > threshold)
         if not new.any():
             break
-        hits |= _with_flanks(flux, new, threshold * (FLANK_SIGMA / THRESHOLD_SIGMA), d, allowed)
-        flux = _without(flux, hits, d)
+        hits |= _with_flanks(flux, new, threshold * (FLANK_SIGMA / THRESHOLD_SIGMA), d, allowed, own)
+        flux = _without(flux, hits, d, own)
         excess = _excess(flux, ratio, d, reach)
     rectangle.mask[rows[suspect]] |= np.where(hits, PixelMask.COSMIC_RAY, 0).astype(np.uint8)
     found = np.zeros(len(rows), bool)
@@ -154,9 +154,9 @@ def _lowest_near(flux, reach):
     return lowest
 
 
-def _with_flanks(flux, hits, limit, d, allowed):
+def _with_flanks(flux, hits, limit, d, allowed, own):
     """The hits and those of their neighbours, nearer than d + 1, that stand this far above the line between the far sides."""
-    bridge = _without(flux, hits, d)
+    bridge = _without(flux, hits, d, own)
     grown = hits.copy()
     for by in range(1, d + 1):
         near = _shifted(hits, by) | _shifted(hits, -by)
@@ -164,14 +164,14 @@ def _with_flanks(flux, hits, limit, d, allowed):
     return grown
 
 
-def _without(flux, hits, d):
-    """Flux with each hit and d pixels on both sides of it interpolated."""
+def _without(flux, hits, d, own):
+    """Flux with each hit and d pixels on both sides of it interpolated between the spectrum's own pixels."""
     near = hits.copy()
     for by in range(1, d + 1):
         near |= _shifted(hits, by) | _shifted(hits, -by)
     result = flux.copy()
     pixel = np.arange(flux.shape[1])
-    for row in np.flatnonzero(near.any(axis=1)):
-        away = ~near[row]
+    for row in np.flatnonzero(near.any(axis=1) & (own & ~near).any(axis=1)):
+        away = own[row] & ~near[row]
         result[row, ~away] = np.interp(pixel[~away], pixel[away], flux[row, away])
     return result

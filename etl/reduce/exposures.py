@@ -46,15 +46,17 @@ def compare_exposures(rectangle: Rectangle, arms: Sequence[RawArm], sharpest: np
     for i, arm in enumerate(arms):
         if len(arm.siblings) < 2:
             continue
-        flux, variance = rectangle.flux[i], 1 / np.where(rectangle.ivar[i] > 0, rectangle.ivar[i], np.inf)
-        exposures, variances = _on_pixels(arm.siblings, centre[i], flux)
+        own = np.flatnonzero(rectangle.mask[i] != PixelMask.NO_DATA)  # the padding says nothing
+        flux, ivar = rectangle.flux[i, own], rectangle.ivar[i, own]
+        variance = 1 / np.where(ivar > 0, ivar, np.inf)
+        exposures, variances = _on_pixels(arm.siblings, centre[i, own], flux)
         difference, noise, rest = _highest_against_rest(exposures, variances)
         with np.errstate(invalid="ignore"):
             alone = (_significance(difference / noise) > ONE_ONLY_SIGMA) & (
                 flux - rest > IN_COADD_SIGMA * np.sqrt(variance)
             )
-        good = rectangle.mask[i] == 0
-        rectangle.mask[i, _narrow(alone & good, sharpest[i])] |= cosmic
+        good = rectangle.mask[i, own] == 0
+        rectangle.mask[i, own[_narrow(alone & good, sharpest[i])]] |= cosmic
     return ((rectangle.mask & cosmic) != 0).any(axis=1)
 
 

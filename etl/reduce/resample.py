@@ -95,4 +95,9 @@ def _integral_at_grid_edges(rectangle, width, pixel, grid):
     for coefficient in (b, left):
         part *= t
         part += np.take(coefficient, pixel)
-    return np.take(whole, limit) + step * (t * part)
+    integral = np.take(whole, limit) + step * (t * part)
+    # The first grid pixel of a spectrum that begins within the grid may reach out of it: the first flux goes on there.
+    # (At the end the padding does this.)
+    late = np.flatnonzero(rectangle.edges_a[:, 0] > grid.edges_a[0])
+    integral[late] += flux[late, :1] * np.minimum(grid.edges_a - rectangle.edges_a[late, :1], 0)
+    return integral

@@ -46,9 +46,10 @@ def restore_emission(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
         min_width_a = MIN_ELEMENTS * halpha / resolving_power[i]
         if not np.diff(edges_a)[bad[i] & near].sum() >= min_width_a:  # also where the resolving power is not known
             continue
+        own_flux = rectangle.file_flux[i, rectangle.mask[i] != PixelMask.NO_DATA]  # without the padding
         for first, end in _runs(bad[i]):
             wide = centre[end - 1] - centre[first] >= min_width_a
-            if near[first] and near[end - 1] and wide and _is_emission(rectangle.file_flux[i], first, end):
+            if near[first] and near[end - 1] and wide and _is_emission(own_flux, first, end):
                 _take_back(rectangle, i, first, end, centre)
                 restored[i] = True
     return restored
