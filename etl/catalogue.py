@@ -14,7 +14,7 @@ __all__ = ["CatalogueError", "Run", "becat_version", "open_catalogue", "transact
 
 
 # A checkpoint writes the last, unfinished group of rows anew. With DuckDB's default of 122,880 rows that would be up to
-# 6 GB of spectra each time; smaller groups make the views slower (benchmarks/storage.py). DuckDB takes the size only
+# 6 GB of spectra each time; smaller groups cost the views little (docs/storage.md). DuckDB takes the size only
 # while it attaches a file.
 ROWS_PER_GROUP = 8192
 
@@ -45,7 +45,8 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
     Raises
     ------
     CatalogueError
-        There is no such file, it is no catalogue of becat, or another process has it open.
+        There is no such file, it is no catalogue of becat, or another process has it open; or what was written could
+        not be moved from the log to the file at the end (the log keeps it, and the next opening tries again).
     """
     path = Path(path)
     if not path.is_file():
@@ -68,6 +69,8 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
             raise CatalogueError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
         connection.execute("set enable_progress_bar = false")
         yield connection
+        if not read_only:
+            _checkpoint(connection, path)
     finally:
         connection.close()
 
@@ -119,6 +122,19 @@ def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise
     return connection
+
+
+def _checkpoint(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Move what is in the log to the file. Closing does that too, but keeps silent where it fails."""
+    log = path.with_name(path.name + ".wal")
+    if not log.is_file():
+        return
+    try:
+        connection.execute("checkpoint")
+    except duckdb.Error as error:
+        raise CatalogueError(
+            f"nothing is lost, but it is still in {log}, to be kept beside {path.name}: {what_went_wrong(error)}"
+        ) from None
 
 
 def _now() -> dt.datetime:

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,30 @@ def test_full_disk_is_said_in_one_line_and_the_next_run_goes_on(tmp_path):
     becat(*words)
     becat(*words[:-1], str(whole))
     assert contents(path) == contents(whole)
+
+
+def test_failed_checkpoint_at_the_end_is_told_and_loses_nothing(tmp_path):
+    path = new_catalogue(tmp_path / "c.duckdb")
+    before = path.stat().st_size
+    with open_catalogue(path) as connection:
+        connection.execute("create table numbers (i bigint)")
+    pid = os.fork()
+    if not pid:  # the log of the rows fits, the file that they belong to does not
+        limit = before + 50_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        code = 2
+        with suppress(BaseException):
+            try:
+                with open_catalogue(path) as connection:
+                    connection.execute("insert into numbers select hash(i) >> 1 from range(8000) as t(i)")
+            except CatalogueError as error:
+                told = str(error)
+                code = 0 if told.startswith("nothing is lost") and "limit on the size" in told else 3
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    with open_catalogue(path) as connection:
+        assert connection.execute("select count(*), count(distinct i) from numbers").fetchone() == (8000, 8000)
+    assert not path.with_name("c.duckdb.wal").exists()
 
 
 def test_directory_that_goes_away_loses_nothing(tmp_path, monkeypatch):
