@@ -10,12 +10,20 @@ from pathlib import Path
 
 import duckdb
 
-__all__ = ["CatalogueError", "Run", "becat_version", "open_catalogue", "transaction", "what_went_wrong"]
+__all__ = [
+    "ROWS_PER_GROUP",
+    "CatalogueError",
+    "Run",
+    "becat_version",
+    "open_catalogue",
+    "transaction",
+    "what_went_wrong",
+]
 
 
 # A checkpoint writes the last, unfinished group of rows anew. With DuckDB's default of 122,880 rows that would be up to
-# 6 GB of spectra each time; smaller groups cost the views little (docs/storage.md). DuckDB takes the size only
-# while it attaches a file.
+# 6 GB of spectra each time; smaller groups make the views up to a fifth slower (docs/storage.md). DuckDB takes the size
+# only while it attaches a file.
 ROWS_PER_GROUP = 8192
 
 
