@@ -17,6 +17,9 @@ __all__ = ["Field", "describe_fields", "to_fits", "to_votable", "votable_error"]
 
 NAMESPACE = 'xmlns="http://www.ivoa.net/xml/VOTable/v1.3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
+# Units that VOUnits 1.0 deprecates or lacks, and how it writes them; a unit in quotes is one of the writer's own.
+VO_UNITS = {"Angstrom": "0.1nm", "dex": "'dex'", "dex(cm.s**-2)": "'dex'", "dex(yr)": "'dex'"}
+
 
 @dataclass(frozen=True)
 class Field:
@@ -105,7 +108,7 @@ def votable_error(message: str) -> str:
 
 def _field_element(field: Field) -> str:
     types = {"text": 'datatype="unicodeChar" arraysize="*"'}
-    unit = f" unit={quoteattr(field.unit)}" if field.unit else ""
+    unit = f" unit={quoteattr(VO_UNITS.get(field.unit, field.unit))}" if field.unit else ""
     ucd = f" ucd={quoteattr(field.ucd)}" if field.ucd else ""
     start = f"<FIELD name={quoteattr(_xml(field.name))} {types.get(field.kind, f'datatype={quoteattr(field.kind)}')}{unit}{ucd}"
     if not field.description:
