@@ -518,6 +518,7 @@ SPECTRAL_TYPE = _table(
     _col("spectral_type", Text, "Type as published", ucd="src.spType", key=True),
     _col("reference", Text, "Publication of the type", ucd="meta.bib", key=True),
     _col("year", Integer, "Year of that publication", "yr", "time.publiYear"),
+    _col("object_name", Text, "Name of the object in the list", ucd="meta.id"),
     _col(
         "subtype_min",
         Double,

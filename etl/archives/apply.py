@@ -268,10 +268,12 @@ def _fill_spectral_types(connection, matched, run_id, changed):
     parts = []
     for source in lists:
         reference = "reference" if "reference" in source.columns else "null"
+        name = "object_name" if "object_name" in source.columns else "null"
         parts.append(f"""
             select left_id as star_id, '{source.catalogue_id}' as catalogue_id, spectral_type,
                 coalesce({reference}, '{source.reference}') as reference,
                 coalesce(try_cast(left({reference}, 4) as integer), {source.year or "null"}) as year,
+                {name} as object_name,
                 separation_arcsec
             from {_pairs(source)} join {_rows(source)} on archive_row = right_id
             where spectral_type is not null
