@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 from datasette.app import Datasette
 
-from publish import site
+from publish import leftovers, site
 
 __all__ = ["ServeError", "Switch", "serve"]
 
@@ -77,7 +77,8 @@ class Switch:
         )  # the same for all: a sign-in outlasts a snapshot
         self.options = {"labels": labels, "secret": secret, "settings": settings}
         check(self.snapshot)
-        self.holder = Path(tempfile.mkdtemp(prefix=f".{self.snapshot.name}.", dir=self.snapshot.parent))
+        leftovers.remove_stale(self.snapshot)
+        self.holder = Path(tempfile.mkdtemp(prefix=leftovers.own_prefix(self.snapshot), dir=self.snapshot.parent))
         self.current = self._generation()
         self.closing: set[asyncio.Task] = set()
         self.watcher: asyncio.Task | None = None

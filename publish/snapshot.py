@@ -20,7 +20,7 @@ import sqlglot
 from sqlalchemy import BigInteger, Boolean, Column, Double, Float, Integer, Table
 from tqdm import tqdm
 
-from publish import metadata, profiles, provenance
+from publish import leftovers, metadata, profiles, provenance
 from publish.transpile import read_macros, to_sqlite
 from schema import build
 from schema.tables import TABLES
@@ -113,9 +113,10 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progress: bool) -> Published:
     started = time.perf_counter()
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = out.with_name(f"{leftovers.own_prefix(out)}tmp")
     temporary.unlink(missing_ok=True)
     try:
+        leftovers.remove_stale(out)
         source.execute("begin transaction")  # one consistent state of the catalogue, whatever is written meanwhile
         with closing(sqlite3.connect(temporary)) as target:
             target.executescript("pragma journal_mode = off; pragma synchronous = off; pragma page_size = 8192;")

@@ -9,7 +9,8 @@ import sqlite3
 import duckdb
 import pytest
 
-from publish import inspection, site, snapshot
+from publish import inspection, site, slowdown, snapshot
+from publish.plugins import inspecting
 from tests.site_fixture import make_catalogue
 
 PASSWORD = "correct horse battery"
@@ -100,6 +101,53 @@ def test_nobody_else_can_write(visit, labels):
     page = visit("/inspect").text
     assert visit("/inspect/judge", {"csrftoken": token(page), "star_id": 10000, "verdict": "be"}).status_code == 403
     assert count(labels) == 0
+
+
+def test_after_wrong_passwords_a_person_waits_and_the_right_one_is_not_tried(visit, monkeypatch):
+    monkeypatch.setattr(inspecting, "WRONG_PASSWORD_S", 0)
+    said = [sign_in(visit, "ada", f"wrong password {i}").status_code for i in range(7)]
+    assert said == [403] * 5 + [429] * 2
+    refused = sign_in(visit, "Ada ")
+    assert refused.status_code == 429 and 0 < int(refused.headers["retry-after"]) <= 2
+    assert "try again in" in refused.text
+    assert sign_in(visit, "bo", PASSWORD + "2").status_code == 302  # others from this address may still come in
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def test_waits_double_up_to_a_minute_for_an_account_and_are_forgotten():
+    clock = Clock()
+    tries = slowdown.Slowdown(clock)
+    for _ in range(5):
+        assert tries.begin("ada", "192.0.2.1") == 0
+    waits = []
+    for i in range(8):
+        waits.append(tries.begin("ada", f"198.51.100.{i}"))  # from anywhere
+        clock.seconds += waits[-1]
+        assert tries.begin("ada", f"198.51.100.{i}") == 0
+    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
+    clock.seconds += 60
+    assert tries.begin("ada", "192.0.2.9") == 0
+    tries.succeeded("ada", "192.0.2.9")
+    assert [tries.begin("ada", "203.0.113.5") for _ in range(5)] == [0] * 5
+    clock.seconds += slowdown.FORGET_S
+    assert tries.begin("ada", "203.0.113.5") == 0
+
+
+def test_an_address_that_tries_many_names_waits_and_the_memory_is_bounded():
+    clock = Clock()
+    tries = slowdown.Slowdown(clock)
+    passed = [tries.begin(f"name {i}", f"2001:db8::{i:x}") == 0 for i in range(100)]
+    assert passed == [True] * 20 + [False] * 80  # one network of IPv6 is one address
+    assert tries.begin("ada", "192.0.2.7") == 0
+    for i in range(3 * slowdown.KEPT_MAX):
+        tries.begin(f"name {i}", f"10.{i >> 16}.{(i >> 8) & 255}.{i & 255}")
+    assert len(tries) <= slowdown.KEPT_MAX
 
 
 def test_senseless_judgements_are_refused(visit, labels):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from pathlib import Path
 
 from datasette import NotFound, Response, hookimpl
 
 from publish import inspection
 from publish.plugins.star import profile_data
 from publish.reading import first, rows, snapshot_of
+from publish.slowdown import slowdown_of
 
 QUEUE = "select star_id from be_candidate order by (star_id * 2654435761) % 4294967296"  # a scrambled, fixed order
 STAR = """
@@ -70,9 +73,15 @@ async def sign_in(datasette, request):
         return await _form(datasette, request)
     form = await request.post_vars()
     name = (form.get("name") or "").strip()
+    tries, address = slowdown_of(Path(labels).absolute()), (request.scope.get("client") or ("unknown",))[0]
+    wait = math.ceil(tries.begin(name, address))
+    if wait:
+        said = f"Too many wrong passwords for this name or from this address: try again in {wait} s."
+        return await _form(datasette, request, said, 429, {"retry-after": str(wait)})
     if not await asyncio.to_thread(inspection.is_inspector, labels, name, form.get("password") or ""):
         await asyncio.sleep(WRONG_PASSWORD_S)
         return await _form(datasette, request, "Name and password do not belong together.", 403)
+    tries.succeeded(name, address)
     response = Response.redirect(datasette.urls.path("/inspect"))
     cookie = datasette.sign({"a": {"id": name}}, "actor")
     response.set_cookie("ds_actor", cookie, httponly=True, samesite="lax", secure=request.scheme == "https")
@@ -113,6 +122,6 @@ async def judge(datasette, request):
     return Response.redirect(datasette.urls.path("/inspect") + blind)
 
 
-async def _form(datasette, request, message: str = "", status: int = 200) -> Response:
+async def _form(datasette, request, message: str = "", status: int = 200, headers: dict | None = None) -> Response:
     html = await datasette.render_template("sign_in.html", {"message": message}, request=request)
-    return Response.html(html, status=status)
+    return Response.html(html, status=status, headers=headers)
