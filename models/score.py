@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
+import io
 import json
 import os
 from pathlib import Path
@@ -19,8 +22,10 @@ _CARD = _FOLDER / "becat_resnet18.json"
 DEFAULT_MODEL = _FOLDER / "becat_resnet18.onnx"
 _HALF_MODEL = _FOLDER / "becat_resnet18_fp16.onnx"
 _GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
-_BATCH = {"CPUExecutionProvider": 32}
+# Spectra a run. A CPU wants its activations in the cache; a GPU wants work for all of its processors.
+_CPU_BATCH = 32
 _GPU_BATCH = 2048
+_N_FEATURES = 512
 _ONLY_FATAL = 4
 
 
@@ -38,6 +43,9 @@ class Scorer:
         half precision on a GPU (where that file is installed), int8 on a CPU.
     providers : list of str, optional
         onnxruntime execution providers to try, in order; by default TensorRT, CUDA and CPU, as far as they are there.
+    binding : bool, optional
+        Whether input and output lie in memory of the device that is taken once and used again for each batch; by default
+        on a GPU only, since a CPU reads the arrays where they are.
 
     Attributes
     ----------
@@ -54,14 +62,28 @@ class Scorer:
         The file is missing or damaged.
     """
 
-    def __init__(self, model_path: str | Path | None = None, providers: list[str] | None = None):
+    def __init__(
+        self,
+        model_path: str | Path | None = None,
+        providers: list[str] | None = None,
+        *,
+        binding: bool | None = None,
+    ):
         wanted = providers or _available_providers()
         self.path = Path(model_path) if model_path is not None else _default_model(wanted)
         content, self.sha256 = _read_checked(self.path)
-        self.model_id = self.sha256[:12]
         self._session = _open_session(self.path, content, wanted)
+        if model_path is None and self.path != DEFAULT_MODEL and self._session.get_providers()[0] not in _GPU_PROVIDERS:
+            # A GPU that onnxruntime cannot use: a CPU computes in half precision ten times more slowly than in int8.
+            self.path = DEFAULT_MODEL
+            content, self.sha256 = _read_checked(self.path)
+            self._session = _open_session(self.path, content, ["CPUExecutionProvider"])
+        self.model_id = self.sha256[:12]
         self.provider: str = self._session.get_providers()[0]
-        self._batch = _BATCH.get(self.provider, _GPU_BATCH)
+        on_gpu = self.provider in _GPU_PROVIDERS
+        self._batch = _GPU_BATCH if on_gpu else _CPU_BATCH
+        bind = on_gpu if binding is None else binding
+        self._bound = _Bound(self._session, "cuda" if on_gpu else "cpu") if bind else None
         self.has_features = "features" in {output.name for output in self._session.get_outputs()}
         card = _card_of(self.path, self.sha256)
         self.description = {
@@ -92,15 +114,54 @@ class Scorer:
 
     def features(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
         """(n_spectra, 512) float32 activations before the last layer: near each other for profiles that look alike."""
-        return self._run("features", flux, ivar, np.full((len(flux), 512), np.nan, np.float32))
+        return self._run("features", flux, ivar, np.full((len(flux), _N_FEATURES), np.nan, np.float32))
 
     def _run(self, output, flux, ivar, result):
         for start in range(0, len(flux), self._batch):
             part = slice(start, start + self._batch)
             window, usable = cut_window(flux[part], ivar[part])
             if usable.any():
-                result[start + np.flatnonzero(usable)] = self._session.run([output], {"flux": window[usable]})[0]
+                result[start + np.flatnonzero(usable)] = self._infer(output, window[usable])
         return result
+
+    def _infer(self, output, window):
+        if self._bound is not None:
+            return self._bound.run(output, window)
+        return self._session.run([output], {"flux": window})[0]
+
+
+class _Bound:
+    """A session whose input and output lie in memory of the device, taken once for each size of batch.
+
+    Batches are filled up to a power of two: a device prepares itself anew for each size that it meets, which takes
+    TensorRT a minute.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, device: str):
+        self._session, self._device = session, device
+        self._places: dict[tuple[str, int], tuple] = {}
+
+    def run(self, output: str, window: np.ndarray) -> np.ndarray:
+        """One output of the (n, 481) windows."""
+        size = 1 << (len(window) - 1).bit_length()
+        if (output, size) not in self._places:
+            self._places[output, size] = self._take(output, size, window.shape[1])
+        filled, flux, found, binding = self._places[output, size]
+        filled[: len(window)] = window
+        flux.update_inplace(filled)
+        self._session.run_with_iobinding(binding)
+        return found.numpy()[: len(window)].copy()
+
+    def _take(self, output, size, n_pixels):
+        """Array to fill, its place and that of the output on the device, and the binding of both."""
+        shape = (size,) if output == "probability" else (size, _N_FEATURES)
+        filled = np.ones((size, n_pixels), np.float32)
+        flux = onnxruntime.OrtValue.ortvalue_from_numpy(filled, self._device, 0)
+        found = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, self._device, 0)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input("flux", flux)
+        binding.bind_ortvalue_output(output, found)
+        return filled, flux, found, binding
 
 
 def _available_providers() -> list[str]:
@@ -113,6 +174,21 @@ def _available_providers() -> list[str]:
 def _has_nvidia_gpu() -> bool:
     """The kernel driver's device file: asking onnxruntime itself prints errors where there is none."""
     return os.path.exists("/dev/nvidia0") or os.path.exists("/dev/dxg")
+
+
+def _load_gpu_libraries() -> None:
+    """CUDA, cuDNN and TensorRT where they were installed as Python packages: onnxruntime does not look there by itself."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+        onnxruntime.preload_dlls(directory="")
+    with contextlib.suppress(Exception):
+        importlib.import_module("tensorrt")
+
+
+def _engine_options() -> dict[str, str]:
+    """TensorRT: keep the engines that it builds, a minute each, for the next process."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "becat" / "tensorrt"
+    cache.mkdir(parents=True, exist_ok=True)
+    return {"trt_fp16_enable": "1", "trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
 
 
 def _default_model(providers: list[str]) -> Path:
@@ -155,8 +231,11 @@ def _open_session(path: Path, content: bytes, providers: list[str]) -> onnxrunti
     # Threads that spin while they wait take the processor from others, and from each other where cores are busy.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    if any(name in _GPU_PROVIDERS for name in providers) and _has_nvidia_gpu():
+        _load_gpu_libraries()
+    asked = [(name, _engine_options() if name == _GPU_PROVIDERS[0] else {}) for name in providers]
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=providers)
+        session = onnxruntime.InferenceSession(content, options, providers=asked)
     except Exception as error:
         raise ModelError(f"{path} is not a model that onnxruntime can open: {str(error).splitlines()[0]}") from None
     names = {put.name for put in session.get_inputs()}, {put.name for put in session.get_outputs()}

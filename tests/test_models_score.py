@@ -151,3 +151,27 @@ def test_an_example_is_nearest_to_itself_and_emission_to_emission(scorer, real_d
     assert index[:, 0].tolist() == [0, 1, 2, 3] and likeness[:, 0] == pytest.approx(1, abs=1e-4)
     reduced = _reduced(real_data / "halpha/gamma-cas-emission.fits")
     assert (examples.label[examples.nearest(reduced.flux, reduced.ivar, k=3)[0]] != 0).all()
+
+
+def test_binding_gives_the_scores_of_a_plain_run(scorer):
+    """The way to a GPU, with a CPU for device: places of the device are used again, batches are filled to powers of two."""
+    bound = Scorer(binding=True)
+    flux, _ = simulated(45, np.random.default_rng(6))
+    ivar = np.ones_like(flux)
+    ivar[7] = 0
+    for n in (45, 3, 45, 1):
+        np.testing.assert_allclose(bound.score(flux[:n], ivar[:n]), scorer.score(flux[:n], ivar[:n]), atol=1e-5)
+    np.testing.assert_allclose(bound.features(flux[:5], ivar[:5]), scorer.features(flux[:5], ivar[:5]), atol=1e-3)
+    assert np.isnan(bound.score(flux, ivar)[7])
+
+
+def test_a_gpu_that_cannot_be_used_leaves_the_model_for_cpus(monkeypatch, tmp_path):
+    """The file in half precision is there and a GPU is asked for, but onnxruntime finds none."""
+    half = tmp_path / "becat_resnet18_fp16.onnx"
+    shutil.copy(DEFAULT_MODEL, half)
+    monkeypatch.setattr("models.score._HALF_MODEL", half)
+    found = Scorer(providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+    if found.provider == "CPUExecutionProvider":
+        assert found.path == DEFAULT_MODEL
+    else:
+        assert found.path == half

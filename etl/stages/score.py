@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from etl.catalogue import CatalogueError, Run, transaction
-from etl.cluster import Tables, open_pool, partition_table, work_through
+from etl.cluster import Pool, Tables, Work, open_pool, partition_table, work_through
 from etl.stages.flux_batches import arrow_columns, flux_batches, insert_columns, matrix
 from models.score import ModelError, Scorer
 
@@ -45,12 +47,15 @@ def score_spectra(
     except ModelError as error:
         raise CatalogueError(str(error)) from None
     model_path = str(scorer.path.resolve())
+    _keep(scorer)
     n_scored = 0
     providers = set()
-    with Run(connection, "score", scorer.model_id) as run, open_pool(connection, scheduler) as pool:
+    with Run(connection, "score", scorer.model_id) as run, _pool(connection, scheduler) as pool:
         _make_current(connection, scorer, run)
         todo = "not exists (from be_score k where k.spectrum_id = r.spectrum_id and k.model_id = ?)"
-        batches = flux_batches(connection, todo, [scorer.model_id], "spectrum_id, r.flux, r.ivar", "scoring")
+        batches = flux_batches(
+            connection, todo, [scorer.model_id], "spectrum_id, r.flux, r.ivar", "scoring", "flux_red r"
+        )
         partitions = ((pool.give(table), model_path, scorer.model_id) for table in batches)
         for _, tables in work_through(pool, score_partition, partitions):
             rows = dict(zip(tables["be_score"].column_names, tables["be_score"].columns, strict=True))
@@ -65,10 +70,59 @@ def score_spectra(
     return {"scored": n_scored, "model_id": scorer.model_id, "provider": provider}
 
 
-@cache
-def _scorer(model_path: str) -> Scorer:
-    """One session a process."""
-    return Scorer(model_path)
+class Beside:
+    """A thread that scores a batch while this one writes the last and reads the next; only this one uses the catalogue."""
+
+    n_ahead = 2
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+
+    def give(self, table: pa.Table) -> pa.Table:
+        return table
+
+    def submit(self, work: Work, partition: tuple) -> Future:
+        return self._thread.submit(work, partition)
+
+    def result(self, handle: Future) -> Tables:
+        return handle.result()
+
+    def restart(self) -> None: ...
+
+    def close(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _pool(connection: duckdb.DuckDBPyConnection, scheduler: str | None) -> Iterator[Pool]:
+    """Where the batches are scored: on a cluster, or beside this thread."""
+    if scheduler:
+        with open_pool(connection, scheduler) as pool:
+            yield pool
+        return
+    beside = Beside()
+    try:
+        yield beside
+    finally:
+        beside.close()
+
+
+# The session of this process: opening one takes a second, and memory for the weights.
+_loaded: dict[str, Scorer] = {}
+
+
+def _keep(scorer: Scorer) -> None:
+    _loaded.clear()
+    _loaded[scorer.model_id] = scorer
+
+
+def _scorer(model_path: str, model_id: str) -> Scorer:
+    """The model of this identity, loaded on the first call."""
+    if model_id not in _loaded:
+        _keep(Scorer(model_path))
+    if model_id not in _loaded:
+        raise CatalogueError(f"the worker's {model_path} is another model: bring the same file to every machine")
+    return _loaded[model_id]
 
 
 def score_partition(partition: tuple[pa.Table | str, str, str]) -> Tables:
@@ -84,9 +138,7 @@ def score_partition(partition: tuple[pa.Table | str, str, str]) -> Tables:
     dict of str to pyarrow.Table
     """
     given, model_path, model_id = partition
-    scorer = _scorer(model_path)
-    if scorer.model_id != model_id:
-        raise CatalogueError(f"the worker's {model_path} is another model: bring the same file to every machine")
+    scorer = _scorer(model_path, model_id)
     table = partition_table(given)
     probability = scorer.score(matrix(table["flux"])[0], matrix(table["ivar"])[0])
     n = len(table)
