@@ -1,0 +1,28 @@
+"""The figures of the report, one file a figure or a small group, in the order of the paper; those that it lacks come last."""
+
+from __future__ import annotations
+
+from publish.report.figures.classifier import CLASSIFIER
+from publish.report.figures.colours import COLOURS
+from publish.report.figures.diagram import DIAGRAM
+from publish.report.figures.figure import Figure
+from publish.report.figures.funnel import FUNNEL
+from publish.report.figures.galleries import GALLERIES
+from publish.report.figures.peaks import PEAKS
+from publish.report.figures.reduction import REDUCTION
+from publish.report.figures.sky import SKY
+from publish.report.figures.velocities import VELOCITIES
+from publish.report.figures.visits import VISITS
+from publish.report.figures.widths import WIDTHS
+
+__all__ = ["FIGURES", "Figure"]
+
+_of_the_paper = (REDUCTION, WIDTHS, PEAKS, *GALLERIES, CLASSIFIER, VISITS, VELOCITIES, DIAGRAM)
+
+
+def _place(figure: Figure) -> tuple[bool, int]:
+    """1 to 10, then A1 and A2."""
+    return figure.number.startswith("A"), int(figure.number.removeprefix("A"))
+
+
+FIGURES: tuple[Figure, ...] = (*sorted(_of_the_paper, key=_place), FUNNEL, COLOURS, SKY)

@@ -1,0 +1,223 @@
+"""Figures 4, 5, 7, A1 and A2: H-alpha profiles of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from publish.report.figures.figure import Figure
+from publish.report.figures.profiles import (
+    choose,
+    draw_profile,
+    draw_smoothed,
+    load_spectrum,
+    peak_band,
+    why_no_profiles,
+)
+from publish.report.style import TWO_COLUMNS_IN, note, panel_title, styled
+
+__all__ = ["GALLERIES"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a panel shows: its words, the candidates that will do, and the stars with which the paper shows it."""
+
+    words: str
+    condition: str
+    shown_in_paper: tuple[str, ...] = ()
+
+
+SINGLE = "profile_class = 'emission' and profile_type = 'single peak'"
+SYMMETRIC = "profile_class = 'emission' and profile_type = 'double symmetric'"
+ASYMMETRIC = "profile_class = 'emission' and profile_type = 'double asymmetric'"
+WEAK = "profile_class = 'emission' and profile_type = 'narrow emission in absorption'"
+ON_EMISSION, ON_ABSORPTION = "profile_class = 'emission with shell'", "profile_class = 'absorption with shell'"
+BEST_FIRST = "snr_r desc"
+# A good spectrum that is still noisy, so that the smoothing can be seen.
+MIDDLING_FIRST = "abs(ln(greatest(snr_r, 1) / 45))"
+
+BE_SPECTRA = (
+    Panel("single peak", SINGLE),
+    Panel("double peak", f"({SYMMETRIC}) or ({ASYMMETRIC})"),
+    Panel("weak emission in absorption", WEAK),
+    Panel("weak emission in absorption", WEAK),
+    Panel("shell line on emission", ON_EMISSION),
+    Panel("shell line on absorption", ON_ABSORPTION),
+)
+EMISSION = (
+    Panel("single peak", SINGLE, ("J000003.86+635429.6",)),
+    Panel("two symmetric peaks", SYMMETRIC, ("J011902.35+581920.2",)),
+    Panel("two asymmetric peaks", ASYMMETRIC, ("J021126.95+575606.1",)),
+    Panel("narrow emission in absorption", WEAK, ("J023542.54+503801.6",)),
+)
+SHELL_ON_EMISSION = (
+    Panel("type 1: narrow", f"{ON_EMISSION} and shell_type = 1", ("J000025.64+623946.1",)),
+    Panel("type 2: broad", f"{ON_EMISSION} and shell_type = 2", ("J011341.79+590557.3",)),
+    Panel("type 3: asymmetric", f"{ON_EMISSION} and shell_type = 3", ("J021815.09+571016.0",)),
+    Panel("type 3: asymmetric", f"{ON_EMISSION} and shell_type = 3", ("J052101.98+280757.3",)),
+)
+SHELL_ON_ABSORPTION = (
+    Panel("type 1: emission above the continuum", f"{ON_ABSORPTION} and shell_type = 1", ("J051301.34+393000.7",)),
+    Panel("type 2: emission below the continuum", f"{ON_ABSORPTION} and shell_type = 2", ("J000237.33+582833.3",)),
+    Panel("type 3: narrow, no emission", f"{ON_ABSORPTION} and shell_type = 3", ("J033334.11+493245.1",)),
+)
+# Spectra that reach the classifier and that it calls not Be; quartiles of EW tell deep lines from shallow ones.
+NOT_BE_SQL = """
+    with
+    scored as (
+        select spectrum_id, snr_r, ew_halpha_a
+        from step_40_q_index join current_score using (spectrum_id)
+        where not passes_be_probability(be_probability) and spectrum_id in (select spectrum_id from flux_red)
+    ),
+    quartiles as (select quantile_cont(ew_halpha_a, [0.25, 0.75]) as q from scored)
+    select spectrum_id
+    from scored cross join quartiles
+    where case when $deep then ew_halpha_a >= q[2] else ew_halpha_a <= q[1] end
+    order by snr_r >= 40 desc, (abs(spectrum_id) % 1000003 * 2654435761) % 4294967296
+    limit 2"""
+
+
+def _draw_panels(connection, figure, panels: Sequence[Panel], order: str, smoothed: bool) -> str | None:
+    """One profile a panel, two panels a row."""
+    reason = why_no_profiles(connection)
+    if reason:
+        return reason
+    chosen: list[int | None] = []
+    for panel in panels:
+        used = [identity for identity in chosen if identity is not None]
+        chosen.append(choose(connection, panel.condition, order, panel.shown_in_paper, used))
+    if not any(identity is not None for identity in chosen):
+        return "None of the candidates of this catalogue has a profile of these kinds."
+    grid = figure.subplots(-(-len(panels) // 2), 2, sharex=True).ravel()
+    for place, (axes, panel, identity) in enumerate(zip(grid, panels, chosen, strict=False)):
+        _draw_panel(connection, axes, place, panel.words, identity, smoothed)
+    _finish(figure, grid, len(panels))
+    return None
+
+
+def _draw_panel(connection, axes, place: int, words: str, identity: int | None, smoothed: bool) -> None:
+    if identity is None:
+        panel_title(axes, place, words)
+        note(axes, "none in this catalogue")
+        return
+    spectrum = load_spectrum(connection, identity)
+    draw_profile(axes, spectrum)
+    if smoothed:
+        draw_smoothed(axes, spectrum, peak_band(connection))
+    panel_title(axes, place, f"{words}\n{spectrum.words}")
+
+
+def _finish(figure, grid, n_panels: int) -> None:
+    """Axes without a panel go; the others are labelled."""
+    for axes in grid[n_panels:]:
+        axes.remove()
+    for axes in grid[max(n_panels - 2, 0) : n_panels]:
+        axes.set_xlabel("vacuum wavelength / Å")
+        axes.tick_params(labelbottom=True)
+    figure.supylabel("rectified flux", fontsize=8)
+
+
+@styled
+def draw_be_spectra(connection, figure) -> str | None:
+    """One profile of each kind, smoothed, with peaks and valleys."""
+    return _draw_panels(connection, figure, BE_SPECTRA, MIDDLING_FIRST, smoothed=True)
+
+
+@styled
+def draw_emission(connection, figure) -> str | None:
+    """The four types of emission without a shell line."""
+    return _draw_panels(connection, figure, EMISSION, BEST_FIRST, smoothed=False)
+
+
+@styled
+def draw_shell_on_emission(connection, figure) -> str | None:
+    """The three types of a shell line on emission."""
+    return _draw_panels(connection, figure, SHELL_ON_EMISSION, BEST_FIRST, smoothed=False)
+
+
+@styled
+def draw_shell_on_absorption(connection, figure) -> str | None:
+    """The three types of a shell line on absorption."""
+    return _draw_panels(connection, figure, SHELL_ON_ABSORPTION, BEST_FIRST, smoothed=False)
+
+
+@styled
+def draw_not_be(connection, figure) -> str | None:
+    """Two deep and two shallow profiles of spectra that are not Be."""
+    chosen = [
+        row[0] for deep in (True, False) for row in connection.execute(NOT_BE_SQL, {"deep": deep}).fetchall()
+    ]  # fmt: skip
+    if not chosen:
+        return (
+            "No rectified spectrum of an early type was called not Be: the catalogue holds none, or none has a score "
+            "(becat score)."
+        )
+    grid = figure.subplots(-(-len(chosen) // 2), 2, sharex=True, squeeze=False).ravel()
+    for place, (axes, identity) in enumerate(zip(grid, chosen, strict=False)):
+        words = "deep Hα" if place < 2 else "shallow Hα"
+        _draw_panel(connection, axes, place, words, identity, smoothed=False)
+    _finish(figure, grid, len(chosen))
+    return None
+
+
+_CLASSES = "Classes and types are those measured, or given by eye; each star is the one that the paper shows, if the catalogue "
+GALLERIES = (
+    Figure(
+        number="4",
+        title="Profiles of Be stars",
+        caption=(
+            "Hα of candidates of each kind, of middling S/N: a single peak, two peaks, weak emission within the photospheric "
+            "absorption, and shell lines on emission and on absorption; with the smoothed profile, its peaks and its valleys "
+            "as in Figure 3. Corresponds to Figure 4 of Wang et al. 2022, which shows Be spectra of the training sample."
+        ),
+        draw=draw_be_spectra,
+        width_in=TWO_COLUMNS_IN,
+        height_in=6.4,
+    ),
+    Figure(
+        number="5",
+        title="Profiles of stars that are not Be",
+        caption=(
+            "Hα of early-type spectra that the classifier calls not Be, drawn at random: two from the quarter with the "
+            "largest equivalent widths, two from that with the smallest. Corresponds to Figure 5 of Wang et al. 2022."
+        ),
+        draw=draw_not_be,
+        width_in=TWO_COLUMNS_IN,
+        height_in=4.4,
+    ),
+    Figure(
+        number="7",
+        title="Types of Hα emission",
+        caption=(
+            "The four types of Hα emission without a shell line, one star each. "
+            f"{_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure 7 of Wang et al. 2022."
+        ),
+        draw=draw_emission,
+        width_in=TWO_COLUMNS_IN,
+        height_in=4.4,
+    ),
+    Figure(
+        number="A1",
+        title="Shell lines on Hα emission",
+        caption=(
+            "The three types of a shell line on Hα emission: narrow, broad and asymmetric. "
+            f"{_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure A1 of Wang et al. 2022."
+        ),
+        draw=draw_shell_on_emission,
+        width_in=TWO_COLUMNS_IN,
+        height_in=4.4,
+    ),
+    Figure(
+        number="A2",
+        title="Shell lines on Hα absorption",
+        caption=(
+            "The three types of a shell line on Hα absorption: with emission above the continuum, with emission below it, and "
+            f"narrow with none. {_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure A2 of "
+            "Wang et al. 2022."
+        ),
+        draw=draw_shell_on_absorption,
+        width_in=TWO_COLUMNS_IN,
+        height_in=4.4,
+    ),
+)

@@ -1,0 +1,76 @@
+"""Figure 3: peaks and valleys of H-alpha before and after smoothing."""
+
+from __future__ import annotations
+
+from publish.report.figures.figure import Figure
+from publish.report.figures.profiles import (
+    choose,
+    draw_extrema,
+    draw_profile,
+    draw_smoothed,
+    load_spectrum,
+    peak_band,
+    why_no_profiles,
+)
+from publish.report.style import TWO_COLUMNS_IN, note, panel_title, styled
+from schema.grid import RED as GRID
+
+__all__ = ["PEAKS"]
+
+# A noisy and a good spectrum, as in the paper: range of S/N, and the star that the paper shows.
+ROWS = (
+    ("snr_r >= 10 and snr_r < 20", "abs(snr_r - 13)", "J023209.36+560939.5"),
+    ("snr_r >= 40 and snr_r < 60", "abs(snr_r - 50)", "J071536.32-001018.3"),
+)
+WEAK_FIRST = "coalesce(profile_type, '') = 'narrow emission in absorption' desc"
+
+
+@styled
+def draw(connection, figure) -> str | None:
+    """Extrema of the pixels at the left, of the smoothed profile at the right."""
+    reason = why_no_profiles(connection)
+    if reason:
+        return reason
+    band_a = peak_band(connection)
+    chosen = [choose(connection, where, f"{WEAK_FIRST}, {order}", [star]) for where, order, star in ROWS]
+    if not any(chosen):
+        return "No candidate has a spectrum of S/N 10 to 20 or 40 to 60, which the figure compares."
+    panels = figure.subplots(2, 2, sharex=True, sharey="row")
+    for row, (pair, spectrum_id) in enumerate(zip(panels, chosen, strict=True)):
+        if spectrum_id is None:
+            for axes in pair:
+                note(axes, "no candidate of this S/N")
+            continue
+        _draw_row(pair, row, load_spectrum(connection, spectrum_id), band_a)
+    for axes in panels[1]:
+        axes.set_xlabel("vacuum wavelength / Å")
+    figure.supylabel("rectified flux", fontsize=8)
+    return None
+
+
+def _draw_row(pair, row: int, spectrum, band_a) -> None:
+    left, right = pair
+    draw_profile(left, spectrum)
+    draw_extrema(left, spectrum, band_a)
+    draw_profile(right, spectrum)
+    width_px = draw_smoothed(right, spectrum, band_a)
+    panel_title(left, 2 * row, spectrum.words)
+    panel_title(right, 2 * row + 1, f"Bartlett window {width_px} px ({width_px * GRID.step_a:.2f} Å)")
+    handles = {text: artist for artist, text in zip(*right.get_legend_handles_labels(), strict=True)}
+    if row == 0:
+        right.legend(handles.values(), handles.keys(), loc="best", handlelength=1.2)
+
+
+PEAKS = Figure(
+    number="3",
+    title="Peaks of Hα before and after smoothing",
+    caption=(
+        "Two candidates with weak emission, one of low and one of middle S/N. Left: every local maximum (triangle up) and "
+        "minimum (triangle down) of the pixels in the stretch where peaks are counted. Right: those that are left after "
+        "smoothing with the Bartlett window that the S/N asks for. Widths are those of Table 1 of the paper, as pixels of "
+        f"{GRID.step_a:g} Å of this catalogue. Corresponds to Figure 3 of Wang et al. 2022."
+    ),
+    draw=draw,
+    width_in=TWO_COLUMNS_IN,
+    height_in=4.4,
+)

@@ -1,0 +1,165 @@
+"""H-alpha profiles of chosen stars: which spectrum, its pixels, and how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from publish.report.style import BLUE, GREEN, INK, QUIET, RED
+from schema.grid import RED as GRID
+from schema.parameters import value
+from udfs.bands import repair
+from udfs.bartlett import bartlett_peaks, local_extrema, smooth_bartlett
+
+__all__ = [
+    "Spectrum",
+    "choose",
+    "draw_extrema",
+    "draw_profile",
+    "draw_smoothed",
+    "load_spectrum",
+    "peak_band",
+    "why_no_profiles",
+]
+
+WINDOW_A = (6530.0, 6600.0)
+PIXELS = slice(*(round((limit - GRID.start_a) / GRID.step_a) for limit in WINDOW_A))
+SPECTRUM_SQL = f"""
+    select spectrum.spectrum_id, designation, snr_r, is_simulated, velocity_shift_km_s,
+        flux_red.flux[{PIXELS.start + 1}:{PIXELS.stop}], flux_red.ivar[{PIXELS.start + 1}:{PIXELS.stop}]
+    from spectrum
+    join flux_red using (spectrum_id)
+    left join line_measurement using (spectrum_id)
+    where spectrum.spectrum_id = ?"""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """One rectified spectrum around H-alpha: pixels that must not be used are NaN."""
+
+    spectrum_id: int
+    designation: str | None
+    snr: float
+    is_simulated: bool
+    velocity_shift_km_s: float
+    wavelength_a: np.ndarray
+    flux: np.ndarray
+    ivar: np.ndarray
+
+    @property
+    def words(self) -> str:
+        """Name, S/N, and whether it is simulated."""
+        name = self.designation or f"spectrum {self.spectrum_id}"
+        return f"{name}, S/N {self.snr:.0f}" + (", simulated" if self.is_simulated else "")
+
+
+def load_spectrum(connection, spectrum_id: int) -> Spectrum:
+    """The spectrum of an identity, which must be in flux_red."""
+    identity, designation, snr, simulated, velocity, flux, ivar = connection.execute(
+        SPECTRUM_SQL, [spectrum_id]
+    ).fetchone()
+    flux, ivar = np.asarray(flux, dtype=float), np.asarray(ivar, dtype=float)
+    flux[~(ivar > 0)] = np.nan
+    return Spectrum(
+        identity,
+        designation,
+        float("nan") if snr is None else snr,
+        bool(simulated),
+        velocity or 0.0,
+        GRID.wavelength_a[PIXELS],
+        flux,
+        ivar,
+    )
+
+
+def choose(
+    connection, condition: str, order: str, shown_in_paper: Iterable[str] = (), used: Iterable[int] = ()
+) -> int | None:
+    """Spectrum of the candidate that shows something best.
+
+    Parameters
+    ----------
+    connection : DuckDB connection
+    condition, order : str
+        SQL over the columns of be_candidate: which stars will do, and the best of them first.
+    shown_in_paper : iterable of str
+        Designations of the stars that the paper shows: they go before all others that will do.
+    used : iterable of int
+        Spectra that are shown already.
+
+    Returns
+    -------
+    int or None
+        Its spectrum_id; None where no candidate will do.
+    """
+    row = connection.execute(
+        f"""
+        select spectrum_id from be_candidate
+        where ({condition})
+          and spectrum_id in (select spectrum_id from flux_red)
+          and not list_contains($used::bigint[], spectrum_id)
+        order by star_id in (select star_id from star_alias where list_contains($paper::varchar[], designation)) desc,
+            {order}, spectrum_id
+        limit 1""",
+        {"used": list(used), "paper": list(shown_in_paper)},
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def why_no_profiles(connection) -> str | None:
+    """Sentence that says why no profile of a candidate can be drawn; None where one can."""
+    if connection.execute("select count(*) from (select spectrum_id from flux_red limit 1)").fetchone() == (0,):
+        return "The catalogue holds no rectified spectra (table flux_red is empty): load some (becat load, becat run)."
+    if connection.execute("select count(*) from be_candidate").fetchone() == (0,):
+        return "No candidate Be star in this catalogue: the view be_candidate is empty."
+    return None
+
+
+def peak_band(connection) -> tuple[float, float]:
+    """Limits within which peaks and valleys are looked for, Angstrom."""
+    return value("peak_band_min_a", connection), value("peak_band_max_a", connection)
+
+
+def draw_profile(axes, spectrum: Spectrum, colour: str = INK) -> None:
+    """The rectified flux, with room for the labels, and the continuum."""
+    axes.axhline(1, color=QUIET, lw=0.5, zorder=0)
+    axes.plot(spectrum.wavelength_a, spectrum.flux, color=colour, lw=0.7, label="flux", drawstyle="steps-mid")
+    low, high = np.nanmin(spectrum.flux), np.nanmax(spectrum.flux)
+    low, high = min(low, 0.95), max(high, 1.05)
+    axes.set(xlim=WINDOW_A, ylim=(low - 0.06 * (high - low), high + 0.08 * (high - low)))
+
+
+def draw_extrema(axes, spectrum: Spectrum, band_a: tuple[float, float]) -> None:
+    """Local maxima and minima of the pixels themselves."""
+    repaired, _ = repair(spectrum.flux[None], spectrum.ivar[None])
+    found = local_extrema(repaired)
+    there_a = spectrum.wavelength_a[found.pixel]
+    inside = (there_a >= band_a[0]) & (there_a <= band_a[1])
+    pixel, is_peak = found.pixel[inside], found.is_peak[inside]
+    _mark(axes, spectrum.wavelength_a[pixel[is_peak]], repaired[0, pixel[is_peak]], peaks=True)
+    _mark(axes, spectrum.wavelength_a[pixel[~is_peak]], repaired[0, pixel[~is_peak]], peaks=False)
+
+
+def draw_smoothed(axes, spectrum: Spectrum, band_a: tuple[float, float]) -> int:
+    """The profile smoothed with the window of its S/N, inside the band, with its extrema; returns the window's pixels."""
+    peaks = bartlett_peaks(
+        spectrum.flux[None],
+        np.array([spectrum.snr]),
+        spectrum.wavelength_a,
+        band_a,
+        inverse_variance=spectrum.ivar[None],
+        velocity_shift_km_s=np.array([spectrum.velocity_shift_km_s]),
+    )
+    smooth = smooth_bartlett(repair(spectrum.flux[None], spectrum.ivar[None])[0], peaks.width_px)[0]
+    inside = (spectrum.wavelength_a >= band_a[0]) & (spectrum.wavelength_a <= band_a[1])
+    axes.plot(spectrum.wavelength_a[inside], smooth[inside], color=RED, lw=1.0, label="smoothed")
+    _mark(axes, peaks.peak_wavelength_a, peaks.peak_flux, peaks=True)
+    _mark(axes, peaks.valley_wavelength_a, peaks.valley_flux, peaks=False)
+    return int(peaks.width_px[0])
+
+
+def _mark(axes, wavelength_a, flux, peaks: bool) -> None:
+    marker, colour, words = ("^", BLUE, "peak") if peaks else ("v", GREEN, "valley")
+    axes.plot(wavelength_a, flux, marker, ms=3, color=colour, mew=0, ls="none", label=words)

@@ -1,0 +1,132 @@
+"""Figure 1: a spectrum as its file has it, with the continuum that was divided out, and the rectified result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from publish.report.figures.figure import Figure
+from publish.report.style import INK, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, styled
+from schema.grid import ARMS
+
+__all__ = ["REDUCTION"]
+
+PAPERS_STAR = "J060334.97+221938.6"  # HD 250854
+# The paper's star, else a known Be star, else a candidate, else any; of those the spectrum of highest S/N, with both arms if
+# it can be.
+SPECTRUM_SQL = """
+    with
+    kinds as (
+        select star_id, 1 as kind from star_alias where designation = $star
+        union all select star_id, 2 from known_be
+        union all select star_id, 3 from be_candidate
+    )
+    select spectrum_id, designation, file, snr_r, is_simulated
+    from spectrum
+    left join kinds using (star_id)
+    where spectrum_id in (select spectrum_id from flux_red)
+    order by coalesce(kind, 4), spectrum_id in (select spectrum_id from flux_blue) desc, snr_r desc nulls last, spectrum_id
+    limit 1"""
+
+
+@styled
+def draw(connection, figure) -> str | None:
+    """Two panels an arm: flux with continuum above, rectified flux below."""
+    row = connection.execute(SPECTRUM_SQL, {"star": PAPERS_STAR}).fetchone()
+    if row is None:
+        return "The catalogue holds no rectified spectra (table flux_red is empty): load some (becat load, becat run)."
+    spectrum_id, designation, file, snr, is_simulated = row
+    raw_arms, why = _raw_arms(file, spectrum_id)
+    panels = figure.subplots(2, 2, sharex="col")
+    for place, arm in enumerate(("blue", "red")):
+        _draw_arm(
+            panels[0, place], panels[1, place], arm, _rectified(connection, spectrum_id, arm), raw_arms.get(arm), why
+        )
+        panel_title(panels[0, place], place, f"{arm} arm, as in the file")
+        panel_title(panels[1, place], 2 + place, f"{arm} arm, rectified")
+    panels[0, 0].set_ylabel("flux / (instrument's unit)")
+    panels[1, 0].set_ylabel("flux / continuum")
+    name = designation or f"spectrum {spectrum_id}"
+    figure.suptitle(f"{name}, S/N {snr or float('nan'):.0f}" + (", simulated" if is_simulated else ""), fontsize=8)
+    return None
+
+
+def _rectified(connection, spectrum_id: int, arm: str) -> np.ndarray | None:
+    """Rectified flux of an arm, NaN in masked pixels; None where the catalogue has not that arm."""
+    row = connection.execute(f"select flux, ivar from flux_{arm} where spectrum_id = ?", [spectrum_id]).fetchone()
+    if row is None:
+        return None
+    flux, ivar = (np.asarray(column, dtype=float) for column in row)
+    return np.where(ivar > 0, flux, np.nan)
+
+
+def _raw_arms(file: str | None, spectrum_id: int) -> tuple[dict, str]:
+    """The arms of a spectrum as read from its file, and why there are none."""
+    # Reading is the work of etl; no other figure needs it.
+    from etl.errors import Rejected
+    from etl.readers import read_file
+
+    if not file or not Path(file).is_file():
+        return {}, "the file is no longer where\nit was loaded from"
+    try:
+        spectra, _ = read_file(file, exposures="all", need_snr=False)
+    except (Rejected, OSError):
+        return {}, "the file can no longer be read"
+    found = next((spectrum for spectrum in spectra if spectrum.spectrum_id == spectrum_id), None)
+    return (found.arms, "no such arm in the file") if found else ({}, "the file no longer\nholds this spectrum")
+
+
+def _draw_arm(above, below, arm: str, rectified, raw, why: str) -> None:
+    below.set_xlabel("vacuum wavelength / Å")
+    if rectified is None:
+        note(above, "no such arm")
+        note(below, "no such arm")
+        return
+    grid = ARMS[arm]
+    below.plot(grid.wavelength_a, rectified, color=INK, lw=0.5)
+    below.axhline(1, color=RED, lw=0.8)
+    seen = np.isfinite(rectified)
+    if seen.any():
+        low, high = np.nanpercentile(rectified, 0.05), np.nanmax(rectified)
+        below.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+        below.set_xlim(grid.wavelength_a[seen][0] - 5, grid.wavelength_a[seen][-1] + 5)
+    if raw is None:
+        above.text(0.5, 0.5, why, transform=above.transAxes, ha="center", va="center", color=QUIET)
+        above.set_yticks([])
+        return
+    _draw_raw(above, grid, raw, rectified)
+
+
+def _draw_raw(axes, grid, raw, rectified) -> None:
+    """Flux of the file, and the continuum: by what the rectified flux has to be multiplied to give it back."""
+    from etl.reduce.rectangle import bridge_gaps, pack
+    from etl.reduce.resample import resample
+
+    inside = (raw.wavelength_a >= grid.wavelength_a[0]) & (raw.wavelength_a <= grid.wavelength_a[-1]) & ~raw.bad
+    axes.plot(raw.wavelength_a[inside], raw.flux[inside], color=INK, lw=0.5)
+    rectangle = pack([raw], grid)
+    bridge_gaps(rectangle)
+    flux, _, _ = resample(rectangle, grid)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        continuum = flux[0] / rectified
+    known = np.isfinite(continuum) & (np.abs(rectified) > 0.05)
+    if known.any():
+        axes.plot(grid.wavelength_a[known], continuum[known], color=RED, lw=1.0, label="continuum")
+        top = max(np.percentile(raw.flux[inside], 99.95), np.max(continuum[known]))
+        axes.set_ylim(min(0.0, float(np.percentile(raw.flux[inside], 0.05))), 1.08 * top)
+        axes.legend(loc="lower right")
+
+
+REDUCTION = Figure(
+    number="1",
+    title="From flux to rectified flux",
+    caption=(
+        "Both arms of one spectrum: above the flux of its file with the pseudo-continuum that was divided out, below the "
+        "rectified flux of the catalogue, with 1 marked. The star is HD 250854, as in the paper, if the catalogue has it, else "
+        "the known Be star, or failing that the star, with the best spectrum. Corresponds to Figure 1 of Wang et al. 2022."
+    ),
+    draw=draw,
+    width_in=TWO_COLUMNS_IN,
+    height_in=4.0,
+)

@@ -1,0 +1,114 @@
+"""Figure 2: the plane of equivalent widths in which early types are told from late ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import LogNorm
+
+from publish.report.figures.figure import Figure
+from publish.report.style import BLUE, CROWD, INK, RED, TWO_COLUMNS_IN, styled
+from schema.parameters import value
+
+__all__ = ["WIDTHS"]
+
+CROSSES = 3000  # more spectra than this are shown as a density, or by a sample
+CELLS = 160  # along each axis of the density
+MARGIN = 0.05
+WIDTHS_SQL = """
+    select cast(ew_halpha_a as double) as x, cast(ew_mgb_a as double) as y
+    from step_20_teff join line_measurement using (spectrum_id)
+    where ew_halpha_a is not null and ew_mgb_a is not null"""
+LATE_SQL = """
+    select cast(ew_halpha_a as double) as x, cast(ew_mgb_a as double) as y, spectrum_id
+    from step_30_early_by_lines join infrared_colour using (star_id)
+    where ew_mgb_a is not null and not passes_q(q_mag)"""
+# Scrambled identities: the same sample on every visit, whatever the order of the rows.
+SCRAMBLED = "(abs(spectrum_id) % 1000003 * 2654435761) % 4294967296"
+
+
+@styled
+def draw(connection, figure) -> str | None:
+    """The plane with its two limits; spectra of K and M stars by their Q as crosses."""
+    limits = value("ew_halpha_max_a", connection), value("ew_mgb_max_a", connection)
+    found = connection.execute(
+        f"select count(*), quantile_cont(x, [0.001, 0.999]), quantile_cont(y, [0.001, 0.999]) from ({WIDTHS_SQL})"
+    ).fetchone()
+    n_spectra = found[0]
+    if n_spectra == 0:
+        return "No spectrum has both equivalent widths: load spectra with a blue arm and measure them (becat run)."
+    frame = [_frame(quantiles, limit) for quantiles, limit in zip(found[1:], limits, strict=True)]
+    axes = figure.subplots()
+    axes.set(xlim=frame[0], ylim=frame[1])
+    n_shown = _draw_crowd(connection, figure, axes, frame, n_spectra)
+    _draw_late(connection, axes)
+    axes.axhline(limits[1], color=RED, lw=1.2, label=f"EW(Mg b) = {limits[1]:g} Å")
+    axes.axvline(limits[0], color=RED, lw=1.2, ls="--", label=f"EW(Hα) = {limits[0]:g} Å")
+    axes.set(xlabel="EW(Hα) / Å   (emission < 0 < absorption)", ylabel="EW(Mg b) / Å")
+    axes.set_title(
+        f"{n_spectra:,} spectra after the test of $T_\\mathrm{{eff}}$; {n_spectra - n_shown:,} outside the frame"
+    )
+    axes.legend(loc="upper left")
+    return None
+
+
+def _frame(quantiles, limit) -> tuple[float, float]:
+    """Limits of an axis: nearly all spectra, and the threshold."""
+    low, high = min(quantiles[0], 0.0), max(quantiles[1], limit)
+    pad = MARGIN * (high - low)
+    return low - pad, high + pad
+
+
+def _draw_crowd(connection, figure, axes, frame, n_spectra) -> int:
+    """All spectra, as crosses or as a density; returns how many lie inside the frame."""
+    (left, right), (bottom, top) = frame
+    inside = f"select * from ({WIDTHS_SQL}) where x between {left} and {right} and y between {bottom} and {top}"
+    if n_spectra <= CROSSES:
+        points = connection.execute(inside).fetchnumpy()
+        axes.plot(points["x"], points["y"], "x", ms=2.5, mew=0.5, color=INK, ls="none", label=f"{n_spectra:,} spectra")
+        return len(points["x"])
+    cells = connection.execute(
+        f"""
+        select least(floor((x - {left}) / {(right - left) / CELLS}), {CELLS - 1})::int as i,
+               least(floor((y - {bottom}) / {(top - bottom) / CELLS}), {CELLS - 1})::int as j, count(*) as n
+        from ({inside}) group by 1, 2"""
+    ).fetchnumpy()
+    density = np.full((CELLS, CELLS), np.nan)
+    density[cells["j"], cells["i"]] = cells["n"]
+    edges = [np.linspace(*limits, CELLS + 1) for limits in frame]
+    mesh = axes.pcolormesh(*edges, density, cmap=CROWD, norm=LogNorm(vmin=0.3), rasterized=True)
+    figure.colorbar(mesh, ax=axes, label="spectra per cell", pad=0.01)
+    return int(cells["n"].sum())
+
+
+def _draw_late(connection, axes) -> None:
+    """Spectra that pass the widths and fail Q, as crosses."""
+    (n_late,) = connection.execute(f"select count(*) from ({LATE_SQL})").fetchone()
+    if n_late == 0:
+        return
+    points = connection.execute(f"{LATE_SQL} order by {SCRAMBLED} limit {CROSSES}").fetchnumpy()
+    sample = f" ({CROSSES:,} shown)" if n_late > CROSSES else ""
+    axes.plot(
+        points["x"],
+        points["y"],
+        "x",
+        ms=3,
+        mew=0.6,
+        color=BLUE,
+        ls="none",
+        label=f"{n_late:,} of K, M stars by Q{sample}",
+    )
+
+
+WIDTHS = Figure(
+    number="2",
+    title="Equivalent widths of Hα and Mg b",
+    caption=(
+        "Equivalent widths of Hα and of the Mg b triplet of the spectra that are left after the test of the LASP "
+        "temperature, one mark or one count a spectrum. The lines are the limits in force: spectra below the solid and left "
+        "of the dashed line are of early type. Blue crosses pass both limits but belong to stars whose reddening-free 2MASS "
+        "colour Q is that of a K or M star. Corresponds to Figure 2 of Wang et al. 2022."
+    ),
+    draw=draw,
+    width_in=TWO_COLUMNS_IN,
+    height_in=4.4,
+)
