@@ -6,7 +6,7 @@ import re
 
 from publish.metadata import column_note
 
-__all__ = ["format_value", "unit_label"]
+__all__ = ["decimals_of", "format_value", "unit_label"]
 
 # First match decides: decimals of a floating-point column whose name fits the pattern.
 DECIMALS = (
@@ -20,6 +20,7 @@ DECIMALS = (
     (r"_(pc|k|s)$", 1),
     (r"_arcsec$", 2),
     (r"^snr", 1),
+    (r"(log_age_yr|fe_h|ratio|asymmetry)$", 3),
 )
 FLAG = re.compile(r"^(is|has|by|passes|asks|lacks)_|^(coadd|passed)$|_ambiguous$")
 UNITS = {
@@ -36,10 +37,13 @@ def format_value(value, column: str = "") -> str:
         return "yes" if value else "no"
     if not isinstance(value, float):
         return str(value)
-    for pattern, decimals in DECIMALS:
-        if re.search(pattern, column):
-            return f"{value:.{decimals}f}"
-    return f"{value:.5g}"
+    decimals = decimals_of(column)
+    return f"{value:.5g}" if decimals is None else f"{value:.{decimals}f}"
+
+
+def decimals_of(column: str) -> int | None:
+    """Decimals that a floating-point column deserves; None where its name does not say."""
+    return next((decimals for pattern, decimals in DECIMALS if re.search(pattern, column)), None)
 
 
 def unit_label(table: str, column: str) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["becat_version", "citations", "write"]
+__all__ = ["becat_version", "citations", "facts", "write"]
 
 SOURCES = Path(__file__).with_name("sources.bib")
 
@@ -41,12 +41,13 @@ def write(source, target: sqlite3.Connection) -> None:
         The snapshot.
     """
     target.execute("create table provenance (name text primary key, value text, description text)")
-    target.executemany("insert into provenance values (?, ?, ?)", _facts(source))
+    target.executemany("insert into provenance values (?, ?, ?)", facts(source))
     target.execute("create table citation (key text primary key, used_for text, title text, doi text, bibtex text)")
     target.executemany("insert into citation values (?, ?, ?, ?, ?)", citations())
 
 
-def _facts(source) -> list[tuple[str, str | None, str]]:
+def facts(source) -> list[tuple[str, str | None, str]]:
+    """Name, value and description of what made a catalogue's snapshot or report: program, run, classifier, thresholds."""
     run = source.execute(
         "select run_id, command, coalesce(ended_at, started_at), becat_version from etl_run order by run_id desc limit 1"
     ).fetchone()
@@ -54,8 +55,8 @@ def _facts(source) -> list[tuple[str, str | None, str]]:
     changed = source.execute("select count(*) from selection_parameter where value <> default_value").fetchone()[0]
     simulated = source.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
     facts: list[tuple[str, str | None, str]] = [
-        ("becat_version", becat_version(), "Version of becat that made this snapshot"),
-        ("published_at", datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), "When this snapshot was made (UTC)"),
+        ("becat_version", becat_version(), "Version of becat that made this"),
+        ("published_at", datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), "When this was made (UTC)"),
         ("thresholds_changed", str(changed), "Thresholds that differ from those shipped: see selection_parameter"),
         ("simulated_spectra", str(simulated), "Spectra here that were simulated; they are marked is_simulated"),
     ]
