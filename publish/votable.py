@@ -1,69 +1,75 @@
-"""Rows of the site as VOTable and FITS, with units and UCDs from the schema."""
+"""Rows of the site as VOTable, written piece by piece, so that an answer of any length needs little memory.
+
+This module imports nothing but the standard library: the processes that answer queries start with it.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy as np
-from astropy.io import fits
-
-from publish.metadata import column_note
-from schema.tables import TABLES
-
-__all__ = ["Field", "describe_fields", "to_fits", "to_votable", "votable_error"]
+__all__ = ["Field", "end", "field_element", "row_element", "start", "to_votable", "votable_error"]
 
 NAMESPACE = 'xmlns="http://www.ivoa.net/xml/VOTable/v1.3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
 # Units that VOUnits 1.0 deprecates or lacks, and how it writes them; a unit in quotes is one of the writer's own.
 VO_UNITS = {"Angstrom": "0.1nm", "dex": "'dex'", "dex(cm.s**-2)": "'dex'", "dex(yr)": "'dex'"}
+TYPES = {
+    "text": 'datatype="unicodeChar" arraysize="*"',
+    "point": 'datatype="double" arraysize="2" xtype="point"',
+    "circle": 'datatype="double" arraysize="3" xtype="circle"',
+    "polygon": 'datatype="double" arraysize="*" xtype="polygon"',
+}
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column as the Virtual Observatory describes it; `kind` is long, double, boolean or text."""
+    """A column as the Virtual Observatory describes it; `kind` is short, long, double, boolean, text or a shape of `TYPES`."""
 
     name: str
     kind: str
     unit: str = ""
     ucd: str = ""
     description: str = ""
+    utype: str = ""
+    identity: str = ""
 
 
-def describe_fields(table: str | None, columns: Sequence[str], rows: Sequence[Sequence]) -> list[Field]:
-    """Fields of a table, a view or a query: the kind from the schema or from the values, the rest from the schema."""
-    fields = []
-    for position, column in enumerate(columns):
-        description, unit, ucd = column_note(table or "", column)
-        values = [row[position] for row in rows if row[position] is not None]
-        fields.append(Field(column, _kind(column, values), unit, ucd, description))
-    return fields
-
-
-def _kind(column: str, values: list) -> str:
-    if any(isinstance(value, str | bytes) for value in values):
-        return "text"
-    if any(isinstance(value, float) for value in values):
-        return "double"
-    declared = next((str(table.columns[column].type) for table in TABLES.values() if column in table.columns), "")
-    if declared == "BOOLEAN":
-        return "boolean"
-    if values or "INT" in declared:
-        return "long"
-    return "double" if declared in ("FLOAT", "DOUBLE") else "text"
-
-
-def to_votable(
+def start(
     fields: Sequence[Field],
-    rows: Iterable[Sequence],
     *,
     name: str,
     description: str = "",
     infos: Iterable[tuple[str, str]] = (),
-    overflow: bool = False,
-) -> str:
+    extra: str = "",
+    table_utype: str = "",
+) -> Iterator[str]:
+    """Lines of a VOTable 1.4 document up to its first row; the arguments are those of `to_votable`."""
+    yield f'<?xml version="1.0" encoding="utf-8"?>\n<VOTABLE version="1.4" {NAMESPACE}>\n<RESOURCE type="results">'
+    yield '<INFO name="QUERY_STATUS" value="OK"/>'
+    for key, value in infos:
+        yield f"<INFO name={quoteattr(key)} value={quoteattr(_xml(value))}/>"
+    yield f"{extra}<TABLE name={quoteattr(_xml(name))}{_attribute('utype', table_utype)}>"
+    if description:
+        yield f"<DESCRIPTION>{escape(_xml(description))}</DESCRIPTION>"
+    for field in fields:
+        yield field_element(field)
+    yield "<DATA><TABLEDATA>"
+
+
+def row_element(row: Sequence) -> str:
+    """A row; None is null, shapes are given as the text of their numbers."""
+    return f"<TR>{''.join(f'<TD>{_cell(value)}</TD>' for value in row)}</TR>"
+
+
+def end(overflow: bool = False) -> str:
+    """The document after its last row; `overflow` says that not all rows are here."""
+    more = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>\n' if overflow else ""
+    return f"</TABLEDATA></DATA></TABLE>\n{more}</RESOURCE>\n</VOTABLE>\n"
+
+
+def to_votable(fields: Sequence[Field], rows: Iterable[Sequence], *, overflow: bool = False, **described) -> str:
     """A VOTable 1.4 document.
 
     Parameters
@@ -71,89 +77,71 @@ def to_votable(
     fields : sequence of Field
     rows : iterable of sequences
         Values in the order of the fields; None is null.
+    overflow : bool
+        Not all rows are here.
     name, description : str
         Of the table.
     infos : iterable of (str, str)
         Names and values of INFO elements, such as the query.
-    overflow : bool
-        Not all rows are here.
+    extra : str
+        XML elements to put before the table, such as parameters.
+    table_utype : str
+        Place of the table in a data model.
     """
-    parts = [
-        f'<?xml version="1.0" encoding="utf-8"?>\n<VOTABLE version="1.4" {NAMESPACE}>\n<RESOURCE type="results">',
-        '<INFO name="QUERY_STATUS" value="OK"/>',
-        *(f"<INFO name={quoteattr(key)} value={quoteattr(_xml(value))}/>" for key, value in infos),
-        f"<TABLE name={quoteattr(_xml(name))}>",
-        f"<DESCRIPTION>{escape(_xml(description))}</DESCRIPTION>" if description else "",
-        *(_field_element(field) for field in fields),
-        "<DATA><TABLEDATA>",
-    ]
+    booleans = [position for position, field in enumerate(fields) if field.kind == "boolean"]
+    parts = list(start(fields, **described))
     for row in rows:
-        cells = "".join(f"<TD>{_cell(value, field)}</TD>" for value, field in zip(row, fields, strict=True))
-        parts.append(f"<TR>{cells}</TR>")
-    parts.append("</TABLEDATA></DATA></TABLE>")
-    if overflow:
-        parts.append('<INFO name="QUERY_STATUS" value="OVERFLOW"/>')
-    parts.append("</RESOURCE>\n</VOTABLE>\n")
-    return "\n".join(part for part in parts if part)
+        cells = list(row)
+        for position in booleans:
+            cells[position] = None if cells[position] is None else "T" if cells[position] else "F"
+        parts.append(row_element(cells))
+    return "\n".join([*parts, end(overflow)])
 
 
-def votable_error(message: str) -> str:
-    """A VOTable document that says what went wrong, as cone search asks for."""
+def votable_error(message: str, infos: Iterable[tuple[str, str]] = ()) -> str:
+    """A VOTable document that says what went wrong, as DALI and, in its first element, cone search ask for."""
+    text = _xml(message)
+    notes = "".join(f"<INFO name={quoteattr(key)} value={quoteattr(_xml(value))}/>\n" for key, value in infos)
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n<VOTABLE version="1.4" {NAMESPACE}>\n<RESOURCE type="results">\n'
-        f'<INFO ID="Error" name="Error" value={quoteattr(_xml(message))}/>\n'
-        f'<INFO name="QUERY_STATUS" value="ERROR"/>\n</RESOURCE>\n</VOTABLE>\n'
+        f'<INFO ID="Error" name="Error" value={quoteattr(text)}/>\n{notes}'
+        f'<INFO name="QUERY_STATUS" value="ERROR">{escape(text)}</INFO>\n</RESOURCE>\n</VOTABLE>\n'
     )
 
 
-def _field_element(field: Field) -> str:
-    types = {"text": 'datatype="unicodeChar" arraysize="*"'}
-    unit = f" unit={quoteattr(VO_UNITS.get(field.unit, field.unit))}" if field.unit else ""
-    ucd = f" ucd={quoteattr(field.ucd)}" if field.ucd else ""
-    start = f"<FIELD name={quoteattr(_xml(field.name))} {types.get(field.kind, f'datatype={quoteattr(field.kind)}')}{unit}{ucd}"
+def field_element(field: Field, element: str = "FIELD", value: str | None = None) -> str:
+    """A FIELD, or a PARAM with its value."""
+    attributes = "".join(
+        (
+            _attribute("ID", field.identity),
+            f" name={quoteattr(_xml(field.name))}",
+            f" {TYPES.get(field.kind, f'datatype={quoteattr(field.kind)}')}",
+            _attribute("unit", VO_UNITS.get(field.unit, field.unit)),
+            _attribute("ucd", field.ucd),
+            _attribute("utype", field.utype),
+            "" if value is None else f" value={quoteattr(_xml(value))}",
+        )
+    )
     if not field.description:
-        return f"{start}/>"
-    return f"{start}><DESCRIPTION>{escape(_xml(field.description))}</DESCRIPTION></FIELD>"
+        return f"<{element}{attributes}/>"
+    return f"<{element}{attributes}><DESCRIPTION>{escape(_xml(field.description))}</DESCRIPTION></{element}>"
 
 
-def _cell(value, field: Field) -> str:
+def _attribute(name: str, value: str) -> str:
+    return f" {name}={quoteattr(_xml(value))}" if value else ""
+
+
+def _cell(value) -> str:
     if value is None:
         return ""
-    if field.kind == "boolean":
-        return "T" if value else "F"
+    if isinstance(value, float):
+        return repr(value) if abs(value) < float("inf") else {"inf": "+Inf", "-inf": "-Inf"}.get(repr(value), "NaN")
     return escape(_xml(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)))
 
 
 def _xml(text: str) -> str:
-    """Text without the control characters that XML has no way to write."""
-    return "".join(letter for letter in text if letter >= " " or letter in "\t\n\r")
+    """Text without what XML has no way to write: most control characters, halves of pairs, and two that are no letters."""
+    return text.translate(NOT_XML)
 
 
-def to_fits(fields: Sequence[Field], rows: Sequence[Sequence], *, name: str) -> bytes:
-    """A FITS file with one binary table; a null number is NaN or the column's TNULL."""
-    null = np.iinfo(np.int64).min
-    columns = []
-    for position, field in enumerate(fields):
-        values = [row[position] for row in rows]
-        if field.kind == "text":
-            texts = ["" if value is None else str(value).encode("ascii", "replace").decode() for value in values]
-            width = max((len(text) for text in texts), default=1) or 1
-            column = fits.Column(field.name, f"{width}A", array=np.array(texts, dtype=f"S{width}"))
-        elif field.kind == "double":
-            column = fits.Column(
-                field.name, "D", array=np.array([np.nan if value is None else value for value in values], float)
-            )
-        else:
-            numbers = np.array([null if value is None else int(value) for value in values], np.int64)
-            column = fits.Column(field.name, "K", array=numbers, null=null)
-        column.unit = field.unit or None
-        columns.append(column)
-    table = fits.BinTableHDU.from_columns(columns, name=name[:68])
-    for number, field in enumerate(fields, 1):
-        if field.description:
-            table.header.set(f"TCOMM{number}", field.description.encode("ascii", "replace").decode()[:66])
-        if field.ucd:
-            table.header.set(f"TUCD{number}", field.ucd[:66])
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
-    return buffer.getvalue()
+NOT_XML = dict.fromkeys([*(n for n in range(32) if n not in (9, 10, 13)), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF])

@@ -9,7 +9,9 @@ from datasette import Response, hookimpl
 from datasette.database import QueryInterrupted
 from datasette.utils import sqlite_timelimit
 
-from publish.votable import describe_fields, to_fits, to_votable
+from publish.fields import describe_fields
+from publish.fits_table import to_fits
+from publish.votable import to_votable
 
 ROWS_MAX = 100_000
 TIME_LIMIT_MS = 20_000
