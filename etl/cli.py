@@ -471,8 +471,13 @@ def partition(directory: Path, catalog: Path, table: str) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="SQLite file of the people who may judge candidates at /inspect, and of what they said.",
 )
+@click.option(
+    "--model",
+    type=existing_file,
+    help="The ONNX model that gave the scores, if not becat's own: it says what it looked at.",
+)
 @click.option("--open", "open_browser", is_flag=True, help="Show the site in the browser.")
-def serve(snapshot: Path, host: str, port: int, labels: Path | None, open_browser: bool) -> None:
+def serve(snapshot: Path, host: str, port: int, labels: Path | None, model: Path | None, open_browser: bool) -> None:
     """Serve a snapshot with Datasette.
 
     \b
@@ -483,7 +488,7 @@ def serve(snapshot: Path, host: str, port: int, labels: Path | None, open_browse
     from publish.serve import serve as serve_snapshot
 
     try:
-        serve_snapshot(snapshot, host, port, labels=labels, open_browser=open_browser)
+        serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser)
     except ServeError as error:
         raise CatalogueError(str(error)) from None
 

@@ -16,7 +16,9 @@ from pathlib import Path
 import uvicorn
 from datasette.app import Datasette
 
+from models.score import ModelError
 from publish import leftovers, site
+from publish.saliency import Explainer
 
 __all__ = ["ServeError", "Switch", "serve"]
 
@@ -35,13 +37,14 @@ class Generation:
     reading the file that it began with.
     """
 
-    def __init__(self, snapshot: Path, holder: Path, **options):
+    def __init__(self, snapshot: Path, holder: Path, explainer: Explainer, **options):
         self.stamp = stamp(snapshot)
         self.folder = Path(tempfile.mkdtemp(dir=holder))
         self.path = self.folder / snapshot.name
         os.link(snapshot, self.path)
         check(self.path)
         self.datasette: Datasette = site.create(self.path, **options)
+        self.datasette.becat_explainer = explainer  # pyright: ignore[reportAttributeAccessIssue] - for plugins/star.py
         self.application = self.datasette.app()
         self.n_requests = 0
 
@@ -70,12 +73,19 @@ class Generation:
 class Switch:
     """An ASGI application that passes requests to the current generation and makes a new one when the file changes."""
 
-    def __init__(self, snapshot: str | Path, labels: str | Path | None = None, settings: dict | None = None):
+    def __init__(
+        self,
+        snapshot: str | Path,
+        labels: str | Path | None = None,
+        settings: dict | None = None,
+        model: str | Path | None = None,
+    ):
         self.snapshot = Path(snapshot)
         secret = os.environ.get("DATASETTE_SECRET") or secrets.token_hex(
             32
         )  # the same for all: a sign-in outlasts a snapshot
         self.options = {"labels": labels, "secret": secret, "settings": settings}
+        self.model = model
         check(self.snapshot)
         leftovers.remove_stale(self.snapshot)
         self.holder = Path(tempfile.mkdtemp(prefix=leftovers.own_prefix(self.snapshot), dir=self.snapshot.parent))
@@ -84,7 +94,7 @@ class Switch:
         self.watcher: asyncio.Task | None = None
 
     def _generation(self) -> Generation:
-        return Generation(self.snapshot, self.holder, **self.options)
+        return Generation(self.snapshot, self.holder, Explainer(self.model), **self.options)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
@@ -158,6 +168,7 @@ def serve(
     labels: str | Path | None = None,
     open_browser: bool = False,
     settings: dict | None = None,
+    model: str | Path | None = None,
 ) -> None:
     """Serve a snapshot until interrupted.
 
@@ -173,13 +184,18 @@ def serve(
         Show the site in the user's browser.
     settings : dict, optional
         Datasette settings that replace ours.
+    model : path, optional
+        The classifier that gave the scores, if it is not becat's own.
 
     Raises
     ------
     ServeError
-        The file is not a snapshot.
+        The file is not a snapshot, or the model is none.
     """
-    application = Switch(snapshot, labels, settings)
+    try:
+        application = Switch(snapshot, labels, settings, model)
+    except ModelError as error:
+        raise ServeError(str(error)) from error
     address = f"http://{host}:{port}/"
     print(f"{snapshot} is served at {address}  (end with Ctrl-C)")
     if open_browser:

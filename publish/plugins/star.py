@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import urlencode
 
 from datasette import NotFound, Response, hookimpl
 
 from publish.reading import first, rows, snapshot_of
+from publish.saliency import Busy, Explainer
 
 PROFILES = """
         select spectrum_id, start_a, step_a, flux, mjd, snr_r, bartlett_width_px
@@ -51,7 +53,10 @@ ONE_OF_STAR = {
 
 @hookimpl
 def register_routes():
-    return [(r"^/star/(?P<star_id>-?\d+)$", star_page)]
+    return [
+        (r"^/star/(?P<star_id>-?\d+)$", star_page),
+        (r"^/(?P<kind>saliency|nearest)/(?P<spectrum_id>-?\d+)\.json$", explained),
+    ]
 
 
 async def star_page(datasette, request):
@@ -71,6 +76,8 @@ async def star_page(datasette, request):
     context["decisive"] = next((row for row in context["verdict"] if row["is_verdict"]), None)
     context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])
     context["data"] = _plot_data(context)
+    scored_by = await first(database, "select sha256 from model where is_current") or {}
+    context["can_explain"] = _explainer(datasette).knows(scored_by.get("sha256"))
     return Response.html(await datasette.render_template("star.html", context, request=request))
 
 
@@ -85,14 +92,43 @@ def _outside_links(star, spectra, astrometry) -> list[tuple[str, str]]:
         ("VizieR", "https://vizier.cds.unistra.fr/viz-bin/VizieR?" + urlencode({"-c": position, "-c.rs": "5"})),
         ("Aladin", "https://aladin.cds.unistra.fr/AladinLite/?" + urlencode({"target": position, "fov": "0.1"})),
     ]
+    if star["is_simulated"]:
+        return links  # its place on the sky may be real, its numbers in the archives are not
     source = (astrometry or {}).get("source_id") or star["source_id"]
     if source:
         query = {"-source": "I/350/gaiaedr3", "Source": source}
         links.append(("Gaia EDR3", "https://vizier.cds.unistra.fr/viz-bin/VizieR-3?" + urlencode(query)))
     coadd = next((row for row in spectra if row["coadd"] and row["spectrum_id"] > 0), None)
     if coadd and (coadd["survey"] or "").startswith("LAMOST"):
-        links.append(("LAMOST", f"https://www.lamost.org/dr7/v2.0/medspectrum/view?obsid={coadd['spectrum_id']}"))
+        release = coadd["release"].lower() if re.fullmatch(r"DR\d+", coadd["release"] or "") else "dr7"
+        page = "medspectrum" if "MRS" in coadd["survey"] else "spectrum"
+        links.append(("LAMOST", f"https://www.lamost.org/{release}/v2.0/{page}/view?obsid={coadd['spectrum_id']}"))
     return links
+
+
+def _explainer(datasette) -> Explainer:
+    """Of the server; becat's own where the application runs without one."""
+    if not hasattr(datasette, "becat_explainer"):
+        datasette.becat_explainer = Explainer()
+    return datasette.becat_explainer
+
+
+async def explained(datasette, request):
+    """What the classifier looked at in one published profile, or the training spectra nearest to it, as JSON."""
+    spectrum_id = int(request.url_vars["spectrum_id"])
+    sql = "select start_a, flux from halpha_profile where spectrum_id = :spectrum"
+    known = abs(spectrum_id) < 2**63
+    profile = await first(snapshot_of(datasette), sql, {"spectrum": spectrum_id}) if known else None
+    if profile is None:
+        raise NotFound(f"There is no published profile of spectrum {spectrum_id}")
+    try:
+        make = getattr(_explainer(datasette), request.url_vars["kind"])
+        found = await make(spectrum_id, profile["start_a"], json.loads(profile["flux"]))
+    except Busy:
+        return Response.json({"error": "Others wait already"}, status=503, headers={"retry-after": "3"})
+    except ValueError as error:
+        return Response.json({"error": str(error)}, status=422)
+    return Response.json(found, headers={"cache-control": "max-age=3600"})
 
 
 async def profile_data(database, star_id: int) -> list[dict]:

@@ -2,7 +2,7 @@
 // Colours are CSS variables, so that light and dark follow the page.
 "use strict";
 
-const EDGE = { left: 58, right: 14, top: 12, bottom: 44 };
+const EDGE = { left: 64, right: 14, top: 12, bottom: 44 };
 
 /** Round numbers between two limits, about `count` of them. */
 function ticks(low, high, count) {
@@ -35,7 +35,7 @@ class Plot {
   /**
    * @param {HTMLElement} box  Where to draw.
    * @param {object} options   title (for readers of the screen), x and y: {label, range, flip}, series: a list of
-   *   {kind: "points" | "line" | "bars", x, y, e, colour, size, names, links}, marks: a list of {x} | {y} | {x: [,], y: [,]}
+   *   {kind: "points" | "line" | "area" | "bars", x, y, e, colour, size, names, links}, marks: a list of {x} | {y} | {x: [,], y: [,]}
    *   with label and colour; onbrush(indices) instead of zooming.
    */
   constructor(box, options) {
@@ -101,6 +101,7 @@ class Plot {
     pen.clip();
     (this.options.marks || []).filter((mark) => Array.isArray(mark.x)).forEach((mark) => this.mark(pen, mark));
     for (const series of this.options.series) this[series.kind](pen, series);
+    this.taken = [];
     (this.options.marks || []).filter((mark) => !Array.isArray(mark.x)).forEach((mark) => this.mark(pen, mark));
     if (this.drag) this.rubber(pen);
     pen.restore();
@@ -133,7 +134,7 @@ class Plot {
     pen.textBaseline = "bottom";
     pen.fillText(x.label, (EDGE.left + right) / 2, this.height - 4);
     pen.save();
-    pen.translate(13, (EDGE.top + bottom) / 2);
+    pen.translate(9, (EDGE.top + bottom) / 2);
     pen.rotate(-Math.PI / 2);
     pen.textBaseline = "middle";
     pen.fillText(y.label, 0, 0);
@@ -176,6 +177,21 @@ class Plot {
     pen.setLineDash([]);
   }
 
+  /** Filled from zero: above in one colour, below in another. */
+  area(pen, series) {
+    for (const [sign, colour] of [[1, series.colour], [-1, series.below || series.colour]]) {
+      pen.fillStyle = pen.strokeStyle = this.colour(colour);
+      pen.beginPath();
+      pen.moveTo(this.px(series.x[0]), this.py(0));
+      series.x.forEach((x, i) => pen.lineTo(this.px(x), this.py(sign * Math.max(0, sign * series.y[i]))));
+      pen.lineTo(this.px(series.x[series.x.length - 1]), this.py(0));
+      pen.globalAlpha = 0.35;
+      pen.fill();
+      pen.globalAlpha = 1;
+    }
+    this.line(pen, { ...series, colour: "ink" });
+  }
+
   bars(pen, series) {
     pen.fillStyle = this.colour(series.colour);
     pen.globalAlpha = 0.6;
@@ -203,13 +219,34 @@ class Plot {
     pen.beginPath();
     if (mark.x !== undefined) {
       pen.moveTo(this.px(mark.x), EDGE.top); pen.lineTo(this.px(mark.x), this.height - EDGE.bottom);
-      pen.textAlign = "left"; pen.textBaseline = "top"; pen.fillText(mark.label || "", this.px(mark.x) + 4, EDGE.top + 4);
+      if (mark.label) this.markLabel(pen, mark.label, this.px(mark.x));
     } else {
       pen.moveTo(EDGE.left, this.py(mark.y)); pen.lineTo(this.width - EDGE.right, this.py(mark.y));
       pen.textAlign = "right"; pen.textBaseline = "bottom"; pen.fillText(mark.label || "", this.width - EDGE.right - 4, this.py(mark.y) - 2);
     }
     pen.stroke();
     pen.setLineDash([]);
+  }
+
+  /** The name of an upright line: beside it, on the left where the right has no room, lower where another name stands. */
+  markLabel(pen, text, px) {
+    const width = pen.measureText(text).width;
+    const right = px + 4 + width <= this.width - EDGE.right;
+    const left = right ? px + 4 : px - 4 - width;
+    let row = 0;
+    const meets = (other) => other.row === row && left < other.right + 6 && other.left < left + width + 6;
+    while (this.taken.some(meets)) row += 1;
+    this.taken.push({ row, left, right: left + width });
+    pen.textAlign = "left";
+    pen.textBaseline = "top";
+    pen.lineWidth = 4;
+    pen.save();
+    pen.setLineDash([]);
+    pen.strokeStyle = this.colour("paper");
+    pen.strokeText(text, left, EDGE.top + 4 + row * 17);
+    pen.restore();
+    pen.fillText(text, left, EDGE.top + 4 + row * 17);
+    pen.lineWidth = 1;
   }
 
   rubber(pen) {

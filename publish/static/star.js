@@ -79,7 +79,7 @@ function widthPlot(box) {
   new Plot(box, {
     title: `EW of H-alpha against time, ${rows.length} spectra`,
     x: { label: "MJD (d)", range: rows.length > 1 ? undefined : limits(rows.map((row) => row.mjd), 0.0005) },
-    y: { label: "EW(Hα) (Å), emission up", flip: true, range: limits(rows.flatMap((r) => [r.ew_halpha_a - 2 * r.e_ew_halpha_a, r.ew_halpha_a + 2 * r.e_ew_halpha_a]), 0.2) },
+    y: { label: "EW(Hα) (Å), emission up", flip: true, range: limits(rows.flatMap((r) => [r.ew_halpha_a - Math.max(0.5, 2 * r.e_ew_halpha_a), r.ew_halpha_a + Math.max(0.5, 2 * r.e_ew_halpha_a)]), 0.2) },
     series: [{ kind: "points", size: 3.5, colour: "known", x: rows.map((r) => r.mjd), y: rows.map((r) => r.ew_halpha_a), e: rows.map((r) => r.e_ew_halpha_a), names: rows.map((r) => String(r.spectrum_id)) }],
     marks: [{ y: 0 }],
   });

@@ -1,0 +1,188 @@
+"""What the classifier looked at in a profile, computed when a reader asks for it, one spectrum at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from models.examples import Examples
+from models.explain import occlusion
+from models.score import DEFAULT_MODEL, Scorer
+from models.window import WINDOW_A
+from schema.grid import RED
+
+__all__ = ["Busy", "Explainer"]
+
+# Narrower than a disc's line, so that its parts are told apart; wider than a resolution element, so that hiding it matters.
+WIDTH_A = 6.0
+STEP_A = 2.0
+N_NEAREST = 3
+KEPT_MAX = 2_000
+WAITING_MAX = 4
+LEAST_FALL = 0.2  # of the log odds: less is not worth a word
+
+
+class Busy(Exception):
+    """Others wait already for as many pictures as this server makes in some seconds."""
+
+
+class Explainer:
+    """Makes the pictures and keeps the last ones.
+
+    Parameters
+    ----------
+    model_path : path, optional
+        The classifier that gave the scores; by default the one that comes with becat, which is loaded with the first
+        picture.
+
+    Raises
+    ------
+    ModelError
+        The file is not a classifier of becat.
+    """
+
+    def __init__(self, model_path: str | Path | None = None):
+        self._path = Path(model_path) if model_path else None
+        _hashes(self._path)
+        self._kept: OrderedDict[tuple[str, int], dict] = OrderedDict()
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    def knows(self, sha256: str | None) -> bool:
+        """True if the scores are of this classifier, in whatever precision."""
+        return sha256 in _hashes(self._path)
+
+    async def saliency(self, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:
+        """Which stretches of one spectrum speak for and against Be, as the page's script draws it.
+
+        Parameters
+        ----------
+        spectrum_id : int
+        start_a : float
+            Wavelength of the first pixel, Angstrom; the pixels are those of `schema.grid.RED`.
+        flux : list of float
+            Rectified flux; None where a pixel must not be used.
+
+        Raises
+        ------
+        Busy
+            More than `WAITING_MAX` wait.
+        ValueError
+            The profile cannot be scored.
+        """
+        return await self._make(_saliency, spectrum_id, start_a, flux)
+
+    async def nearest(self, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:
+        """The simulated training spectra that the network puts nearest; the first time it draws all of them.
+
+        Parameters and errors are those of `saliency`.
+        """
+        return await self._make(_nearest, spectrum_id, start_a, flux)
+
+    async def _make(self, make: Callable, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:
+        key = (make.__name__, spectrum_id)
+        if key not in self._kept:
+            if self._waiting >= WAITING_MAX:
+                raise Busy
+            self._waiting += 1
+            try:
+                async with self._turn:
+                    self._kept[key] = await asyncio.to_thread(make, self._path, start_a, flux)
+            finally:
+                self._waiting -= 1
+            while len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+@cache
+def _scorer(path: Path | None) -> Scorer:
+    return Scorer(path)
+
+
+@cache
+def _examples(path: Path | None) -> Examples:
+    return Examples(_scorer(path))
+
+
+@cache
+def _hashes(path: Path | None) -> frozenset[str]:
+    """SHA-256 of all precisions of a classifier, from its card; one of the user's own is read, to find its faults now."""
+    own = {_scorer(path).sha256} if path else set()
+    model = path or DEFAULT_MODEL
+    card = model.with_name(model.stem.removesuffix("_fp16") + ".json")
+    files = json.loads(card.read_text(encoding="utf-8"))["files"] if card.is_file() else {}
+    return frozenset(own | {entry["sha256"] for entry in files.values()})
+
+
+def _saliency(path: Path | None, start_a: float, flux: list[float | None]) -> dict:
+    window = _window(start_a, flux)
+    good = np.where(np.isfinite(window), 1.0, 0.0)
+    found = occlusion(_scorer(path), window, good, WIDTH_A, STEP_A)
+    saliency = np.asarray(found["saliency"])
+    return {
+        "be_probability": round(float(found["be_probability"]), 4),
+        "start_a": WINDOW_A[0],
+        "step_a": RED.step_a,
+        "width_a": WIDTH_A,
+        "flux": _rounded(found["flux"]),
+        "saliency": _rounded(saliency),
+        "words": _words(np.asarray(found["wavelength_a"]), saliency),
+    }
+
+
+def _window(start_a: float, flux: list[float | None]) -> np.ndarray:
+    """The 481 pixels that the classifier sees, NaN where they must not be used."""
+    first = round((WINDOW_A[0] - start_a) / RED.step_a)
+    n_pixels = round((WINDOW_A[1] - WINDOW_A[0]) / RED.step_a) + 1
+    pixels = flux[first : first + n_pixels]
+    if first < 0 or len(pixels) < n_pixels:
+        raise ValueError("the profile does not cover 6530-6590 Angstrom")
+    return np.array([np.nan if value is None else value for value in pixels])
+
+
+def _rounded(values) -> list[float]:
+    return np.round(np.asarray(values, float), 3).tolist()
+
+
+def _words(wavelength_a: np.ndarray, saliency: np.ndarray) -> str:
+    """What the picture shows, for those who do not see it."""
+    said = []
+    for sign, verb in ((1, "for"), (-1, "against")):
+        strength = sign * saliency
+        peak = int(np.argmax(strength))
+        if strength[peak] < LEAST_FALL:
+            said.append(f"No stretch speaks {verb} Be by more than {LEAST_FALL} in the log odds.")
+            continue
+        below = strength < strength[peak] / 2
+        left = int(np.flatnonzero(below[:peak])[-1] + 1) if below[:peak].any() else 0
+        right = int(peak + np.flatnonzero(below[peak:])[0] - 1) if below[peak:].any() else len(below) - 1
+        said.append(
+            f"{wavelength_a[left]:.0f}–{wavelength_a[right]:.0f} Å speaks most {verb} Be: without it the log odds"
+            f" {'fall' if sign > 0 else 'rise'} by up to {strength[peak]:.1f}."
+        )
+    return " ".join(said)
+
+
+def _nearest(path: Path | None, start_a: float, flux: list[float | None]) -> dict:
+    window = _window(start_a, flux)
+    examples = _examples(path)
+    index, likeness = examples.nearest(window[None], np.where(np.isfinite(window), 1.0, 0.0)[None], N_NEAREST)
+    if not np.isfinite(likeness).all():
+        raise ValueError("too few good pixels in 6530-6590 Angstrom to compare this spectrum")
+    found = [
+        {
+            "kind": str(examples.kind[row]).replace("_", " "),
+            "label": {1: "Be", 0: "not Be"}.get(int(examples.label[row]), "cannot be told"),
+            "likeness": round(float(like), 3),
+            "flux": _rounded(examples.flux[row]),
+        }
+        for row, like in zip(index[0], likeness[0], strict=True)
+    ]
+    return {"start_a": WINDOW_A[0], "step_a": RED.step_a, "nearest": found}

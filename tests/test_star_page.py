@@ -1,0 +1,239 @@
+"""The page of a star: what the classifier looked at, plots whose words do not overlap, links that lead somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+import sqlite3
+import threading
+import time
+import warnings
+from contextlib import closing
+
+import duckdb
+import numpy as np
+import pytest
+import uvicorn
+from astropy.io.votable import parse_single_table
+
+from models.explain import occlusion
+from models.score import DEFAULT_MODEL, ModelError, Scorer
+from publish import saliency, site, snapshot
+from publish.serve import Switch
+from schema.tables import TABLES
+from tests.site_fixture import make_catalogue
+
+HALPHA_A = 6564.6
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    return make_catalogue(tmp_path_factory.mktemp("star") / "catalog.duckdb", n_stars=40)
+
+
+@pytest.fixture(scope="module")
+def published(catalogue):
+    """A snapshot that says its scores are of becat's own model, so that the site explains them."""
+    path = snapshot.write(catalogue, catalogue.with_suffix(".sqlite"), progress=False).path
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update model set sha256 = ?", [Scorer().sha256])
+    return path
+
+
+@pytest.fixture(scope="module")
+def get(published):
+    loop = asyncio.new_event_loop()
+    datasette = site.create(published)
+    loop.run_until_complete(datasette.invoke_startup())
+
+    def ask(*paths):
+        async def all_at_once():
+            return await asyncio.gather(*(datasette.client.get(path) for path in paths))
+
+        found = loop.run_until_complete(all_at_once())
+        return found[0] if len(paths) == 1 else found
+
+    yield ask
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def star(get):
+    """A star of strong emission: its spectrum of the highest peak."""
+    sql = (
+        "select star_id, spectrum_id from halpha_profile join spectrum using (spectrum_id) join line_measurement using"
+        " (spectrum_id) where snr_r > 30 order by ew_halpha_a limit 1"
+    )
+    return get(f"/catalog.json?sql={sql}&_shape=array").json()[0]
+
+
+def test_the_stretch_that_speaks_for_be_is_the_line_as_in_the_catalogue(get, star, catalogue):
+    found = get(f"/saliency/{star['spectrum_id']}.json").json()
+    strongest = found["start_a"] + found["step_a"] * int(np.argmax(found["saliency"]))
+    assert abs(strongest - HALPHA_A) < 10
+    assert "speaks most for Be" in found["words"]
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        sql = "select flux, ivar from flux_red where spectrum_id = ?"
+        flux, ivar = connection.execute(sql, [star["spectrum_id"]]).fetchone()
+    whole = occlusion(
+        Scorer(), np.array(flux, np.float32), np.array(ivar, np.float32), saliency.WIDTH_A, saliency.STEP_A
+    )
+    assert found["be_probability"] == pytest.approx(whole["be_probability"], abs=0.02)
+    # The profile is published with four decimals, and the network of eight bits answers them with steps.
+    assert np.corrcoef(found["saliency"], whole["saliency"])[0, 1] > 0.9
+
+
+def test_the_nearest_training_spectra_are_named_and_called_simulated(get, star):
+    nearest = get(f"/nearest/{star['spectrum_id']}.json").json()["nearest"]
+    likeness = [example["likeness"] for example in nearest]
+    assert len(nearest) == 3 and likeness == sorted(likeness, reverse=True) and likeness[0] <= 1
+    assert all(len(example["flux"]) == 481 and example["kind"] for example in nearest)
+    assert "Simulated training spectra" in get(f"/star/{star['star_id']}").text
+
+
+@pytest.mark.parametrize("path", ["/saliency/1.json", f"/nearest/{'9' * 30}.json", "/saliency/x.json"])
+def test_what_is_not_published_is_not_explained(get, path):
+    assert get(path).status_code == 404
+
+
+def test_a_server_without_the_model_says_so(catalogue, tmp_path, star):
+    other = snapshot.write(catalogue, tmp_path / "catalog.sqlite", progress=False).path  # scores of a made-up model
+
+    async def ask():
+        datasette = site.create(other)
+        await datasette.invoke_startup()
+        return (await datasette.client.get(f"/star/{star['star_id']}")).text
+
+    page = asyncio.run(ask())
+    assert "is not on this server" in page and 'id="saliency-words"' not in page
+
+
+def test_a_model_of_ones_own_is_known_by_its_hash(tmp_path):
+    own = tmp_path / "own.onnx"
+    shutil.copy(DEFAULT_MODEL, own)
+    assert saliency.Explainer(own).knows(Scorer().sha256)
+    assert not saliency.Explainer(own).knows("0" * 64) and not saliency.Explainer().knows(None)
+    own.write_bytes(b"not a model")
+    saliency._hashes.cache_clear()
+    saliency._scorer.cache_clear()
+    with pytest.raises(ModelError):
+        saliency.Explainer(own)
+
+
+def test_only_some_may_wait_and_the_answers_are_kept(monkeypatch):
+    made = []
+
+    def slow(path, start_a, flux):
+        time.sleep(0.05)
+        made.append(flux[0])
+        return {"flux": flux}
+
+    monkeypatch.setattr(saliency, "_saliency", slow)
+    monkeypatch.setattr(saliency, "KEPT_MAX", 3)
+
+    async def flood():
+        explainer = saliency.Explainer()
+        asked = [explainer.saliency(i, 0.0, [i]) for i in range(20)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        again = await explainer.saliency(saliency.WAITING_MAX - 1, 0.0, [99])
+        return found, again, len(explainer._kept)
+
+    found, again, kept = asyncio.run(flood())
+    assert [isinstance(answer, saliency.Busy) for answer in found] == [False] * saliency.WAITING_MAX + [True] * 16
+    assert made == [0, 1, 2, 3] and again == {"flux": [3]} and kept == 3
+
+
+def test_a_profile_that_cannot_be_scored_is_refused():
+    explainer = saliency.Explainer()
+    for start_a, flux in ((6520.0, [None] * 721), (6540.0, [1.0] * 721), (6520.0, [1.0] * 100)):
+        with pytest.raises(ValueError, match="6530-6590"):
+            asyncio.run(explainer.saliency(1, start_a, flux))
+        with pytest.raises(ValueError, match="6530-6590"):
+            asyncio.run(explainer.nearest(1, start_a, flux))
+
+
+def test_words_say_which_stretch_and_which_way():
+    wavelength = np.arange(6530, 6590.1, 0.125)
+    curve = 3.0 * (np.abs(wavelength - 6565) < 4) - 1.0 * (np.abs(wavelength - 6585) < 2)
+    said = saliency._words(wavelength, curve)
+    assert "6561–6569 Å speaks most for Be: without it the log odds fall by up to 3.0." in said
+    assert "6583–6587 Å speaks most against Be: without it the log odds rise by up to 1.0." in said
+    assert saliency._words(wavelength, 0 * curve).count("No stretch") == 2
+    assert "6530–6590" in saliency._words(wavelength, 0 * curve + 1)
+
+
+def test_links_of_a_simulated_star_lead_to_no_archive_number(get, star):
+    page = get(f"/star/{star['star_id']}").text
+    assert "simbad" in page and "lamost.org/dr" not in page and "gaiaedr3" not in page
+
+
+def test_units_of_a_votable_are_read_without_a_warning(get):
+    tables = ("line_measurement", "spectrum", "cluster", "kinematics", "photometry")
+    assert {"Angstrom", "dex", "km.s**-1"} <= {c.info["unit"] for name in tables for c in TABLES[name].columns}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in tables:
+            parse_single_table(io.BytesIO(get(f"/catalog/{name}.votable").content)).to_table()
+
+
+@pytest.fixture(scope="module")
+def address(published):
+    """The site behind a real server, in a thread of this process."""
+    server = uvicorn.Server(uvicorn.Config(Switch(published), port=0, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for _ in range(300):
+        if server.started:
+            break
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    with sync.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
+def test_the_picture_is_drawn_and_said_in_words(browser, address, star, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    faults = []
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(f"{address}/star/{star['star_id']}", wait_until="networkidle")
+    page.locator("#saliency").scroll_into_view_if_needed()
+    page.locator("#saliency-words", has_text="speaks most for Be").wait_for(timeout=60_000)
+    page.locator("#saliency-nearest figcaption").nth(2).wait_for(timeout=60_000)
+    for plot in ("profile", "curve"):
+        assert "speaks most for Be" in page.get_attribute(f"#saliency-{plot} canvas", "aria-label")
+    assert page.get_attribute("#saliency-words", "role") == "status"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not faults
+    page.close()
+
+
+def test_names_of_upright_lines_do_not_overlap(browser, address, star):
+    page = browser.new_page(viewport={"width": 400, "height": 900})
+    page.goto(f"{address}/star/{star['star_id']}", wait_until="networkidle")
+    taken = page.evaluate("""() => {
+        const box = document.getElementById("ew-plot");
+        const marks = [24, 25, 59].map((x) => ({ x, label: `this star ${x}` }));
+        const plot = new Plot(box, { title: "t", x: { label: "x", range: [0, 60] }, y: { label: "y", range: [0, 1] }, series: [], marks });
+        return [plot.taken, plot.width];
+    }""")
+    labels, width = taken
+    assert len(labels) == 3 and all(label["left"] > 0 and label["right"] <= width for label in labels)
+    for i, one in enumerate(labels):
+        for other in labels[:i]:
+            assert one["row"] != other["row"] or one["left"] > other["right"] or other["left"] > one["right"]
+    page.close()
