@@ -1,6 +1,6 @@
 -- Width of the Bartlett window by S/N
 -- mrs_width_px is the printed width, in pixels of the MRS red arm (0.12 Angstrom); bartlett_width_px is the same length in
--- pixels of this catalogue's grid (0.125 Angstrom), as it was used on n_spectra spectra. Spectra of S/N below 10 are
+-- pixels of this catalogue's grid (0.125 Angstrom), as it was used on n_smoothed spectra. Spectra of S/N below 10 are
 -- smoothed with the widest window.
 -- needs: spectrum, line_measurement
 -- of: line_measurement
@@ -20,7 +20,7 @@ final as (
         printed.snr_to,
         printed.mrs_width_px,
         mode(measured.bartlett_width_px) as bartlett_width_px,
-        count(measured.bartlett_width_px) as n_spectra
+        count(measured.bartlett_width_px) as n_smoothed
     from printed
     left join measured on measured.snr_r >= printed.snr_from and measured.snr_r < coalesce(printed.snr_to, 'infinity'::float)
     group by printed.snr_from, printed.snr_to, printed.mrs_width_px
