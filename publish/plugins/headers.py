@@ -7,10 +7,14 @@ from functools import wraps
 from datasette import hookimpl
 
 READING = ("GET", "HEAD", "OPTIONS")
-WRITING_PATHS = ("/inspect", "/-/")  # these ask for a signed-in person and for a token against forged requests
+# /inspect and /-/ ask for a signed-in person and for a token against forged requests; a query sent to the Virtual Observatory's
+# services changes nothing but the list of its own answers.
+WRITING_PATHS = ("/inspect", "/-/", "/tap/sync", "/tap/async")
+SAMP_HUB = "http://localhost:21012"  # of the visitor's own machine: TOPCAT, Aladin and their like listen there
 HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+        f" {SAMP_HUB};"
         " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "x-content-type-options": "nosniff",

@@ -1,0 +1,1 @@
+"""Table Access Protocol: ADQL of strangers on the snapshot, in processes of their own."""
