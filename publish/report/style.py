@@ -29,7 +29,7 @@ __all__ = [
 # Okabe & Ito 2008 (Color Universal Design): told apart by people of every kind of colour vision, and in print.
 INK, QUIET = "#22272b", "#7d858c"
 BLUE, RED, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
-CROWD = "Greys"  # colour map of the many
+CROWD = "#b4bbc1"  # the many, in legends and histograms; as a density see figures/density.py
 
 SINGLE_COLUMN_IN, TWO_COLUMNS_IN = 3.5, 7.2  # widths of a journal's columns
 
@@ -101,6 +101,6 @@ def panel_title(axes, place: int, words: str) -> None:
 def note(axes, words: str) -> None:
     """Words in the middle of axes that have nothing to show, without ticks."""
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=QUIET, wrap=True)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.minorticks_off()
+    sides = ("bottom", "top", "left", "right")
+    # The ticks are hidden, not removed: axes that share this one's limits keep theirs.
+    axes.tick_params(which="both", **dict.fromkeys(sides, False), **{f"label{side}": False for side in sides})

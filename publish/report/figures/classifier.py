@@ -10,7 +10,7 @@ from schema.parameters import value
 
 __all__ = ["CLASSIFIER"]
 
-BINS = 40
+BINS = 20
 CLASSES = ("emission", "emission with shell", "absorption with shell", "absorption")
 COLOURS = (BLUE, GREEN, ORANGE, INK, RED)
 SCORES_SQL = """
@@ -49,7 +49,7 @@ def draw(connection, figure) -> str | None:
             "No early-type spectrum has a score of the current model: score the spectra first (becat score, becat run)."
         )
     layout = [["classes", "people"] if people else ["classes", "classes"], ["scores", "completeness"]]
-    panels = figure.subplot_mosaic(layout, height_ratios=(1.0, 1.25))
+    panels = figure.subplot_mosaic(layout, height_ratios=(0.8, 1.4))
     _draw_classes(panels["classes"], scores)
     panel_title(panels["classes"], 0, "class by stated rules, spectra")
     if people:
@@ -94,17 +94,18 @@ def _draw_people(axes, people) -> None:
 
 def _draw_scores(axes, scores, threshold: float) -> None:
     """Histogram of the scores by measured class."""
-    edges = np.linspace(0, 1, BINS + 1)
+    edges, most = np.linspace(0, 1, BINS + 1), 1.0
     for name, colour in zip((*CLASSES, "none"), COLOURS, strict=True):
         counts = np.zeros(BINS)
         for place, _, profile_class, n in scores:
             if profile_class == name:
                 counts[place] += n
+        most = max(most, counts.max())
         if counts.any():
             axes.stairs(counts, edges, color=colour, lw=1.0, label=name)
     axes.axvline(threshold, color=QUIET, ls="--", lw=1.0)
     axes.set(
-        xlabel="probability of Be", ylabel=f"spectra per {1 / BINS:g}", yscale="log", ylim=(0.7, None), xlim=(0, 1)
+        xlabel="probability of Be", ylabel=f"spectra per {1 / BINS:g}", yscale="log", ylim=(0.7, 20 * most), xlim=(0, 1)
     )
     axes.legend(loc="upper center", ncols=2, fontsize=6)
 
@@ -112,7 +113,7 @@ def _draw_scores(axes, scores, threshold: float) -> None:
 def _draw_completeness(axes, completeness) -> None:
     """Share found against the strength of the emission, for each S/N and host."""
     if not completeness:
-        note(axes, "no completeness of this model\nin the catalogue")
+        note(axes, "the catalogue holds no\ncompleteness of this model")
         return
     noise = sorted({row[1] for row in completeness})
     for host, style in (("simulated", "-"), ("real", ":")):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import LogNorm
-from matplotlib.patches import Rectangle
 
+from publish.report.figures.density import count_cells, draw_cells
 from publish.report.figures.figure import Figure
 from publish.report.style import BLUE, CROWD, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, styled
 from schema.parameters import value
@@ -27,11 +26,7 @@ EMISSION_SQL = """
         end as kind
     from emission_star
     where hk0_mag is not null and kw10_mag is not null"""
-CROWD_SQL = f"""
-    select floor(hk0_mag / {CELL_MAG})::int as i, floor(kw10_mag / {CELL_MAG})::int as j, count(*) as n
-    from infrared_colour
-    where hk0_mag between $left and $right and kw10_mag between $bottom and $top
-    group by 1, 2"""
+CROWD_SQL = "select hk0_mag as x, kw10_mag as y from infrared_colour"
 KINDS = (
     ("other emission stars", QUIET, "x"),
     ("known classical Be", INK, "o"),
@@ -52,7 +47,9 @@ def draw(connection, figure) -> str | None:
     ]
     axes = figure.subplots()
     axes.set(xlim=frame[0], ylim=frame[1])
-    _draw_crowd(connection, axes, frame)
+    *edges, counts = count_cells(connection, CROWD_SQL, (CELL_MAG, CELL_MAG), frame)
+    draw_cells(axes, *edges, counts)
+    axes.plot([], [], "s", color=CROWD, ls="none", label=f"all {int(np.nansum(counts)):,} stars")
     for kind, colour, marker in KINDS:
         of_kind = stars["kind"] == kind
         if of_kind.any():
@@ -66,25 +63,13 @@ def draw(connection, figure) -> str | None:
     return None
 
 
-def _draw_crowd(connection, axes, frame) -> None:
-    limits = dict(zip(("left", "right", "bottom", "top"), (*frame[0], *frame[1]), strict=True))
-    cells = connection.execute(CROWD_SQL, limits).fetchnumpy()
-    i0, j0 = cells["i"].min(), cells["j"].min()
-    density = np.full((cells["j"].max() - j0 + 1, cells["i"].max() - i0 + 1), np.nan)
-    density[cells["j"] - j0, cells["i"] - i0] = cells["n"]
-    edges = [CELL_MAG * (first + np.arange(n + 1)) for first, n in ((i0, density.shape[1]), (j0, density.shape[0]))]
-    norm = LogNorm(vmin=0.2, vmax=max(5.0, 3 * cells["n"].max()))
-    axes.pcolormesh(*edges, density, cmap=CROWD, norm=norm, rasterized=True, zorder=0)
-    axes.plot([], [], "s", color="#c3c9ce", ls="none", label=f"all {cells['n'].sum():,} stars")
-
-
 def _draw_regions(connection, axes, frame) -> None:
     (left, right), (bottom, top) = frame
     hk, kw1 = value("cbe_hk_max_mag", connection), value("cbe_kw1_max_mag", connection)
-    axes.add_patch(Rectangle((left, bottom), hk - left, kw1 - bottom, fill=False, ec=BLUE, lw=1.2))
+    axes.plot([left, hk, hk], [kw1, kw1, bottom], color=BLUE, lw=1.2)
     axes.text(hk - 0.02, kw1 + 0.03, "classical Be", color=BLUE, ha="right", va="bottom")
     hk, kw1 = value("herbig_hk_min_mag", connection), value("herbig_kw1_min_mag", connection)
-    axes.add_patch(Rectangle((hk, kw1), right - hk, top - kw1, fill=False, ec=RED, lw=1.2, ls="--"))
+    axes.plot([hk, hk, right], [top, kw1, kw1], color=RED, lw=1.2, ls="--")
     axes.text(hk + 0.03, kw1 - 0.03, "Herbig Ae/Be", color=RED, ha="left", va="top")
 
 

@@ -40,8 +40,8 @@ MIDDLING_FIRST = "abs(ln(greatest(snr_r, 1) / 45))"
 BE_SPECTRA = (
     Panel("single peak", SINGLE),
     Panel("double peak", f"({SYMMETRIC}) or ({ASYMMETRIC})"),
-    Panel("weak emission in absorption", WEAK),
-    Panel("weak emission in absorption", WEAK),
+    Panel("weak emission in absorption", f"{WEAK} and ew_halpha_a > 0"),
+    Panel("weak emission in absorption", f"{WEAK} and ew_halpha_a > 0"),
     Panel("shell line on emission", ON_EMISSION),
     Panel("shell line on absorption", ON_ABSORPTION),
 )
@@ -58,28 +58,29 @@ SHELL_ON_EMISSION = (
     Panel("type 3: asymmetric", f"{ON_EMISSION} and shell_type = 3", ("J052101.98+280757.3",)),
 )
 SHELL_ON_ABSORPTION = (
-    Panel("type 1: emission above the continuum", f"{ON_ABSORPTION} and shell_type = 1", ("J051301.34+393000.7",)),
-    Panel("type 2: emission below the continuum", f"{ON_ABSORPTION} and shell_type = 2", ("J000237.33+582833.3",)),
-    Panel("type 3: narrow, no emission", f"{ON_ABSORPTION} and shell_type = 3", ("J033334.11+493245.1",)),
+    Panel("type 1: peaks above 1", f"{ON_ABSORPTION} and shell_type = 1", ("J051301.34+393000.7",)),
+    Panel("type 2: peaks below 1", f"{ON_ABSORPTION} and shell_type = 2", ("J000237.33+582833.3",)),
+    Panel("type 3: narrow, no peak", f"{ON_ABSORPTION} and shell_type = 3", ("J033334.11+493245.1",)),
 )
-# Spectra that reach the classifier and that it calls not Be; quartiles of EW tell deep lines from shallow ones.
+# Spectra that reach the classifier and that it calls not Be; deciles of EW tell deep lines from shallow ones.
 NOT_BE_SQL = """
     with
     scored as (
-        select spectrum_id, snr_r, ew_halpha_a
+        select spectrum_id, star_id, snr_r, ew_halpha_a
         from step_40_q_index join current_score using (spectrum_id)
         where not passes_be_probability(be_probability) and spectrum_id in (select spectrum_id from flux_red)
     ),
-    quartiles as (select quantile_cont(ew_halpha_a, [0.25, 0.75]) as q from scored)
+    deciles as (select quantile_cont(ew_halpha_a, [0.1, 0.9]) as q from scored)
     select spectrum_id
-    from scored cross join quartiles
+    from scored cross join deciles
     where case when $deep then ew_halpha_a >= q[2] else ew_halpha_a <= q[1] end
+    qualify row_number() over (partition by star_id order by snr_r desc, spectrum_id) = 1
     order by snr_r >= 40 desc, (abs(spectrum_id) % 1000003 * 2654435761) % 4294967296
     limit 2"""
 
 
 def _draw_panels(connection, figure, panels: Sequence[Panel], order: str, smoothed: bool) -> str | None:
-    """One profile a panel, two panels a row."""
+    """One profile a panel, two panels a row, or three if there are no more."""
     reason = why_no_profiles(connection)
     if reason:
         return reason
@@ -89,14 +90,17 @@ def _draw_panels(connection, figure, panels: Sequence[Panel], order: str, smooth
         chosen.append(choose(connection, panel.condition, order, panel.shown_in_paper, used))
     if not any(identity is not None for identity in chosen):
         return "None of the candidates of this catalogue has a profile of these kinds."
-    grid = figure.subplots(-(-len(panels) // 2), 2, sharex=True).ravel()
-    for place, (axes, panel, identity) in enumerate(zip(grid, panels, chosen, strict=False)):
-        _draw_panel(connection, axes, place, panel.words, identity, smoothed)
-    _finish(figure, grid, len(panels))
+    n_columns = 3 if len(panels) == 3 else 2
+    grid = figure.subplots(-(-len(panels) // n_columns), n_columns, sharex=True).ravel()
+    for place, (axes, panel, identity) in enumerate(zip(grid, panels, chosen, strict=True)):
+        _draw_panel(
+            connection, axes, place, panel.words, identity, smoothed, separator="\n" if n_columns == 3 else ", "
+        )
+    _label(figure, grid, n_columns)
     return None
 
 
-def _draw_panel(connection, axes, place: int, words: str, identity: int | None, smoothed: bool) -> None:
+def _draw_panel(connection, axes, place: int, words: str, identity: int | None, smoothed=False, separator=", ") -> None:
     if identity is None:
         panel_title(axes, place, words)
         note(axes, "none in this catalogue")
@@ -105,16 +109,14 @@ def _draw_panel(connection, axes, place: int, words: str, identity: int | None, 
     draw_profile(axes, spectrum)
     if smoothed:
         draw_smoothed(axes, spectrum, peak_band(connection))
-    panel_title(axes, place, f"{words}\n{spectrum.words}")
+    panel_title(axes, place, f"{words}\n{spectrum.words(separator)}")
 
 
-def _finish(figure, grid, n_panels: int) -> None:
-    """Axes without a panel go; the others are labelled."""
-    for axes in grid[n_panels:]:
-        axes.remove()
-    for axes in grid[max(n_panels - 2, 0) : n_panels]:
-        axes.set_xlabel("vacuum wavelength / Å")
-        axes.tick_params(labelbottom=True)
+def _label(figure, grid, n_columns: int) -> None:
+    """Words at the axes of the lowest row and of the figure."""
+    for axes in grid[-n_columns:]:
+        if axes.has_data():
+            axes.set_xlabel("vacuum wavelength / Å")
     figure.supylabel("rectified flux", fontsize=8)
 
 
@@ -146,18 +148,19 @@ def draw_shell_on_absorption(connection, figure) -> str | None:
 def draw_not_be(connection, figure) -> str | None:
     """Two deep and two shallow profiles of spectra that are not Be."""
     chosen = [
-        row[0] for deep in (True, False) for row in connection.execute(NOT_BE_SQL, {"deep": deep}).fetchall()
+        [row[0] for row in connection.execute(NOT_BE_SQL, {"deep": deep}).fetchall()] for deep in (True, False)
     ]  # fmt: skip
-    if not chosen:
+    if not any(chosen):
         return (
             "No rectified spectrum of an early type was called not Be: the catalogue holds none, or none has a score "
             "(becat score)."
         )
-    grid = figure.subplots(-(-len(chosen) // 2), 2, sharex=True, squeeze=False).ravel()
-    for place, (axes, identity) in enumerate(zip(grid, chosen, strict=False)):
-        words = "deep Hα" if place < 2 else "shallow Hα"
-        _draw_panel(connection, axes, place, words, identity, smoothed=False)
-    _finish(figure, grid, len(chosen))
+    grid = figure.subplots(2, 2, sharex=True)
+    for place, axes in enumerate(grid.ravel()):
+        row, column = divmod(place, 2)
+        identity = chosen[row][column] if column < len(chosen[row]) else None
+        _draw_panel(connection, axes, place, ("deep Hα", "shallow Hα")[row], identity)
+    _label(figure, grid.ravel(), 2)
     return None
 
 
@@ -179,7 +182,7 @@ GALLERIES = (
         number="5",
         title="Profiles of stars that are not Be",
         caption=(
-            "Hα of early-type spectra that the classifier calls not Be, drawn at random: two from the quarter with the "
+            "Hα of early-type spectra that the classifier calls not Be, drawn at random: two from the tenth with the "
             "largest equivalent widths, two from that with the smallest. Corresponds to Figure 5 of Wang et al. 2022."
         ),
         draw=draw_not_be,
@@ -218,6 +221,6 @@ GALLERIES = (
         ),
         draw=draw_shell_on_absorption,
         width_in=TWO_COLUMNS_IN,
-        height_in=4.4,
+        height_in=2.8,
     ),
 )

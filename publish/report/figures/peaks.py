@@ -54,7 +54,7 @@ def _draw_row(pair, row: int, spectrum, band_a) -> None:
     draw_extrema(left, spectrum, band_a)
     draw_profile(right, spectrum)
     width_px = draw_smoothed(right, spectrum, band_a)
-    panel_title(left, 2 * row, spectrum.words)
+    panel_title(left, 2 * row, spectrum.words())
     panel_title(right, 2 * row + 1, f"Bartlett window {width_px} px ({width_px * GRID.step_a:.2f} Å)")
     handles = {text: artist for artist, text in zip(*right.get_legend_handles_labels(), strict=True)}
     if row == 0:

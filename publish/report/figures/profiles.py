@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.transforms import offset_copy
 
 from publish.report.style import BLUE, GREEN, INK, QUIET, RED
 from schema.grid import RED as GRID
@@ -24,7 +25,7 @@ __all__ = [
     "why_no_profiles",
 ]
 
-WINDOW_A = (6530.0, 6600.0)
+WINDOW_A = (6534.0, 6595.0)
 PIXELS = slice(*(round((limit - GRID.start_a) / GRID.step_a) for limit in WINDOW_A))
 SPECTRUM_SQL = f"""
     select spectrum.spectrum_id, designation, snr_r, is_simulated, velocity_shift_km_s,
@@ -48,11 +49,10 @@ class Spectrum:
     flux: np.ndarray
     ivar: np.ndarray
 
-    @property
-    def words(self) -> str:
+    def words(self, separator: str = ", ") -> str:
         """Name, S/N, and whether it is simulated."""
         name = self.designation or f"spectrum {self.spectrum_id}"
-        return f"{name}, S/N {self.snr:.0f}" + (", simulated" if self.is_simulated else "")
+        return f"{name}{separator}S/N {self.snr:.0f}" + (", simulated" if self.is_simulated else "")
 
 
 def load_spectrum(connection, spectrum_id: int) -> Spectrum:
@@ -162,4 +162,5 @@ def draw_smoothed(axes, spectrum: Spectrum, band_a: tuple[float, float]) -> int:
 
 def _mark(axes, wavelength_a, flux, peaks: bool) -> None:
     marker, colour, words = ("^", BLUE, "peak") if peaks else ("v", GREEN, "valley")
-    axes.plot(wavelength_a, flux, marker, ms=3, color=colour, mew=0, ls="none", label=words)
+    beside = offset_copy(axes.transData, axes.figure, y=2.5 if peaks else -2.5, units="points")
+    axes.plot(wavelength_a, flux, marker, ms=3, color=colour, mew=0, ls="none", label=words, transform=beside)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from publish.report.figures.figure import Figure
 from publish.report.style import INK, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, styled
@@ -12,6 +13,7 @@ from schema.grid import ARMS
 
 __all__ = ["REDUCTION"]
 
+MEDIAN_PX = 41  # 5 Angstrom
 PAPERS_STAR = "J060334.97+221938.6"  # HD 250854
 # The paper's star, else a known Be star, else a candidate, else any; of those the spectrum of highest S/N, with both arms if
 # it can be.
@@ -112,10 +114,12 @@ def _draw_raw(axes, grid, raw, rectified) -> None:
         continuum = flux[0] / rectified
     known = np.isfinite(continuum) & (np.abs(rectified) > 0.05)
     if known.any():
-        axes.plot(grid.wavelength_a[known], continuum[known], color=RED, lw=1.0, label="continuum")
-        top = max(np.percentile(raw.flux[inside], 99.95), np.max(continuum[known]))
+        # Beside pixels that the cleaning changed, the two fluxes differ: the continuum is smooth over far longer stretches.
+        smooth = median_filter(continuum[known], size=MEDIAN_PX, mode="nearest")
+        axes.plot(grid.wavelength_a[known], smooth, color=RED, lw=1.0, label="continuum")
+        top = max(np.percentile(raw.flux[inside], 99.95), np.max(smooth))
         axes.set_ylim(min(0.0, float(np.percentile(raw.flux[inside], 0.05))), 1.08 * top)
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower center")
 
 
 REDUCTION = Figure(

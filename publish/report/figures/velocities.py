@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from publish.report.figures.figure import Figure
-from publish.report.style import INK, QUIET, RED, TWO_COLUMNS_IN, styled
+from publish.report.style import CROWD, INK, QUIET, RED, TWO_COLUMNS_IN, styled
 
 __all__ = ["VELOCITIES"]
 
@@ -34,7 +34,7 @@ def draw(connection, figure) -> str | None:
     axes = figure.subplots()
     kinds = (shown[~runaway], shown[runaway])
     words = (f"{(~runaway).sum():,} stars", f"{runaway.sum():,} runaways")
-    axes.hist(kinds, bins, stacked=True, color=("#c3c9ce", RED), edgecolor="white", lw=0.3, label=words)
+    axes.hist(kinds, bins, stacked=True, color=(CROWD, RED), edgecolor="white", lw=0.3, label=words)
     speed = np.linspace(0, bins[-1], 400)
     height = _height(v_tp[~runaway], bins, b_km_s)
     error = "" if e_b_km_s is None else f" ± {e_b_km_s:.3f}"

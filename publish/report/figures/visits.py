@@ -27,6 +27,8 @@ def draw(connection, figure) -> str | None:
     step = -(-int(n_visits.max()) // MOST_BINS)
     _draw_pair(left, n_visits, new, np.arange(0.5, n_visits.max() + step, step))
     left.xaxis.get_major_locator().set_params(integer=True)
+    left.xaxis.minorticks_off()
+    left.set_xlim(0.3, None)
     left.set(xlabel="nights of observation", ylabel="classical Be stars")
     panel_title(left, 0, f"{(n_visits == 1).sum():,} of {len(new):,} seen on one night")
     known = np.isfinite(baseline_d)

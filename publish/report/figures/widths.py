@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import LogNorm
 
+from publish.report.figures.density import count_cells, draw_cells
 from publish.report.figures.figure import Figure
-from publish.report.style import BLUE, CROWD, INK, RED, TWO_COLUMNS_IN, styled
+from publish.report.style import BLUE, INK, RED, TWO_COLUMNS_IN, styled
 from schema.parameters import value
 
 __all__ = ["WIDTHS"]
@@ -14,6 +14,7 @@ __all__ = ["WIDTHS"]
 CROSSES = 3000  # more spectra than this are shown as a density, or by a sample
 CELLS = 160  # along each axis of the density
 MARGIN = 0.05
+LOWEST_A = (-20.0, -2.0)  # few spectra lie below, and they would take half of the frame
 WIDTHS_SQL = """
     select cast(ew_halpha_a as double) as x, cast(ew_mgb_a as double) as y
     from step_20_teff join line_measurement using (spectrum_id)
@@ -36,7 +37,7 @@ def draw(connection, figure) -> str | None:
     n_spectra = found[0]
     if n_spectra == 0:
         return "No spectrum has both equivalent widths: load spectra with a blue arm and measure them (becat run)."
-    frame = [_frame(quantiles, limit) for quantiles, limit in zip(found[1:], limits, strict=True)]
+    frame = [_frame(*of_axis) for of_axis in zip(found[1:], limits, LOWEST_A, strict=True)]
     axes = figure.subplots()
     axes.set(xlim=frame[0], ylim=frame[1])
     n_shown = _draw_crowd(connection, figure, axes, frame, n_spectra)
@@ -45,39 +46,31 @@ def draw(connection, figure) -> str | None:
     axes.axvline(limits[0], color=RED, lw=1.2, ls="--", label=f"EW(Hα) = {limits[0]:g} Å")
     axes.set(xlabel="EW(Hα) / Å   (emission < 0 < absorption)", ylabel="EW(Mg b) / Å")
     axes.set_title(
-        f"{n_spectra:,} spectra after the test of $T_\\mathrm{{eff}}$; {n_spectra - n_shown:,} outside the frame"
+        f"{n_spectra:,} spectra with both widths after the test of $T_\\mathrm{{eff}}$; {n_spectra - n_shown:,} outside the frame"
     )
     axes.legend(loc="upper left")
     return None
 
 
-def _frame(quantiles, limit) -> tuple[float, float]:
+def _frame(quantiles, limit, lowest) -> tuple[float, float]:
     """Limits of an axis: nearly all spectra, and the threshold."""
-    low, high = min(quantiles[0], 0.0), max(quantiles[1], limit)
+    low, high = max(min(quantiles[0], 0.0), lowest), max(quantiles[1], limit)
     pad = MARGIN * (high - low)
     return low - pad, high + pad
 
 
 def _draw_crowd(connection, figure, axes, frame, n_spectra) -> int:
     """All spectra, as crosses or as a density; returns how many lie inside the frame."""
-    (left, right), (bottom, top) = frame
-    inside = f"select * from ({WIDTHS_SQL}) where x between {left} and {right} and y between {bottom} and {top}"
     if n_spectra <= CROSSES:
-        points = connection.execute(inside).fetchnumpy()
+        points = connection.execute(WIDTHS_SQL).fetchnumpy()
         axes.plot(points["x"], points["y"], "x", ms=2.5, mew=0.5, color=INK, ls="none", label=f"{n_spectra:,} spectra")
-        return len(points["x"])
-    cells = connection.execute(
-        f"""
-        select least(floor((x - {left}) / {(right - left) / CELLS}), {CELLS - 1})::int as i,
-               least(floor((y - {bottom}) / {(top - bottom) / CELLS}), {CELLS - 1})::int as j, count(*) as n
-        from ({inside}) group by 1, 2"""
-    ).fetchnumpy()
-    density = np.full((CELLS, CELLS), np.nan)
-    density[cells["j"], cells["i"]] = cells["n"]
-    edges = [np.linspace(*limits, CELLS + 1) for limits in frame]
-    mesh = axes.pcolormesh(*edges, density, cmap=CROWD, norm=LogNorm(vmin=0.3), rasterized=True)
+        inside = [(points[name] >= low) & (points[name] <= high) for name, (low, high) in zip("xy", frame, strict=True)]
+        return int((inside[0] & inside[1]).sum())
+    cell = tuple((high - low) / CELLS for low, high in frame)
+    edges_x, edges_y, counts = count_cells(connection, WIDTHS_SQL, cell, frame)
+    mesh = draw_cells(axes, edges_x, edges_y, counts)
     figure.colorbar(mesh, ax=axes, label="spectra per cell", pad=0.01)
-    return int(cells["n"].sum())
+    return int(np.nansum(counts))
 
 
 def _draw_late(connection, axes) -> None:
@@ -95,7 +88,7 @@ def _draw_late(connection, axes) -> None:
         mew=0.6,
         color=BLUE,
         ls="none",
-        label=f"{n_late:,} of K, M stars by Q{sample}",
+        label=f"{n_late:,} spectra of K, M stars by Q{sample}",
     )
 
 
