@@ -124,6 +124,8 @@ def _inject_chunk(kind, hosts, rng):
     flux, ivar = _lower_snr(flux, hosts.ivar[row], truth, rng)
     with np.errstate(divide="ignore"):
         truth |= feature_significance(host, feature, 1 / ivar, window_wavelength_a())
+    # A real star is its own reference: its noise would count against a library.
+    truth["disc_free_significance"] = truth["feature_significance_marginal"]
     kinds = distributions()["kinds"] | {"host": {"label": 0}}
     return Profiles(flux, ivar, label_by_visibility(kind, truth, kinds), kind, truth)
 

@@ -27,7 +27,7 @@ WINDOW = slice(round((6525.0 - RED.start_a) / RED.step_a), round((6595.0 - RED.s
 TRUTH = (
     "ew_emission_a", "v_sin_i_km_s", "peak_separation_km_s", "violet_red_ratio", "n_peaks", "inclination_deg",
     "shell_fwhm_km_s", "shell_optical_depth", "rv_km_s", "teff_k", "logg_dex", "snr", "resolving_power", "step_a",
-    "feature_significance", "feature_significance_marginal",
+    "feature_significance", "feature_significance_marginal", "disc_free_significance",
 )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def label_by_visibility(kind: np.ndarray, truth: dict[str, np.ndarray], kinds: d
     ----------
     kind : (n,) str array
     truth : dict of (n,) arrays
-        Needs feature_significance_marginal and resolving_power.
+        Needs feature_significance_marginal (against the spectrum's own star) and disc_free_significance (against all).
     kinds : dict
         Table ``[kinds]`` of the generator's distributions.
 
@@ -125,7 +125,6 @@ def label_by_visibility(kind: np.ndarray, truth: dict[str, np.ndarray], kinds: d
     """
     rule = distributions()["labels"]
     label = np.array([kinds[name]["label"] for name in kind], dtype=np.int8)
-    hidden = ~(truth["feature_significance_marginal"] >= rule["significance_min"])
-    blurred = (kind == "shell_absorption") & (truth["resolving_power"] < rule["shell_resolving_power_min"])
-    label[(label == 1) & (hidden | blurred)] = -1
+    seen = np.minimum(truth["feature_significance_marginal"], truth["disc_free_significance"])
+    label[(label == 1) & ~(seen >= rule["significance_min"])] = -1
     return label

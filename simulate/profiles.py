@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulate import second_generator
+from simulate.disc_free import FIRST, GRID
 from simulate.draw import distributions
 from simulate.injection import Hosts, sample_injected
 from simulate.instrument import draw_instruments, observe, resolution_sigma_km_s, telluric_transmission
@@ -20,12 +21,10 @@ from simulate.labels import (
     window_wavelength_a,
 )
 from simulate.systems import draw_radial_velocities, draw_systems, render
-from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
+from simulate.velocity import fourier_gaussian, multiply
 
 __all__ = ["WINDOW", "Hosts", "Profiles", "kind_names", "sample_injected", "sample_profiles", "window_wavelength_a"]
 
-# Model grid: the window with margins for 400 km/s of rotation and 300 km/s of velocity.
-_GRID = VelocityGrid(start_a=6506.0, n_pixels=1080)
 _CHUNK = 256
 
 
@@ -95,16 +94,20 @@ def _sample_chunk(kind, rng):
     """Profiles of one chunk: models by kind, then observation by instrument."""
     n = len(kind)
     truth = empty_truth(n) | draw_instruments(rng, n)
-    model = np.empty((n, _GRID.n_pixels), dtype=np.float32)
+    model = np.empty((n, GRID.n_pixels), dtype=np.float32)
     feature = np.zeros_like(model)
     for name in np.unique(kind):
         rows = np.flatnonzero(kind == name)
         systems = draw_systems(str(name), rng, draw_radial_velocities(rng, len(rows)))
-        model[rows], feature[rows] = render(systems, _GRID, rng)
+        model[rows], feature[rows] = render(systems, GRID, rng)
         for key, values in systems.truth.items():
             truth[key][rows] = values
-    model *= telluric_transmission(rng, n, _GRID)
-    blur = fourier_gaussian(_GRID, resolution_sigma_km_s(truth["resolving_power"]))
+    blur = fourier_gaussian(GRID, resolution_sigma_km_s(truth["resolving_power"]))
+    featured = np.array([distributions()["kinds"][name]["label"] == 1 for name in kind])
+    known = {name: values[featured] for name, values in truth.items()}
+    resolved = 1 - multiply(1 - model[featured], blur[featured])
+    truth["disc_free_significance"][featured] = FIRST.significance(resolved, GRID.pixel, known)
+    model *= telluric_transmission(rng, n, GRID)
     model, feature = 1 - multiply(1 - model, blur), multiply(feature, blur)
     truth["n_peaks"], truth["violet_red_ratio"] = count_peaks(feature)
     flux, ivar = _observe_all(model, feature, truth, rng)
@@ -118,7 +121,7 @@ def _observe_all(model, feature, truth, rng):
     for name in np.unique(truth["instrument"]):
         rows = np.flatnonzero(truth["instrument"] == name)
         setup = {key: truth[key][rows] for key in ("step_a", "resolving_power", "snr")}
-        seen = observe(model[rows], feature[rows], setup, _GRID, window_wavelength_a(), rng)
+        seen = observe(model[rows], feature[rows], setup, GRID, window_wavelength_a(), rng)
         flux[rows], ivar[rows] = seen["flux"], seen["ivar"]
         truth["feature_significance"][rows] = seen["feature_significance"]
         truth["feature_significance_marginal"][rows] = seen["feature_significance_marginal"]

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import voigt_profile
 
 from schema.lines import SPEED_OF_LIGHT_KM_S
+from simulate.disc_free import GRID, DiscFree, first_stars
 from simulate.draw import distributions, draw, interpolate
 from simulate.instrument import feature_significance, gather
 from simulate.labels import Profiles, count_peaks, empty_truth, label_by_visibility, window_wavelength_a
@@ -23,6 +24,7 @@ _STEP_A = 0.1
 _FINE_A = HALPHA_A + _STEP_A * np.arange(-450, 451)
 _STRIPS = np.linspace(-0.96, 0.96, 25)
 _KM_S_TO_A = HALPHA_A / SPEED_OF_LIGHT_KM_S
+_SEED, _STARS_A_KIND = 20222, 250
 
 
 def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
@@ -53,8 +55,28 @@ def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
             truth[key][rows] = values
     star, whole = _blur(star, truth, rng), _blur(whole, truth, rng)
     truth["n_peaks"], truth["violet_red_ratio"] = count_peaks(whole - star)
+    featured = np.array([KINDS[name]["label"] == 1 for name in kind])
+    known = {name: values[featured] for name, values in truth.items()}
+    truth["disc_free_significance"][featured] = _DISC_FREE.significance(whole[featured], _pixel, known)
     flux, ivar = _observe(star, whole, truth, rng)
     return Profiles(flux, ivar, label_by_visibility(kind, truth, KINDS), kind, truth)
+
+
+def _stars_of_both():
+    """Stars without emission of both generators: what the labels of this one are judged against."""
+    rng = np.random.default_rng(_SEED)
+    names = [name for name, table in KINDS.items() if table["label"] == 0]
+    own = np.concatenate([_model(KINDS[name], np.zeros(_STARS_A_KIND), rng)[0] for name in names])
+    place = np.broadcast_to(_pixel(GRID.wavelength_a), (len(own), GRID.n_pixels))
+    return np.concatenate([first_stars(), gather(own, place)]).astype(np.float32)
+
+
+_DISC_FREE = DiscFree(_stars_of_both)
+
+
+def _pixel(wavelength_a):
+    """Fractional pixel of the fine grid."""
+    return (wavelength_a - _FINE_A[0]) / _STEP_A
 
 
 def _model(kind, rv_km_s, rng):
@@ -157,7 +179,7 @@ def _observe(star, whole, truth, rng):
     step = truth["step_a"][:, None]
     pixels = int(np.ceil((window[-1] - window[0]) / step.min())) + 4
     native = window[0] - step * (1 + rng.random(step.shape)) + step * np.arange(pixels)
-    place = (native - _FINE_A[0]) / _STEP_A
+    place = _pixel(native)
     mean = np.maximum(gather(whole, place), 0)
     snr, read = truth["snr"][:, None], draw(table["read_electrons"], rng, len(star))[:, None]
     level = 0.5 * snr**2 + np.sqrt(0.25 * snr**4 + (snr * read) ** 2)  # electrons that give this S/N with read noise
@@ -171,7 +193,7 @@ def _observe(star, whole, truth, rng):
         factor = factor + draw(table["cubic"], rng, len(star))[:, None] * x**power
     back = (window - native[:, :1]) / step
     ivar = gather(1 / (variance * factor**2), back) * ((window[1] - window[0]) / step)
-    at_window = np.broadcast_to((window - _FINE_A[0]) / _STEP_A, ivar.shape)
+    at_window = np.broadcast_to(_pixel(window), ivar.shape)
     alone = gather(star, at_window)
     truth |= feature_significance(alone, gather(whole, at_window) - alone, 1 / ivar, window)
     return gather(counts / level * factor, back).astype(np.float32), ivar.astype(np.float32)

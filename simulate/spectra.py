@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from schema.lines import LINES
+from simulate.disc_free import FIRST
 from simulate.draw import distributions, draw
 from simulate.instrument import feature_significance, gather, resolution_sigma_km_s, telluric_transmission
 from simulate.labels import count_peaks, empty_truth, label_by_visibility
@@ -155,9 +156,10 @@ def expose(
     coadd, exposures = {}, []
     for arm in arms:
         grid = GRIDS[arm]
-        whole, feature = _render(stars, grid, rng)
+        whole, feature, bare = _render(stars, grid, rng)
         if arm != "blue":
             _judge(truth, whole, feature, snr, grid, arm)
+            _judge_against_all(truth, bare, stars.kind, grid)
         light = whole * _continuum(stars, grid, arm, rng)
         wanted = snr * share if arm == "blue" else snr
         if n_singles:
@@ -172,15 +174,15 @@ def expose(
 
 
 def _render(stars, grid, rng):
-    """Spectra over the continuum at the instrument's resolution, and the feature in them."""
-    whole = np.empty((len(stars.kind), grid.n_pixels), dtype=np.float32)
-    feature = np.empty_like(whole)
+    """Spectra over the continuum at the instrument's resolution, the feature in them, and they without what lies between."""
+    bare = np.empty((len(stars.kind), grid.n_pixels), dtype=np.float32)
+    feature = np.empty_like(bare)
     for rows, systems in stars.groups:
-        whole[rows], feature[rows] = render(systems, grid, rng)
-    whole *= telluric_transmission(rng, len(whole), grid) * _diffuse_bands(stars.reddening_mag, grid)
+        bare[rows], feature[rows] = render(systems, grid, rng)
+    whole = bare * telluric_transmission(rng, len(bare), grid) * _diffuse_bands(stars.reddening_mag, grid)
     arm = next(name for name, known in GRIDS.items() if known is grid)
     blur = fourier_gaussian(grid, resolution_sigma_km_s(np.full(len(whole), _RESOLVING_POWER[arm])))
-    return 1 - multiply(1 - whole, blur), multiply(feature, blur)
+    return 1 - multiply(1 - whole, blur), multiply(feature, blur), 1 - multiply(1 - bare, blur)
 
 
 def _diffuse_bands(reddening_mag, grid):
@@ -220,6 +222,13 @@ def _judge(truth, whole, feature, snr, grid, arm):
     truth["step_a"][:] = native[1] - native[0]
     truth |= feature_significance(seen - part, part, np.maximum(seen, 0.05) / snr[:, None] ** 2, native)
     truth["n_peaks"], truth["violet_red_ratio"] = count_peaks(part)
+
+
+def _judge_against_all(truth, bare, kind, grid):
+    """Fill the significance of the feature against every star without one."""
+    rows = np.array([distributions()["kinds"][name]["label"] == 1 for name in kind])
+    known = {name: values[rows] for name, values in truth.items()}
+    truth["disc_free_significance"][rows] = FIRST.significance(bare[rows], grid.pixel, known)
 
 
 def _pixels(arm, single):

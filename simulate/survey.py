@@ -25,7 +25,7 @@ _RELEASE = {"mrs_rows": "DR7", "mrs_vector": "DR9", "lrs_old": "DR1", "lrs_image
 _TRUTH_COLUMNS = (
     "ew_emission_a", "v_sin_i_km_s", "peak_separation_km_s", "violet_red_ratio", "n_peaks", "inclination_deg",
     "shell_fwhm_km_s", "shell_optical_depth", "rv_km_s", "teff_k", "logg_dex", "feature_significance",
-    "feature_significance_marginal",
+    "feature_significance_marginal", "disc_free_significance",
 )  # fmt: skip
 
 

@@ -17,10 +17,12 @@ from specutils.analysis import equivalent_width
 
 from schema.lines import LINES, air_to_vacuum
 from simulate.disc import disc_emission, draw_disc
+from simulate.disc_free import FIRST
 from simulate.draw import distributions, draw
 from simulate.instrument import observe, resolution_sigma_km_s
 from simulate.photosphere import HALPHA_A, draw_star, photosphere
 from simulate.profiles import Hosts, kind_names, sample_injected, sample_profiles, window_wavelength_a
+from simulate.systems import draw_systems, render
 from simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, multiply
 
 GRID = VelocityGrid(6506.0, 1080)
@@ -114,12 +116,34 @@ def test_any_profile_is_finite_and_labelled_by_what_can_be_seen(kind, seed, n, g
     assert found.flux.dtype == found.ivar.dtype == np.float32
     assert np.isfinite(found.flux).all() and np.isfinite(found.ivar).all() and (found.ivar >= 0).all()
     assert found.label.dtype == np.int8
-    visible = found.truth["feature_significance_marginal"] >= 5
+    visible = (found.truth["feature_significance_marginal"] >= 5) & (found.truth["disc_free_significance"] >= 5)
     assert (visible | (found.label != 1)).all()
     assert (found.label == 0).all() if kind not in BE_KINDS else (found.label != 0).all()
     assert (found.truth["feature_significance"] >= found.truth["feature_significance_marginal"] - 1e-6).all()
     assert (np.abs(found.truth["rv_km_s"]) <= 300).all()
     assert (found.truth["v_sin_i_km_s"] <= 550).all()
+
+
+def _against_all(kind, n=200, snr=100.0, seed=99):
+    """Significance of what a system of this kind has and no star without a disc, at the medium-resolution survey's resolution."""
+    rng = np.random.default_rng(seed)
+    flux = render(draw_systems(kind, rng, np.zeros(n)), GRID, rng)[0]
+    power = rng.uniform(6200, 8200, n)
+    seen = 1 - multiply(1 - flux, fourier_gaussian(GRID, resolution_sigma_km_s(power)))
+    truth = {"rv_km_s": np.zeros(n), "resolving_power": power, "snr": np.full(n, snr), "step_a": np.full(n, 0.14)}
+    return FIRST.significance(seen, GRID.pixel, truth)
+
+
+@pytest.mark.parametrize("kind", ["absorption", "absorption_core", "supergiant", "weak"])
+def test_a_star_outside_the_library_is_not_evidence_of_a_disc(kind):
+    assert (_against_all(kind) < 5).mean() > 0.98
+
+
+def test_clear_emission_is_evidence_and_a_bare_core_often_is_not():
+    assert (_against_all("emission_clear") > 20).all()
+    assert (_against_all("shell_absorption") < 5).mean() < 0.1
+    assert (_against_all("shell_absorption", snr=15.0) < 5).mean() > 0.5
+    assert np.median(_against_all("emission_weak", snr=20.0)) < np.median(_against_all("emission_weak", snr=200.0))
 
 
 def test_the_same_seed_gives_the_same_profiles():

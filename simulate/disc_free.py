@@ -1,0 +1,151 @@
+"""How far a spectrum is from every star without a disc: what decides whether its feature could be seen at all.
+
+A feature is evidence only if no star without one looks the same. So a simulated spectrum, noiseless, is compared with a
+library of simulated stars without disc, shell or nebula (fast and slow rotators, binaries and composite spectra among
+them) at its own resolution; what is left after the nearest of them is judged against the noise and against the errors
+that a fitted continuum has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from schema.grid import RED
+from schema.lines import SPEED_OF_LIGHT_KM_S
+from simulate.draw import distributions
+from simulate.instrument import gather, resolution_sigma_km_s
+from simulate.labels import window_wavelength_a
+from simulate.photosphere import HALPHA_A
+from simulate.systems import draw_systems, render
+from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
+
+__all__ = ["FIRST", "GRID", "DiscFree", "first_stars"]
+
+# The window with margins for 400 km/s of rotation and 300 km/s of velocity.
+GRID = VelocityGrid(start_a=6506.0, n_pixels=1080)
+_STRIDE = 2  # of the window's pixels: enough for a comparison of noiseless spectra
+_RESOLVING_POWERS = np.geomspace(1600, 16000, 15)
+# How many of each kind: enough that hardly a star outside the library is five sigma from it (tests/test_simulate.py).
+_LIBRARY = {
+    "absorption": 1000, "absorption_core": 800, "supergiant": 250, "late": 250, "weak": 200, "sb2": 500, "composite": 700,
+}  # fmt: skip
+_BASES, _NEIGHBOURS = 4, 6
+_SEED = 20221
+
+
+@cache
+def first_stars() -> np.ndarray:
+    """(n_stars, GRID.n_pixels) stars without a disc of the first generator, at rest, infinitely resolved."""
+    rng = np.random.default_rng(_SEED)
+    systems = [draw_systems(kind, rng, np.zeros(n)) for kind, n in _LIBRARY.items()]
+    return np.concatenate([render(each, GRID, rng)[0] for each in systems])
+
+
+class DiscFree:
+    """Library of stars without a disc at every resolving power.
+
+    Parameters
+    ----------
+    stars : callable
+        Gives (n_stars, GRID.n_pixels) spectra over the continuum at rest, infinitely resolved; called when first needed.
+    """
+
+    def __init__(self, stars: Callable[[], np.ndarray]):
+        self._stars = stars
+        self._blurred: dict[int, np.ndarray] = {}
+
+    def significance(self, flux: np.ndarray, pixel_of: Callable, truth: dict[str, np.ndarray]) -> np.ndarray:
+        """Significance of what no star without a disc has.
+
+        Parameters
+        ----------
+        flux : (n, p) float array
+            Noiseless spectra over the continuum at their resolution.
+        pixel_of : callable
+            Fractional pixel of `flux` of wavelengths in Angstrom.
+        truth : dict of (n,) arrays
+            rv_km_s, resolving_power, snr (per detector pixel) and step_a (of that pixel, Angstrom).
+
+        Returns
+        -------
+        (n,) float64 array
+            Least of ``sqrt(r C^-1 r)`` over the nearest stars: r is the difference, C the noise, the errors of the
+            continuum (`simulate/distributions.toml`, tables ``continuum`` and ``labels``) and what lies between
+            neighbouring stars of the library.
+        """
+        wavelength = window_wavelength_a()[::_STRIDE]
+        moved = wavelength * (1 + truth["rv_km_s"][:, None] / SPEED_OF_LIGHT_KM_S)
+        rest = gather(flux, pixel_of(moved))
+        variance = np.maximum(rest, 0.05) * (truth["step_a"] / truth["snr"] ** 2 / (RED.step_a * _STRIDE))[:, None]
+        found = np.empty(len(rest))
+        bins = np.abs(np.log(truth["resolving_power"][:, None] / _RESOLVING_POWERS)).argmin(axis=1)
+        for number in np.unique(bins):
+            rows = np.flatnonzero(bins == number)
+            found[rows] = _least(rest[rows], variance[rows], self._library(int(number)))
+        return found
+
+    def _library(self, number):
+        """(n_stars, m) library at one resolving power."""
+        if number not in self._blurred:
+            stars = self._stars()
+            sigma = resolution_sigma_km_s(np.full(len(stars), _RESOLVING_POWERS[number]))
+            blurred = 1 - multiply(1 - stars, fourier_gaussian(GRID, sigma))
+            place = GRID.pixel(window_wavelength_a()[::_STRIDE])
+            self._blurred[number] = gather(blurred, np.broadcast_to(place, (len(stars), len(place))))
+        return self._blurred[number]
+
+
+FIRST = DiscFree(first_stars)
+
+
+def _least(flux, variance, library):
+    """(n,) significance against the best of the nearest stars."""
+    rule = distributions()["labels"]
+    weight = (1 / (variance + rule["systematic_floor"] ** 2 + 0.01**2)).astype(np.float32)
+    distance = weight @ (library**2).T - 2 * (weight * flux) @ library.T  # but for a term of the spectrum alone
+    nearest = np.argpartition(distance, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
+    order = np.take_along_axis(distance, nearest, axis=1).argsort(axis=1)
+    near = library[np.take_along_axis(nearest, order, axis=1)]
+    total = variance + rule["disc_free_floor"] ** 2
+    found = [_significance(flux, total, near, base) for base in range(_BASES)]
+    return np.min(found, axis=0)
+
+
+def _significance(flux, variance, near, base):
+    """(n,) significance of the difference from one neighbour, with everything that may explain it."""
+    star = near[:, base]
+    others = np.delete(near, base, axis=1) - star[:, None]
+    shapes, sigma = _allowed(flux, star)
+    shapes = np.concatenate([shapes, others], axis=1)
+    sigma = np.concatenate([sigma, np.full((len(flux), others.shape[1]), 0.7)], axis=1)
+    weight = 1 / np.sqrt(variance)
+    rest = (flux - star) * weight
+    scaled = shapes * weight[:, None] * sigma[:, :, None]
+    gram = scaled @ scaled.transpose(0, 2, 1) + np.eye(scaled.shape[1])
+    products = np.einsum("nkm,nm->nk", scaled, rest)
+    explained = np.einsum("nk,nk->n", products, np.linalg.solve(gram, products[:, :, None])[:, :, 0])
+    return np.sqrt(np.maximum(np.einsum("nm,nm->n", rest, rest) - explained, 0))
+
+
+def _allowed(flux, star):
+    """Shapes (n, k, m) that continuum and photosphere may add, and the deviation (n, k) of each amount."""
+    table = distributions()["continuum"]
+    x = (window_wavelength_a()[::_STRIDE] - HALPHA_A) / 35
+    level = np.concatenate([flux[:, :20], flux[:, -20:]], axis=1).mean(axis=1, keepdims=True)
+    waves = [wave(2 * np.pi * 35 * x / period) for period in (18.0, 35.0, 70.0) for wave in (np.sin, np.cos)]
+    absorbed, slope = 1 - star, np.gradient(star, axis=1)
+    pairs = [
+        (flux, table["scale"]["normal"][1]),
+        (flux * x, table["tilt"]["normal"][1]),
+        *((flux * wave, table["wiggle"]["normal"][1]) for wave in waves),
+        (flux * (1 - level), 0.5),  # wings taken for continuum
+        (absorbed, 0.1),
+        (absorbed * np.abs(x), 0.2),
+        (slope, 2.0),  # velocity: pixels
+        (np.gradient(slope, axis=1), 2.0),  # width: pixels squared
+    ]
+    shapes = np.stack([shape for shape, _ in pairs], axis=1)
+    return shapes, np.tile([deviation for _, deviation in pairs], (len(flux), 1))
