@@ -72,17 +72,17 @@ class TrainConfig:
         each other.
     """
 
-    stages: tuple[Stage, ...] = (Stage(128, 9600, 1e-3, 2.5, 1), Stage(256, 12800, 6e-4))
+    stages: tuple[Stage, ...] = (Stage(256, 96_000, 1e-3, reduction=4), Stage(256, 57_600, 6e-4))
     scales: tuple[str, str, str] = SCALES
     batch: int = 32
     seed: int = 1
     frozen_layers: tuple[str, ...] = ("conv1", "bn1", "layer1")
-    average_decay: float = 0.98
+    average_decay: float = 0.99
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
     augmented_share: float = 0.3
-    validate_every: int = 3200
-    n_validation: int = 320
+    validate_every: int = 6400
+    n_validation: int = 480
     imagenet: str | None = None
     workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
 
