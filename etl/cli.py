@@ -13,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -581,7 +582,19 @@ def _need_torch() -> None:
 @labels_option
 @click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; by default torchvision's.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
-def train(directory: Path, catalog: Path | None, labels: Path | None, imagenet: Path | None, seed: int) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes on a machine without GPU, by default one a core. Seed and workers together decide which spectra are drawn.",
+)
+def train(
+    directory: Path,
+    catalog: Path | None,
+    labels: Path | None,
+    imagenet: Path | None,
+    seed: int,
+    workers: int | None,
+) -> None:
     """Train the classifier; the same command goes on after an interruption.
 
     \b
@@ -593,6 +606,8 @@ def train(directory: Path, catalog: Path | None, labels: Path | None, imagenet: 
     from models.train import train as train_classifier
 
     config = TrainConfig(seed=seed, imagenet=str(imagenet) if imagenet else None)
+    if workers:
+        config = replace(config, workers=workers)
     try:
         weights = train_classifier(directory, config, _labelled(catalog, labels))
     except ValueError as error:

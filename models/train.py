@@ -153,7 +153,7 @@ class _Trainer:
         torch.manual_seed(config.seed)
         self.model = Classifier().to(self.device)
         self.curves: dict[str, Any] = {
-            "config": asdict(config),
+            "config": asdict(config) | {"imagenet": config.imagenet and Path(config.imagenet).name},
             "data": labelled.description() if labelled is not None else {"real_spectra": 0},
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else platform.processor() or "CPU",
