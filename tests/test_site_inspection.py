@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from pathlib import Path
 
 import duckdb
 import pytest
 
+from etl.pipeline import Configuration, run_pipeline
+from models.training_data import labelled_from_catalogue
 from publish import inspection, site, slowdown, snapshot
 from publish.plugins import inspecting
+from simulate.survey import write_survey
 from tests.site_fixture import make_catalogue
 
 PASSWORD = "correct horse battery"
@@ -36,8 +40,12 @@ def labels(tmp_path):
 
 @pytest.fixture
 def visit(published, labels):
-    """A visitor with a cookie jar of their own: visit(method, path, data) -> response."""
-    datasette = site.create(published, labels=labels)
+    yield from visitor(published, labels)
+
+
+def visitor(snapshot_path, labels):
+    """A visitor with a cookie jar of their own: visit(path, data) -> response; POST where there are data."""
+    datasette = site.create(snapshot_path, labels=labels)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(datasette.invoke_startup())
     jar = {}
@@ -203,3 +211,52 @@ def test_passwords_are_not_kept_and_short_ones_refused(labels):
     assert PASSWORD.encode() not in labels.read_bytes()
     with pytest.raises(ValueError, match="ten characters"):
         inspection.add_inspector(labels, "cy", "short")
+
+
+def test_from_inspect_to_the_views_and_the_training(tmp_path, labels):
+    """A simulated survey is run, published, judged in the site, and run again: the words decide, and can be learnt from."""
+    write_survey(tmp_path / "survey", n=60, seed=3, progress=False)
+    catalogue, published = tmp_path / "catalog.duckdb", tmp_path / "catalog.sqlite"
+    configuration = Configuration(
+        catalog=catalogue,
+        spectra=[tmp_path / "survey" / "spectra"],
+        release_catalogues=sorted((tmp_path / "survey").glob("*catalogue*.csv*")),
+        inspections=labels,
+        publish=published,
+        workers=1,
+    )
+    run_pipeline(configuration)
+    ada = visitor(published, labels)
+    visit = next(ada)
+    sign_in(visit)
+    said = {}
+    for verdict in ("be", "not", "undecided"):
+        page = visit("/inspect").text
+        star = int(re.search(r'name="star_id" value="(-?\d+)"', page).group(1))
+        words = {"verdict": verdict, "profile_class": "emission with shell" if verdict == "be" else ""}
+        form = {"csrftoken": token(page), "star_id": star, "comment": "told in a test", "shell_type": "", **words}
+        assert visit("/inspect/judge", form).status_code == 302
+        said[verdict] = star
+    ada.close()
+    assert len(set(said.values())) == 3
+
+    run_pipeline(configuration)
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        candidates = dict(connection.execute("select star_id, profile_class from be_candidate").fetchall())
+        verdict = connection.execute("select name from verdict where star_id = ?", [said["not"]]).fetchone()
+        spectra = dict(connection.execute("select spectrum_id, star_id from spectrum").fetchall())
+        files = {
+            Path(file).name: n for file, n in connection.execute("select file, spectrum_id from spectrum").fetchall()
+        }
+    assert said["not"] not in candidates and verdict == ("inspection",)
+    assert candidates[said["be"]] == "emission with shell" and said["undecided"] in candidates
+    with sqlite3.connect(published) as connection:  # the snapshot was made anew
+        assert connection.execute("select 1 from be_candidate where star_id = ?", [said["not"]]).fetchone() is None
+        comments = connection.execute("select comment from inspection").fetchall()
+    assert comments == [("told in a test",)] * 3
+
+    learnt = labelled_from_catalogue(catalogue)
+    label_of_star = {spectra[files[name]]: int(label) for name, label in zip(learnt.name, learnt.label, strict=True)}
+    assert label_of_star == {said["be"]: 1, said["not"]: 0}
+    assert len(learnt) == sum(star in label_of_star for star in spectra.values())
+    assert learnt.windows()[1].all()
