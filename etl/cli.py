@@ -495,6 +495,34 @@ def serve(snapshot: Path, host: str, port: int, labels: Path | None, model: Path
 
 
 @becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@catalog_option
+def report(directory: Path, catalog: Path) -> None:
+    """Write the paper's figures and tables, made from the catalogue, to DIRECTORY.
+
+    A web page that needs no other file, a PDF, every figure by itself, and every table in the fixed width of CDS and AAS.
+    A report of before is replaced; files that are not becat's are never touched.
+
+    \b
+    Example:
+        becat report report/ --catalog catalog.duckdb
+    """
+    from publish.report.make import ReportError, make_report
+
+    try:
+        with open_catalogue(catalog, read_only=True) as connection:
+            made = make_report(connection, directory, catalogue=catalog.name)
+    except ReportError as error:
+        raise CatalogueError(str(error)) from None
+    for problem in made.problems:
+        click.echo(problem)
+    click.echo(
+        f"{made.n_figures} figures and {made.n_tables} tables, {made.size_bytes / 1e6:.1f} MB in {directory}:"
+        f" look at {directory / 'report.html'} or {directory / 'report.pdf'}"
+    )
+
+
+@becat.command()
 @click.argument("labels", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("name")
 @click.password_option(help="Asked for if not given; ten characters or more.")

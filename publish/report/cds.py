@@ -249,7 +249,9 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def _mrt_head(table: FixedTable) -> Iterator[str]:
-    yield from _paragraph("Title: ", "Classical Be stars in LAMOST spectra: the tables of Wang et al. 2022 from a catalogue")
+    yield from _paragraph(
+        "Title: ", "Classical Be stars in LAMOST spectra: the tables of Wang et al. 2022 from a catalogue"
+    )
     yield "Authors: becat"
     yield from _paragraph("Table: ", table.title)
     yield DOUBLE_RULE
@@ -264,7 +266,11 @@ def _paragraph(head: str, text: str) -> list[str]:
 
 
 def write_readme(
-    path: Path, tables: Sequence[FixedTable], description: str, facts: Sequence[tuple[str, str]], citations: Sequence[str]
+    path: Path,
+    tables: Sequence[FixedTable],
+    description: str,
+    facts: Sequence[tuple[str, str]],
+    citations: Sequence[str],
 ) -> None:
     """Write the ``ReadMe`` that describes all tables.
 

@@ -102,7 +102,8 @@ def _printed_order(path: Path) -> tuple[bool, str]:
 
 
 PAPER_TABLES = tuple(
-    PaperTable(path.stem.removeprefix("table_"), path) for path in sorted(QUERIES.glob("table_*.sql"), key=_printed_order)
+    PaperTable(path.stem.removeprefix("table_"), path)
+    for path in sorted(QUERIES.glob("table_*.sql"), key=_printed_order)
 )
 
 
