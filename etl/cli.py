@@ -546,18 +546,22 @@ def inspector(labels: Path, name: str, password: str) -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--spectra", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of spectra.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
-def simulate(directory: Path, spectra: int, seed: int) -> None:
+@click.option("--archives", is_flag=True, help="Tables of the archives for these stars too, in DIRECTORY/archives.")
+def simulate(directory: Path, spectra: int, seed: int, archives: bool) -> None:
     """Write a simulated survey in LAMOST's own file layouts, with its truth beside it.
 
     \b
     Example:
         becat simulate survey/ --spectra 500 --seed 7
     """
+    from etl.archives.printed_stars import write_demo_archives
     from simulate.survey import write_survey
 
     if directory.exists() and any(directory.iterdir()):
         raise CatalogueError(f"{directory} is not empty: choose a new directory")
     write_survey(directory, n=spectra, seed=seed, progress=True)
+    if archives:
+        write_demo_archives(directory / "archives", directory / "truth.csv")
     click.echo(f"{spectra:,} simulated spectra and their truth in {directory}")
 
 
