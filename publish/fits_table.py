@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from astropy.io import fits
@@ -13,8 +13,21 @@ from publish.votable import Field
 __all__ = ["to_fits"]
 
 
-def to_fits(fields: Sequence[Field], rows: Sequence[Sequence], *, name: str) -> bytes:
-    """A FITS file with one binary table; a null number is NaN or the column's TNULL."""
+def to_fits(
+    fields: Sequence[Field], rows: Sequence[Sequence], *, name: str, cards: Mapping[str, object] | None = None
+) -> bytes:
+    """A FITS file with one binary table; a null number is NaN or the column's TNULL.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+    rows : sequence of sequences
+        Values in the order of the fields; None is null.
+    name : str
+        Of the table.
+    cards : mapping of str to value
+        More keywords of the table's header.
+    """
     null = np.iinfo(np.int64).min
     columns = []
     for position, field in enumerate(fields):
@@ -38,6 +51,10 @@ def to_fits(fields: Sequence[Field], rows: Sequence[Sequence], *, name: str) -> 
             table.header.set(f"TCOMM{number}", field.description.encode("ascii", "replace").decode()[:66])
         if field.ucd:
             table.header.set(f"TUCD{number}", field.ucd[:66])
+        if field.utype:
+            table.header.set(f"TUTYP{number}", field.utype[:66])
+    for keyword, value in (cards or {}).items():
+        table.header.set(keyword, value)
     buffer = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
     return buffer.getvalue()

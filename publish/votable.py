@@ -17,6 +17,7 @@ NAMESPACE = 'xmlns="http://www.ivoa.net/xml/VOTable/v1.3" xmlns:xsi="http://www.
 VO_UNITS = {"Angstrom": "0.1nm", "dex": "'dex'", "dex(cm.s**-2)": "'dex'", "dex(yr)": "'dex'"}
 TYPES = {
     "text": 'datatype="unicodeChar" arraysize="*"',
+    "pair": 'datatype="double" arraysize="2"',
     "point": 'datatype="double" arraysize="2" xtype="point"',
     "circle": 'datatype="double" arraysize="3" xtype="circle"',
     "polygon": 'datatype="double" arraysize="*" xtype="polygon"',
@@ -25,7 +26,7 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Field:
-    """A column as the Virtual Observatory describes it; `kind` is short, long, double, boolean, text or a shape of `TYPES`."""
+    """A column as the Virtual Observatory describes it; `kind` is short, int, long, double, boolean, text or a shape of `TYPES`."""
 
     name: str
     kind: str
@@ -43,16 +44,19 @@ def start(
     description: str = "",
     infos: Iterable[tuple[str, str]] = (),
     extra: str = "",
-    table_utype: str = "",
+    params: str = "",
+    utype: str = "",
 ) -> Iterator[str]:
     """Lines of a VOTable 1.4 document up to its first row; the arguments are those of `to_votable`."""
-    yield f'<?xml version="1.0" encoding="utf-8"?>\n<VOTABLE version="1.4" {NAMESPACE}>\n<RESOURCE type="results">'
+    yield f'<?xml version="1.0" encoding="utf-8"?>\n<VOTABLE version="1.4" {NAMESPACE}>\n<RESOURCE type="results"{_attribute("utype", utype)}>'
     yield '<INFO name="QUERY_STATUS" value="OK"/>'
     for key, value in infos:
         yield f"<INFO name={quoteattr(key)} value={quoteattr(_xml(value))}/>"
-    yield f"{extra}<TABLE name={quoteattr(_xml(name))}{_attribute('utype', table_utype)}>"
+    yield f"{extra}<TABLE name={quoteattr(_xml(name))}{_attribute('utype', utype)}>"
     if description:
         yield f"<DESCRIPTION>{escape(_xml(description))}</DESCRIPTION>"
+    if params:
+        yield params
     for field in fields:
         yield field_element(field)
     yield "<DATA><TABLEDATA>"
@@ -83,9 +87,9 @@ def to_votable(fields: Sequence[Field], rows: Iterable[Sequence], *, overflow: b
         Of the table.
     infos : iterable of (str, str)
         Names and values of INFO elements, such as the query.
-    extra : str
-        XML elements to put before the table, such as parameters.
-    table_utype : str
+    extra, params : str
+        XML elements to put before the table, and in it before its fields.
+    utype : str
         Place of the table in a data model.
     """
     booleans = [position for position, field in enumerate(fields) if field.kind == "boolean"]

@@ -33,7 +33,7 @@ class AdqlError(Exception):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a published table, or of an answer: `kind` is short, long, double, text, point, circle or polygon."""
+    """A column of a published table, or of an answer: `kind` is short, int, long, double, text, point, circle or polygon."""
 
     name: str
     kind: str
@@ -131,7 +131,6 @@ FEATURES = {
     "sets": ["UNION", "EXCEPT", "INTERSECT"],
     "tables": ["WITH"],
     "types": ["CAST"],
-    "conditional": ["COALESCE"],
     "offset": ["OFFSET"],
 }
 
@@ -430,7 +429,7 @@ def _of_shapes(name: str, arguments: list[exp.Expression]) -> exp.Expression:
 def _is_contained(node: exp.EQ) -> exp.Expression:
     """CONTAINS(point, shape) = 1 with what an index can find put before it: a band in declination."""
     for call, value in ((node.this, node.expression), (node.expression, node.this)):
-        if not (_is_call(call, "becat_holds") and isinstance(value, exp.Literal) and value.name == "1"):
+        if not (_is_call(call, "becat_holds") and isinstance(value, exp.Literal) and value.this == "1"):
             continue
         lon, lat, shape = call.expressions
         if _is_call(shape, "becat_circle"):

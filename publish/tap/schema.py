@@ -25,7 +25,7 @@ OF_DUCKDB = {
     "DOUBLE": "double", "FLOAT": "double", "VARCHAR": "text", "BOOLEAN": "short", "TIMESTAMP": "text",
     "BIGINT": "long", "INTEGER": "long", "HUGEINT": "long", "UTINYINT": "long",
 }  # fmt: skip
-TYPES = {"short": ("short", None, None), "long": ("long", None, None), "double": ("double", None, None),
+TYPES = {"short": ("short", None, None), "int": ("int", None, None), "long": ("long", None, None), "double": ("double", None, None),
          "text": ("unicodeChar", "*", None)}  # fmt: skip
 PRINCIPAL = ("star_id", "spectrum_id", "designation", "ra_deg", "dec_deg")
 FLAG_NOTE = " (1 true, 0 false)"
@@ -33,21 +33,21 @@ FLAG_NOTE = " (1 true, 0 false)"
 OWN = {
     "schemas": ("Schemas of this service", [
         ("schema_name", "text", "Name of the schema"), ("description", "text", "What it holds"),
-        ("utype", "text", "Place in a data model"), ("schema_index", "long", "Order in which to show the schemas"),
+        ("utype", "text", "Place in a data model"), ("schema_index", "int", "Order in which to show the schemas"),
     ]),
     "tables": ("Tables and views of this service", [
         ("schema_name", "text", "Schema of the table"), ("table_name", "text", "Name, as queries use it"),
         ("table_type", "text", "table or view"), ("description", "text", "What it holds"),
-        ("utype", "text", "Place in a data model"), ("table_index", "long", "Order in which to show the tables"),
+        ("utype", "text", "Place in a data model"), ("table_index", "int", "Order in which to show the tables"),
     ]),
     "columns": ("Columns of all tables", [
         ("table_name", "text", "Table of the column"), ("column_name", "text", "Name, as queries use it"),
         ("datatype", "text", "Type, as in VOTable"), ("arraysize", "text", "Length, as in VOTable"),
-        ("xtype", "text", "Extended type, as in VOTable"), ("size", "long", "Length, as older clients ask for it"),
+        ("xtype", "text", "Extended type, as in VOTable"), ("size", "int", "Length, as older clients ask for it"),
         ("description", "text", "What it holds"), ("utype", "text", "Place in a data model"), ("unit", "text", "Unit"),
-        ("ucd", "text", "Unified content descriptor"), ("indexed", "long", "An index makes searches for it fast: 1"),
-        ("principal", "long", "Among the first to look at: 1"), ("std", "long", "Defined by a standard: 1"),
-        ("column_index", "long", "Order in which to show the columns"),
+        ("ucd", "text", "Unified content descriptor"), ("indexed", "int", "An index makes searches for it fast: 1"),
+        ("principal", "int", "Among the first to look at: 1"), ("std", "int", "Defined by a standard: 1"),
+        ("column_index", "int", "Order in which to show the columns"),
     ]),
     "keys": ("Foreign keys", [
         ("key_id", "text", "Name of the key"), ("from_table", "text", "Table that refers"),
@@ -172,7 +172,9 @@ def _write_keys(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
             _insert(target, "key_columns", [(identity, column, key)])
     for key, table, other, column in (
         ("tables_schema", "tables", "schemas", "schema_name"), ("columns_table", "columns", "tables", "table_name"),
-        ("keys_from", "keys", "tables", "from_table"), ("key_columns_key", "key_columns", "keys", "key_id"),
+        ("keys_from", "keys", "tables", "from_table"), ("keys_target", "keys", "tables", "target_table"), ("key_columns_key", "key_columns", "keys", "key_id"),
     ):  # fmt: skip
         _insert(target, "keys", [(key, f"TAP_SCHEMA.{table}", f"TAP_SCHEMA.{other}", None, None)])
-        _insert(target, "key_columns", [(key, column, "table_name" if column == "from_table" else column)])
+        _insert(
+            target, "key_columns", [(key, column, "table_name" if column in ("from_table", "target_table") else column)]
+        )

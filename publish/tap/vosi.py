@@ -22,7 +22,6 @@ FEATURE_TYPES = {
     "sets": "ivo://ivoa.net/std/TAPRegExt#features-adql-sets",
     "tables": "ivo://ivoa.net/std/TAPRegExt#features-adql-common-table",
     "types": "ivo://ivoa.net/std/TAPRegExt#features-adql-type",
-    "conditional": "ivo://ivoa.net/std/TAPRegExt#features-adql-conditional",
     "offset": "ivo://ivoa.net/std/TAPRegExt#features-adql-offset",
 }
 OUTPUTS = (
@@ -156,3 +155,19 @@ def _key(key: sqlite3.Row, ask: Callable[..., list[sqlite3.Row]]) -> str:
         for pair in ask("select * from key_columns where key_id = ?", key["key_id"])
     )
     return f"<foreignKey><targetTable>{escape(key['target_table'])}</targetTable>{pairs}</foreignKey>\n"
+
+
+def spectral_capabilities(address: str, rows: int, rows_max: int) -> str:
+    """What the spectral access service at an address can do (SimpleDALRegExt 1.1)."""
+    return (
+        f'{HEAD}<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0" {XSI}'
+        ' xmlns:ssap="http://www.ivoa.net/xml/SSA/v1.1" xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1">\n'
+        '<capability standardID="ivo://ivoa.net/std/SSA" xsi:type="ssap:SimpleSpectralAccess">'
+        f'<interface xsi:type="vs:ParamHTTP" role="std" version="1.1"><accessURL use="base">{escape(address)}?</accessURL>'
+        "</interface><complianceLevel>query</complianceLevel><dataSource>survey</dataSource>"
+        "<creationType>archival</creationType><supportedFrame>ICRS</supportedFrame><maxSearchRadius>180</maxSearchRadius>"
+        f"<maxRecords>{rows_max}</maxRecords><defaultMaxRecords>{rows}</defaultMaxRecords>"
+        "</capability>\n"
+        f"{vosi_capability('capabilities', f'{address}/capabilities')}"
+        f"{vosi_capability('availability', f'{address}/availability')}</vosi:capabilities>\n"
+    )

@@ -29,7 +29,7 @@ FORMATS = {
     "tsv": "text/tab-separated-values;charset=utf-8",
     "fits": "application/fits",
 }
-KIND_OF_TYPE = {"unicodeChar": "text", "short": "short", "long": "long", "double": "double"}
+KIND_OF_TYPE = {"unicodeChar": "text", "short": "short", "int": "int", "long": "long", "double": "double"}
 MEMORY_BYTES = 2 << 30
 VALUE_BYTES = 10_000_000
 OPEN_TABLES = ("schemas", "tables", "columns", "keys", "key_columns")
@@ -164,7 +164,7 @@ def _widened(kind: str, seen: set[str]) -> str:
         return "text"
     if "float" in seen:
         return "double"
-    return "long" if seen and kind not in ("short", "double", "text") else kind
+    return "long" if seen and kind not in ("short", "int", "double", "text") else kind
 
 
 def _write_votable(rows: Rows, columns: Sequence[Column], question: dict, folder: Path) -> None:
