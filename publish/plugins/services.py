@@ -1,0 +1,24 @@
+"""Where programs find the services of the Virtual Observatory: /services."""
+
+from __future__ import annotations
+
+from datasette import Response, hookimpl
+
+from publish.reading import snapshot_of
+from publish.tap.jobs import Limits
+
+
+@hookimpl
+def register_routes():
+    return [(r"^/services$", services)]
+
+
+async def services(datasette, request):
+    """A page of addresses, and what to do with them."""
+    found = {
+        name: datasette.absolute_url(request, datasette.urls.path(path))
+        for name, path in (("tap", "/tap"), ("cone", "/vo/cone?"), ("ssa", "/ssa?"))
+    }
+    table = datasette.absolute_url(request, datasette.urls.table(snapshot_of(datasette).name, "classical_be"))
+    context = {"address": found | {"table": table}, "limits": Limits()}
+    return Response.html(await datasette.render_template("services.html", context, request=request))
