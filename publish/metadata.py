@@ -14,7 +14,7 @@ from pathlib import Path
 from publish.provenance import becat_version
 from schema.tables import TABLES
 
-__all__ = ["column_note", "describe", "queries", "write"]
+__all__ = ["FACETS", "column_note", "describe", "queries", "write"]
 
 COLUMNS = Path(__file__).with_name("columns.toml")
 QUERIES = Path(__file__).with_name("queries")
@@ -29,8 +29,10 @@ HIDDEN = (
     "sqlite_stat1",
     "sqlite_stat4",
     "view_definition",
+    "recount_column",
+    "figure",
 )
-FACETS = {
+FACETS = {  # what the page of a table counts by; the snapshot has an index for each
     "spectrum": ["survey", "layout"],
     "profile_class": ["profile_class", "shell_type"],
     "literature_match": ["catalogue_id", "object_class"],
@@ -39,7 +41,6 @@ FACETS = {
     "verdict": ["name"],
     "be_candidate": ["profile_class"],
     "classical_be": ["is_new"],
-    "star": ["is_simulated"],
     "infrared_class": ["infrared_class"],
     "etl_run": ["command", "status"],
 }
@@ -54,6 +55,8 @@ LABELS = {
 EXTRA_TABLES = {
     "halpha_profile": "Rectified H-alpha profiles of chosen spectra, as JSON arrays on a uniform vacuum grid",
     "view_definition": "The SQL of every view in DuckDB's and in SQLite's dialect, and whether it is a view here",
+    "recount_column": "What thresholds are compared with, as packed arrays: the page of thresholds counts with them",
+    "figure": "Data of the figures over all stars, as JSON",
     "provenance": "Which program, run and classifier made this snapshot",
     "citation": "Works to cite when using the catalogue, with BibTeX",
 }

@@ -10,8 +10,9 @@ from pathlib import Path
 from datasette.app import Datasette
 
 from publish import metadata
+from publish.readonly import Snapshot
 
-__all__ = ["create"]
+__all__ = ["Site", "create"]
 
 HERE = Path(__file__).parent
 SETTINGS = {
@@ -27,6 +28,22 @@ SETTINGS = {
     "num_sql_threads": 4,
     "truncate_cells_html": 200,
 }
+
+
+READING = frozenset(
+    {"view-instance", "view-database", "view-database-download", "view-table", "view-query", "execute-sql"}
+)
+
+
+class Site(Datasette):
+    """Datasette whose visitors may all read everything: that is known without asking each plugin for each table."""
+
+    async def permission_allowed(self, actor, action, resource=None, default=False):
+        """Reading what is published is open to all; whatever else is asked goes Datasette's own way."""
+        database = resource[0] if isinstance(resource, tuple) else resource
+        if action in READING and not (isinstance(database, str) and database.startswith("_")):
+            return True
+        return await super().permission_allowed(actor, action, resource, default)
 
 
 def create(
@@ -50,9 +67,11 @@ def create(
     Datasette
         Its database is called as the file, without the ending.
     """
-    application = Datasette(
-        immutables=[str(snapshot)],
-        inspect_data={Path(snapshot).stem: _inspect(Path(snapshot))},
+    path = Path(snapshot)
+    known = _inspect(path)
+    application = Site(
+        [],
+        inspect_data={path.stem: known},
         metadata=metadata.describe(snapshot, with_columns=False),
         template_dir=str(HERE / "templates"),
         plugins_dir=str(HERE / "plugins"),
@@ -60,15 +79,18 @@ def create(
         settings=SETTINGS | (settings or {}),
         secret=secret,
     )
+    application.remove_database("_memory")
+    application.add_database(Snapshot(application, str(path), known["tables"]))
     application.becat_labels = labels  # pyright: ignore[reportAttributeAccessIssue] - read by plugins/inspecting.py
     return application
 
 
 def _inspect(snapshot: Path) -> dict:
-    """Counts that Datasette would take anew for each page; the hash stands for the content, which is not read for it."""
+    """Counts of tables and views that Datasette would take anew for each page; the hash stands for the content, unread."""
     with closing(sqlite3.connect(f"file:{snapshot}?immutable=1", uri=True)) as connection:
         tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
         counts = {name: connection.execute(f'select count(*) from "{name}"').fetchone()[0] for (name,) in tables}
+        counts |= dict(connection.execute("select name, n_rows from view_definition where kind = 'view'").fetchall())
     status = snapshot.stat()
     mark = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
     return {

@@ -20,7 +20,7 @@ import sqlglot
 from sqlalchemy import BigInteger, Boolean, Column, Double, Float, Integer, Table
 from tqdm import tqdm
 
-from publish import leftovers, metadata, profiles, provenance
+from publish import figures, leftovers, metadata, profiles, provenance, recount
 from publish.transpile import read_macros, to_sqlite
 from schema import build
 from schema.tables import TABLES
@@ -28,14 +28,16 @@ from schema.tables import TABLES
 __all__ = ["PublishError", "Published", "write"]
 
 BATCH_ROWS = 20_000
-SLOW_VIEW_S = 0.5  # a page counts the rows and reads some of them: longer is felt as a wait
+SLOW_VIEW_S = 0.5  # to read all rows, as sorting them or counting by a column does: longer is felt as a wait
+SLOW_PAGE_S = 0.05  # to read the rows of one page
+PAGE_ROWS = 51
 MATERIALISED_ROWS_MAX = 1_000_000  # a view of more rows stays a view, to be asked for one star
-ABANDONED_VIEW_S = 10.0
+ABANDONED_VIEW_S = 2.0  # from then on DuckDB gives the rows sooner
 TOO_SLOW = f"it takes over {ABANDONED_VIEW_S:.0f} s to read"
 UNPUBLISHED = ("flux_red", "flux_blue", "input_file")  # too big for a browser; the machine's own paths
 INDEXES = {
     "star": ["dec_deg, ra_deg"],
-    "spectrum": ["dec_deg, ra_deg", "designation", "survey", "layout"],
+    "spectrum": ["dec_deg, ra_deg", "designation"],
     "star_alias": ["designation"],
     "be_score": ["be_probability"],
     "line_measurement": ["ew_halpha_a"],
@@ -124,6 +126,8 @@ def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progr
         source.execute("rollback")
         _move(temporary, out)
         metadata.write(out)
+    except (duckdb.BinderException, duckdb.CatalogException) as error:
+        raise PublishError(f"another becat made the catalogue; `becat run` brings it up to date ({error})") from error
     except OSError as error:
         raise PublishError(f"{out} cannot be written: {error.strerror or error}") from error
     except sqlite3.OperationalError as error:
@@ -143,6 +147,8 @@ def _fill(source, target: sqlite3.Connection, profile_sql: str | None, slow_view
     _write_search(source, target)
     n_profiles = profiles.copy(source, target, profile_sql)
     provenance.write(source, target)
+    recount.write(source, target)
+    figures.write(source, target)
     target.execute("analyze")  # before the views are timed: the planner needs it
     kinds = _write_views(source, target, slow_view_s)
     target.execute("analyze")
@@ -250,9 +256,10 @@ def _create_sql(table: Table, keys: list[str]) -> str:
 
 
 def _indexes(table: Table, keys: list[str]) -> list[str]:
-    """Columns to index: those that refer to another table and do not lead the key, and those often searched."""
+    """Columns to index: those that refer to another table and do not lead the key, those often searched or counted by."""
     referring = [column.name for column in table.columns if "refers" in column.info and column.name != "run_id"]
-    return [name for name in referring if keys[:1] != [name]] + INDEXES.get(table.name, [])
+    wanted = [*referring, *INDEXES.get(table.name, ()), *metadata.FACETS.get(table.name, ())]
+    return [name for name in dict.fromkeys(wanted) if keys[:1] != [name]]
 
 
 def _write_search(source, target: sqlite3.Connection) -> None:
@@ -278,7 +285,7 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
     macros = read_macros(source)
     kinds: dict[str, str] = {}
     for position, view in enumerate(build.VIEWS, 1):
-        translated, reason, seconds, n_rows = _try_view(target, view, macros)
+        translated, reason, seconds, first_s, n_rows = _try_view(target, view, macros)
         if reason:
             n_rows = _count(source, view.name)
             if reason == TOO_SLOW and n_rows > MATERIALISED_ROWS_MAX:
@@ -286,8 +293,8 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
                 reason = ""
             else:
                 _copy_view(source, target, view.name)
-        elif seconds > slow_view_s and n_rows <= MATERIALISED_ROWS_MAX:
-            reason = f"it takes {seconds:.1f} s to read"
+        elif (seconds > slow_view_s or first_s > SLOW_PAGE_S) and n_rows <= MATERIALISED_ROWS_MAX:
+            reason = f"it takes {seconds:.2g} s to read"
             _materialise(target, view.name)
         kinds[view.name] = reason
         target.execute(
@@ -307,23 +314,28 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
     return kinds
 
 
-def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float, int]:
-    """The SQL in SQLite's dialect, why SQLite cannot run it ("" if it can), the seconds to read its rows, and how many."""
-    translated, n_rows = None, 0
-    started = time.perf_counter()
+def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float, float, int]:
+    """The SQL in SQLite's dialect, why SQLite cannot run it ("" if it can), seconds to read it and its first page, rows.
+
+    Seconds are of the processor, so that a busy machine publishes the same views as an idle one.
+    """
+    translated = None
+    started = time.thread_time()
     try:
         translated = to_sqlite(view.sql, macros)
         target.execute(_view_sql(view, translated))
-        started = time.perf_counter()
-        target.set_progress_handler(lambda: time.perf_counter() - started > ABANDONED_VIEW_S, 10_000)
-        for _ in target.execute(f'select * from "{view.name}"'):
-            n_rows += 1
-        return translated, "", time.perf_counter() - started, n_rows
+        started = time.thread_time()
+        target.set_progress_handler(lambda: time.thread_time() - started > ABANDONED_VIEW_S, 10_000)
+        cursor = target.execute(f'select * from "{view.name}"')
+        n_rows = len(cursor.fetchmany(PAGE_ROWS))
+        first_s = time.thread_time() - started
+        n_rows += sum(1 for _ in cursor)
+        return translated, "", time.thread_time() - started, first_s, n_rows
     except (sqlite3.Error, sqlglot.errors.SqlglotError, ValueError) as error:
         target.set_progress_handler(None, 0)
         target.execute(f'drop view if exists "{view.name}"')
         reason = TOO_SLOW if str(error) == "interrupted" else f"SQLite cannot run it: {error}"
-        return translated, reason, time.perf_counter() - started, 0
+        return translated, reason, time.thread_time() - started, 0.0, 0
     finally:
         target.set_progress_handler(None, 0)
 
@@ -342,8 +354,9 @@ def _materialise(target: sqlite3.Connection, name: str) -> None:
 
 
 def _index_ids(target: sqlite3.Connection, name: str) -> None:
+    """Index what is asked for by number, and what its page counts by."""
     columns = {row[1] for row in target.execute(f'pragma table_info("{name}")')}
-    for column in columns & {"star_id", "spectrum_id"}:
+    for column in sorted(columns & {"star_id", "spectrum_id", *metadata.FACETS.get(name, ())}):
         target.execute(f'create index "idx_{name}_{column}" on "{name}" ("{column}")')
 
 

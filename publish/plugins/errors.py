@@ -12,9 +12,12 @@ from datasette.database import QueryInterrupted
 from datasette.utils.asgi import Base400
 from datasette.views.base import DatasetteError
 
+from publish.readonly import Busy
+
 # Where rich happens to be installed, Datasette's own handler prints a page of local variables for every 404, and fails
 # itself where the error was not raised.
 datasette.handle_exception.rich = None
+BUSY = "Too many questions are being answered. Ask again in a moment, or download the file and ask it at home."
 TOO_LONG = "This takes longer than the server allows. Ask for fewer rows, or download the file and ask it at home."
 
 
@@ -34,6 +37,8 @@ def handle_exception(datasette, request, exception):
 
 def describe(exception: Any) -> tuple[int, str, str]:
     """Status, title and message of an exception."""
+    if isinstance(exception, Busy):
+        return 503, "Busy", BUSY
     if isinstance(exception, QueryInterrupted):
         return 503, "Too long", TOO_LONG
     if isinstance(exception, DatasetteError):

@@ -6,10 +6,11 @@ import asyncio
 import json
 import math
 
+import numpy as np
 from datasette import Response, hookimpl
-from datasette.database import QueryInterrupted
 
 from publish.reading import chain, rows, snapshot_of
+from publish.recount import THRESHOLDS, count, load
 
 SLIDERS = {  # lowest, highest, step
     "snr_min": (0, 100, 1),
@@ -29,8 +30,10 @@ CHANGED = (
     " from main.selection_parameter",
 )
 LISTS = ("be_candidate", "new_cbe", "classical_be")
-KEPT = 500
-TIME_LIMIT_MS = 20_000
+SHOWN = 500
+NAMES = """
+    select star_id, designation from star where star_id in (select value from json_each(:stars))"""
+OLD = "An older becat made this snapshot: publish it again to count with other thresholds."
 
 
 @hookimpl
@@ -69,40 +72,35 @@ async def recount(datasette, request):
             raise ValueError(f"list must be one of {', '.join(LISTS)}")
     except ValueError as error:
         return Response.json({"ok": False, "error": str(error)}, status=400)
-    kept = getattr(datasette, "becat_recounts", None)
-    if kept is None:
-        kept = datasette.becat_recounts = {}
-        datasette.becat_counting = asyncio.Lock()  # one at a time, so that no visitor takes all threads of the server
-    key = (which, json.dumps(changes, sort_keys=True))
-    if key not in kept:
-        if len(kept) >= KEPT:
-            kept.clear()
-        if datasette.becat_counting.locked():
-            return Response.json(
-                {"ok": False, "error": "another count is under way: try again in a moment"}, status=503
-            )
-        try:
-            async with datasette.becat_counting:
-                kept[key] = await _recount(snapshot_of(datasette), changes, which)
-        except QueryInterrupted:
-            return Response.json({"ok": False, "error": "this takes longer than the server allows"}, status=503)
-    return Response.json(kept[key])
+    database = snapshot_of(datasette)
+    counter = await _counter(datasette, database)
+    if counter is None:
+        return Response.json({"ok": False, "error": OLD}, status=409)
+    columns, limits, in_force = counter
+    found = await asyncio.to_thread(count, columns, limits | changes)
+    funnel = [dict(zip(("step", "name", "spectra", "stars"), step, strict=True)) for step in found.funnel]
+    answer = {"ok": True, "changes": changes, "list": which, "funnel": funnel}
+    return Response.json(answer | await _changed(database, getattr(in_force, which), getattr(found, which)))
 
 
-async def _recount(database, changes: dict[str, float], which: str) -> dict:
-    parameters = {"changes": json.dumps(changes)}
-    funnel = await rows(
-        database,
-        await chain(database, "select step, name, spectra, stars from funnel", CHANGED),
-        parameters,
-        time_limit_ms=TIME_LIMIT_MS,
-    )
-    change = (
-        f"select new.star_id, new.designation, 'enters' as change from {which} as new where star_id not in (select star_id from main.{which})"
-        f" union all select old.star_id, old.designation, 'leaves' from main.{which} as old where star_id not in (select star_id from {which})"
-        " order by change, designation"
-    )
-    changed = await rows(
-        database, await chain(database, change, CHANGED), parameters, limit=500, time_limit_ms=TIME_LIMIT_MS
-    )
-    return {"ok": True, "changes": changes, "list": which, "funnel": funnel, "changed": changed}
+async def _counter(datasette, database):
+    """Arrays, thresholds in force and what they give; read when first asked for, kept as long as the snapshot."""
+    if not hasattr(datasette, "becat_counter"):
+        columns = await asyncio.to_thread(load, database.path)
+        if columns is None:
+            return None
+        found = await rows(database, "select name, value from selection_parameter")
+        limits = {row["name"]: row["value"] for row in found if row["name"] in THRESHOLDS}
+        datasette.becat_counter = columns, limits, await asyncio.to_thread(count, columns, limits)
+    return datasette.becat_counter
+
+
+async def _changed(database, before, after) -> dict:
+    """Stars of one list and not of the other: how many, and the names of the first of them."""
+    enters, leaves = np.setdiff1d(after, before), np.setdiff1d(before, after)
+    shown = [*enters[:SHOWN].tolist(), *leaves[:SHOWN].tolist()]
+    names = await rows(database, NAMES, {"stars": json.dumps(shown)}) if shown else []
+    entering = set(enters.tolist())
+    changed = [{**row, "change": "enters" if row["star_id"] in entering else "leaves"} for row in names]
+    changed.sort(key=lambda row: (row["change"], row["designation"] or ""))
+    return {"n_enters": len(enters), "n_leaves": len(leaves), "changed": changed}

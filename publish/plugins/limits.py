@@ -1,0 +1,53 @@
+"""What a visitor may ask for at once, and what is none of a visitor's business."""
+
+from __future__ import annotations
+
+from functools import wraps
+from urllib.parse import parse_qsl, urlencode
+
+from datasette import Response, hookimpl
+
+from publish.reading import snapshot_of
+from publish.readonly import PAGE_ROWS_MAX, asker, is_page
+
+OF_THE_MACHINE = ("/-/databases", "/-/plugins", "/-/versions", "/-/threads", "/-/settings", "/-/config", "/-/metadata")
+FILES = (".json", ".csv", ".votable", ".fits", ".db", ".blob", ".jsono")
+
+
+@hookimpl
+def asgi_wrapper(datasette):
+    """Mark the requests that hold a question of the visitor's own, for `publish.readonly.Snapshot` to let them wait."""
+
+    def wrap(application):
+        @wraps(application)
+        async def with_limits(scope, receive, send):
+            if scope["type"] != "http":
+                return await application(scope, receive, send)
+            path = "/" + scope["path"].removeprefix(datasette.setting("base_url"))
+            if path.startswith(OF_THE_MACHINE):
+                return await Response.html("There is no such page.", status=404).asgi_send(send)
+            of_data = path.startswith(f"/{snapshot_of(datasette).name}")
+            is_file = path.endswith(FILES)
+            asks = of_data and (scope["query_string"] or is_file)
+            asker.set((scope.get("client") or ["nowhere"])[0] if asks else None)
+            is_page.set(of_data and not is_file)
+            if is_page.get():
+                scope = {**scope, "query_string": page_size_within(scope["query_string"])}
+            return await application(scope, receive, send)
+
+        return with_limits
+
+    return wrap
+
+
+def page_size_within(query: bytes) -> bytes:
+    """The query string of a page with no more rows asked for than a page shows."""
+    if b"_size=" not in query:
+        return query
+    words = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return urlencode([(key, _size(value) if key == "_size" else value) for key, value in words]).encode("latin-1")
+
+
+def _size(value: str) -> str:
+    too_many = value == "max" or (value.isdecimal() and int(value[:9]) > PAGE_ROWS_MAX)
+    return str(PAGE_ROWS_MAX) if too_many else value
