@@ -1,8 +1,9 @@
 """laspec's way through the same files: run by `benchmarks.reduction` in laspec's own environment.
 
-    python peer_laspec.py ROUNDS FILE ...
+    python peer_laspec.py FILE ...
 
-Prints the CPU seconds per file: read, remove cosmic rays, interpolate to the grid, normalise, both arms of the coadd.
+For each line that it is given it goes through the files once (read, remove cosmic rays, interpolate to the grid, normalise,
+both arms of the coadd) and answers with the CPU seconds per file.
 """
 
 import sys
@@ -27,11 +28,11 @@ def reduce_file(path):
     return reduced
 
 
-rounds, paths = int(sys.argv[1]), sys.argv[2:]
+paths = sys.argv[1:]
 for path in paths:
     reduce_file(path)
-start = time.process_time()
-for _ in range(rounds):
+for _ in sys.stdin:
+    start = time.process_time()
     for path in paths:
         reduce_file(path)
-print((time.process_time() - start) / (rounds * len(paths)))
+    print((time.process_time() - start) / len(paths), flush=True)

@@ -118,17 +118,18 @@ def make_arm(
     cut = slice(*np.searchsorted(wavelength_a, WINDOW_A[arm]))
     wavelength_a = np.ascontiguousarray(wavelength_a[cut])
     flux = flux[order][cut].astype(np.float32)
-    bad = ~(np.abs(flux) < MAX_FLUX)  # also true of NaN
+    good = np.abs(flux) < MAX_FLUX  # not true of NaN
     if flagged is not None:
-        bad |= flagged[order][cut] != 0
+        good &= flagged[order][cut] == 0
     if ivar is None:
         quality |= int(Quality.IVAR_ESTIMATED)
-        ivar = _estimated_ivar(flux, ~bad, detail)
+        ivar = _estimated_ivar(flux, good, detail)
     else:
         ivar = ivar[order][cut].astype(np.float32)
-    bad |= ~(ivar > 0) | ~np.isfinite(ivar)
-    _usable(flux, ivar, bad, detail)
-    if bad.any():
+    good &= (ivar > 0) & (ivar < np.inf)
+    bad = ~good
+    n_bad = _usable(flux, ivar, good, detail)
+    if n_bad:
         ivar[bad] = 0
         flux[~(np.abs(flux) < MAX_FLUX)] = 0
     if snr is None:
@@ -139,26 +140,28 @@ def make_arm(
     return RawArm(arm, wavelength_a, flux, ivar, bad, snr), quality
 
 
-def _usable(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray, detail: str) -> None:
-    """Raise Problem where too little is left of an arm, or where it holds no light."""
-    good_fraction = 1 - np.count_nonzero(bad) / bad.size
-    if good_fraction < MIN_GOOD_FRACTION:
+def _usable(flux: np.ndarray, ivar: np.ndarray, good: np.ndarray, detail: str) -> int:
+    """Number of bad pixels; raises Problem where too little is left of an arm, or where it holds no light."""
+    n_good = np.count_nonzero(good)
+    if n_good < MIN_GOOD_FRACTION * good.size:
         if not np.isfinite(flux).any():
             why = "flux is NaN or infinite in every pixel"
         elif not (ivar > 0).any():
             why = "inverse variance is zero in every pixel"
         else:
             why = (
-                f"only {good_fraction:.0%} of the pixels can be used (flux not finite, no inverse variance, or flagged)"
+                f"only {n_good / good.size:.0%} of the pixels can be used (flux not finite, no inverse variance, or"
+                " flagged)"
             )
         raise Problem(f"{why}: fetch the file again", detail)
-    n_positive = np.count_nonzero(flux[~bad] > 0)
+    n_positive = np.count_nonzero(good & (flux > 0))
     if n_positive == 0:
-        empty = not flux[~bad].any()
+        empty = not flux[good].any()
         raise Problem(f"flux is {'zero' if empty else 'negative or zero'} in every pixel: there is no spectrum", detail)
     # Noise about zero is a faint star and stops at the first step of the selection; this is not noise.
-    if n_positive < bad.size / 2 and normal_snr(flux, ivar, bad) < -1:
+    if n_positive < good.size / 2 and normal_snr(flux, ivar, ~good) < -1:
         raise Problem("flux is negative: the sky was taken off twice, or the file is damaged", detail)
+    return good.size - n_good
 
 
 def normal_snr(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from pathlib import Path
 
+import deflate
 from isal import isal_zlib
 
 from etl.readers.problem import Problem
@@ -17,7 +19,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31  # zlib's number for "a gzip header and trailer, CRC checked"
 
 
-def read_content(path: str | Path) -> bytes:
+def read_content(path: str | Path) -> bytes | bytearray:
     """All bytes of a file; gzip is recognised by its first two bytes, whatever the file is called.
 
     Parameters
@@ -55,7 +57,7 @@ def read_content(path: str | Path) -> bytes:
     return content
 
 
-def gunzip(content: bytes) -> bytes:
+def gunzip(content: bytes) -> bytes | bytearray:
     """Decompress every member of a gzip stream.
 
     The whole stream is read even where its beginning would do, since the CRC that proves it stands at the end.
@@ -69,6 +71,24 @@ def gunzip(content: bytes) -> bytes:
     Problem
         Truncated, corrupt, followed by foreign bytes, or larger than `MAX_BYTES` when decompressed.
     """
+    whole = _single_member(content)
+    return _all_members(content) if whole is None else whole
+
+
+def _single_member(content: bytes) -> bytearray | None:
+    """What a gzip file of one member holds, decompressed in one step; None where it is damaged or anything else."""
+    crc, size = struct.unpack("<II", content[-8:].rjust(8, b"\0"))
+    if not 0 < size <= MAX_BYTES:
+        return None
+    try:
+        member = deflate.gzip_decompress(content, size)
+    except deflate.DeflateError:
+        return None
+    # It was compared with its own trailer; if that is the one at the end of the file, nothing stands behind it.
+    return member if len(member) == size and deflate.crc32(member) == crc else None
+
+
+def _all_members(content: bytes) -> bytes:
     members = []
     room = MAX_BYTES
     while content:

@@ -42,7 +42,7 @@ class Hdu:
         Size of the data without padding.
     """
 
-    def __init__(self, content: bytes, index: int, start: int, header_size: int) -> None:
+    def __init__(self, content: bytes | bytearray, index: int, start: int, header_size: int) -> None:
         self._content = content
         self._start = start
         self.index = index
@@ -263,7 +263,7 @@ class Hdu:
         """A column or (None) the image, read by astropy from this HDU alone."""
         from astropy.io import fits  # half a second to import, and needed by unusual files only
 
-        whole = self._content[self._start : self.end].ljust(self.end - self._start, b"\0")
+        whole = bytes(self._content[self._start : self.end]).ljust(self.end - self._start, b"\0")
         kind = fits.PrimaryHDU if self.index == 0 else fits.BinTableHDU if column else fits.ImageHDU
         if self.string("XTENSION") == "BINTABLE" and column is None:
             kind = fits.CompImageHDU
@@ -282,7 +282,7 @@ class Hdu:
         return values.reshape(-1) if column else values
 
 
-def ones_complement_sum(content: bytes, start: int, end: int) -> int:
+def ones_complement_sum(content: bytes | bytearray, start: int, end: int) -> int:
     """The 32-bit sum with end-around carry that CHECKSUM and DATASUM are made of (FITS standard 4.0, appendix J)."""
     words = content[start:end].ljust(end - start, b"\0")
     total = int(np.frombuffer(words, ">u4").sum(dtype=np.uint64))
@@ -291,7 +291,7 @@ def ones_complement_sum(content: bytes, start: int, end: int) -> int:
     return total
 
 
-def _header_size(content: bytes, start: int) -> int:
+def _header_size(content: bytes | bytearray, start: int) -> int:
     """Bytes of the header that begins at `start`, blocks filled."""
     limit = min(len(content), start + MAX_HEADER)
     found = content.find(END, start, limit)
@@ -303,7 +303,7 @@ def _header_size(content: bytes, start: int) -> int:
     return -(-(found + 80 - start) // BLOCK) * BLOCK
 
 
-def parse(content: bytes) -> list[Hdu]:
+def parse(content: bytes | bytearray) -> list[Hdu]:
     """Headers of all HDUs of a FITS file, each compared with its checksums where it has them.
 
     Parameters

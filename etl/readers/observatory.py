@@ -42,7 +42,7 @@ HALPHA_A = LINES["halpha"].wavelength_a
 SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[: hd](\d{1,2})[: m']\s*(\d{1,2}(?:\.\d*)?)")
 
 
-def read_observatory(hdus: list[Hdu], content: bytes) -> RawSpectrum:
+def read_observatory(hdus: list[Hdu], content: bytes | bytearray) -> RawSpectrum:
     """The spectrum of a FITS file that is not LAMOST's.
 
     Parameters

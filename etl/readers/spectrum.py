@@ -79,11 +79,11 @@ def hashed_id(*parts: object) -> int:
 
     Parameters
     ----------
-    *parts : bytes, str or int
+    *parts : bytes, bytearray, str or int
         For old LAMOST files lmjd, plan, spectrograph and fibre; for other spectra the content of the file.
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
-        digest.update(part if isinstance(part, bytes) else str(part).encode())
+        digest.update(part if isinstance(part, bytes | bytearray) else str(part).encode())
         digest.update(b"|")
     return -1 - (int.from_bytes(digest.digest(), "big") >> 12)

@@ -19,13 +19,13 @@ ROW = re.compile(rf"\s*({NUMBER})\s*[\s,;|]\s*({NUMBER})(?:\s*[\s,;|]\s*({NUMBER
 UNIT = re.compile(r"\b(angstrom|nm|micron|um)\b", re.IGNORECASE)
 
 
-def looks_like_text(content: bytes) -> bool:
+def looks_like_text(content: bytes | bytearray) -> bool:
     """True where the beginning of a file is text without control characters."""
     head = content[:4096]
     return not any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head)
 
 
-def read_text(content: bytes) -> RawSpectrum:
+def read_text(content: bytes | bytearray) -> RawSpectrum:
     """The spectrum of a text file; lines before the first row of numbers, and lines that begin with #, are comments.
 
     Parameters

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import BSpline
+from scipy.linalg.lapack import dpbsv
 from scipy.stats import norm
 
 from schema.grid import Grid
@@ -13,11 +14,18 @@ from schema.lines import LINES
 
 __all__ = ["Continuum", "fit_continuum", "line_free"]
 
-BIN_PIXELS = 8  # the fit sees means of 8 grid pixels, 1 Angstrom: less noise to clip in, and an eighth of the work
-KNOT_A = 25.0
+HALVINGS = 3
+BIN_PIXELS = (
+    2**HALVINGS
+)  # the fit sees means of 8 grid pixels, 1 Angstrom: less noise to clip in, and an eighth of the work
+WINDOW_BINS = 25  # between two knots
+WINDOW_PIXELS = WINDOW_BINS * BIN_PIXELS
+SPLINE_ORDER = 3
+RIDGE = 1e-9  # so that a spectrum without bins has a solution, too
 # Weight of the third-difference penalty against one bin. With 25 bins to a knot interval, 25 halves the response at
 # structures some 150 Angstrom long, 4 at 110. What noise allows is used: stiff at S/N 10, more pliant from S/N 60 up.
 STIFFNESS_LOW, STIFFNESS_HIGH, STIFFNESS_PER_NOISE = 4.0, 25.0, 700.0
+NORMAL_SIGMA = np.float32(1.4826)  # standard deviation of normal noise over the median of its size
 CLIP_LOW, CLIP_HIGH = 2.0, 3.0  # in units of the noise of a bin; lines go down more often than up
 # Ripples that stay in the fit, in units of the scatter of the bins kept so far. What is left between the lines of the
 # red arm is continuum; in the blue of a late type it is mostly weak lines, and its highest points are wanted.
@@ -28,7 +36,7 @@ NOISE_FLOOR = 0.002  # of the continuum: flat-field residuals, so that at S/N of
 # continuum of a line-free spectrum is right at any S/N.
 CLIP_BIAS = float((norm.pdf(CLIP_LOW) - norm.pdf(CLIP_HIGH)) / (norm.cdf(CLIP_HIGH) - norm.cdf(-CLIP_LOW)))
 # However deep the lines, the highest quarter of the bins of each 25 Angstrom stays in the fit.
-WINDOW_BINS, MIN_KEPT = 25, 0.25
+MIN_KEPT = 0.25
 # A side of H-alpha with fewer bins than this, outside the wings, borrows them from the wings, not nearer than this.
 SHORT_SIDE_BINS, SHORT_SIDE_A = 15, 20.0
 MIN_CONTINUUM = 0.05  # of the spectrum's median: below it a division means nothing
@@ -38,46 +46,73 @@ WIDE_LINES_A = {"halpha": 50.0, "hei_6680": 9.0, "hei_5017": 9.0, "mgb_5169": 9.
 
 
 class Continuum:
-    """Spline basis of one grid, and the products that the fits share."""
+    """Cubic splines on one grid.
+
+    A window of bins is as long as the knots are apart, so that all windows look alike: in window k the same four
+    curves stand, pieces of the splines k to k + 3. All products are made window by window.
+    """
 
     def __init__(self, grid: Grid):
         self.grid = grid
-        self.n_bins = grid.n_pixels // BIN_PIXELS
-        n_intervals = int(np.ceil((grid.edges_a[-1] - grid.edges_a[0]) / KNOT_A))
-        knots = grid.edges_a[0] + KNOT_A * np.arange(-3, n_intervals + 4)
-        self.n_coefficients = n_intervals + 3
-        self.on_grid = BSpline.design_matrix(grid.wavelength_a, knots, 3).toarray()
-        self.on_bins = self.binned(self.on_grid.T).T
-        self.bin_a = self.binned(grid.wavelength_a[None])[0]
-        i, j = np.triu_indices(self.n_coefficients)
-        near = j - i <= 3  # cubic splines farther apart do not overlap
-        i, j = i[near], j[near]
-        # One column for each pair of splines that overlap, and a last one of zeros for all that do not.
-        self.products = np.pad(self.on_bins[:, i] * self.on_bins[:, j], ((0, 0), (0, 1)))
-        self.product_of = np.full((self.n_coefficients, self.n_coefficients), len(i))
-        self.product_of[i, j] = self.product_of[j, i] = np.arange(len(i))
+        self.n_windows = grid.n_pixels // WINDOW_PIXELS
+        self.n_bins = self.n_windows * WINDOW_BINS
+        self.bin_a = self.summed(grid.wavelength_a[None])[0] / BIN_PIXELS
+        self.line_free = line_free(self.bin_a)
+        self.n_intervals = -(-grid.n_pixels // WINDOW_PIXELS)
+        self.n_coefficients = self.n_intervals + SPLINE_ORDER
+        knots = WINDOW_PIXELS * np.arange(-SPLINE_ORDER, SPLINE_ORDER + 2)
+        centres = np.arange(WINDOW_PIXELS) + 0.5
+        self.on_pixels = BSpline.design_matrix(centres, knots, SPLINE_ORDER).toarray()
+        self.on_bins = self.on_pixels.reshape(WINDOW_BINS, BIN_PIXELS, -1).mean(axis=1)
+        i, j = np.triu_indices(SPLINE_ORDER + 1)
+        self.pairs = list(zip(i.tolist(), j.tolist(), strict=True))
+        self.products = self.on_bins[:, i] * self.on_bins[:, j]
         third = np.diff(np.eye(self.n_coefficients), 3, axis=0)
-        self.penalty = third.T @ third
-        self.ridge = 1e-9 * np.eye(self.n_coefficients)
-        self.n_windows = self.n_bins // WINDOW_BINS
-        self.window_of = np.minimum(np.arange(self.n_bins) // WINDOW_BINS, self.n_windows - 1)
+        penalty = third.T @ third
+        self.penalty = np.array([np.pad(np.diag(penalty, d), (0, d)) for d in range(SPLINE_ORDER + 1)])[:, None]
 
-    def binned(self, values):
-        """Means over the bins, (n, n_bins)."""
-        used = values[:, : self.n_bins * BIN_PIXELS]
-        return used.reshape(len(values), self.n_bins, BIN_PIXELS).mean(axis=2)
+    def summed(self, values):
+        """Sums over the bins, (n_spectra, n_bins); pixels after the last whole window are left out."""
+        values = values[:, : self.n_bins * BIN_PIXELS]
+        for _ in range(HALVINGS):
+            values = values[:, ::2] + values[:, 1::2]
+        return values
+
+    def in_windows(self, values):
+        """Bins by window, (n_spectra, n_windows, WINDOW_BINS)."""
+        return values.reshape(len(values), self.n_windows, WINDOW_BINS)
+
+    def curve(self, coefficients, pieces):
+        """The splines' sum at the points of `pieces`, in each interval, (n_spectra, n_intervals * n_points)."""
+        four = np.lib.stride_tricks.sliding_window_view(coefficients, SPLINE_ORDER + 1, axis=1)
+        return (four.reshape(-1, SPLINE_ORDER + 1) @ pieces.T).reshape(len(coefficients), -1)
 
     def solve(self, weight, values, stiffness):
-        """Coefficients of the penalised least-squares splines, (n, n_coefficients).
+        """Coefficients of the penalised least-squares splines, (n_spectra, n_coefficients).
 
         The sums are in double precision: BLAS adds in an order that depends on the number of spectra, and in single
-        precision a spectrum would come out differently with its company.
+        precision a spectrum would come out differently with its company. The matrices of all spectra stand one after
+        the other in the band of a single one, which is solved by one call.
         """
+        n_spectra, n_windows = len(weight), self.n_windows
         weight = weight.astype(float)
-        normal = stiffness[:, None, None] * self.penalty + self.ridge
-        normal += np.take(weight @ self.products, self.product_of, axis=1)
-        right = (weight * values) @ self.on_bins
-        return np.linalg.solve(normal, right[:, :, None])[:, :, 0]
+        products = (weight.reshape(-1, WINDOW_BINS) @ self.products).reshape(n_spectra, n_windows, -1)
+        sums = ((weight * values).reshape(-1, WINDOW_BINS) @ self.on_bins).reshape(n_spectra, n_windows, -1)
+        band = np.empty((SPLINE_ORDER + 1, n_spectra, self.n_coefficients))
+        np.multiply(stiffness[:, None], self.penalty, out=band)
+        band[0] += RIDGE
+        for k, (i, j) in enumerate(self.pairs):
+            band[j - i, :, i : i + n_windows] += products[:, :, k]
+        right = np.zeros((n_spectra, self.n_coefficients))
+        for i in range(SPLINE_ORDER + 1):
+            right[:, i : i + n_windows] += sums[:, :, i]
+        # One spectrum without sense must not reach the others.
+        finite = np.isfinite(right).all(axis=1)
+        right[~finite] = 0
+        _, solved, _ = dpbsv(band.reshape(len(band), -1), right.reshape(-1), lower=1)
+        solved = solved.reshape(right.shape)
+        solved[~finite] = np.nan
+        return solved
 
 
 @lru_cache(maxsize=4)
@@ -123,40 +158,41 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
     """
     spline = basis(grid)
     good = ivar > 0
-    n_good = spline.binned(good.astype(np.float32)) * BIN_PIXELS
+    n_good = spline.summed(good.view(np.uint8)).astype(np.float32)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = spline.binned(np.where(good, flux, 0)) * BIN_PIXELS / n_good
-        variance = spline.binned(np.where(good, 1 / ivar, 0)) * BIN_PIXELS / n_good**2
+        values = spline.summed(np.where(good, flux, np.float32(0))) / n_good
+        variance = spline.summed(np.where(good, 1 / ivar, np.float32(0))) / n_good**2
     whole = n_good >= BIN_PIXELS / 2
-    usable = whole & line_free(spline.bin_a)
+    usable = whole & spline.line_free
     short = _give_short_sides(spline, whole, usable)
-    values, variance = np.where(usable, values, 0), np.where(usable, variance, 0)
+    values, variance = np.where(usable, values, np.float32(0)), np.where(usable, variance, np.float32(0))
     scale = _row_median(values, usable)
     enough = usable.sum(axis=1) >= 2 * spline.n_coefficients
     unit = np.where(enough & (scale > 0), scale, 1.0)
     relative, sigma = (x.astype(np.float32) for x in (values / unit[:, None], np.sqrt(variance) / unit[:, None]))
     coefficients, kept = _clipped_fit(spline, relative, sigma, usable)
-    continuum = ((unit[:, None] * coefficients) @ spline.on_grid.T).astype(np.float32)
-    too_low = continuum < MIN_CONTINUUM * unit[:, None]
+    continuum = spline.curve(unit[:, None] * coefficients, spline.on_pixels)[:, : grid.n_pixels].astype(np.float32)
+    too_low = continuum < (MIN_CONTINUUM * unit[:, None]).astype(np.float32)
     doubtful = _doubtful(usable, kept) | short | ~enough | (scale <= 0) | (too_low & good).any(axis=1)
-    continuum[too_low | ~enough[:, None] | (scale <= 0)[:, None]] = np.nan
+    continuum[too_low] = np.nan
+    continuum[~enough | (scale <= 0)] = np.nan
     return continuum, doubtful
 
 
 def _clipped_fit(spline, values, sigma, usable):
     """Coefficients for spectra of unit level, and the bins that were kept."""
     noise_level = _row_median(sigma, usable)
-    stiffness = np.clip(STIFFNESS_PER_NOISE * noise_level, STIFFNESS_LOW, STIFFNESS_HIGH)
+    stiffness = np.fmax(np.fmin(STIFFNESS_PER_NOISE * noise_level, STIFFNESS_HIGH), STIFFNESS_LOW)
     kept, scatter = usable.copy(), np.zeros(len(values))
-    rank = _quarter_rank(spline, usable)
+    n_upper = np.maximum(np.ceil(MIN_KEPT * spline.in_windows(usable).sum(axis=2)).astype(int), 1)
     coefficients = np.zeros((len(values), spline.n_coefficients))
     active = np.arange(len(values))
     for _ in range(N_ITERATIONS):
         before, seen = kept[active], usable[active]
         coefficients[active] = spline.solve(before, values[active], stiffness[active])
-        model = (coefficients[active] @ spline.on_bins.T).astype(np.float32)
-        noise = np.hypot(sigma[active], NOISE_FLOOR * model)
-        kept[active], scatter[active] = _clip(values[active] - model, noise, seen, before, rank[active], spline)
+        model = spline.curve(coefficients[active], spline.on_bins)[:, : spline.n_bins].astype(np.float32)
+        noise = np.sqrt(sigma[active] ** 2 + (NOISE_FLOOR * model) ** 2)
+        kept[active], scatter[active] = _clip(values[active] - model, noise, seen, before, n_upper[active], spline)
         active = active[(kept[active] != before).any(axis=1)]
         if not active.size:
             break
@@ -165,43 +201,40 @@ def _clipped_fit(spline, values, sigma, usable):
     return coefficients - CLIP_BIAS * real * spline.solve(usable, sigma, stiffness), kept
 
 
-def _clip(residual, noise, usable, kept, rank, spline):
+def _clip(residual, noise, usable, kept, n_upper, spline):
     """The bins to keep, by their residuals and those of the bins kept before, and the scatter of those."""
     # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines the
     # highest points are the continuum.
     magnitude = np.abs(residual)
-    spread = 1.4826 * _row_median(magnitude, usable)
-    scatter = 1.4826 * _row_median(magnitude, kept)
-    ripples = RIPPLES[spline.grid.arm] * scatter
+    spread = NORMAL_SIGMA * _row_median(magnitude, usable)
+    scatter = NORMAL_SIGMA * _row_median(magnitude, kept)
+    ripples = np.float32(RIPPLES[spline.grid.arm]) * scatter
     high = CLIP_HIGH * np.maximum(noise, spread[:, None])
-    low = np.minimum(-CLIP_LOW * np.maximum(noise, ripples[:, None]), _upper_quarter(spline, residual, usable, rank))
+    low = -CLIP_LOW * np.maximum(noise, ripples[:, None])
+    _keep_upper(spline, low, residual, usable, n_upper)
     return usable & (residual >= low) & (residual < high), scatter
 
 
-def _in_windows(spline, values):
-    """Bins by window, (n, n_windows, WINDOW_BINS); those after the last whole window are left out."""
-    return values[:, : spline.n_windows * WINDOW_BINS].reshape(len(values), spline.n_windows, WINDOW_BINS)
-
-
-def _quarter_rank(spline, usable):
-    """Rank, in ascending order, of the lowest bin of the highest quarter of each window's usable bins."""
-    n_usable = _in_windows(spline, usable).sum(axis=2)
-    return WINDOW_BINS - np.maximum(np.ceil(MIN_KEPT * n_usable).astype(int), 1)
-
-
-def _upper_quarter(spline, residual, usable, rank):
-    """For each bin, the residual that a quarter of the usable bins of its window reaches."""
-    ordered = np.sort(_in_windows(spline, np.where(usable, residual, -np.inf)), axis=2)
-    return np.take_along_axis(ordered, rank[:, :, None], axis=2)[:, spline.window_of, 0]
+def _keep_upper(spline, low, residual, usable, n_upper):
+    """Take down limits, in place, that would cut into the highest quarter of the usable bins of their window."""
+    above = usable & (residual >= low.max(axis=1, keepdims=True))
+    # In most windows so many bins stand above all limits: the others alone are sorted.
+    row, window = np.nonzero(spline.in_windows(above).sum(axis=2) < n_upper)
+    ordered = np.where(spline.in_windows(usable)[row, window], spline.in_windows(residual)[row, window], -np.inf)
+    ordered.sort(axis=1)
+    reached = ordered[np.arange(row.size), WINDOW_BINS - n_upper[row, window]]
+    limits = spline.in_windows(low)
+    limits[row, window] = np.minimum(limits[row, window], reached[:, None])
 
 
 def _row_median(values, counted):
     """Median of the counted values of each row; 0 where there are none."""
-    ordered = np.sort(np.where(counted, values, np.inf), axis=1)
-    n = counted.sum(axis=1)
-    rows = np.arange(len(values))
-    middle = 0.5 * (ordered[rows, np.maximum(n - 1, 0) // 2] + ordered[rows, n // 2 * (n > 0)])
-    return np.where(n > 0, middle, 0.0)
+    ordered = np.sort(np.where(counted, values, np.float32(np.inf)), axis=1)
+    n = np.count_nonzero(counted, axis=1)
+    first = np.arange(0, ordered.size, ordered.shape[1])
+    ordered = ordered.ravel()
+    middle = 0.5 * (ordered[first + np.maximum(n - 1, 0) // 2] + ordered[first + n // 2 * (n > 0)])
+    return np.where(n > 0, middle, np.float32(0))
 
 
 def _give_short_sides(spline, whole, usable):

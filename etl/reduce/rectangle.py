@@ -73,32 +73,32 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
     cuts = [slice(*np.searchsorted(arm.wavelength_a, (low, high))) for arm in arms]
     n_native = 1 + max([MIN_PIXELS, *(cut.stop - cut.start for cut in cuts)])
     shape = (len(arms), n_native)
+    centre = np.zeros(shape)
+    file_flux, ivar = (np.zeros(shape, np.float32) for _ in range(2))
+    bad = np.ones(shape, bool)
+    n_own = np.array([n if (n := cut.stop - cut.start) >= MIN_PIXELS else 0 for cut in cuts])
+    for i, (arm, cut, n) in enumerate(zip(arms, cuts, n_own, strict=True)):
+        if n:
+            centre[i, :n], file_flux[i, :n] = arm.wavelength_a[cut], arm.flux[cut]
+            ivar[i, :n], bad[i, :n] = arm.ivar[cut], arm.bad[cut]
+    file_flux[~np.isfinite(file_flux)] = 0
+    # LAMOST's dead pixels are exactly zero and carry no flag.
+    good = (file_flux != 0) & (ivar > 0) & ~bad
+    np.copyto(ivar, 0, where=~good)
+    flux = np.where(good, file_flux, np.float32(0))
+    mask = np.where(good, np.uint8(0), np.uint8(PixelMask.BAD_IN_FILE))
     edges = np.empty((len(arms), n_native + 1))
-    flux, file_flux, ivar = (np.zeros(shape, np.float32) for _ in range(3))
-    mask = np.full(shape, PixelMask.NO_DATA, np.uint8)
-    for i, (arm, cut) in enumerate(zip(arms, cuts, strict=True)):
-        n = cut.stop - cut.start
-        if n < MIN_PIXELS:
+    edges[:, 1:-1] = 0.5 * (centre[:, 1:] + centre[:, :-1])
+    for i, n in enumerate(n_own):
+        mask[i, n:] = PixelMask.NO_DATA
+        if n:
+            flux[i, n:] = flux[i, n - 1]
+            edges[i, 0] = centre[i, 0] - (edges[i, 1] - centre[i, 0])
+            last = centre[i, n - 1] + (centre[i, n - 1] - edges[i, n - 1])
+            edges[i, n:] = last + grid.step_a * np.arange(n_native + 1 - n)
+        else:
             edges[i] = high + np.arange(n_native + 1)
-            continue
-        edges[i] = _edges(arm.wavelength_a[cut], n_native, grid.step_a)
-        # LAMOST's dead pixels are exactly zero and carry no flag.
-        good = np.isfinite(arm.flux[cut]) & (arm.flux[cut] != 0) & (arm.ivar[cut] > 0) & ~arm.bad[cut]
-        file_flux[i, :n] = np.where(np.isfinite(arm.flux[cut]), arm.flux[cut], 0)
-        ivar[i, :n] = np.where(good, arm.ivar[cut], 0)
-        mask[i, :n] = np.where(good, 0, PixelMask.BAD_IN_FILE)
-        flux[i, :n] = np.where(good, file_flux[i, :n], 0)
-        flux[i, n:] = flux[i, n - 1]
     return Rectangle(edges, flux, ivar, mask, file_flux)
-
-
-def _edges(wavelength_a, n_native, step_a):
-    """Pixel limits halfway between the centres, continued in steps of the grid to fill the rectangle."""
-    middle = 0.5 * (wavelength_a[1:] + wavelength_a[:-1])
-    first = wavelength_a[0] - (middle[0] - wavelength_a[0])
-    last = wavelength_a[-1] + (wavelength_a[-1] - middle[-1])
-    tail = last + step_a * np.arange(n_native - len(wavelength_a) + 1)
-    return np.concatenate([[first], middle, tail])
 
 
 def der_snr_noise(flux: np.ndarray, good: np.ndarray) -> np.ndarray:
@@ -132,25 +132,24 @@ def bridge_gaps(rectangle: Rectangle) -> None:
     A gap longer than `MAX_GAP_A`, and everything before the first and after the last good pixel, counts as no data. Its
     flux is that of the nearest good pixel: what joins it must not be drawn towards zero.
     """
-    # The padding has its flux already.
-    rows = np.flatnonzero((rectangle.mask & ~np.uint8(PixelMask.NO_DATA) != 0).any(axis=1))
-    good, edges = rectangle.good[rows], rectangle.edges_a[rows]
-    centre = 0.5 * (edges[:, 1:] + edges[:, :-1])
-    n_pixels = good.shape[1]
-    index = np.arange(n_pixels)
-    left = np.maximum.accumulate(np.where(good, index, -1), axis=1)
-    right = np.minimum.accumulate(np.where(good, index, n_pixels)[:, ::-1], axis=1)[:, ::-1]
-    row, pixel = np.nonzero(~good)
-    before, after = left[row, pixel], right[row, pixel]
+    # The padding has its flux already, and what is alone in it needs no more.
+    n_pixels = rectangle.mask.shape[1]
+    inner = (rectangle.mask & ~np.uint8(PixelMask.NO_DATA) != 0).any(axis=1)
+    bad = np.flatnonzero((~rectangle.good & inner[:, None]).ravel())
+    row, pixel = bad // n_pixels, bad % n_pixels
+    first = np.flatnonzero((np.diff(bad, prepend=-2) > 1) | (pixel == 0))
+    length = np.diff(first, append=bad.size)
+    before, after = (np.repeat(x, length) for x in (pixel[first] - 1, pixel[first] + length))
+    centre, edges = 0.5 * (rectangle.edges_a[:, 1:] + rectangle.edges_a[:, :-1]), rectangle.edges_a
     inside = (before >= 0) & (after < n_pixels)
     nearer_after = (before < 0) | ((after < n_pixels) & (after - pixel < pixel - before))
     before, after = np.maximum(before, 0), np.minimum(after, n_pixels - 1)
     span = centre[row, after] - centre[row, before]
     inside &= edges[row, after] - edges[row, before + 1] <= MAX_GAP_A
     weight = (centre[row, pixel] - centre[row, before]) / np.where(span > 0, span, 1)
-    source = rectangle.flux[rows]
+    source = rectangle.flux
     bridged = source[row, before] * (1 - weight) + source[row, after] * weight
     nearest = np.where(nearer_after, source[row, after], source[row, before])
-    rectangle.flux[rows[row], pixel] = np.where(inside, bridged, nearest)
-    rectangle.ivar[rows[row], pixel] = 0
-    rectangle.mask[rows[row[~inside]], pixel[~inside]] |= np.uint8(PixelMask.NO_DATA)
+    rectangle.flux[row, pixel] = np.where(inside, bridged, nearest)
+    rectangle.ivar[row, pixel] = 0
+    rectangle.mask[row[~inside], pixel[~inside]] |= np.uint8(PixelMask.NO_DATA)

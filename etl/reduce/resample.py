@@ -33,44 +33,42 @@ def resample(rectangle: Rectangle, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
     mask : (n_spectra, grid.n_pixels) uint8 array
         Mask of the native pixel at the centre of the grid pixel.
     """
-    width = rectangle.width_a
-    n_native = width.shape[1]
-    pixel = _pixel_below(rectangle.edges_a, grid)
-    limit, centre = pixel[:, ::2], pixel[:, 1::2]
-    flux = np.diff(_integral_at_grid_edges(rectangle, width, limit, grid), axis=1) / grid.step_a
-    outside = (centre < 0) | (centre >= n_native)
-    centre = _flat(np.clip(centre, 0, n_native - 1), n_native)
-    ivar = np.take(rectangle.ivar * (grid.step_a / width).astype(np.float32), centre)
+    edges_a = rectangle.edges_a
+    pixel = _pixel_of_points(edges_a, grid)
+    limit, centre = np.ascontiguousarray(pixel[:, ::2]), np.ascontiguousarray(pixel[:, 1::2])
+    integral = _integral_at_grid_edges(rectangle, limit, grid)
+    flux = np.empty(centre.shape, np.float32)
+    np.subtract(integral[:, 1:], integral[:, :-1], out=flux, casting="same_kind")
+    flux *= np.float32(1 / grid.step_a)
+    ivar = np.take(rectangle.ivar * (grid.step_a / rectangle.width_a).astype(np.float32), centre)
     mask = np.take(rectangle.mask, centre)
-    mask[outside] = PixelMask.NO_DATA
-    ivar[mask != 0] = 0
-    flux[(mask & PixelMask.NO_DATA) != 0] = np.nan
-    return flux.astype(np.float32), ivar, mask
+    for i in np.flatnonzero((edges_a[:, 0] > grid.wavelength_a[0]) | (edges_a[:, -1] <= grid.wavelength_a[-1])):
+        mask[i, (grid.wavelength_a < edges_a[i, 0]) | (grid.wavelength_a >= edges_a[i, -1])] = PixelMask.NO_DATA
+    np.copyto(ivar, 0, where=mask != 0)
+    np.copyto(flux, np.nan, where=(mask & PixelMask.NO_DATA) != 0)
+    return flux, ivar, mask
 
 
-def _pixel_below(edges_a, grid):
-    """Index of the native pixel that holds each limit (even columns) and each centre (odd ones) of the grid's pixels.
+def _pixel_of_points(edges_a, grid):
+    """The native pixel of each limit (even columns) and each centre (odd ones) of the grid's pixels.
 
-    It is -1 before all native pixels and n_native beyond them.
+    It is an index into the flattened pixels of the batch; of a point outside a spectrum it is that of the nearest pixel.
     """
     n_spectra, n_points = len(edges_a), 2 * grid.n_pixels + 1
-    half_steps = (edges_a - grid.edges_a[0]) / (0.5 * grid.step_a)
-    first_point = np.full((n_spectra, edges_a.shape[1] + 2), n_points, np.int32)
-    first_point[:, 0] = 0
-    np.ceil(np.clip(half_steps, 0, n_points), out=first_point[:, 1:-1], casting="unsafe")
-    index = np.broadcast_to(np.arange(-1, edges_a.shape[1], dtype=np.int32), (n_spectra, edges_a.shape[1] + 1))
-    return np.repeat(index, np.diff(first_point, axis=1).ravel()).reshape(n_spectra, n_points)
+    half_steps = (edges_a[:, :-1] - grid.edges_a[0]) * (2 / grid.step_a)
+    # The first point of each native pixel, and after the points a place for the pixels that have none.
+    first = np.empty(half_steps.shape, np.int64)
+    np.ceil(np.clip(half_steps, 0, n_points, out=half_steps), out=first, casting="unsafe")
+    first[:, 0] = 0
+    first += (n_points + 1) * np.arange(n_spectra)[:, None]
+    begun = np.bincount(first.ravel(), minlength=n_spectra * (n_points + 1))
+    return (np.cumsum(begun) - 1).reshape(n_spectra, n_points + 1)[:, :-1]
 
 
-def _flat(index, row_length):
-    """Index into the flattened array of an index within each row."""
-    return index + row_length * np.arange(len(index))[:, None]
-
-
-def _integral_at_grid_edges(rectangle, width, pixel, grid):
-    """Integral of the flux from the first native pixel to each limit of the grid."""
-    flux, width32 = rectangle.flux, width.astype(np.float32)
-    n_spectra, n_native = flux.shape
+def _integral_at_grid_edges(rectangle, pixel, grid):
+    """Integral of the flux from the first native pixel to each limit of the grid, which lies in this native pixel."""
+    flux, edges_a, width = rectangle.flux, rectangle.edges_a, rectangle.width_a
+    width32 = width.astype(np.float32)
     left = np.empty_like(flux)
     left[:, 1:] = flux[:, :-1] * width32[:, 1:]
     left[:, 1:] += flux[:, 1:] * width32[:, :-1]
@@ -80,24 +78,24 @@ def _integral_at_grid_edges(rectangle, width, pixel, grid):
     rise[:, :-1] = left[:, 1:] - left[:, :-1]
     rise[:, -1] = flux[:, -1] - left[:, -1]
     curvature = 6 * (flux - left) - 3 * rise
-    # Integral over the fraction t of a pixel: width (a t + b t^2 + c t^3)
-    b, c = 0.5 * (rise + curvature), curvature / -3
-    whole = np.zeros((n_spectra, n_native + 1))
-    np.cumsum(flux * width, axis=1, out=whole[:, 1:])
+    # Integral over a stretch x from the pixel's left edge: x (left + b x + c x^2)
+    b = 0.5 * (rise + curvature) / width32
+    c = curvature / (-3 * width32 * width32)
+    whole = np.zeros(flux.shape)
+    np.cumsum(flux[:, :-1] * width[:, :-1], axis=1, out=whole[:, 1:])
 
-    pixel = np.clip(pixel, 0, n_native - 1)
-    limit = _flat(pixel, n_native + 1)
-    pixel = _flat(pixel, n_native)
-    step = np.take(width, pixel)
-    t = ((grid.edges_a - np.take(rectangle.edges_a, limit)) / step).astype(np.float32)
-    np.clip(t, 0, 1, out=t)
+    # Points outside a spectrum count as its edge.
+    points = np.clip(grid.edges_a, edges_a[:, :1], edges_a[:, -1:])
+    x = (points - np.take(edges_a[:, :-1], pixel)).astype(np.float32)
     part = np.take(c, pixel)
     for coefficient in (b, left):
-        part *= t
+        part *= x
         part += np.take(coefficient, pixel)
-    integral = np.take(whole, limit) + step * (t * part)
+    part *= x
+    integral = np.take(whole, pixel)
+    integral += part
     # The first grid pixel of a spectrum that begins within the grid may reach out of it: the first flux goes on there.
     # (At the end the padding does this.)
-    late = np.flatnonzero(rectangle.edges_a[:, 0] > grid.edges_a[0])
-    integral[late] += flux[late, :1] * np.minimum(grid.edges_a - rectangle.edges_a[late, :1], 0)
+    late = np.flatnonzero(edges_a[:, 0] > grid.edges_a[0])
+    integral[late] += flux[late, :1] * np.minimum(grid.edges_a - edges_a[late, :1], 0)
     return integral

@@ -41,6 +41,9 @@ def restore_emission(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
     restored = np.zeros(len(bad), bool)
     for i in np.flatnonzero(bad.any(axis=1)):
         edges_a = rectangle.edges_a[i]
+        first, last = np.searchsorted(edges_a, (halpha - REACH_A, halpha + REACH_A))
+        if not bad[i, first:last].any():
+            continue
         centre = 0.5 * (edges_a[1:] + edges_a[:-1])
         near = np.abs(centre - halpha) < REACH_A
         min_width_a = MIN_ELEMENTS * halpha / resolving_power[i]
