@@ -342,7 +342,7 @@ async def examples(datasette, request):
     page = (
         '<?xml version="1.0" encoding="UTF-8"?>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>'
         f'<title>Queries in ADQL</title><link rel="stylesheet" href="{datasette.urls.path("/assets/becat.css")}"/></head>\n'
-        f'<body><main vocab="ivo://ivoa.net/std/DALI-examples#"><h1>Queries in ADQL</h1>\n'
+        f'<body><main vocab="http://www.ivoa.net/rdf/examples#"><h1>Queries in ADQL</h1>\n'
         f"<p>The Table Access Protocol answers at <code>{address}</code>: give this address to TOPCAT, Aladin, STILTS or pyvo."
         f' <a href="{datasette.urls.instance()}">To the site</a></p>\n{"".join(parts)}</main></body></html>\n'
     )

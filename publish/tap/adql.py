@@ -93,6 +93,15 @@ def _call(name: str) -> Callable[..., exp.Expression]:
     return lambda *arguments: exp.Anonymous(this=name, expressions=list(arguments))
 
 
+def _mod(value, by):
+    """Of integers an integer, which SQLite's own mod() is not."""
+    whole = exp.and_(*(exp.EQ(this=_call("typeof")(x), expression=exp.Literal.string("integer")) for x in (value, by)))
+    return exp.Case(
+        ifs=[exp.If(this=whole, true=exp.Mod(this=exp.paren(value.copy()), expression=exp.paren(by.copy())))],
+        default=_call("mod")(value.copy(), by.copy()),
+    )
+
+
 def _truncate(value, digits=None):
     if digits is None:
         return _call("trunc")(value)
@@ -113,7 +122,7 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[..., exp.Expression]]] = {
         "ABS", "ACOS", "ASIN", "ATAN", "COS", "DEGREES", "EXP", "FLOOR", "LOWER", "RADIANS", "SIN", "SQRT", "TAN", "UPPER"
     )},
     "ATAN2": (2, 2, _call("atan2")), "CEILING": (1, 1, _call("ceil")), "LOG": (1, 1, _call("ln")),
-    "LOG10": (1, 1, _call("log10")), "MOD": (2, 2, _call("mod")), "PI": (0, 0, _call("pi")), "POWER": (2, 2, _call("pow")),
+    "LOG10": (1, 1, _call("log10")), "MOD": (2, 2, _mod), "PI": (0, 0, _call("pi")), "POWER": (2, 2, _call("pow")),
     "COT": (1, 1, lambda x: exp.Div(this=exp.Literal.number("1.0"), expression=_call("tan")(x))),
     "RAND": (0, 1, lambda *_: exp.paren(exp.Div(
         this=exp.Add(this=exp.Div(this=_call("random")(), expression=exp.Literal.number("9223372036854775808.0")),
@@ -185,6 +194,8 @@ def _parse(adql: str) -> exp.Query:
         tree = tree.this
     if not isinstance(tree, exp.Query):
         raise AdqlError("only SELECT statements can be run here")
+    if not all(select.expressions for select in tree.find_all(exp.Select)):
+        raise AdqlError("this is not ADQL: a SELECT names no columns")
     for node in tree.walk():
         if not isinstance(node, ALLOWED) or (isinstance(node, exp.With) and node.args.get("recursive")):
             words = node.sql(dialect="sqlite", comments=False)[:60]
@@ -245,9 +256,14 @@ def _qualified(tree: exp.Query, catalogue: Catalogue) -> exp.Query:
     except SqlglotError as error:
         names = {column for scope in traverse_scope(tree) for column in _columns_in(scope, catalogue)}
         for column in tree.find_all(exp.Column):
-            if f"'{column.name}'" in str(error) and column.name.lower() not in names:
-                near = _near(column.name.lower(), sorted(names))
-                raise AdqlError(f"no column {column.name} in the tables of this query{near}") from error
+            if f"'{column.name}'" not in str(error):
+                continue
+            if column.name.lower() in names and not column.table:
+                raise AdqlError(
+                    f"column {column.name} is in several tables: say which, as in table.{column.name}"
+                ) from error
+            near = _near(column.name.lower(), sorted(names))
+            raise AdqlError(f"no column {column.name} in the tables of this query{near}") from error
         raise
     for scope in traverse_scope(found):
         for source in scope.sources.values():

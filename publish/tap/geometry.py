@@ -16,6 +16,7 @@ __all__ = ["Shape", "decode", "register", "separation_deg"]
 Vector = tuple[float, ...]
 LETTERS = {"point": b"P", "circle": b"C", "box": b"B", "polygon": b"G"}
 KINDS = {letter: kind for kind, letter in LETTERS.items()}
+COUNTS = {"point": 2, "circle": 3, "box": 4}
 TINY = 1e-15
 PARALLEL_STEP_DEG = 1.0  # a side of a box along a parallel is drawn by great circles of this length
 FULL_SKY_DEG2 = 4 * math.pi * math.degrees(1) ** 2
@@ -76,6 +77,8 @@ class Shape:
 
 
 def _check(kind: str, numbers: tuple[float, ...]) -> None:
+    if kind in COUNTS and len(numbers) != COUNTS[kind]:
+        raise ValueError(f"a {kind} is made of {COUNTS[kind]} numbers")
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"the numbers of a {kind} must be finite")
     latitudes = numbers[1::2] if kind == "polygon" else numbers[1:2]
@@ -95,7 +98,10 @@ def decode(blob: bytes) -> Shape:
     kind = KINDS.get(blob[:1]) if isinstance(blob, bytes) else None
     if kind is None:
         raise ValueError("this is not a shape: make one with POINT, CIRCLE, BOX or POLYGON")
-    return Shape(kind, struct.unpack(f"<{len(blob) // 8}d", blob[1:]))
+    try:
+        return Shape(kind, struct.unpack(f"<{len(blob) // 8}d", blob[1:]))
+    except struct.error as error:
+        raise ValueError("this shape is damaged") from error
 
 
 def unit_vector(lon: float, lat: float) -> Vector:
@@ -259,24 +265,16 @@ def _coordinate(position: int) -> Callable[[bytes], float]:
     return coordinate
 
 
-def _maker(kind: str, count: int | None) -> Callable[..., bytes]:
-    def make(*numbers) -> bytes:
-        if count is not None and len(numbers) != count:
-            raise ValueError(f"a {kind} is made of {count} numbers")
-        try:
-            return Shape(kind, tuple(float(number) for number in numbers)).blob()
-        except TypeError as error:
-            raise ValueError(f"a {kind} is made of numbers") from error
-
-    return make
+def _maker(kind: str) -> Callable[..., bytes]:
+    return lambda *numbers: Shape(kind, tuple(float(number) for number in numbers)).blob()
 
 
 FUNCTIONS: dict[str, tuple[int, Callable]] = {
     "becat_separation": (4, separation_deg),
-    "becat_point": (2, _maker("point", 2)),
-    "becat_circle": (3, _maker("circle", 3)),
-    "becat_box": (4, _maker("box", 4)),
-    "becat_polygon": (-1, _maker("polygon", None)),
+    "becat_point": (2, _maker("point")),
+    "becat_circle": (3, _maker("circle")),
+    "becat_box": (4, _maker("box")),
+    "becat_polygon": (-1, _maker("polygon")),
     "becat_holds": (3, lambda lon, lat, outer: int(decode(outer).holds(lon, lat))),
     "becat_contains": (2, lambda a, b: int(contains(decode(a), decode(b)))),
     "becat_intersects": (2, lambda a, b: int(intersects(decode(a), decode(b)))),

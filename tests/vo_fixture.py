@@ -1,0 +1,54 @@
+"""A small snapshot with its TAP_SCHEMA, and a way to ask it in ADQL without a server."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from astropy.table import Table
+
+from publish import snapshot
+from publish.tap import schema, worker
+from tests.site_fixture import make_catalogue
+
+
+class Asker:
+    """Asks a snapshot as a worker does."""
+
+    def __init__(self, folder: Path, n_stars: int = 90):
+        catalogue = make_catalogue(folder / "catalog.duckdb", n_stars=n_stars)
+        self.path = snapshot.write(catalogue, folder / "catalog.sqlite", progress=False).path
+        self.tap_schema = folder / "tap_schema.sqlite"
+        schema.write(self.path, self.tap_schema)
+        self.folder = folder / "answers"
+        self.folder.mkdir()
+
+    def answer(self, adql: str, kind: str = "csv", rows_max: int = 100_000) -> dict:
+        """The outcome of a query; the answer is in the file ``result``."""
+        question = {
+            "snapshot": str(self.path), "tap_schema": str(self.tap_schema), "adql": adql, "format": kind, "rows_max": rows_max,
+        }  # fmt: skip
+        return worker.answer(question, self.folder)
+
+    def result(self) -> bytes:
+        """The latest answer."""
+        return (self.folder / "result").read_bytes()
+
+    def rows(self, adql: str) -> list[dict[str, str]]:
+        """Rows of a query, as text."""
+        outcome = self.answer(adql)
+        assert outcome["ok"], outcome["error"]
+        return list(csv.DictReader(io.StringIO(self.result().decode())))
+
+    def table(self, adql: str, kind: str = "votable") -> Table:
+        """Rows of a query as astropy reads them."""
+        outcome = self.answer(adql, kind)
+        assert outcome["ok"], outcome["error"]
+        return Table.read(io.BytesIO(self.result()), format=kind)
+
+    def error(self, adql: str) -> str:
+        """What the service says to a query that it refuses."""
+        outcome = self.answer(adql)
+        assert not outcome["ok"], adql
+        return outcome["error"]
