@@ -22,6 +22,7 @@ __all__ = [
     "invert_magnitudes",
     "note",
     "panel_title",
+    "plain",
     "ra_for_sky",
     "styled",
 ]
@@ -91,6 +92,11 @@ def invert_magnitudes(axes) -> None:
 def ra_for_sky(ra_deg):
     """Place of right ascensions on a map of the whole sky, radians: 0 h in the middle, increasing to the left."""
     return -np.radians((np.asarray(ra_deg, dtype=float) + 180.0) % 360.0 - 180.0)
+
+
+def plain(words: str) -> str:
+    """Words of the catalogue as they are, on one line: a dollar sign in a name begins no formula."""
+    return " ".join(words.split()).replace("$", r"\$")
 
 
 def panel_title(axes, place: int, words: str) -> None:

@@ -47,8 +47,8 @@ def draw(connection, figure) -> str | None:
     ]
     axes = figure.subplots()
     axes.set(xlim=frame[0], ylim=frame[1])
-    *edges, counts = count_cells(connection, CROWD_SQL, (CELL_MAG, CELL_MAG), frame)
-    draw_cells(axes, *edges, counts)
+    edges_x, edges_y, counts = count_cells(connection, CROWD_SQL, (CELL_MAG, CELL_MAG), frame)
+    draw_cells(axes, edges_x, edges_y, counts)
     axes.plot([], [], "s", color=CROWD, ls="none", label=f"all {int(np.nansum(counts)):,} stars")
     for kind, colour, marker in KINDS:
         of_kind = stars["kind"] == kind

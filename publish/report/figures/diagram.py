@@ -32,8 +32,8 @@ def draw(connection, figure) -> str | None:
     for place, (axes, colour, magnitude) in enumerate(zip(panels, COLOURS, MAGNITUDES, strict=True)):
         axes.set(xlim=frame[0], ylim=frame[1])
         crowd_sql = f"select {colour} as x, {magnitude} as y from colour_magnitude"
-        *edges, counts = count_cells(connection, crowd_sql, CELL_MAG, frame)
-        draw_cells(axes, *edges, counts)
+        edges_x, edges_y, counts = count_cells(connection, crowd_sql, CELL_MAG, frame)
+        draw_cells(axes, edges_x, edges_y, counts)
         axes.plot([], [], "s", color=CROWD, ls="none", label=f"{int(np.nansum(counts)):,} stars in the frame")
         _draw_stars(axes, stars[colour], stars[magnitude], stars["e_abs_g_mag"], stars["is_new"].astype(bool))
         panel_title(axes, place, words[place])

@@ -14,7 +14,7 @@ from publish.report.figures.profiles import (
     peak_band,
     why_no_profiles,
 )
-from publish.report.style import TWO_COLUMNS_IN, note, panel_title, styled
+from publish.report.style import TWO_COLUMNS_IN, panel_title, styled
 
 __all__ = ["GALLERIES"]
 
@@ -80,43 +80,39 @@ NOT_BE_SQL = """
 
 
 def _draw_panels(connection, figure, panels: Sequence[Panel], order: str, smoothed: bool) -> str | None:
-    """One profile a panel, two panels a row, or three if there are no more."""
+    """One profile a panel, of stars that are all different."""
     reason = why_no_profiles(connection)
     if reason:
         return reason
-    chosen: list[int | None] = []
+    chosen: dict[int, str] = {}
+    missing = []
     for panel in panels:
-        used = [identity for identity in chosen if identity is not None]
-        chosen.append(choose(connection, panel.condition, order, panel.shown_in_paper, used))
-    if not any(identity is not None for identity in chosen):
-        return "None of the candidates of this catalogue has a profile of these kinds."
-    n_columns = 3 if len(panels) == 3 else 2
-    grid = figure.subplots(-(-len(panels) // n_columns), n_columns, sharex=True).ravel()
-    for place, (axes, panel, identity) in enumerate(zip(grid, panels, chosen, strict=True)):
-        _draw_panel(
-            connection, axes, place, panel.words, identity, smoothed, separator="\n" if n_columns == 3 else ", "
-        )
-    _label(figure, grid, n_columns)
+        identity = choose(connection, panel.condition, order, panel.shown_in_paper, chosen)
+        if identity is None:
+            missing.append(("another of " if panel.words in chosen.values() else "") + panel.words)
+        else:
+            chosen[identity] = panel.words
+    if not chosen:
+        return f"None of the candidates of this catalogue has a profile of these kinds: {'; '.join(dict.fromkeys(missing))}."
+    _draw_grid(connection, figure, chosen, smoothed, missing)
     return None
 
 
-def _draw_panel(connection, axes, place: int, words: str, identity: int | None, smoothed=False, separator=", ") -> None:
-    if identity is None:
-        panel_title(axes, place, words)
-        note(axes, "none in this catalogue")
-        return
-    spectrum = load_spectrum(connection, identity)
-    draw_profile(axes, spectrum)
-    if smoothed:
-        draw_smoothed(axes, spectrum, peak_band(connection))
-    panel_title(axes, place, f"{words}\n{spectrum.words(separator)}")
-
-
-def _label(figure, grid, n_columns: int) -> None:
-    """Words at the axes of the lowest row and of the figure."""
-    for axes in grid[-n_columns:]:
-        if axes.has_data():
-            axes.set_xlabel("vacuum wavelength / Å")
+def _draw_grid(connection, figure, chosen: dict[int, str], smoothed: bool, missing: Sequence[str] = ()) -> None:
+    """Profiles with their words, two a row, or three if there are no more."""
+    n_columns = 3 if len(chosen) == 3 and not missing else min(len(chosen), 2)
+    n_rows = -(-len(chosen) // n_columns)
+    grid = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    for axes in grid[len(chosen) :]:
+        axes.set_axis_off()
+    for place, (axes, (identity, words)) in enumerate(zip(grid, chosen.items(), strict=False)):
+        spectrum = load_spectrum(connection, identity)
+        draw_profile(axes, spectrum)
+        if smoothed:
+            draw_smoothed(axes, spectrum, peak_band(connection))
+        panel_title(axes, place, words + "\n" + spectrum.words("\n" if n_columns == 3 else ", "))
+    lacking = f"\nnone in this catalogue: {'; '.join(dict.fromkeys(missing))}" if missing else ""
+    figure.supxlabel(f"vacuum wavelength / Å{lacking}", fontsize=8)
     figure.supylabel("rectified flux", fontsize=8)
 
 
@@ -147,20 +143,17 @@ def draw_shell_on_absorption(connection, figure) -> str | None:
 @styled
 def draw_not_be(connection, figure) -> str | None:
     """Two deep and two shallow profiles of spectra that are not Be."""
-    chosen = [
-        [row[0] for row in connection.execute(NOT_BE_SQL, {"deep": deep}).fetchall()] for deep in (True, False)
-    ]  # fmt: skip
-    if not any(chosen):
+    chosen = {
+        row[0]: words
+        for words, deep in (("deep Hα", True), ("shallow Hα", False))
+        for row in connection.execute(NOT_BE_SQL, {"deep": deep}).fetchall()
+    }
+    if not chosen:
         return (
             "No rectified spectrum of an early type was called not Be: the catalogue holds none, or none has a score "
             "(becat score)."
         )
-    grid = figure.subplots(2, 2, sharex=True)
-    for place, axes in enumerate(grid.ravel()):
-        row, column = divmod(place, 2)
-        identity = chosen[row][column] if column < len(chosen[row]) else None
-        _draw_panel(connection, axes, place, ("deep Hα", "shallow Hα")[row], identity)
-    _label(figure, grid.ravel(), 2)
+    _draw_grid(connection, figure, chosen, smoothed=False)
     return None
 
 

@@ -12,7 +12,7 @@ from publish.report.figures.profiles import (
     peak_band,
     why_no_profiles,
 )
-from publish.report.style import TWO_COLUMNS_IN, note, panel_title, styled
+from publish.report.style import TWO_COLUMNS_IN, panel_title, styled
 from schema.grid import RED as GRID
 
 __all__ = ["PEAKS"]
@@ -33,17 +33,14 @@ def draw(connection, figure) -> str | None:
         return reason
     band_a = peak_band(connection)
     chosen = [choose(connection, where, f"{WEAK_FIRST}, {order}", [star]) for where, order, star in ROWS]
-    if not any(chosen):
+    if all(identity is None for identity in chosen):
         return "No candidate has a spectrum of S/N 10 to 20 or 40 to 60, which the figure compares."
-    panels = figure.subplots(2, 2, sharex=True, sharey="row")
-    for row, (pair, spectrum_id) in enumerate(zip(panels, chosen, strict=True)):
-        if spectrum_id is None:
-            for axes in pair:
-                note(axes, "no candidate of this S/N")
-            continue
-        _draw_row(pair, row, load_spectrum(connection, spectrum_id), band_a)
-    for axes in panels[1]:
-        axes.set_xlabel("vacuum wavelength / Å")
+    found = [identity for identity in chosen if identity is not None]
+    panels = figure.subplots(len(found), 2, sharex=True, sharey="row", squeeze=False)
+    for row, (pair, identity) in enumerate(zip(panels, found, strict=True)):
+        _draw_row(pair, row, load_spectrum(connection, identity), band_a)
+    lacking = "" if len(found) == len(ROWS) else "\nthe other range of S/N has no candidate in this catalogue"
+    figure.supxlabel(f"vacuum wavelength / Å{lacking}", fontsize=8)
     figure.supylabel("rectified flux", fontsize=8)
     return None
 

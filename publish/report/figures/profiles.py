@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.transforms import offset_copy
 
-from publish.report.style import BLUE, GREEN, INK, QUIET, RED
+from publish.report.style import BLUE, GREEN, INK, QUIET, RED, plain
 from schema.grid import RED as GRID
 from schema.parameters import value
 from udfs.bands import repair
@@ -51,7 +51,7 @@ class Spectrum:
 
     def words(self, separator: str = ", ") -> str:
         """Name, S/N, and whether it is simulated."""
-        name = self.designation or f"spectrum {self.spectrum_id}"
+        name = plain(self.designation or f"spectrum {self.spectrum_id}")
         return f"{name}{separator}S/N {self.snr:.0f}" + (", simulated" if self.is_simulated else "")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from publish.report.figures.figure import Figure
-from publish.report.style import INK, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, styled
+from publish.report.style import INK, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, plain, styled
 from schema.grid import ARMS
 
 __all__ = ["REDUCTION"]
@@ -49,7 +49,7 @@ def draw(connection, figure) -> str | None:
         panel_title(panels[1, place], 2 + place, f"{arm} arm, rectified")
     panels[0, 0].set_ylabel("flux / (instrument's unit)")
     panels[1, 0].set_ylabel("flux / continuum")
-    name = designation or f"spectrum {spectrum_id}"
+    name = plain(designation or f"spectrum {spectrum_id}")
     figure.suptitle(f"{name}, S/N {snr or float('nan'):.0f}" + (", simulated" if is_simulated else ""), fontsize=8)
     return None
 

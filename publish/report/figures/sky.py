@@ -23,11 +23,11 @@ STARS_SQL = """
 @styled
 def draw(connection, figure) -> str | None:
     """All stars as a density in cells of right ascension and declination, the classical Be stars as points."""
-    *edges, counts = count_cells(connection, CROWD_SQL, (CELL_DEG, CELL_DEG), ((-180, 180), (-90, 90)))
+    edges_x, edges_y, counts = count_cells(connection, CROWD_SQL, (CELL_DEG, CELL_DEG), ((-180, 180), (-90, 90)))
     if np.isnan(counts).all():
         return "The catalogue holds no stars: load spectra (becat load, becat run)."
     axes = figure.add_subplot(projection="mollweide")
-    mesh = draw_cells(axes, *map(np.radians, edges), counts)
+    mesh = draw_cells(axes, np.radians(edges_x), np.radians(edges_y), counts)
     label = f"stars in {CELL_DEG}° × {CELL_DEG}° of RA and Dec"
     figure.colorbar(mesh, ax=axes, label=label, orientation="horizontal", shrink=0.5, pad=0.03, aspect=40)
     _draw_plane(axes)

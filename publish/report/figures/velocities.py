@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from publish.report.figures.figure import Figure
-from publish.report.style import CROWD, INK, QUIET, RED, TWO_COLUMNS_IN, styled
+from publish.report.style import CROWD, INK, QUIET, RED, TWO_COLUMNS_IN, plain, styled
 
 __all__ = ["VELOCITIES"]
 
@@ -72,7 +72,7 @@ def _height(v_tp, bins, b_km_s) -> float:
 
 
 def _origin(source: str | None) -> str:
-    return "as published" if source in (None, "published") else source
+    return "as published" if source in (None, "published") else plain(source)
 
 
 VELOCITIES = Figure(
