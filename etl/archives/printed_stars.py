@@ -194,6 +194,9 @@ def _with_colours(stars):
     ebv = np.where(stars.ebv_mag.notna(), stars.ebv_mag, np.round(stars.av_mag.fillna(0) / _R_V, 3))
     ebv = np.where(ebv > 0, ebv, np.round(rng.uniform(0.1, 0.8, n), 3))
     hk, kw = (np.array([_DISCS.get(d, (0.12, 0.05))[i] for d in stars.disc]) for i in (0, 1))
+    # discs differ: a spread that leaves each star on its side of the criteria, the two excesses going together
+    more_dust, more_light, hotter = np.clip(np.random.default_rng(20220515).normal(0, 1, (3, n)), -2, 2)
+    hk, kw = hk + 0.03 * more_dust, kw + 0.06 * more_dust + 0.05 * more_light
     jh = np.where(stars.disc == "late", 0.80, -0.05 + rng.normal(0, 0.01, n))
     k0 = np.where(stars.disc == "late", -1.5, -1.8 + rng.normal(0, 0.4, n)) + 5 * np.log10(distance / 10)
     a_v = _R_V * ebv
@@ -208,7 +211,7 @@ def _with_colours(stars):
         stars[name] = stars[name].where(stars[name].notna(), np.round(values, 3))
         stars[f"e_{name}"] = stars[f"e_{name}"].where(stars[f"e_{name}"].notna(), 0.023)
     stars["distance"], stars["ebv"], stars["made_ebv"] = distance, ebv, stars.ebv_mag.isna()
-    colour0 = np.where(stars.disc == "late", 1.2, -0.15)
+    colour0 = np.where(stars.disc == "late", 1.2, -0.15) + 0.06 * hotter
     stars["g_mag"] = np.round(k0 + np.where(stars.disc == "late", 2.2, -0.4) + 0.86 * a_v, 4)
     stars["bp_mag"] = np.round(stars.g_mag + 0.4 * (colour0 + 0.42 * a_v), 4)
     stars["rp_mag"] = np.round(stars.bp_mag - (colour0 + 0.42 * a_v), 4)

@@ -47,7 +47,9 @@ def asgi_wrapper(datasette):
 
 async def front_page(datasette, request):
     """HTML front page."""
-    context = await _context(snapshot_of(datasette)) | {"metadata": datasette.metadata()}
+    if not hasattr(datasette, "becat_front"):  # a snapshot never changes: it is read once
+        datasette.becat_front = await _context(snapshot_of(datasette)) | {"metadata": datasette.metadata()}
+    context = dict(datasette.becat_front)
     return Response.html(await datasette.render_template("index.html", context, request=request))
 
 

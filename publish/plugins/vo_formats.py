@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
+from typing import Any
 
 from datasette import Response, hookimpl
 from datasette.database import QueryInterrupted
@@ -14,7 +16,7 @@ from publish.fits_table import to_fits
 from publish.votable import to_votable
 
 ROWS_MAX = 100_000
-TIME_LIMIT_MS = 20_000
+TIME_LIMIT_MS = 10_000
 
 
 @hookimpl
@@ -28,19 +30,25 @@ def register_output_renderer():
 async def render_votable(datasette, database, table, query_name, columns, rows, data):
     """The rows as a VOTable document."""
     name = table or query_name or "query"
-    found, whole = await _all_rows(datasette, database, table, rows, data)
-    fields = describe_fields(table, columns, found)
     notes = datasette.metadata(database=database, table=table).get("description", "") if table else ""
-    sql = (data.get("query") or {}).get("sql") or ""
-    body = to_votable(fields, found, name=name, description=notes or "", infos=[("QUERY", sql)], overflow=not whole)
+    infos = [("QUERY", (data.get("query") or {}).get("sql") or "")]
+
+    def written(found: list[tuple], whole: bool) -> str:
+        fields = describe_fields(table, columns, found)
+        return to_votable(fields, found, name=name, description=notes or "", infos=infos, overflow=not whole)
+
+    body = await _all_rows(datasette, database, table, rows, data, written)
     return Response(body, content_type="application/x-votable+xml", headers=_download(name, "vot"))
 
 
 async def render_fits(datasette, database, table, query_name, columns, rows, data):
     """The rows as a FITS binary table."""
     name = table or query_name or "query"
-    found, _ = await _all_rows(datasette, database, table, rows, data)
-    body = to_fits(describe_fields(table, columns, found), found, name=name)
+
+    def written(found: list[tuple], whole: bool) -> bytes:
+        return to_fits(describe_fields(table, columns, found), found, name=name)
+
+    body = await _all_rows(datasette, database, table, rows, data, written)
     return Response(body, content_type="application/fits", headers=_download(name, "fits"))
 
 
@@ -48,22 +56,25 @@ def _download(name: str, ending: str) -> dict[str, str]:
     return {"content-disposition": f'attachment; filename="{re.sub(r"[^A-Za-z0-9_]", "_", name)}.{ending}"'}
 
 
-async def _all_rows(datasette, database, table, rows, data) -> tuple[list[tuple], bool]:
-    """Not the one page that Datasette shows but all rows of its query, and whether these are all."""
+async def _all_rows(datasette, database, table, rows, data, written: Callable[[list[tuple], bool], Any]) -> Any:
+    """Not the one page that Datasette shows but all rows of its query, written in the thread that reads them.
+
+    `written` is given the rows and whether these are all.
+    """
     query = data.get("query") or {}
     sql = query.get("sql") or ""
     if not sql:
-        return [tuple(row) for row in rows], True
+        return written([tuple(row) for row in rows], True)
     if table:
         sql = re.sub(r"\s+limit \d+\s*$", "", sql)  # the page's own; a limit in a visitor's query stays
 
-    def read(connection: sqlite3.Connection) -> list[tuple]:
+    def read(connection: sqlite3.Connection) -> Any:
         with sqlite_timelimit(connection, TIME_LIMIT_MS):
             cursor = connection.execute(sql, query.get("params") or {})
-            return [tuple(row) for row in cursor.fetchmany(ROWS_MAX + 1)]
+            found = [tuple(row) for row in cursor.fetchmany(ROWS_MAX + 1)]
+        return written(found[:ROWS_MAX], len(found) <= ROWS_MAX)
 
     try:
-        found = await datasette.get_database(database).execute_fn(read)
+        return await datasette.get_database(database).execute_fn(read)
     except sqlite3.OperationalError as error:
         raise QueryInterrupted(error, sql, query.get("params")) from error
-    return found[:ROWS_MAX], len(found) <= ROWS_MAX

@@ -3,8 +3,11 @@
 
 const BASE = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
 const KINDS = ["other", "candidate", "herbig", "known", "new"]; // drawn in this order, the rarest on top
+const LABELS = { new: "new classical Be", known: "known Be", herbig: "Herbig Ae/Be", candidate: "other candidates", other: "others" };
+const SHOWN = 300; // an address of more stars is too long for some servers
 const plots = [];
 const names = new Map();
+const kinds = new Map();
 
 const AXES = {
   sky: () => ({ title: "Sky map in right ascension and declination", x: { label: "Right ascension (°)", range: [0, 360], flip: true }, y: { label: "Declination (°)", range: [-90, 90] } }),
@@ -34,6 +37,7 @@ function seriesOf(data) {
   });
 }
 
+/** Light up stars in all figures, list them, and lead to their rows. */
 function choose(ids) {
   const chosen = new Set(ids);
   for (const plot of plots) {
@@ -42,30 +46,44 @@ function choose(ids) {
     }
     plot.draw();
   }
-  const list = [...chosen].filter((id) => names.has(id));
-  document.getElementById("chosen-count").textContent = list.length ? `${list.length} stars${list.length > 300 ? ", the first 300 here" : ""}.` : "None yet.";
+  const list = [...chosen].sort((a, b) => KINDS.indexOf(kinds.get(b)) - KINDS.indexOf(kinds.get(a))); // the rarest first
+  const shown = list.slice(0, SHOWN);
+  document.getElementById("chosen-count").textContent = list.length ? `${summary(list)}${list.length > SHOWN ? `; the first ${SHOWN} here` : ""}.` : "None yet.";
   document.getElementById("clear").disabled = !list.length;
-  document.getElementById("chosen").replaceChildren(...list.slice(0, 300).map((id) => {
+  for (const link of document.querySelectorAll("#chosen-rows a")) link.href = `${link.dataset.rows}?star_id__in=${shown.join(",")}`;
+  document.getElementById("chosen-rows").hidden = !list.length;
+  document.getElementById("chosen").replaceChildren(...shown.map((id) => {
     const item = document.createElement("li");
     const link = document.createElement("a");
     link.href = `${BASE}/star/${id}`;
     link.textContent = names.get(id) || id;
-    item.append(link);
+    item.append(link, kinds.get(id) === "other" ? "" : ` ${LABELS[kinds.get(id)]}`);
     return item;
   }));
+}
+
+/** How many stars of each kind. */
+function summary(list) {
+  const counts = KINDS.map((kind) => [list.filter((id) => kinds.get(id) === kind).length, LABELS[kind]]).reverse();
+  const parts = counts.filter(([count]) => count).map(([count, label]) => `${count} ${label}`);
+  return `${list.length} star${list.length === 1 ? "" : "s"}: ${parts.join(", ")}`;
 }
 
 async function figure(box) {
   const name = box.dataset.figure;
   const answer = await fetch(`${BASE}/explore/${name}.json`);
-  if (!answer.ok) return nothing(box, "The server could not compute this figure in the time allowed.");
+  if (!answer.ok) return nothing(box, "The server has no data for this figure: publish the catalogue again.");
   const data = await answer.json();
-  data.star_id.forEach((id, i) => names.set(id, data.designation[i]));
   if (!data.x.length) return nothing(box, "There is nothing to draw yet.");
   if (name === "velocity") return histogram(box, data, null);
-  plots.push(new Plot(box, { ...AXES[name](data.parameters), series: seriesOf(data), onbrush: choose }));
+  data.star_id.forEach((id, i) => { names.set(id, data.designation[i]); kinds.set(id, data.kind[i]); });
+  const plot = new Plot(box, { ...AXES[name](data.parameters), series: seriesOf(data), onbrush: choose });
+  plot.canvas.addEventListener("keydown", (event) => { // without a mouse: zoom to the stars, then choose what is in view
+    if (event.key === "c") choose(plot.inside([plot.xr[0], plot.yr[0]], [plot.xr[1], plot.yr[1]]));
+  });
+  plots.push(plot);
   return undefined;
 }
 
-document.querySelectorAll("[data-figure]").forEach((box) => figure(box));
+Promise.all([...document.querySelectorAll("[data-figure]")].map((box) => figure(box))).then(() => performance.mark("figures"));
 document.getElementById("clear").addEventListener("click", () => choose([]));

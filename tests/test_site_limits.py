@@ -1,0 +1,126 @@
+"""What anonymous visitors cannot do: hold the server, fill its memory, see the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from urllib.parse import parse_qsl
+
+import pytest
+
+from publish import readonly, site, snapshot
+from publish.plugins.errors import describe
+from publish.plugins.limits import page_size_within
+from publish.reading import snapshot_of
+from tests.site_fixture import make_catalogue
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("limits")
+    catalogue = make_catalogue(folder / "catalog.duckdb", n_stars=150, flux_of=())
+    return snapshot.write(catalogue, folder / "catalog.sqlite", progress=False).path
+
+
+@pytest.fixture(scope="module")
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def datasette(path, loop):
+    application = site.create(path, settings={"sql_time_limit_ms": 1000})
+    loop.run_until_complete(application.invoke_startup())
+    return application
+
+
+@pytest.fixture(scope="module")
+def get(datasette, loop):
+    return lambda *words, **named: loop.run_until_complete(datasette.client.get(*words, **named))
+
+
+@pytest.mark.parametrize(
+    "asked", ["/catalog/spectrum?_size=max", "/catalog/spectrum?_size=4000", "/catalog?sql=select+*+from+spectrum"]
+)
+def test_a_page_has_no_more_rows_than_it_can_write_at_once(get, asked):
+    page = get(asked).text
+    assert 240 < page.count("<tr>") < readonly.PAGE_ROWS_MAX + 60  # rows, and those of the notes on columns
+    assert len(get(asked.replace("?", ".json?") + "&_shape=array").json()) > readonly.PAGE_ROWS_MAX
+
+
+def test_the_size_of_a_page_is_cut_and_nothing_else_changes():
+    for asked in (b"", b"_size=20&a=1", b"_sort=x&name=%26b"):
+        assert parse_qsl(page_size_within(asked)) == parse_qsl(asked)
+    assert page_size_within(b"a=1&_size=max") == b"a=1&_size=250"
+    assert page_size_within(b"_size=99999999999999999999") == b"_size=250"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select zeroblob(5000000)",
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select zeroblob(900000) from n",
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select sum(length(hex(zeroblob(400000)))) from n",
+        "select replace(hex(zeroblob(400000)), '0', '0123456789')",
+        "select 'a' like '" + "%a" * 200 + "'",
+        "select * from pragma_database_list",
+        "select a.* from spectrum a, spectrum b, spectrum c order by random()",
+    ],
+)
+def test_what_takes_too_much_memory_or_time_is_refused(get, sql):
+    started = time.perf_counter()
+    for ending in (".json", ""):
+        assert get(f"/catalog{ending}", params={"sql": sql}).status_code in (400, 503), ending
+    assert len(get("/catalog.csv", params={"sql": sql}).content) < 10_000  # a file that has begun says it in its body
+    assert time.perf_counter() - started < 40
+
+
+def test_pages_of_the_machine_are_not_shown(get, path):
+    for page in ("databases", "plugins", "versions", "threads", "settings", "config", "metadata"):
+        for ending in ("", ".json"):
+            assert get(f"/-/{page}{ending}").status_code == 404
+    for page in ("/", "/catalog", "/catalog.json", "/catalog/star/1", "/catalog.json?sql=select+x"):
+        assert str(path.parent) not in get(page).text
+
+
+def _ask(database, address, seconds, done):
+    """A question of some seconds."""
+
+    async def ask():
+        readonly.asker.set(address)
+        await database.execute_fn(lambda connection: time.sleep(seconds))
+        done.append(address)
+
+    return asyncio.ensure_future(ask())
+
+
+def test_whoever_asks_much_waits_for_themselves(datasette, loop):
+    async def play():
+        done: list[str | None] = []
+        database = snapshot_of(datasette)
+        tasks = [_ask(database, "much", 0.15, done) for _ in range(5)]
+        tasks += [_ask(database, "little", 0.05, done), _ask(database, None, 0.05, done)]
+        await asyncio.gather(*tasks)
+        return done
+
+    done = loop.run_until_complete(play())
+    assert set(done[:2]) == {"little", None}
+
+
+def test_who_has_waited_too_long_is_told(datasette, loop, monkeypatch):
+    monkeypatch.setattr(readonly, "PATIENCE_S", 0.1)
+
+    async def play():
+        tasks = [_ask(snapshot_of(datasette), "impatient", 0.4, []) for _ in range(3)]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = loop.run_until_complete(play())
+    assert [type(answer) for answer in found] == [type(None), readonly.Busy, readonly.Busy]
+    assert describe(found[1])[0] == 503
+
+    async def again():
+        await _ask(snapshot_of(datasette), "impatient", 0, [])  # nothing was left locked
+
+    loop.run_until_complete(again())
