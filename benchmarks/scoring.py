@@ -1,16 +1,28 @@
-"""Scoring on a CPU: the shipped int8 model against PyTorch, the drawing included in both.
+"""Scoring on a CPU: the shipped int8 model against PyTorch in single precision, the drawing included in both.
 
-    python -m benchmarks.scoring --spectra 2000 --weights WEIGHTS
+    python -m benchmarks.scoring --weights WEIGHTS --spectra 10000 --store scoring.csv
 
 WEIGHTS is the ``weights.pt`` of the training that the model was exported from (`becat train`); without it only the int8
-model is timed, and the line for PyTorch is left out. Both run in this process, on the same spectra, one after the other,
-on as many threads as the process may use. Memory is the peak of the process after a tenth and after all of the spectra.
+model is timed. Both run in this process, on the same spectra, in turns of 100 spectra, on as many threads as the process
+may use. The ratio of speeds is that of the whole times, and the middle of the turns' own ratios beside it, which a busy
+moment does not move. A decision differs where one is on the other side of the model's threshold.
+
+Each turn is appended to the file of ``--store``, so that the same command goes on after an interruption and more spectra can be
+added to those that were done. Ten thousand take a quarter of an hour on two idle cores.
+
+Memory: ``--memory 2000 20000`` measures instead the peak of `becat score` in a process of its own for each number of spectra.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
+import os
 import resource
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,48 +31,151 @@ import numpy as np
 from models.score import DEFAULT_MODEL, Scorer
 from models.training_data import simulated
 
+TURN = 100
+_SEED = 8
+_COLUMNS = ("model_id", "turn", "n", "int8_s", "torch_s", "n_differ", "largest_difference")
+
 
 def main() -> None:
-    """Print spectra per second, the peak of the memory and the share of decisions that differ."""
+    """Print spectra per second and the share of decisions that differ, or the peak of the memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spectra", type=int, default=2000)
+    parser.add_argument("--spectra", type=int, default=1000)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--memory", type=int, nargs="+", metavar="SPECTRA")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    flux, _ = simulated(options.spectra, np.random.default_rng(8))
-    ivar = np.ones_like(flux)
+    if options.memory_of:
+        print(_peak_of_scoring(options.model, options.memory_of))
+        return
+    if options.memory:
+        for n in options.memory:
+            command = [sys.executable, "-m", "benchmarks.scoring", "--memory-of", str(n), "--model", str(options.model)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            print(f"becat score of {n} spectra: peak {float(done.stdout.split()[-1]):.0f} MB", flush=True)
+        return
+    _report(_turns(options), options.weights is not None)
+
+
+def _turns(options) -> list[dict[str, float]]:
+    """Times and differences of each turn, those of the store included."""
     scorer = Scorer(options.model)
-    scorer.score(flux[:32], ivar[:32])
-    early = scorer.score(flux[: len(flux) // 10], ivar[: len(flux) // 10])
-    peak = _peak_mb()
-    start = time.perf_counter()
-    int8 = scorer.score(flux, ivar)
-    rate = len(flux) / (time.perf_counter() - start)
-    print(f"{scorer.path.name} on {scorer.provider}: {rate:.1f} spectra/s, {len(flux)} spectra")
-    print(f"peak memory: {peak:.0f} MB after {len(early)} spectra, {_peak_mb():.0f} MB after {len(flux)}")
-    if options.weights:
-        torch_rate, single = _pytorch(options.weights, flux)
-        print(f"PyTorch eager fp32: {torch_rate:.1f} spectra/s; int8 is {rate / torch_rate:.1f} times as fast")
-        print(f"decisions that differ: {np.mean((int8 >= 0.5) != (single >= 0.5)):.2%}")
+    done = _stored(options.store, scorer.model_id)
+    threshold = scorer.description["be_probability_min"] or 0.5
+    score_torch = _pytorch(options.weights, scorer.path) if options.weights else None
+    print(f"{scorer.path.name} on {scorer.provider}, {len(os.sched_getaffinity(0))} threads", flush=True)
+    warmed = False
+    for turn in range(-(-options.spectra // TURN)):
+        if turn in done:
+            continue
+        flux, _ = simulated(TURN, np.random.default_rng([_SEED, turn]))
+        if not warmed:
+            scorer.score(flux, np.ones_like(flux))
+            if score_torch:
+                score_torch(flux[:32])
+            warmed = True
+        row = _turn(scorer, score_torch, flux, threshold, turn)
+        done[turn] = row
+        _append(options.store, row)
+    return [done[turn] for turn in sorted(done)]
 
 
-def _pytorch(weights, flux):
-    """Spectra per second of the network before export, and its probabilities."""
+def _turn(scorer, score_torch, flux, threshold, turn) -> dict:
+    """Both on the same spectra; every other turn PyTorch goes first."""
+    ways = {"int8": lambda: scorer.score(flux, np.ones_like(flux))}
+    if score_torch:
+        ways["torch"] = lambda: score_torch(flux)
+    seconds, found = {}, {}
+    for name in sorted(ways, reverse=turn % 2 == 1):
+        start = time.perf_counter()
+        found[name] = ways[name]()
+        seconds[name] = time.perf_counter() - start
+    other = found.get("torch", found["int8"])
+    return {
+        "model_id": scorer.model_id,
+        "turn": turn,
+        "n": len(flux),
+        "int8_s": seconds["int8"],
+        "torch_s": seconds.get("torch", float("nan")),
+        "n_differ": int(((found["int8"] >= threshold) != (other >= threshold)).sum()),
+        "largest_difference": float(np.abs(found["int8"] - other).max()),
+    }
+
+
+def _stored(store, model_id) -> dict[int, dict]:
+    """Turns that the store holds of this model."""
+    if store is None or not store.is_file():
+        return {}
+    with store.open(encoding="utf-8", newline="") as stream:
+        rows = [{k: v if k == "model_id" else float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+    if any(row["model_id"] != model_id for row in rows):
+        sys.exit(f"{store} is of another model: name another file")
+    return {int(row["turn"]): row for row in rows}
+
+
+def _append(store, row) -> None:
+    if store is None:
+        return
+    new = not store.is_file()
+    with store.open("a", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _report(turns, with_torch) -> None:
+    n = sum(row["n"] for row in turns)
+    int8_s = np.array([row["int8_s"] for row in turns])
+    print(f"int8: {n / int8_s.sum():.1f} spectra/s, {n:.0f} spectra")
+    if not with_torch:
+        return
+    torch_s = np.array([row["torch_s"] for row in turns])
+    low, middle, high = np.percentile(torch_s / int8_s, [16, 50, 84])
+    print(f"PyTorch eager fp32: {n / torch_s.sum():.1f} spectra/s")
+    print(
+        f"int8 is {torch_s.sum() / int8_s.sum():.2f} times as fast (turns: {middle:.2f}, two in three {low:.2f}-{high:.2f})"
+    )
+    differ = sum(row["n_differ"] for row in turns)
+    largest = max(row["largest_difference"] for row in turns)
+    print(f"decisions that differ: {differ:.0f} of {n:.0f} ({differ / n:.3%}); largest difference {largest:.3f}")
+
+
+def _pytorch(weights: Path, model_path: Path):
+    """The network before export, as a function from flux to probability; temperature as in the model's card."""
     import torch
 
     from models.network import Classifier
 
-    model = Classifier()
+    card = json.loads(model_path.with_suffix(".json").read_text(encoding="utf-8"))
+    config = card["training"]["config"]
+    stage = config["stages"][-1]
+    model = Classifier(stage["size"], stage["line_width"], config["scales"], stage["reduction"])
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    model.temperature.fill_(card["temperature"])
     model.eval()
-    with torch.inference_mode():
-        model(torch.from_numpy(flux[:32]))
-        start = time.perf_counter()
-        parts = [model(torch.from_numpy(flux[k : k + 32]))[0].numpy() for k in range(0, len(flux), 32)]
-    return len(flux) / (time.perf_counter() - start), np.concatenate(parts)
+
+    def score(flux):
+        with torch.inference_mode():
+            parts = [model(torch.from_numpy(flux[k : k + 32]))[0].numpy() for k in range(0, len(flux), 32)]
+        return np.concatenate(parts)
+
+    return score
 
 
-def _peak_mb() -> float:
+def _peak_of_scoring(model: Path, n: int) -> float:
+    """Peak of this process's memory, MB, after `becat score` of a catalogue of n spectra, filled by another process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "catalog.duckdb"
+        fill = f"from benchmarks.scoring_gpu import fill_catalogue; fill_catalogue({str(path)!r}, {n})"
+        subprocess.run([sys.executable, "-c", fill], check=True)
+        import duckdb
+
+        from etl.stages.score import score_spectra
+
+        with duckdb.connect(str(path)) as connection:
+            score_spectra(connection, model)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -674,23 +674,33 @@ def export(training: Path, directory: Path, threshold: float, name: str) -> None
 @click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled real spectra.")
 @labels_option
 @click.option(
-    "--spectra", type=click.IntRange(min=100), default=2000, show_default=True, help="Simulated spectra a table."
+    "--spectra", type=click.IntRange(min=100), default=3000, show_default=True, help="Simulated spectra a table."
 )
-def evaluate(directory: Path, model: Path | None, catalog: Path | None, labels: Path | None, spectra: int) -> None:
-    """Evaluate a classifier: accuracy, calibration, steadiness, completeness.
+@click.option("--quick", is_flag=True, help="A look: 200 spectra a table.")
+@click.option("--docs", type=click.Path(dir_okay=False, path_type=Path), help="Page of documentation to write too.")
+def evaluate(
+    directory: Path,
+    model: Path | None,
+    catalog: Path | None,
+    labels: Path | None,
+    spectra: int,
+    quick: bool,
+    docs: Path | None,
+) -> None:
+    """Evaluate a classifier: accuracy, calibration, steadiness, completeness; tables and figures.
 
     \b
-    Example:
-        becat evaluate evaluation/ --spectra 5000
+    Examples:
+        becat evaluate evaluation/ --quick
+        becat evaluate evaluation/ -c catalog.duckdb --labels models/real_labels.csv --docs docs/classifier_evaluation.md
     """
     from models.evaluate import evaluate as evaluate_model
     from models.score import ModelError, Scorer
 
     try:
-        result = evaluate_model(Scorer(model), directory, _labelled(catalog, labels), n=spectra)
+        scorer = Scorer(model)
     except ModelError as error:
         raise CatalogueError(str(error)) from None
-    for generator in "ab":
-        figures = result[f"simulated_{generator}"]["snr_over_10"]
-        click.echo(f"simulated, generator {generator}, S/N >= 10: {100 * figures['accuracy']:.2f} % right")
-    click.echo(f"tables in {directory / 'evaluation.md'}")
+    evaluate_model(scorer, directory, _labelled(catalog, labels), n=200 if quick else spectra, docs=docs)
+    click.echo((directory / "evaluation.md").read_text(encoding="utf-8"))
+    click.echo(f"tables and figures in {directory}")

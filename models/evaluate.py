@@ -2,84 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from models import evaluation_figures as figures
 from models.calibration import expected_calibration_error, reliability
-from models.perturb import PERTURBATIONS, centre
+from models.completeness import completeness, write_completeness
+from models.evaluation_page import page
+from models.perturb import MIN_SNR, flips, noisy_twice
 from models.score import Scorer
-from models.training_data import Labelled, window_of
-from simulate.injection import Hosts, sample_injected
-from simulate.labels import Profiles
+from models.scored import Scored, confusion, roc_area, roc_curve, score_profiles, wilson_interval
+from models.training_data import Labelled
 from simulate.profiles import sample_profiles
 
-__all__ = ["completeness", "confusion", "evaluate", "flip_rates", "roc_area", "write_completeness"]
+__all__ = ["evaluate"]
 
 SNR_EDGES = (3, 10, 20, 50, 100, 1000)
 RESOLUTION_EDGES = (1000, 3000, 6000, 9000, 20000)
-EW_EDGES_A = (0.25, 0.5, 1, 2, 5, 15, 60)
-COMPLETENESS_SNR_EDGES = (10, 30, 80, 300)
-V_SIN_I_EDGES_KM_S = (0, 100, 250, 400)
-ROTATION_UNKNOWN = -1.0
-_EMISSION_KINDS = ("emission", "emission_single", "emission_weak")
-
-
-@dataclass
-class Scored:
-    """Profiles with their probabilities; those that cannot be scored are left out."""
-
-    profiles: Profiles
-    probability: np.ndarray
-    rows: np.ndarray  # of the profiles
-
-    @property
-    def label(self) -> np.ndarray:
-        return self.profiles.label[self.rows]
-
-    @property
-    def kind(self) -> np.ndarray:
-        return self.profiles.kind[self.rows]
-
-    def truth(self, name: str) -> np.ndarray:
-        return self.profiles.truth[name][self.rows]
-
-
-def _score(scorer: Scorer, profiles: Profiles) -> Scored:
-    window, usable = window_of(profiles)
-    rows = np.flatnonzero(usable)
-    parts = [
-        scorer.score(window[rows[k : k + 64]], np.ones_like(window[rows[k : k + 64]]))
-        for k in tqdm(range(0, len(rows), 64), desc="scoring", unit=" batches", leave=False, disable=None)
-    ]
-    return Scored(profiles, np.concatenate(parts), rows)
-
-
-def confusion(probability: np.ndarray, label: np.ndarray, threshold: float) -> dict[str, int]:
-    """Be found and missed, not-Be called Be (``false_be``) and left alone."""
-    called, be = np.asarray(probability) >= threshold, np.asarray(label) == 1
-    return {
-        "be_found": int((called & be).sum()),
-        "be_missed": int((~called & be).sum()),
-        "false_be": int((called & ~be).sum()),
-        "not_be": int((~called & ~be).sum()),
-    }
-
-
-def roc_area(probability: np.ndarray, label: np.ndarray) -> float:
-    """Area under the ROC curve: how often a Be spectrum has the higher probability of a pair. NaN with one class only."""
-    be = np.asarray(label) == 1
-    n_be, n_other = be.sum(), (~be).sum()
-    if not n_be or not n_other:
-        return float("nan")
-    _values, place, count = np.unique(probability, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]
-    return float((rank[be].sum() - n_be * (n_be + 1) / 2) / (n_be * n_other))
+# What is read off an ROC curve: the share of Be spectra found while so many of the others are called Be.
+_FALSE_SHARE = 0.01
 
 
 def evaluate(
@@ -87,17 +32,18 @@ def evaluate(
     directory: str | Path,
     labelled: Labelled | None = None,
     *,
-    n: int = 2000,
+    n: int = 3000,
     seed: int = 20260101,
     threshold: float | None = None,
+    docs: str | Path | None = None,
 ) -> dict:
-    """Evaluate a model and write the tables.
+    """Evaluate a model; write its tables and figures.
 
     Parameters
     ----------
     scorer : Scorer
     directory : path
-        Receives ``evaluation.md``, ``evaluation.json``, ``completeness.csv`` and, with matplotlib, ``misses.png``.
+        Receives ``evaluation.md``, ``evaluation.json``, ``completeness.csv`` and the figures, ``classifier_*.png``.
     labelled : Labelled, optional
         Labelled real spectra; those kept for validation count, the others are shown beside them.
     n : int
@@ -106,6 +52,9 @@ def evaluate(
         Of all that is drawn; training draws from other seeds.
     threshold : float, optional
         Probability from which a spectrum is called Be; by default the model's own, else 0.5.
+    docs : path, optional
+        Page of documentation to write too, its figures in the folder ``figures`` beside it. Pictures of real spectra
+        stay in `directory`.
 
     Returns
     -------
@@ -118,267 +67,169 @@ def evaluate(
     result: dict = {"model_id": scorer.model_id, "provider": scorer.provider, "threshold": threshold, "n": n}
     scored = {}
     for generator in ("a", "b"):
-        rng = np.random.default_rng([seed, ord(generator)])
-        scored[generator] = _score(scorer, sample_profiles(n, rng, generator))
+        drawn = sample_profiles(n, np.random.default_rng([seed, ord(generator)]), generator)
+        scored[generator] = score_profiles(scorer, drawn, f"generator {generator}")
         result[f"simulated_{generator}"] = _accuracy(scored[generator], threshold)
-    if labelled is not None:
-        result["real"] = _real(scorer, labelled, threshold)
-    result["flip_rate"] = flip_rates(scorer, n, np.random.default_rng([seed, 3]), threshold)
+    result["flips"] = {}
+    for generator, part in scored.items():
+        rng = np.random.default_rng([seed, 3, ord(generator)])
+        once, again = noisy_twice(part.profiles, rng)
+        result["flips"][f"simulated, generator {generator}"] = flips(scorer, once, again, rng, threshold)
     rows = completeness(scorer, n, np.random.default_rng([seed, 4]), threshold)
+    real = None
     if labelled is not None:
+        real = labelled.take(labelled.snr > 10)
+        windows, usable = real.windows()
+        real, windows = real.take(usable), windows[usable]
+        probability = scorer.score(windows, np.ones_like(windows))
+        result["real"] = _real(real, probability, threshold)
+        steady = real.flux[real.snr >= MIN_SNR]
+        result["flips"]["real"] = flips(scorer, steady, None, np.random.default_rng([seed, 3]), threshold)
         hosts = labelled.take(labelled.kept).hosts()
         rows += completeness(scorer, n // 2, np.random.default_rng([seed, 5]), threshold, hosts)
+        figures.draw_real_misses(directory / "real_misses.png", real, windows, probability, threshold)
     write_completeness(directory / "completeness.csv", rows)
     (directory / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (directory / "evaluation.md").write_text(_markdown(result, rows), encoding="utf-8")
-    draw_misses(directory / "misses.png", scored, threshold)
+    _draw(directory, scored, result, rows, threshold, None if real is None else (real, probability))
+    (directory / "evaluation.md").write_text(page(result, rows, ""), encoding="utf-8")
+    if docs is not None:
+        _document(Path(docs), directory, result, rows)
     return result
 
 
-def _accuracy(scored: Scored, threshold: float) -> dict:
-    """Figures of the spectra that belong to a class, whole and by kind, S/N and resolution."""
-    known = scored.label >= 0
-    p, label = scored.probability[known], scored.label[known]
-    groups: dict[str, dict[str, np.ndarray]] = {
-        "kind": {str(name): scored.kind[known] == name for name in np.unique(scored.kind[known])},
-        "snr": _bins(scored.truth("snr")[known], SNR_EDGES),
-        "resolution": _bins(scored.truth("resolving_power")[known], RESOLUTION_EDGES),
-    }
-    enough = scored.truth("snr")[known] >= 10
+def _document(docs, directory, result, rows):
+    """The page and its figures where the documentation is."""
+    folder = docs.parent / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in sorted(directory.glob("classifier_*.png")):
+        shutil.copy(picture, folder / picture.name)
+    docs.write_text(page(result, rows, "figures/"), encoding="utf-8")
+
+
+def _draw(directory, scored, result, rows, threshold, real):
+    figures.draw_roc(directory / "classifier_roc.png", _curves(scored, real))
+    figures.draw_confusion(directory / "classifier_confusion.png", result)
+    figures.draw_reliability(directory / "classifier_reliability.png", result)
+    figures.draw_completeness(directory / "classifier_completeness.png", rows)
+    for generator, part in scored.items():
+        figures.draw_misses(directory / f"classifier_misses_{generator}.png", part, generator, threshold)
+
+
+def _groups(kind, snr, resolving_power) -> dict[str, dict[str, np.ndarray]]:
+    """Rows of each class, S/N bin and bin of resolution."""
     return {
-        "all": _figures(p, label, threshold),
-        "snr_over_10": _figures(p[enough], label[enough], threshold),
-        "expected_calibration_error": round(expected_calibration_error(p[enough], label[enough]), 4),
-        "reliability": {
-            key: np.round(value, 4).tolist() for key, value in reliability(p[enough], label[enough]).items()
-        },
-        "by": {
-            name: {key: _figures(p[rows], label[rows], threshold) for key, rows in group.items() if rows.any()}
-            for name, group in groups.items()
-        },
+        "class": {str(name): kind == name for name in np.unique(kind)},
+        "S/N": _bins(snr, SNR_EDGES),
+        "resolution": _bins(resolving_power, RESOLUTION_EDGES),
     }
-
-
-def _figures(p, label, threshold) -> dict:
-    counts = confusion(p, label, threshold)
-    right = counts["be_found"] + counts["not_be"]
-    return {**counts, "accuracy": round(right / max(1, len(p)), 4), "roc_area": round(roc_area(p, label), 5)}
 
 
 def _bins(values, edges) -> dict[str, np.ndarray]:
     return {f"{low:g}-{high:g}": (values >= low) & (values < high) for low, high in itertools.pairwise(edges)}
 
 
-def _real(scorer, labelled, threshold) -> dict:
+def _accuracy(scored: Scored, threshold: float) -> dict:
+    """Figures of the spectra that belong to a class, whole and by class, S/N and resolution."""
+    known = scored.label >= 0
+    p, label, kind = scored.probability[known], scored.label[known], scored.kind[known]
+    snr = scored.truth("snr")[known]
+    groups = _groups(kind, snr, scored.truth("resolving_power")[known])
+    enough = snr >= 10
+    by = {
+        name: {key: _figures(p, label, rows, threshold, name == "class") for key, rows in group.items() if rows.any()}
+        for name, group in groups.items()
+    }
+    return {
+        "all": _figures(p, label, np.ones(len(p), bool), threshold),
+        "snr_over_10": _figures(p, label, enough, threshold),
+        "expected_calibration_error": round(expected_calibration_error(p[enough], label[enough]), 4),
+        "reliability": {
+            key: np.round(value, 4).tolist() for key, value in reliability(p[enough], label[enough]).items()
+        },
+        "by": by,
+        "misses": [_miss(scored, place) for place in scored.wrong(threshold)],
+    }
+
+
+def _figures(p, label, rows, threshold, is_class: bool = False) -> dict:
+    """Confusion, accuracy and ROC of some rows; a class has one label, so its ROC is against all of the other label."""
+    counts = confusion(p[rows], label[rows], threshold)
+    right, total = counts["be_found"] + counts["not_be"], int(rows.sum())
+    against = rows | (label != label[rows][0]) if is_class else rows
+    area = roc_area(p[against], label[against])
+    false, found = roc_curve(p[against], label[against])
+    low, high = wilson_interval(right, total)
+    return {
+        **counts,
+        "accuracy": round(right / max(1, total), 5),
+        "accuracy_low": round(float(low), 5),
+        "accuracy_high": round(float(high), 5),
+        "roc_area": None if np.isnan(area) else round(area, 5),
+        "found_at_1_percent_false": None
+        if np.isnan(area)
+        else round(float(found[np.searchsorted(false, _FALSE_SHARE, side="right") - 1]), 4),
+    }
+
+
+def _miss(scored: Scored, place: int) -> dict:
+    """What is known of a spectrum that was called wrongly."""
+    quantities = ("snr", "resolving_power", "ew_emission_a", "v_sin_i_km_s", "teff_k", "shell_fwhm_km_s")
+    values = {name: float(scored.truth(name)[place]) for name in (*quantities, "feature_significance_marginal")}
+    return {
+        "kind": str(scored.kind[place]),
+        "label": int(scored.label[place]),
+        "probability": round(float(scored.probability[place]), 4),
+    } | {name: round(value, 3) for name, value in values.items() if np.isfinite(value)}
+
+
+def _real(real: Labelled, p: np.ndarray, threshold: float) -> dict:
     """Real spectra of S/N over 10: those never trained on, and the rest."""
-    labelled = labelled.take(labelled.snr > 10)
-    window, usable = labelled.windows()
-    p = scorer.score(window, np.ones_like(window))
     result = {}
-    for name, rows in (("validation", labelled.kept & usable), ("training", ~labelled.kept & usable)):
-        wrong = rows & ((p >= threshold) != (labelled.label == 1))
-        result[name] = _figures(p[rows], labelled.label[rows], threshold) | {
-            "wrong": {str(labelled.name[k]): round(float(p[k]), 3) for k in np.flatnonzero(wrong)}
+    for name, side in (("validation", real.kept), ("training", ~real.kept)):
+        if not side.any():
+            continue
+        groups = _groups(np.where(real.label == 1, "Be", "not Be"), real.snr, real.resolving_power)
+        wrong = side & ((p >= threshold) != (real.label == 1))
+        result[name] = {
+            "all": _figures(p, real.label, side, threshold),
+            "by": {
+                key: {
+                    label: _figures(p, real.label, side & rows, threshold)
+                    for label, rows in group.items()
+                    if (side & rows).any()
+                }
+                for key, group in groups.items()
+            },
+            "wrong": {str(real.name[k]): round(float(p[k]), 3) for k in np.flatnonzero(wrong)},
         }
     return result
 
 
-def flip_rates(scorer: Scorer, n: int, rng: np.random.Generator, threshold: float) -> dict[str, dict[str, float]]:
-    """Share of decisions that change when nothing that matters does, for simulated spectra of S/N 20 and more.
+def _curves(scored: dict[str, Scored], real) -> dict[str, dict[str, dict[str, tuple]]]:
+    """ROC curves by set and by class, S/N and resolution."""
+    sets = {f"simulated, generator {key}": part for key, part in scored.items()}
+    curves: dict = {}
+    for title, part in sets.items():
+        known = part.label >= 0
+        p, label = part.probability[known], part.label[known]
+        groups = _groups(part.kind[known], part.truth("snr")[known], part.truth("resolving_power")[known])
+        groups["class"] = {k: rows | (label == 0) for k, rows in groups["class"].items() if label[rows].all()}
+        curves[title] = _curves_of(p, label, groups)
+    if real is not None:
+        spectra, p = real
+        groups = _groups(np.full(len(p), ""), spectra.snr, spectra.resolving_power)
+        groups["class"] = {"validation": spectra.kept, "all": np.ones(len(p), bool)}
+        curves["real"] = _curves_of(p, spectra.label, groups)
+    return curves
 
-    Parameters
-    ----------
-    scorer : Scorer
-    n : int
-        Spectra drawn, of which about two thirds have that S/N.
-    rng : numpy Generator
-    threshold : float
 
-    Returns
-    -------
-    dict
-        By change: ``n`` spectra and ``flip_rate``.
-    """
-    profiles = sample_profiles(n, rng)
-    kept = (profiles.truth["snr"] >= 20) & (profiles.label >= 0) & (profiles.ivar > 0).all(axis=1)
-    clean = profiles.flux[kept]
-    error = (0.5 / np.sqrt(profiles.ivar[kept])).astype(np.float32)
-    # What was drawn stands for the noiseless spectrum; noise of half its error is drawn on top, twice.
-    noise = error * rng.standard_normal(clean.shape, dtype=np.float32)
-    wide = clean + noise
-    before = _decide(scorer, centre(wide), threshold)
+def _curves_of(p, label, groups):
+    """ROC curves of those groups that have both labels."""
     return {
         name: {
-            "n": len(wide),
-            "flip_rate": round(float(np.mean(_decide(scorer, change(wide, noise, rng), threshold) != before)), 5),
+            key: roc_curve(p[rows], label[rows])
+            for key, rows in group.items()
+            if 0 < (label[rows] == 1).sum() < rows.sum()
         }
-        for name, change in PERTURBATIONS.items()
+        for name, group in groups.items()
     }
-
-
-def _decide(scorer, window, threshold):
-    return scorer.score(np.ascontiguousarray(window, np.float32), np.ones_like(window)) >= threshold
-
-
-def completeness(
-    scorer: Scorer, n: int, rng: np.random.Generator, threshold: float, hosts: Hosts | None = None
-) -> list[dict]:
-    """Detections among injected emission, visible or not.
-
-    Parameters
-    ----------
-    scorer : Scorer
-    n : int
-        Spectra to inject emission into.
-    rng : numpy Generator
-    threshold : float
-    hosts : Hosts, optional
-        Real absorption spectra; by default simulated ones.
-
-    Returns
-    -------
-    list of dict
-        Rows of table `completeness` without run: one a bin of emission, S/N and rotation, each named by the middle of
-        the bin (geometric for emission and S/N). The rotation of real hosts is not known: -1.
-    """
-    if hosts is None:
-        profiles = sample_profiles(n, rng, kinds=list(_EMISSION_KINDS))
-    else:
-        profiles = sample_injected(n, rng, hosts, _EMISSION_KINDS, be_fraction=1.0)
-    scored = _score(scorer, profiles)
-    found = scored.probability >= threshold
-    strength, snr = _bins(scored.truth("ew_emission_a"), EW_EDGES_A), _bins(scored.truth("snr"), COMPLETENESS_SNR_EDGES)
-    turning = (
-        _bins(scored.truth("v_sin_i_km_s"), V_SIN_I_EDGES_KM_S) if hosts is None else {"": np.ones(len(found), bool)}
-    )
-    rows = []
-    for ew, in_ew in strength.items():
-        for noise, in_snr in snr.items():
-            for speed, in_speed in turning.items():
-                cell = in_ew & in_snr & in_speed
-                if cell.any():
-                    rows.append(
-                        {
-                            "model_id": scorer.model_id,
-                            "ew_emission_a": -_middle(ew),
-                            "snr": _middle(noise),
-                            "v_sin_i_km_s": sum(map(float, speed.split("-"))) / 2 if speed else ROTATION_UNKNOWN,
-                            "host": "simulated" if hosts is None else "real",
-                            "n_injected": int(cell.sum()),
-                            "n_detected": int((cell & found).sum()),
-                        }
-                    )
-    return rows
-
-
-def _middle(interval: str) -> float:
-    low, high = map(float, interval.split("-"))
-    return round(float(np.sqrt(low * high)), 3)
-
-
-def write_completeness(path: str | Path, rows: list[dict]) -> None:
-    """Write rows of `completeness` as CSV."""
-    with Path(path).open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def draw_misses(path: Path, scored: dict[str, Scored], threshold: float, n: int = 24) -> None:
-    """Picture of the worst errors on simulated spectra of S/N over 10, by how sure the model was."""
-    from matplotlib.figure import Figure
-
-    from models.window import window_wavelength_a
-
-    figure = Figure(figsize=(16, 9))
-    axes = figure.subplots(4, n // 4).ravel()
-    worst = []
-    for generator, part in scored.items():
-        wrong = (part.label >= 0) & ((part.probability >= threshold) != (part.label == 1)) & (part.truth("snr") >= 10)
-        worst += [(abs(part.probability[k] - threshold), generator, k) for k in np.flatnonzero(wrong)]
-    for axis, (_, generator, k) in zip(axes, sorted(worst, reverse=True), strict=False):
-        part = scored[generator]
-        row = part.rows[k]
-        axis.plot(window_wavelength_a(), centre(part.profiles.flux[row : row + 1])[0], lw=0.6, color="k")
-        axis.set_title(
-            f"{generator} {part.kind[k]} p={part.probability[k]:.2f} S/N {part.truth('snr')[k]:.0f}"
-            f" sig {part.truth('feature_significance_marginal')[k]:.0f}",
-            fontsize=7,
-        )
-        axis.tick_params(labelsize=6)
-    figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=60)
-
-
-def _markdown(result: dict, rows: list[dict]) -> str:
-    """The tables as a page; `becat evaluate` writes it, nobody edits it."""
-    lines = [
-        "# Evaluation of the classifier",
-        "",
-        f"Written by `becat evaluate`. Model {result['model_id']}, threshold {result['threshold']},"
-        f" {result['n']} simulated spectra a table, run by {result['provider']}.",
-    ]
-    for key, title in (
-        ("simulated_a", "Simulated, generator a (new draws)"),
-        ("simulated_b", "Simulated, generator b (never trained on)"),
-    ):
-        part = result[key]
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            _HEAD,
-            _RULE,
-            _line("all", part["all"]),
-            _line("S/N >= 10", part["snr_over_10"]),
-        ]
-        for name, group in part["by"].items():
-            lines += [_line(f"{name} {label}", figures) for label, figures in group.items()]
-        lines += ["", f"Expected calibration error at S/N >= 10: {part['expected_calibration_error']:.4f}.", ""]
-        lines += ["| mean probability | observed share | spectra |", "|---|---|---|"]
-        table = part["reliability"]
-        lines += [
-            f"| {p:.3f} | {o:.3f} | {m} |"
-            for p, o, m in zip(table["probability"], table["observed"], table["n"], strict=True)
-            if m
-        ]
-    if "real" in result:
-        lines += ["", "## Real spectra with S/N over 10", "", _HEAD, _RULE]
-        lines += [_line(name, figures) for name, figures in result["real"].items()]
-        for name, figures in result["real"].items():
-            lines += [
-                "",
-                f"Wrong ({name}): " + (", ".join(f"{k} ({p})" for k, p in figures["wrong"].items()) or "none"),
-            ]
-    lines += [
-        "",
-        "## Changes that mean nothing, S/N >= 20",
-        "",
-        "| change | spectra | decisions that flip |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {name} | {f['n']} | {100 * f['flip_rate']:.2f} % |" for name, f in result["flip_rate"].items()]
-    lines += [
-        "",
-        "## Completeness",
-        "",
-        "| host | emission EW (A) | S/N | v sin i (km/s) | injected | found |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r['host']} | {r['ew_emission_a']:g} | {r['snr']:g} | {r['v_sin_i_km_s']:g} | {r['n_injected']} |"
-        f" {100 * r['n_detected'] / r['n_injected']:.0f} % |"
-        for r in rows
-    ]
-    return "\n".join(lines) + "\n"
-
-
-_HEAD = "| group | Be found | Be missed | false Be | not Be | accuracy | ROC area |"
-_RULE = "|---|---|---|---|---|---|---|"
-
-
-def _line(name: str, f: dict) -> str:
-    return (
-        f"| {name} | {f['be_found']} | {f['be_missed']} | {f['false_be']} | {f['not_be']} |"
-        f" {100 * f['accuracy']:.2f} % | {f['roc_area']:.4f} |"
-    )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 import shutil
 
 import duckdb
 import numpy as np
 import pytest
+from astropy.stats import binom_conf_interval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from models.calibration import expected_calibration_error, fit_temperature, reliability
-from models.evaluate import completeness, confusion, flip_rates, roc_area, write_completeness
-from models.perturb import PERTURBATIONS, centre
+from models.completeness import completeness, write_completeness
+from models.evaluate import evaluate
+from models.perturb import NOISE_REDRAWN, PERTURBATIONS, centre, flips, noisy_twice
 from models.score import Scorer
+from models.scored import confusion, roc_area, roc_curve, wilson_interval
 from models.training_data import Labelled, Mixture, labelled_from_catalogue, simulated
 from schema import build
 from schema.grid import RED
@@ -54,13 +59,17 @@ def test_true_probabilities_are_calibrated_and_a_known_temperature_is_found():
 def test_changes_that_mean_nothing_keep_the_shape(name):
     rng = np.random.default_rng(5)
     wide = 1 + 0.1 * rng.standard_normal((6, WIDE.stop - WIDE.start)).astype(np.float32)
-    changed = PERTURBATIONS[name](wide, 0.01 * rng.standard_normal(wide.shape).astype(np.float32), rng)
+    changed = PERTURBATIONS[name](wide, rng)
     assert changed.shape == (6, 481)
     assert np.isfinite(changed).all() and abs(changed.mean() - centre(wide).mean()) < 0.03
 
 
-def test_completeness_rows_fit_the_table(tmp_path):
-    scorer = Scorer()
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer()
+
+
+def test_completeness_rows_fit_the_table(scorer, tmp_path):
     rows = completeness(scorer, 60, np.random.default_rng(1), 0.5)
     assert set(rows[0]) == {column.name for column in TABLES["completeness"].columns} - {"run_id"}
     assert all(0 <= row["n_detected"] <= row["n_injected"] for row in rows)
@@ -69,8 +78,59 @@ def test_completeness_rows_fit_the_table(tmp_path):
     write_completeness(tmp_path / "c.csv", rows)
     with (tmp_path / "c.csv").open() as stream:
         assert sum(int(row["n_injected"]) for row in csv.DictReader(stream)) == sum(row["n_injected"] for row in rows)
-    rates = flip_rates(scorer, 40, np.random.default_rng(2), 0.5)
-    assert set(rates) == set(PERTURBATIONS) and all(0 <= rate["flip_rate"] <= 1 for rate in rates.values())
+
+
+def test_roc_curve_has_the_area_that_the_ranks_give():
+    rng = np.random.default_rng(8)
+    label = rng.integers(0, 2, 500)
+    p = np.round(np.clip(0.3 * label + rng.normal(0.4, 0.2, 500), 0, 1), 2)  # with ties
+    false, found = roc_curve(p, label)
+    assert false[0] == found[0] == 0 and false[-1] == found[-1] == 1
+    assert np.trapezoid(found, false) == pytest.approx(roc_area(p, label))
+
+
+def test_interval_is_that_of_astropy():
+    for right, total in ((0, 10), (7, 10), (998, 1000), (30, 30)):
+        expected = binom_conf_interval(right, total, confidence_level=0.95, interval="wilson")
+        np.testing.assert_allclose(wilson_interval(right, total), expected, atol=2e-3)
+
+
+def test_redrawn_noise_is_that_of_the_spectrum():
+    """Both versions scatter about each other by the noise of native pixels, whatever these are."""
+    profiles = sample_profiles(300, np.random.default_rng(9), kinds=["absorption"])
+    once, again = noisy_twice(profiles, np.random.default_rng(10))
+    truth = profiles.truth
+    kept = (truth["snr"] >= 20 * np.sqrt(2)) & (profiles.label == 0)
+    kept &= (profiles.ivar > 0).mean(axis=1) > 0.9
+    assert len(once) == kept.sum()
+    # Linear interpolation between native pixels leaves two thirds of their variance on average.
+    scatter = (once - again)[:, :80].std(axis=1) * truth["snr"][kept]
+    assert np.median(scatter) == pytest.approx(np.sqrt(2 * 2 / 3 * 0.93), rel=0.1)
+
+
+def test_flips_are_counted(scorer):
+    rng = np.random.default_rng(2)
+    once, again = noisy_twice(sample_profiles(60, rng), rng)
+    table = flips(scorer, once, again, rng, 0.5)
+    assert set(table) == {*PERTURBATIONS, NOISE_REDRAWN}
+    assert all(row["n_flipped"] == round(row["flip_rate"] * row["n"]) for row in table.values())
+    assert set(flips(scorer, once, None, rng, 0.5)) == set(PERTURBATIONS)
+
+
+def test_an_evaluation_writes_its_page_and_figures(scorer, tmp_path):
+    labelled = _some_labelled()
+    result = evaluate(scorer, tmp_path / "e", labelled, n=80, docs=tmp_path / "docs" / "page.md")
+    page = (tmp_path / "docs" / "page.md").read_text()
+    linked = re.findall(r"\]\((.*?)\)", page)
+    assert len(linked) >= 4 and all((tmp_path / "docs" / link).is_file() for link in linked)
+    assert not list((tmp_path / "docs" / "figures").glob("*real*"))
+    for name in ("a", "b"):
+        part = result[f"simulated_{name}"]
+        for group in part["by"].values():
+            for key in ("be_found", "be_missed", "false_be", "not_be"):
+                assert sum(row[key] for row in group.values()) == part["all"][key]
+    assert json.loads((tmp_path / "e" / "evaluation.json").read_text()) == result
+    assert result["real"]["validation"]["all"]["not_be"] + result["real"]["validation"]["all"]["false_be"] == 15
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +197,12 @@ def test_a_bad_file_of_labels_is_refused(empty, tmp_path, text, message):
         labelled_from_catalogue(tmp_path / "c.duckdb", tmp_path / "labels.csv")
 
 
-def test_a_mixture_holds_both_classes_and_never_a_kept_star():
+def _some_labelled() -> Labelled:
+    """Thirty absorption spectra; the first half is kept for validation."""
     profiles = sample_profiles(30, np.random.default_rng(7), kinds=["absorption"])
     flux = profiles.flux.copy()
     flux[:15, 300] = 77.0  # the kept stars are marked
-    labelled = Labelled(
+    return Labelled(
         flux=flux,
         ivar=np.full_like(flux, 1e4),
         label=np.zeros(30, np.int8),
@@ -152,6 +213,10 @@ def test_a_mixture_holds_both_classes_and_never_a_kept_star():
         step_a=np.full(30, 0.137),
         snr=np.full(30, 100.0),
     )
+
+
+def test_a_mixture_holds_both_classes_and_never_a_kept_star():
+    labelled = _some_labelled()
     window, label = Mixture(labelled.take(~labelled.kept)).draw(200, np.random.default_rng(1))
     assert window.shape == (200, 481) and np.isfinite(window).all() and window.max() < 70
     assert 0.2 < label.mean() < 0.7

@@ -138,10 +138,10 @@ def test_card_tells_the_shipped_model(scorer):
 
 
 def test_provider_is_the_one_that_runs_and_nothing_is_printed():
-    code = "from models.score import Scorer; s = Scorer(providers=['CUDAExecutionProvider', 'CPUExecutionProvider']); print(s.provider)"
+    code = "from models.score import Scorer; s = Scorer(providers=['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider']); print(s.provider)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=DEFAULT_MODEL.parent.parent)
     assert done.returncode == 0
-    assert done.stdout.strip() in ("CPUExecutionProvider", "CUDAExecutionProvider")
+    assert done.stdout.strip().removesuffix("ExecutionProvider") in ("CPU", "CUDA", "Tensorrt")
     assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
