@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import requests
 from astropy.table import Table
 
 from publish import snapshot
 from publish.tap import schema, worker
 from tests.site_fixture import make_catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class Asker:
@@ -52,3 +59,42 @@ class Asker:
         outcome = self.answer(adql)
         assert not outcome["ok"], adql
         return outcome["error"]
+
+
+class Server:
+    """A real server on a free port of this machine, with limits of its own; its addresses begin with `url`."""
+
+    def __init__(self, snapshot_path: Path, **limits):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        port = self.url.rsplit(":", 1)[1]
+        code = (
+            "from publish.serve import serve; from publish.tap import jobs;"
+            f"jobs.DEFAULT_LIMITS = jobs.Limits(**{limits!r}); serve({str(snapshot_path)!r}, port={port})"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for _ in range(600):
+            if self.process.poll() is not None:
+                raise RuntimeError(self.process.communicate()[0])
+            try:
+                self.get("/tap/availability")
+                return
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        raise RuntimeError("the server does not answer")
+
+    def get(self, path: str, **words) -> requests.Response:
+        """The answer to a GET."""
+        return requests.get(self.url + path, timeout=120, **words)
+
+    def post(self, path: str, data: dict, **words) -> requests.Response:
+        """The answer to a POST."""
+        return requests.post(self.url + path, data=data, timeout=120, **words)
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.communicate(timeout=30)

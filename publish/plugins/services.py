@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasette import Response, hookimpl
 
 from publish.reading import snapshot_of
-from publish.tap.jobs import Limits
+from publish.tap.jobs import service
 
 
 @hookimpl
@@ -20,5 +20,5 @@ async def services(datasette, request):
         for name, path in (("tap", "/tap"), ("cone", "/vo/cone?"), ("ssa", "/ssa?"))
     }
     table = datasette.absolute_url(request, datasette.urls.table(snapshot_of(datasette).name, "classical_be"))
-    context = {"address": found | {"table": table}, "limits": Limits()}
+    context = {"address": found | {"table": table}, "limits": service().limits}
     return Response.html(await datasette.render_template("services.html", context, request=request))

@@ -49,6 +49,9 @@ class Limits:
     pending_minutes: float = 60.0
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a query went; `path` is the answer where there is no `error`."""
@@ -90,7 +93,7 @@ class Service:
     """
 
     def __init__(self, limits: Limits | None = None):
-        self.limits = limits or Limits()
+        self.limits = limits or DEFAULT_LIMITS
         self.folder = _own_folder()
         self.latest: Path | None = None
         self.jobs: dict[str, Job] = {}

@@ -1,0 +1,418 @@
+"""TAP, cone search and spectra as astronomers' programs ask for them: a real server, pyvo, STILTS, a browser and a hub."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import queue
+import shutil
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+import xml.etree.ElementTree as ET
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+import requests
+from astropy.io.votable import parse, parse_single_table
+from astropy.table import Table
+
+from publish.tap.jobs import Busy, Limits, Service
+from tests.vo_fixture import Asker, Server
+
+pyvo = pytest.importorskip("pyvo", reason="pyvo is not installed")
+UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
+ENDLESS = (
+    "SELECT COUNT(*) AS n FROM spectrum AS a, spectrum AS b, spectrum AS c, spectrum AS d, spectrum AS e"
+    " WHERE a.snr_r + b.snr_r + c.snr_r + d.snr_r > 1e9 * e.snr_r"
+)
+
+
+@pytest.fixture(scope="module")
+def asker(tmp_path_factory):
+    return Asker(tmp_path_factory.mktemp("vo"))
+
+
+@pytest.fixture(scope="module")
+def server(asker):
+    running = Server(asker.path, sync_seconds=60, async_seconds=60)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def ask(asker):
+    """Plain SQL on the snapshot: the truth."""
+
+    def rows(sql, *values):
+        with closing(sqlite3.connect(asker.path)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    return rows
+
+
+def test_pyvo_asks_tap_at_once_and_later(server, ask):
+    service = pyvo.dal.TAPService(f"{server.url}/tap")
+    adql = "SELECT star_id, ra_deg, dec_deg FROM becat.be_candidate WHERE 1=CONTAINS(POINT('ICRS',ra_deg,dec_deg),CIRCLE('ICRS',100,45,90)) ORDER BY star_id"
+    found = service.search(adql)
+    table = found.to_table()
+    centre = pyvo.dal.conesearch(f"{server.url}/vo/cone?", pos=(100, 45), radius=90)
+    candidates = {row[0] for row in ask("select star_id from be_candidate")}
+    expected = sorted(candidates & {int(row["star_id"]) for row in centre})
+    assert table["star_id"].tolist() == expected != []
+    assert str(table["ra_deg"].unit) == "deg"
+    assert len(service.search("SELECT star_id FROM star", maxrec=3).to_table()) == 3
+    assert "becat.classical_be" in service.tables
+    assert any(column.name == "v_tp_km_s" for column in service.tables["becat.runaway"].columns)
+    assert len(service.examples) >= 8
+    later = service.run_async(adql)
+    assert later.to_table()["star_id"].tolist() == expected
+    job = service.submit_job("SELECT nothing FROM star")
+    job.run().wait(timeout=90)
+    with pytest.raises(pyvo.dal.DALQueryError, match="no column nothing"):
+        job.raise_if_error()
+    job.delete()
+    with pytest.raises(pyvo.dal.DALQueryError, match="no table starr here; is it star"):
+        service.search("SELECT * FROM starr")
+
+
+def test_a_job_lives_as_uws_says(server):
+    begun = server.post(
+        "/tap/async",
+        {"LANG": "ADQL", "QUERY": "SELECT COUNT(*) AS n FROM star", "RUNID": "mine<"},
+        allow_redirects=False,
+    )
+    assert begun.status_code == 303
+    job = begun.headers["location"]
+
+    def value(part):
+        return requests.get(f"{job}/{part}", timeout=60).text
+
+    assert value("phase") == "PENDING"
+    assert requests.post(f"{job}/parameters", data={"RESPONSEFORMAT": "csv"}, timeout=60).ok
+    assert requests.post(f"{job}/executionduration", data={"EXECUTIONDURATION": "99999999"}, timeout=60).ok
+    assert int(value("executionduration")) == Limits().async_seconds_max
+    far = (datetime.now(UTC) + timedelta(days=3000)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert requests.post(f"{job}/destruction", data={"DESTRUCTION": far}, timeout=60).ok
+    kept = datetime.fromisoformat(value("destruction")) - datetime.now(UTC)
+    assert kept <= timedelta(hours=Limits().kept_hours_max)
+    assert requests.post(f"{job}/phase", data={"PHASE": "RUN"}, timeout=60).ok
+    for _ in range(10):
+        whole = ET.fromstring(requests.get(job, params={"WAIT": "20"}, timeout=60).content)
+        if whole.findtext(f"{UWS}phase") == "COMPLETED":
+            break
+    assert whole.findtext(f"{UWS}phase") == "COMPLETED"
+    assert whole.findtext(f"{UWS}runId") == "mine<"
+    assert value("results/result") == "n\r\n90\r\n"
+    assert requests.post(f"{job}/parameters", data={"QUERY": "SELECT 1"}, timeout=60).status_code == 403
+    listed = ET.fromstring(server.get("/tap/async").content)
+    assert len(listed) == 0  # nobody sees the jobs of others
+    assert requests.post(job, data={"ACTION": "DELETE"}, timeout=60).ok
+    assert requests.get(job, timeout=60).status_code == 404
+    assert server.get("/tap/async/../../etc/passwd").status_code == 404
+    for wrong in ({"PHASE": "FLY"}, {}):
+        other = server.post("/tap/async", {"QUERY": "SELECT 1 AS x FROM star"}, allow_redirects=False).headers[
+            "location"
+        ]
+        assert requests.post(f"{other}/phase", data=wrong, timeout=60).status_code == 400
+        assert requests.delete(other, timeout=60).ok
+
+
+def test_an_aborted_job_stops(server):
+    begun = server.post("/tap/async", {"QUERY": ENDLESS, "PHASE": "RUN"}, allow_redirects=False).headers["location"]
+    for _ in range(100):
+        if requests.get(f"{begun}/phase", timeout=60).text == "EXECUTING":
+            break
+        time.sleep(0.1)
+    assert requests.post(f"{begun}/phase", data={"PHASE": "ABORT"}, timeout=60).ok
+    assert requests.get(f"{begun}/phase", timeout=60).text == "ABORTED"
+    assert requests.delete(begun, timeout=60).ok
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({}, "QUERY is missing"), ({"QUERY": "SELECT x"}, "no column x"), ({"QUERY": "SELECT 1 AS a FROM star", "LANG": "SQL"}, "LANG"),
+        ({"QUERY": "SELECT 1 AS a FROM star", "REQUEST": "sing"}, "REQUEST"), ({"QUERY": "SELECT 1 AS a FROM star", "MAXREC": "-1"}, "MAXREC"),
+        ({"QUERY": "SELECT 1 AS a FROM star", "RESPONSEFORMAT": "pdf"}, "no format pdf"),
+        ({"QUERY": "SELECT 1 AS a FROM star", "UPLOAD": "t,http://localhost/x"}, "uploaded"),
+        ({"QUERY": "SELECT '" + "x" * 300_000 + "'"}, "bytes"), ({"QUERY": "SELECT '<script>&' FROM nowhere\x00"}, ""),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_as_votable(server, words, says):
+    answer = server.post("/tap/sync", words)
+    assert answer.status_code == 400
+    resource = parse(io.BytesIO(answer.content)).resources[0]
+    status = next(info for info in resource.infos if info.name == "QUERY_STATUS")
+    assert status.value == "ERROR" and says in status.content
+
+
+def test_other_addresses_still_cannot_be_posted_to(server):
+    for path in ("/", "/catalog/star", "/tapestry", "/tap/tables", "/ssa", "/services"):
+        assert server.post(path, {"x": "1"}).status_code in (404, 405), path
+
+
+def test_parameters_may_come_as_a_form_with_parts(server):
+    parts = {
+        "QUERY": (None, "SELECT TOP 1 star_id FROM star ORDER BY star_id"),
+        "FORMAT": (None, "csv"),
+        "lang": (None, "ADQL"),
+    }
+    answer = requests.post(f"{server.url}/tap/sync", files=parts, timeout=60)
+    assert answer.text.split() == ["star_id", "10000"]
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_long_queries_do_not_hold_the_site(server):
+    jobs = [
+        server.post("/tap/async", {"QUERY": ENDLESS, "PHASE": "RUN"}, allow_redirects=False).headers["location"]
+        for _ in range(3)
+    ]
+    try:
+        waits = []
+        for path in ("/catalog/star/10000.json", "/tap/availability", "/catalog/be_candidate.json?_size=3"):
+            started = time.perf_counter()
+            assert server.get(path).status_code == 200
+            waits.append(time.perf_counter() - started)
+        assert max(waits) < 10, waits
+        assert server.post("/tap/sync", {"QUERY": "SELECT COUNT(*) AS n FROM star", "FORMAT": "csv"}).text.split() == [
+            "n",
+            "90",
+        ]
+    finally:
+        for job in jobs:
+            requests.delete(job, timeout=60)
+
+
+def run(work: Service, asker, adql: str, **words):
+    question = {"adql": adql, "format": "csv", "rows_max": 1_000_000_000} | words
+
+    async def answered():
+        async with work.answered(asker.path, question) as outcome:
+            return outcome
+
+    return answered()
+
+
+def test_time_memory_and_disk_of_a_query_are_bounded(asker):
+    wide = "SELECT a.*, b.*, c.* FROM spectrum AS a, spectrum AS b, spectrum AS c"
+
+    async def all_of_them():
+        slow, small = Service(Limits(sync_seconds=4)), Service(Limits(sync_seconds=60, bytes_max=3_000_000))
+        await slow.tap_schema(asker.path)
+        small._schemas |= slow._schemas
+        try:
+            started = time.perf_counter()
+            stopped = await run(slow, asker, ENDLESS)
+            took = time.perf_counter() - started
+            big = await run(small, asker, wide)
+            sorted_ = await run(
+                small,
+                asker,
+                "SELECT COUNT(*) AS n FROM (SELECT a.file, b.mjd, c.snr_r FROM spectrum AS a, spectrum AS b, spectrum AS c ORDER BY c.snr_r, b.mjd OFFSET 1) AS t",
+            )
+            left = [path for path in (*slow.folder.glob("*/*"), *small.folder.glob("*/*"))]
+        finally:
+            slow.close()
+            small.close()
+        return stopped, took, big, sorted_, left
+
+    stopped, took, big, sorted_, left = asyncio.run(all_of_them())
+    assert "stopped after 4 seconds" in stopped.error and took < 30
+    assert "bigger than this service gives" in big.error
+    assert sorted_.error
+    assert left == []
+
+
+def test_jobs_are_bounded_and_expire(asker):
+    async def all_of_them():
+        work = Service(Limits(jobs=3, sync_at_once=1, sync_waiting=1, sync_seconds=60))
+        try:
+            waiting = [asyncio.create_task(run(work, asker, "SELECT COUNT(*) AS n FROM star")) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(Busy):
+                await run(work, asker, "SELECT 1 AS x FROM star")
+            for task in waiting:
+                assert (await task).error == ""
+            jobs = [work.create({"QUERY": "x"}) for _ in range(3)]
+            with pytest.raises(Busy):
+                work.create({})
+            work.fail(jobs[1], "no")
+            assert work.create({}) is not jobs[1]
+            assert jobs[1].identity not in work.jobs and not jobs[1].folder.exists()
+            jobs[0].created -= timedelta(hours=2)  # nobody started it
+            jobs[2].destruction = datetime.now(UTC)
+            work.sweep()
+            assert set(work.jobs) & {job.identity for job in jobs} == set()
+            gone = work.create({})
+            work.start(
+                gone,
+                asker.path.with_name("replaced.sqlite"),
+                {"adql": "SELECT COUNT(*) AS n FROM star", "format": "csv", "rows_max": 9},
+            )
+            while not gone.is_final:
+                await asyncio.sleep(0.05)
+            assert gone.phase == "COMPLETED" and gone.outcome.path.read_text().split() == ["n", "90"]
+        finally:
+            work.close()
+        assert not work.folder.exists()
+
+    asyncio.run(all_of_them())
+
+
+def test_pyvo_finds_spectra_and_they_are_the_stored_profiles(server, ask):
+    service = pyvo.dal.SSAService(f"{server.url}/ssa")
+    star, spectrum, ra, dec, flux = ask(
+        "select star_id, spectrum_id, ra_deg, dec_deg, flux from halpha_profile join spectrum using (spectrum_id) order by 1 limit 1"
+    )[0]
+    found = service.search(pos=(ra, dec), diameter=0.01, format="all")
+    own = {
+        row[0]
+        for row in ask(
+            "select spectrum_id from halpha_profile join spectrum using (spectrum_id) where star_id = ?", star
+        )
+    }
+    assert set(found["spectrum_id"].tolist()) == own and len(found) == 2 * len(own)
+    assert found[0].ra == pytest.approx(ra) and str(star) != found[0].title
+    expected = np.array([np.nan if value is None else value for value in json.loads(flux)])
+    for record in found:
+        if record["spectrum_id"] == spectrum:
+            table = Table.read(io.BytesIO(requests.get(record.getdataurl(), timeout=60).content))
+            np.testing.assert_allclose(np.ma.filled(np.ma.asarray(table["flux"], float), np.nan), expected)
+            assert table["wavelength_a"].quantity[0].to_value("AA") == pytest.approx(6520.0)
+    everything = ask("select count(*) from halpha_profile")[0][0]
+    assert len(service.search(format="votable")) == everything
+    assert len(service.search(band=(6.5e-7, 6.6e-7), format="fits")) == everything
+    assert len(service.search(band=(4e-7, 5e-7))) == 0
+    late = ask("select count(*) from halpha_profile join spectrum using (spectrum_id) where mjd >= 58484")[0][0]
+    assert (
+        len(
+            parse_single_table(io.BytesIO(server.get("/ssa?REQUEST=queryData&FORMAT=votable&TIME=2019/").content)).array
+        )
+        == late
+    )
+    assert 'value="OVERFLOW"' in server.get("/ssa?MAXREC=1").text
+    described = server.get("/ssa?REQUEST=queryData&FORMAT=METADATA").text
+    assert "INPUT:POS" in described and "<TR>" not in described
+    for wrong in (
+        "POS=x",
+        "POS=1,95",
+        "SIZE=x&POS=1,1",
+        "POS=1,1;GALACTIC",
+        "BAND=V",
+        "TIME=now",
+        "FORMAT=pdf",
+        "REQUEST=x",
+        "MAXREC=x",
+    ):
+        assert 'value="ERROR"' in server.get(f"/ssa?{wrong}").text, wrong
+    assert server.get("/ssa/spectrum/1.vot").status_code == 404
+
+
+def test_stilts_finds_no_error_in_any_votable(server, ask, tmp_path):
+    if shutil.which("stilts") is None:
+        pytest.skip("stilts is not installed")
+    spectrum = ask("select spectrum_id from halpha_profile limit 1")[0][0]
+    query = "SELECT TOP 9 s.*, POINT(ra_deg, dec_deg) AS p, CIRCLE(1, 2, 3) AS c, BOX(1, 2, 3, 4) AS b, POLYGON(1, 2, 3, 4, 5, 6) AS g, EXP(9999) AS inf FROM spectrum AS s"
+    for number, path in enumerate((
+        f"/ssa/spectrum/{spectrum}.vot", "/ssa?REQUEST=queryData", "/ssa?FORMAT=METADATA", "/ssa?POS=x", "/vo/cone?RA=100&DEC=40&SR=30",
+        f"/tap/sync?QUERY={requests.utils.quote(query)}", "/tap/sync?QUERY=x", "/tap/sync?MAXREC=2&QUERY=SELECT+*+FROM+verdict",
+        "/tap/sync?QUERY=SELECT+*+FROM+TAP_SCHEMA.columns",
+    )):  # fmt: skip
+        document = tmp_path / f"{number}.xml"
+        document.write_bytes(server.get(path).content)
+        said = subprocess.run(
+            ["stilts", "votlint", str(document)], capture_output=True, text=True, check=False, timeout=120
+        )
+        assert "ERROR" not in said.stdout + said.stderr, (path, said.stdout)
+    said = subprocess.run(
+        ["stilts", "taplint", f"tapurl={server.url}/tap", "stages=TMV TME CPV CAP AVV EXA", "report=EWF"],
+        capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert "Errors: 0" in said.stdout, said.stdout
+
+
+def test_a_page_sends_its_table_and_spectra_to_programs_on_a_hub(server, ask):
+    samp = pytest.importorskip("pyvo.samp", reason="this pyvo has no SAMP")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 21012)) == 0:
+            pytest.skip("another SAMP hub runs on this machine")
+    received, hub, client = _hub(samp)
+    try:
+        with playwright.sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page()
+            faults = []
+            page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+            page.goto(f"{server.url}/catalog/classical_be", wait_until="networkidle")
+            page.get_by_role("button", name="Send to TOPCAT").click()
+            page.get_by_text("Sent to test program").wait_for()
+            star = ask("select star_id from halpha_profile join spectrum using (spectrum_id) limit 1")[0][0]
+            page.goto(f"{server.url}/star/{star}", wait_until="networkidle")
+            page.get_by_role("button", name="to SPLAT").click()
+            page.get_by_text("Sent to test program").wait_for()
+            page.get_by_role("button", name="Show in Aladin").click()
+            for _ in range(50):
+                if len({kind for kind, _ in received}) == 3:
+                    break
+                time.sleep(0.1)
+            browser.close()
+    finally:
+        client.disconnect()
+        hub.stop()
+    assert faults == []
+    kinds = {}
+    for kind, parameters in received:
+        kinds.setdefault(kind, []).append(parameters)
+    table = parse_single_table(io.BytesIO(requests.get(kinds["table.load.votable"][0]["url"], timeout=60).content))
+    assert len(table.array) == ask("select count(*) from classical_be")[0][0]
+    own = ask("select count(*) from halpha_profile join spectrum using (spectrum_id) where star_id = ?", star)[0][0]
+    spectra = kinds["spectrum.load.ssa-generic"]
+    assert len(spectra) == own
+    assert all(
+        len(parse_single_table(io.BytesIO(requests.get(one["url"], timeout=60).content)).array) == 721
+        for one in spectra
+    )
+    ra, dec = ask("select ra_deg, dec_deg from star where star_id = ?", star)[0]
+    assert float(kinds["coord.pointAt.sky"][0]["ra"]) == pytest.approx(ra, abs=1e-5)
+    assert float(kinds["coord.pointAt.sky"][0]["dec"]) == pytest.approx(dec, abs=1e-5)
+
+
+def _hub(samp):
+    """A hub with the web profile, and a program on it that takes what pages send."""
+    hub = samp.SAMPHubServer(web_profile=True, mode="multiple", addr="127.0.0.1", web_profile_dialog=Willing())
+    hub.start()
+    client = samp.SAMPIntegratedClient(name="test program", addr="127.0.0.1")
+    client.connect(hub=hub)
+    received = []
+    for kind in ("table.load.votable", "spectrum.load.ssa-generic", "coord.pointAt.sky"):
+        client.bind_receive_notification(
+            kind, lambda key, sender, mtype, params, extra: received.append((mtype, params))
+        )
+    return received, hub, client
+
+
+class Willing:
+    """A person who lets every page register with the hub."""
+
+    queue_request: queue.Queue
+    queue_result: queue.Queue
+
+    def __init__(self):
+        threading.Thread(target=self._agree, daemon=True).start()
+
+    def _agree(self):
+        while True:
+            time.sleep(0.1)
+            if hasattr(self, "queue_request") and not self.queue_request.empty():
+                self.queue_request.get()
+                self.queue_result.put(True)
