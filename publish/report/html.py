@@ -46,8 +46,8 @@ def write(path: Path, content: Content) -> None:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores."""
-    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+    """A name that may be broken after its underscores if it is long."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_")) if len(name) > 9 else escape(name)
 
 
 def cell_text(column: Column, value) -> str:
@@ -69,7 +69,7 @@ def ratio_text(published: float, ours: float | None) -> str:
     if ours is None or not published:
         return "–"
     ratio = ours / published
-    return f"{ratio:.2f}" if ratio >= 0.01 or ratio == 0 else f"{ratio:.1e}"
+    return "< 0.01" if 0 < ratio < 0.005 else f"{ratio:.2f}"
 
 
 def _picture(figure: DrawnFigure) -> str:

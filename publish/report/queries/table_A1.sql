@@ -1,4 +1,4 @@
--- Candidates with H-alpha emission with an absorption shell line
+-- Candidates with a shell line on H-alpha emission
 -- Types: 1 symmetric and narrow, 2 symmetric and broad, 3 asymmetric shell line.
 -- The class is the measured one, or that given by eye where somebody looked (by_eye); evidence is what made a core a shell line.
 -- needs: spectrum, be_score, profile_class

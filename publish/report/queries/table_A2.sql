@@ -1,4 +1,4 @@
--- Candidates with H-alpha absorption with a shell line
+-- Candidates with a shell line on H-alpha absorption
 -- Types: 1 emission above the continuum, 2 emission below it, 3 narrow absorption only.
 -- The class is the measured one, or that given by eye where somebody looked (by_eye); evidence is what made a core a shell line.
 -- needs: spectrum, be_score, profile_class
