@@ -114,15 +114,12 @@ def describe(snapshot: str | Path, *, with_columns: bool = True) -> dict:
     snapshot : path
         The SQLite file.
     with_columns : bool
-        Describe every column. The site's own pages look these up themselves, and Datasette copies all metadata many times
-        for each page, so the site goes without.
+        Describe every column, and say of a view why it is a table. The site's own pages look these up themselves, and
+        Datasette copies all metadata many times for each page, so the site goes without.
     """
     path = Path(snapshot)
     with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
-        tables = {name: _table(connection, name) for name in _names(connection)}
-        if not with_columns:
-            for entry in tables.values():
-                del entry["columns"]
+        tables = {name: _table(connection, name, with_columns) for name in _names(connection)}
         simulated = connection.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
     note = f" {simulated:,} of its spectra are simulated and marked so." if simulated else ""
     return {
@@ -153,7 +150,7 @@ def _names(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _table(connection: sqlite3.Connection, name: str) -> dict:
+def _table(connection: sqlite3.Connection, name: str, with_columns: bool) -> dict:
     columns = [row[1] for row in connection.execute(f'pragma table_info("{name}")')]
     view = connection.execute("select description, kind, reason from view_definition where name = ?", [name]).fetchone()
     entry: dict = {"description": EXTRA_TABLES.get(name, "")}
@@ -161,9 +158,10 @@ def _table(connection: sqlite3.Connection, name: str) -> dict:
         entry["description"] = TABLES[name].comment or ""
     if view:
         entry["description"] = view[0] or ""
-        if view[1] == "table":
+        if view[1] == "table" and with_columns:
             entry["description"] += f" (Written as a table, not a view: {view[2]}. Its SQL is in view_definition.)"
-    entry["columns"] = {column: note for column in columns if (note := _note(name, column))}
+    if with_columns:
+        entry["columns"] = {column: note for column in columns if (note := _note(name, column))}
     if name in HIDDEN:
         entry["hidden"] = True
     if name in FACETS:

@@ -46,5 +46,7 @@ def describe(exception: Any) -> tuple[int, str, str]:
             return 400, "Too long", TOO_LONG
         return exception.status, exception.title or "", exception.message or ""
     if isinstance(exception, Base400):
-        return exception.status, "", str(exception.args[0]) if exception.args else ""
+        said = str(exception.args[0]) if exception.args else ""
+        nowhere = exception.status == 404 and said in ("", "404", "Database not found")
+        return exception.status, "", "There is no page at this address." if nowhere else said
     return 500, "", "Something is wrong with this page; the server's log says what."

@@ -38,7 +38,7 @@ async def search_page(datasette, request):
     found = await find(snapshot_of(datasette), asked) if asked else []
     if len(found) == 1:
         return Response.redirect(datasette.urls.path(f"/star/{found[0]['star_id']}"))
-    context = {"asked": asked, "found": found, "database": snapshot_of(datasette).name}
+    context = {"asked": asked, "found": found, "limit": LIMIT, "database": snapshot_of(datasette).name}
     return Response.html(await datasette.render_template("search.html", context, request=request))
 
 

@@ -8,7 +8,7 @@ from datasette import hookimpl
 
 from publish.formatting import format_value, unit_label
 from publish.metadata import column_note
-from publish.reading import snapshot_of
+from publish.reading import rows, snapshot_of
 
 STEP_LABELS = {
     "spectra": "All spectra", "good_snr": "S/N in both arms", "teff": "No late A or F star by temperature",
@@ -34,10 +34,13 @@ def prepare_jinja2_environment(env, datasette):
 @hookimpl
 def extra_template_vars(datasette, view_name):
     async def variables():
+        if view_name not in ("database", "table"):
+            return {}
         database = snapshot_of(datasette)
-        if view_name == "database":
-            metadata = datasette.metadata("databases") or {}
-            return {"table_notes": defaultdict(dict, metadata.get(database.name, {}).get("tables", {}))}
-        return {}
+        if not hasattr(datasette, "becat_selection"):
+            found = await rows(database, "select * from view_definition order by position")
+            datasette.becat_selection = {view["name"]: view for view in found}
+        tables = (datasette.metadata("databases") or {}).get(database.name, {}).get("tables", {})
+        return {"selection": datasette.becat_selection, "table_notes": defaultdict(dict, tables)}
 
     return variables
