@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from publish.report.figures.figure import Figure
 from publish.report.figures.profiles import (
+    Panel,
     choose,
     draw_profile,
     draw_smoothed,
@@ -17,15 +17,6 @@ from publish.report.figures.profiles import (
 from publish.report.style import TWO_COLUMNS_IN, panel_title, styled
 
 __all__ = ["GALLERIES"]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What a panel shows: its words, the candidates that will do, and the stars with which the paper shows it."""
-
-    words: str
-    condition: str
-    shown_in_paper: tuple[str, ...] = ()
 
 
 SINGLE = "profile_class = 'emission' and profile_type = 'single peak'"
@@ -86,8 +77,7 @@ def _draw_panels(connection, figure, panels: Sequence[Panel], order: str, smooth
         return reason
     chosen: dict[int, str] = {}
     missing = []
-    for panel in panels:
-        identity = choose(connection, panel.condition, order, panel.shown_in_paper, chosen)
+    for panel, identity in zip(panels, choose(connection, panels, order), strict=True):
         if identity is None:
             missing.append(("another of " if panel.words in chosen.values() else "") + panel.words)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from publish.report.figures.figure import Figure
 from publish.report.figures.profiles import (
+    Panel,
     choose,
     draw_extrema,
     draw_profile,
@@ -17,12 +18,12 @@ from schema.grid import RED as GRID
 
 __all__ = ["PEAKS"]
 
-# A noisy and a good spectrum, as in the paper: range of S/N, and the star that the paper shows.
+# A noisy and a good spectrum, as in the paper, with weak emission if there is one.
 ROWS = (
-    ("snr_r >= 10 and snr_r < 20", "abs(snr_r - 13)", "J023209.36+560939.5"),
-    ("snr_r >= 40 and snr_r < 60", "abs(snr_r - 50)", "J071536.32-001018.3"),
+    Panel("low S/N", "snr_r >= 10 and snr_r < 20", ("J023209.36+560939.5",)),
+    Panel("middle S/N", "snr_r >= 40 and snr_r < 60", ("J071536.32-001018.3",)),
 )
-WEAK_FIRST = "coalesce(profile_type, '') = 'narrow emission in absorption' desc"
+ORDER = "coalesce(profile_type, '') = 'narrow emission in absorption' desc, least(abs(snr_r - 13), abs(snr_r - 50))"
 
 
 @styled
@@ -32,10 +33,9 @@ def draw(connection, figure) -> str | None:
     if reason:
         return reason
     band_a = peak_band(connection)
-    chosen = [choose(connection, where, f"{WEAK_FIRST}, {order}", [star]) for where, order, star in ROWS]
-    if all(identity is None for identity in chosen):
+    found = [identity for identity in choose(connection, ROWS, ORDER) if identity is not None]
+    if not found:
         return "No candidate has a spectrum of S/N 10 to 20 or 40 to 60, which the figure compares."
-    found = [identity for identity in chosen if identity is not None]
     panels = figure.subplots(len(found), 2, sharex=True, sharey="row", squeeze=False)
     for row, (pair, identity) in enumerate(zip(panels, found, strict=True)):
         _draw_row(pair, row, load_spectrum(connection, identity), band_a)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from udfs.bands import repair
 from udfs.bartlett import bartlett_peaks, local_extrema, smooth_bartlett
 
 __all__ = [
+    "Panel",
     "Spectrum",
     "choose",
     "draw_extrema",
@@ -34,6 +35,15 @@ SPECTRUM_SQL = f"""
     join flux_red using (spectrum_id)
     left join line_measurement using (spectrum_id)
     where spectrum.spectrum_id = ?"""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a panel shows: its words, the candidates that will do (SQL), and the stars with which the paper shows it."""
+
+    words: str
+    condition: str
+    shown_in_paper: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,38 +84,46 @@ def load_spectrum(connection, spectrum_id: int) -> Spectrum:
     )
 
 
-def choose(
-    connection, condition: str, order: str, shown_in_paper: Iterable[str] = (), used: Iterable[int] = ()
-) -> int | None:
-    """Spectrum of the candidate that shows something best.
+def choose(connection, panels: Sequence[Panel], order: str) -> list[int | None]:
+    """Spectra of the candidates that show something best, all different.
 
     Parameters
     ----------
     connection : DuckDB connection
-    condition, order : str
-        SQL over the columns of be_candidate: which stars will do, and the best of them first.
-    shown_in_paper : iterable of str
-        Designations of the stars that the paper shows: they go before all others that will do.
-    used : iterable of int
-        Spectra that are shown already.
+    panels : sequence of Panel
+    order : str
+        SQL over the columns of be_candidate: the best first. A star that the paper shows goes before all others.
 
     Returns
     -------
-    int or None
-        Its spectrum_id; None where no candidate will do.
+    list of int or None
+        One spectrum_id a panel; None where no candidate is left that will do.
     """
-    row = connection.execute(
+    ranked = " union all ".join(
         f"""
-        select spectrum_id from be_candidate
-        where ({condition})
-          and spectrum_id in (select spectrum_id from flux_red)
-          and not list_contains($used::bigint[], spectrum_id)
-        order by star_id in (select star_id from star_alias where list_contains($paper::varchar[], designation)) desc,
-            {order}, spectrum_id
-        limit 1""",
-        {"used": list(used), "paper": list(shown_in_paper)},
-    ).fetchone()
-    return None if row is None else row[0]
+        select {i} as panel, spectrum_id,
+            row_number() over (order by list_contains(printed, {i}) desc, {order}, spectrum_id) as place
+        from candidates where {panel.condition}"""
+        for i, panel in enumerate(panels)
+    )
+    stars = [(i, name) for i, panel in enumerate(panels) for name in panel.shown_in_paper]
+    rows = connection.execute(
+        f"""
+        with
+        shown as (select unnest($panel::integer[]) as panel, unnest($name::varchar[]) as designation),
+        printed as (select star_id, list(panel) as printed from shown join star_alias using (designation) group by star_id),
+        candidates as materialized (
+            select be_candidate.*, coalesce(printed, []) as printed
+            from be_candidate left join printed using (star_id)
+            where spectrum_id in (select spectrum_id from flux_red)
+        )
+        select panel, spectrum_id from ({ranked}) where place <= {len(panels)} order by panel, place""",
+        {"panel": [i for i, _ in stars], "name": [name for _, name in stars]},
+    ).fetchall()
+    chosen: list[int | None] = []
+    for i in range(len(panels)):
+        chosen.append(next((identity for panel, identity in rows if panel == i and identity not in chosen), None))
+    return chosen
 
 
 def why_no_profiles(connection) -> str | None:

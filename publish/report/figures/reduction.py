@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from publish.report.figures.figure import Figure
-from publish.report.style import INK, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, plain, styled
+from publish.report.style import INK, RED, TWO_COLUMNS_IN, note, panel_title, plain, styled
 from schema.grid import ARMS
 
 __all__ = ["REDUCTION"]
@@ -39,16 +39,18 @@ def draw(connection, figure) -> str | None:
     if row is None:
         return "The catalogue holds no rectified spectra (table flux_red is empty): load some (becat load, becat run)."
     spectrum_id, designation, file, snr, is_simulated = row
+    rectified = {arm: flux for arm in ("blue", "red") if (flux := _rectified(connection, spectrum_id, arm)) is not None}
     raw_arms, why = _raw_arms(file, spectrum_id)
-    panels = figure.subplots(2, 2, sharex="col")
-    for place, arm in enumerate(("blue", "red")):
-        _draw_arm(
-            panels[0, place], panels[1, place], arm, _rectified(connection, spectrum_id, arm), raw_arms.get(arm), why
-        )
-        panel_title(panels[0, place], place, f"{arm} arm, as in the file")
-        panel_title(panels[1, place], 2 + place, f"{arm} arm, rectified")
-    panels[0, 0].set_ylabel("flux / (instrument's unit)")
-    panels[1, 0].set_ylabel("flux / continuum")
+    rows = figure.subplots(2 if raw_arms else 1, len(rectified), sharex="col", squeeze=False)
+    for place, (arm, flux) in enumerate(rectified.items()):
+        _draw_rectified(rows[-1, place], ARMS[arm], flux)
+        panel_title(rows[-1, place], place + rows.size - len(rectified), f"{arm} arm, rectified")
+        if raw_arms:
+            _draw_raw(rows[0, place], ARMS[arm], raw_arms.get(arm), flux)
+            panel_title(rows[0, place], place, f"{arm} arm, as in the file")
+    rows[0, 0].set_ylabel("flux / (instrument's unit)")
+    rows[-1, 0].set_ylabel("flux / continuum")
+    figure.supxlabel("vacuum wavelength / Å" + (f"\n{why}" if why else ""), fontsize=8)
     name = plain(designation or f"spectrum {spectrum_id}")
     figure.suptitle(f"{name}, S/N {snr or float('nan'):.0f}" + (", simulated" if is_simulated else ""), fontsize=8)
     return None
@@ -64,40 +66,31 @@ def _rectified(connection, spectrum_id: int, arm: str) -> np.ndarray | None:
 
 
 def _raw_arms(file: str | None, spectrum_id: int) -> tuple[dict, str]:
-    """The arms of a spectrum as read from its file, and why there are none."""
+    """The arms of a spectrum as read from its file, or none and why."""
     # Reading is the work of etl; no other figure needs it.
     from etl.errors import Rejected
     from etl.readers import read_file
 
     if not file or not Path(file).is_file():
-        return {}, "the file is no longer where\nit was loaded from"
+        return {}, "flux and continuum are not shown: the file is no longer where it was loaded from"
     try:
         spectra, _ = read_file(file, exposures="all", need_snr=False)
     except (Rejected, OSError):
-        return {}, "the file can no longer be read"
+        return {}, "flux and continuum are not shown: the file can no longer be read"
     found = next((spectrum for spectrum in spectra if spectrum.spectrum_id == spectrum_id), None)
-    return (found.arms, "no such arm in the file") if found else ({}, "the file no longer\nholds this spectrum")
+    if found is None:
+        return {}, "flux and continuum are not shown: the file no longer holds this spectrum"
+    return found.arms, ""
 
 
-def _draw_arm(above, below, arm: str, rectified, raw, why: str) -> None:
-    below.set_xlabel("vacuum wavelength / Å")
-    if rectified is None:
-        note(above, "no such arm")
-        note(below, "no such arm")
-        return
-    grid = ARMS[arm]
-    below.plot(grid.wavelength_a, rectified, color=INK, lw=0.5)
-    below.axhline(1, color=RED, lw=0.8)
+def _draw_rectified(axes, grid, rectified) -> None:
+    axes.plot(grid.wavelength_a, rectified, color=INK, lw=0.5)
+    axes.axhline(1, color=RED, lw=0.8)
     seen = np.isfinite(rectified)
     if seen.any():
         low, high = np.nanpercentile(rectified, 0.05), np.nanmax(rectified)
-        below.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
-        below.set_xlim(grid.wavelength_a[seen][0] - 5, grid.wavelength_a[seen][-1] + 5)
-    if raw is None:
-        above.text(0.5, 0.5, why, transform=above.transAxes, ha="center", va="center", color=QUIET)
-        above.set_yticks([])
-        return
-    _draw_raw(above, grid, raw, rectified)
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+        axes.set_xlim(grid.wavelength_a[seen][0] - 5, grid.wavelength_a[seen][-1] + 5)
 
 
 def _draw_raw(axes, grid, raw, rectified) -> None:
@@ -105,6 +98,9 @@ def _draw_raw(axes, grid, raw, rectified) -> None:
     from etl.reduce.rectangle import bridge_gaps, pack
     from etl.reduce.resample import resample
 
+    if raw is None:
+        note(axes, "no such arm in the file")
+        return
     inside = (raw.wavelength_a >= grid.wavelength_a[0]) & (raw.wavelength_a <= grid.wavelength_a[-1]) & ~raw.bad
     axes.plot(raw.wavelength_a[inside], raw.flux[inside], color=INK, lw=0.5)
     rectangle = pack([raw], grid)
@@ -113,7 +109,7 @@ def _draw_raw(axes, grid, raw, rectified) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         continuum = flux[0] / rectified
     known = np.isfinite(continuum) & (np.abs(rectified) > 0.05)
-    if known.any():
+    if known.any() and inside.any():
         # Beside pixels that the cleaning changed, the two fluxes differ: the continuum is smooth over far longer stretches.
         smooth = median_filter(continuum[known], size=MEDIAN_PX, mode="nearest")
         axes.plot(grid.wavelength_a[known], smooth, color=RED, lw=1.0, label="continuum")
