@@ -17,7 +17,7 @@ async def services(datasette, request):
     """A page of addresses, and what to do with them."""
     found = {
         name: datasette.absolute_url(request, datasette.urls.path(path))
-        for name, path in (("tap", "/tap"), ("cone", "/vo/cone?"), ("ssa", "/ssa?"))
+        for name, path in (("tap", "/tap"), ("cone", "/vo/cone"), ("ssa", "/ssa"))
     }
     table = datasette.absolute_url(request, datasette.urls.table(snapshot_of(datasette).name, "classical_be"))
     context = {"address": found | {"table": table}, "limits": service().limits}
