@@ -11,10 +11,13 @@ from pathlib import Path
 import duckdb
 
 __all__ = [
+    "CHECKPOINT_AT",
+    "MEMORY_FOR_SPECTRA",
     "ROWS_PER_GROUP",
     "CatalogueError",
     "Run",
     "becat_version",
+    "bounded_memory",
     "open_catalogue",
     "transaction",
     "what_went_wrong",
@@ -25,6 +28,11 @@ __all__ = [
 # 6 GB of spectra each time; smaller groups make the views up to a fifth slower (docs/storage.md). DuckDB takes the size
 # only while it attaches a file.
 ROWS_PER_GROUP = 8192
+# Each checkpoint rewrites that group: with DuckDB's 16 MB, reached by 220 spectra, a spectrum would be written eighteen times
+# (docs/storage.md). Until the next one the rows are in the log and in memory.
+CHECKPOINT_AT = "256MB"
+# DuckDB keeps what it has written and read, in up to four fifths of the machine's memory; spectra pass but once.
+MEMORY_FOR_SPECTRA = "1GB"
 
 
 class CatalogueError(Exception):
@@ -120,12 +128,25 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.execute("commit")
 
 
+@contextmanager
+def bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """While spectra are written or read one after the other: keep little of them in memory."""
+    before = connection.execute("select current_setting('memory_limit')").fetchone()
+    assert before is not None
+    connection.execute(f"set memory_limit = '{MEMORY_FOR_SPECTRA}'")
+    try:
+        yield
+    finally:
+        connection.execute(f"set memory_limit = '{before[0]}'")
+
+
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     try:
         quoted = str(path).replace("'", "''")
         connection.execute(f"attach '{quoted}' as catalogue (row_group_size {ROWS_PER_GROUP})")
         connection.execute("use catalogue")
+        connection.execute(f"set checkpoint_threshold = '{CHECKPOINT_AT}'")
     except duckdb.Error:
         connection.close()
         raise

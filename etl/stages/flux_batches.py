@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from etl.catalogue import bounded_memory
+
 __all__ = ["arrow_columns", "flux_batches", "insert_columns", "matrix"]
 
 SPECTRA_PER_BATCH = 2048
@@ -56,7 +58,10 @@ def flux_batches(
         group by batch order by batch
         """
     ).fetchall()
-    with tqdm(total=sum(b[2] for b in bounds), desc=description, unit=" spectra", disable=None) as bar:
+    with (
+        bounded_memory(connection),
+        tqdm(total=sum(b[2] for b in bounds), desc=description, unit=" spectra", disable=None) as bar,
+    ):
         for first, last, n in bounds:
             # A batch without gaps needs no list of what is in it, and a scan keeps its order without being told.
             some = f"and spectrum_id in (select spectrum_id from todo where place between {first} and {last})"
