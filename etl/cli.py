@@ -303,15 +303,17 @@ def match(table, catalog, radius, ra, dec, into) -> None:
     """Match the archives with the stars, or a table of your own.
 
     Without TABLE: every archive that was taken in is matched with the stars, and types, clusters, velocities and the
-    runaway limit follow. With TABLE, a table or view of the catalogue's file: every star within the radius, in a new
-    table with separation and rank.
+    runaway limit follow. With TABLE, a table or view of the catalogue, or a file (CSV, VOTable, FITS, Parquet), which
+    becomes a table named after it: every star within the radius, in a new table with separation and rank.
 
     \b
     Examples:
         becat match --catalog catalog.duckdb
-        becat match my_targets --radius 3
+        becat match my_targets.csv --radius 3
     """
+    from etl.archives.tables import ArchiveError
     from etl.match.sphere import match_table
+    from etl.match.take_in import take_in_file
     from etl.stages.archives import match_archives
 
     if (table is None) != (radius is None):
@@ -321,8 +323,10 @@ def match(table, catalog, radius, ra, dec, into) -> None:
             _print_matched(match_archives(connection))
             return
         try:
+            if Path(table).is_file():
+                table = take_in_file(connection, Path(table))
             made, n_pairs = match_table(connection, table, radius, ra, dec, into)
-        except ValueError as error:
+        except (ValueError, ArchiveError) as error:
             raise CatalogueError(str(error)) from None
     click.echo(f"{n_pairs:,} pairs in table {made}")
 

@@ -12,7 +12,17 @@ from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 
-__all__ = ["CLASSES", "add_inspector", "agreement", "is_inspector", "judge", "judged_by", "latest", "take_in"]
+__all__ = [
+    "CLASSES",
+    "add_inspector",
+    "agreement",
+    "is_inspector",
+    "judge",
+    "judged_by",
+    "last_judged",
+    "latest",
+    "take_in",
+]
 
 CLASSES = ("emission", "emission with shell", "absorption with shell", "absorption")
 COMMENT_MAX = 2000
@@ -109,6 +119,16 @@ def judged_by(labels: str | Path, inspector: str) -> set[int]:
         return {
             star for (star,) in connection.execute("select star_id from inspection where inspector = ?", (inspector,))
         }
+
+
+def last_judged(labels: str | Path, inspector: str) -> int | None:
+    """The star that a person judged last."""
+    with _open(labels) as connection:
+        row = connection.execute(
+            "select star_id from inspection where inspector = ? order by inspected_at desc, inspection_id desc limit 1",
+            (inspector,),
+        ).fetchone()
+    return row[0] if row else None
 
 
 def latest(labels: str | Path) -> dict[tuple[str, int], bool | None]:

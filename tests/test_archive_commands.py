@@ -42,6 +42,21 @@ def test_a_table_of_ones_own(catalogue):
     assert "0 pairs" in becat("match", "targets", "--radius", 0.1, "-c", catalogue).stdout
 
 
+def test_a_file_of_ones_own(catalogue, tmp_path):
+    own = tmp_path / "my targets.v1.csv"
+    own.write_text("name,ra_deg,dec_deg\nx,0.0,60.0001\ny,10.0,60.0\n")
+    for _ in range(2):  # the second time it is replaced
+        assert "1 pairs in table match_my_targets" in becat("match", own, "--radius", 2, "-c", catalogue).stdout
+    star = tmp_path / "star.csv"
+    star.write_text(own.read_text())
+    assert "rename the file" in becat("match", star, "--radius", 2, "-c", catalogue, check=1).stderr
+    star.write_text("nothing")
+    assert "star.csv" in becat("match", star, "--radius", 2, "-c", catalogue, check=1).stderr
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        assert connection.execute("select name, star_id from match_my_targets").fetchall() == [("x", 7)]
+        assert connection.execute("select count(*) from star").fetchone() == (1,)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

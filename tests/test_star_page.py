@@ -168,6 +168,13 @@ def test_links_of_a_simulated_star_lead_to_no_archive_number(get, star):
     assert "simbad" in page and "lamost.org/dr" not in page and "gaiaedr3" not in page
 
 
+def test_works_to_cite_are_one_file(get):
+    response = get("/cite.bib")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert response.text.count("@") == get("/catalog/citation.json?_size=0").json()["filtered_table_rows_count"]
+    assert "@article{wang2022," in response.text and 'href="/cite.bib"' in get("/").text
+
+
 def test_units_of_a_votable_are_read_without_a_warning(get):
     tables = ("line_measurement", "spectrum", "cluster", "kinematics", "photometry")
     assert {"Angstrom", "dex", "km.s**-1"} <= {c.info["unit"] for name in tables for c in TABLES[name].columns}

@@ -60,6 +60,7 @@ async def inspect_page(datasette, request):
         "n_all": len(queue),
         "classes": inspection.CLASSES,
         "is_blind": request.args.get("blind") != "0",
+        "last": await asyncio.to_thread(inspection.last_judged, labels, who),
         "agreement": await asyncio.to_thread(inspection.agreement, labels),
         "data": {"star_id": star_id, "profiles": await profile_data(database, star["star_id"])} if star else None,
     }

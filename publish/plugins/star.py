@@ -77,6 +77,7 @@ async def star_page(datasette, request):
     context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])
     context["data"] = _plot_data(context)
     scored_by = await first(database, "select sha256 from model where is_current") or {}
+    context["can_judge"] = bool(getattr(datasette, "becat_labels", None))
     context["can_explain"] = _explainer(datasette).knows(scored_by.get("sha256"))
     return Response.html(await datasette.render_template("star.html", context, request=request))
 
