@@ -198,7 +198,8 @@ def _with_colours(stars):
     more_dust, more_light, hotter = np.clip(np.random.default_rng(20220515).normal(0, 1, (3, n)), -2, 2)
     hk, kw = hk + 0.03 * more_dust, kw + 0.06 * more_dust + 0.05 * more_light
     jh = np.where(stars.disc == "late", 0.80, -0.05 + rng.normal(0, 0.01, n))
-    k0 = np.where(stars.disc == "late", -1.5, -1.8 + rng.normal(0, 0.4, n)) + 5 * np.log10(distance / 10)
+    k0 = np.where(stars.disc == "late", -1.5 + 0.4 * more_light, -1.8 + rng.normal(0, 0.4, n))
+    k0 = k0 + 5 * np.log10(distance / 10)
     a_v = _R_V * ebv
     made = {
         "k_mag": k0 + _A_K * a_v,
