@@ -21,8 +21,8 @@ from simulate.profiles import sample_profiles
 
 __all__ = ["evaluate"]
 
-SNR_EDGES = (3, 10, 20, 50, 100, 1000)
-RESOLUTION_EDGES = (1000, 3000, 6000, 9000, 20000)
+SNR_EDGES = (0, 10, 20, 50, 100, 1000)
+RESOLUTION_EDGES = (0, 3000, 6000, 9000, 100_000)
 # What is read off an ROC curve: the share of Be spectra found while so many of the others are called Be.
 _FALSE_SHARE = 0.01
 

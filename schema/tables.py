@@ -316,6 +316,14 @@ PROFILE_CLASS = _table(
     _col(
         "shell_asymmetry", REAL, "(red - blue)/(red + blue) of the half widths of the shell line", "", "stat.asymmetry"
     ),
+    _col(
+        "core_flux",
+        REAL,
+        "Lowest rectified flux of the smoothed line, between the outer emission peaks where there are two",
+        "",
+        "phot.flux.density;spect.line",
+    ),
+    _error("core_flux", REAL, "core_flux", "", "phot.flux.density;spect.line"),
     _col("evidence", Text, "What made a core a shell line", ucd="meta.note"),
     _col("profile_version", Text, "Version of the rules", ucd="meta.version"),
     _run(),

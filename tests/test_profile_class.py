@@ -1,14 +1,18 @@
 """Profile classes against profiles of known shape, simulated truth and real stars."""
 
+import duckdb
 import numpy as np
 import pytest
+from scipy import stats
 
-from benchmarks.profile_classes import classify
+from benchmarks.profile_classes import classify, classify_arms
 from etl.readers import read_file
 from etl.reduce import reduce_batch
+from schema import build
 from schema.grid import RED
 from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from udfs import profile_batch
+from udfs.rotation import rotation_limit
 
 HALPHA_A = LINES["halpha"].wavelength_a
 
@@ -91,7 +95,7 @@ def test_noise_is_not_emission():
 def test_violet_red_ratio_and_its_error(ratio):
     """Known V/R and separation come back; the error agrees with the scatter to 25 % (peaks are picked, which adds some)."""
     components = [_line(-150, ratio, 150), _line(150, 1.0, 150)]
-    clean = 1 + sum(components)
+    clean = 1 + np.sum(components, axis=0)
     found = profile_batch(*_observe(components, 80.0, 600))
     true = (clean[RED.wavelength_a < HALPHA_A].max() - 1) / (clean[RED.wavelength_a > HALPHA_A].max() - 1)
     assert np.median(found["violet_red_ratio"]) == pytest.approx(true, rel=0.02)
@@ -106,17 +110,93 @@ def test_shell_width_and_asymmetry():
     assert abs(np.median(found["shell_asymmetry"])) < 0.05
 
 
-def test_helium_rotation_makes_a_narrow_core_a_shell_line():
-    """Type 3 of absorption with shell: only beside a He I 6678 far broader than the core."""
-    helium_a = LINES["hei_6680"].wavelength_a
-    sigma_a = 400 / 2.3548 / SPEED_OF_LIGHT_KM_S * helium_a
-    helium = -0.2 * np.exp(-0.5 * ((RED.wavelength_a - helium_a) / sigma_a) ** 2)
+def _turning(name, v_sin_i_km_s, depth):
+    """A line of a rotating star: the elliptic profile of a disc without limb darkening."""
+    line_a = LINES[name].wavelength_a
+    speed = (RED.wavelength_a / line_a - 1) * SPEED_OF_LIGHT_KM_S
+    return -depth * np.sqrt(np.clip(1 - (speed / v_sin_i_km_s) ** 2, 0, None))
+
+
+@pytest.mark.parametrize("lines", [{"hei_6680": 0.08}, {"siii_6349": 0.06, "siii_6373": 0.05}])
+def test_rotation_makes_a_narrow_core_a_shell_line(lines):
+    """Type 3 of absorption with shell: only where helium or silicon turns far faster than the core is wide."""
     core = [PHOTOSPHERE, _line(0, -0.3, 50)]
-    with_rotation = profile_batch(*_observe([*core, helium], 150.0, 20))
-    assert np.mean(with_rotation["profile_class"] == "absorption with shell") == 1
-    assert np.mean(with_rotation["shell_type"] == 3) == 1
-    assert "He I 6678" in with_rotation["evidence"][0]
-    assert np.mean(profile_batch(*_observe(core, 150.0, 20))["profile_class"] == "absorption") == 1
+    fast = [_turning(name, 280.0, depth) for name, depth in lines.items()]
+    found = profile_batch(*_observe([*core, *fast], 150.0, 20))
+    assert np.mean(found["profile_class"] == "absorption with shell") == 1
+    assert np.mean(found["shell_type"] == 3) == 1
+    assert "v sin i" in found["evidence"][0]
+    slow = [_turning(name, 40.0, depth) for name, depth in lines.items()]
+    for others in ([], slow):
+        assert np.mean(profile_batch(*_observe([*core, *others], 150.0, 20))["profile_class"] == "absorption") == 1
+    blurred = profile_batch(*_observe([*core, *fast], 150.0, 5), None, np.full(5, 1800.0))
+    assert np.mean(blurred["profile_class"] == "absorption") == 1
+
+
+@pytest.mark.parametrize("v_sin_i", [60.0, 150.0, 300.0])
+@pytest.mark.parametrize("velocity", [0.0, -140.0])
+def test_rotation_limit_is_below_the_rotation_and_near_it(v_sin_i, velocity):
+    shift = 1 + velocity / SPEED_OF_LIGHT_KM_S
+    line = _turning("hei_6680", v_sin_i, 0.12)
+    moved = np.interp(RED.wavelength_a, RED.wavelength_a * shift, line)
+    flux, ivar, _ = _observe([moved], 200.0, 60)
+    limit = rotation_limit(flux, ivar, np.full(60, velocity), 5.0)
+    assert np.mean(limit <= v_sin_i * 1.05) > 0.95
+    assert np.median(limit) >= 0.5 * v_sin_i
+    nothing = rotation_limit(*_observe([], 200.0, 40)[:2], np.zeros(40), 5.0)
+    assert (nothing == nothing.min()).mean() > 0.95
+
+
+def test_a_cusp_between_peaks_is_a_shell_line_and_the_dip_of_a_disc_is_not():
+    peaks = [_line(-150, 1.5, 240), _line(150, 1.5, 240)]
+    dip = profile_batch(*_observe(peaks, 100.0, 30))
+    assert np.mean(dip["profile_class"] == "emission") == 1
+    cusp = profile_batch(*_observe([*peaks, _line(0, -0.9, 60)], 100.0, 30))
+    assert np.mean(cusp["profile_class"] == "emission with shell") == 1
+    assert "too narrow" in cusp["evidence"][0]
+
+
+def test_core_flux_is_the_bottom_of_the_line_or_between_the_peaks():
+    found = profile_batch(*_observe([_line(0, -0.4, 300)], 100.0, 200))
+    assert np.median(found["core_flux"]) == pytest.approx(0.6, abs=0.02)
+    assert np.std(found["core_flux"]) < 1.5 * np.median(found["e_core_flux"])
+    between = [_line(-120, 1.5, 120), _line(120, 1.5, 120)]
+    found = profile_batch(*_observe(between, 100.0, 20))
+    inside = np.abs(RED.wavelength_a - HALPHA_A) < 2
+    assert np.median(found["core_flux"]) == pytest.approx((1 + np.sum(between, axis=0))[inside].min(), abs=0.05)
+
+
+def _epochs(path, cores, evidence=None):
+    """A catalogue with one star, one spectrum a core; the row of view core_change."""
+    build.create(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "insert into star by name select 1 as star_id, 10 as ra_deg, 60 as dec_deg, true as is_simulated"
+        )
+        for k, core in enumerate(cores):
+            connection.execute(
+                "insert into spectrum by name select ? as spectrum_id, 1 as star_id, 'LAMOST MRS' as survey, 'f' as file,"
+                " true as is_simulated, true as coadd, true as has_blue, 50 as snr_r, 50 as snr_b, 59000 + ? as mjd",
+                [k, k],
+            )
+            connection.execute(
+                "insert into profile_class by name select ? as spectrum_id, 'absorption' as profile_class,"
+                " ?::real as core_flux, 0.01::real as e_core_flux, ? as evidence",
+                [k, core, evidence],
+            )
+        return connection.execute("select n_cores, core_change_sigma, core_changes from core_change").fetchall()
+
+
+def test_a_core_that_changes_between_epochs_is_evidence(tmp_path):
+    assert _epochs(tmp_path / "one.duckdb", [0.4]) == []
+    ((n, sigma, changes),) = _epochs(tmp_path / "still.duckdb", [0.40, 0.41, 0.39])
+    assert (n, changes) == (3, False) and sigma < 1
+    ((_, sigma, changes),) = _epochs(tmp_path / "changing.duckdb", [0.2, 0.45, 0.5])
+    weight = 1 / (0.01**2 + 0.02**2)
+    chi2 = weight * np.sum((np.array([0.2, 0.45, 0.5]) - 0.3833333) ** 2)
+    assert changes and sigma == pytest.approx(stats.norm.isf(stats.chi2.sf(chi2, 2)), rel=0.2)
+    binary = "a ridge between two absorption cores, not emission"
+    assert not _epochs(tmp_path / "binary.duckdb", [0.2, 0.45, 0.5], binary)[0][2]
 
 
 def test_bad_spectra_have_no_class():
@@ -129,7 +209,7 @@ def test_bad_spectra_have_no_class():
 
 def test_simulated_truth():
     """Of what a Be profile shows visibly most is found; of ordinary stars next to nothing is called emission or shell."""
-    profiles, found = classify(2500, seed=4)
+    profiles, found = classify(1500, seed=4)
     names = found["profile_class"].astype(str)
     shell = np.isin(names, ["emission with shell", "absorption with shell"])
     high = profiles.truth["snr"] > 30
@@ -145,6 +225,15 @@ def test_simulated_truth():
     assert fraction("emission_single", 1, names == "emission") > 0.8
     assert fraction("emission", 1, emission) > 0.8
     assert fraction("shell_emission", 1, shell) > 0.45
+
+
+def test_shells_of_fast_rotators_are_found_on_whole_arms():
+    """Bare cores by the rotation that helium and silicon show; Vega-like cores, binaries and late types are no shells."""
+    kinds = {"shell_absorption": 4, "absorption_core": 2, "sb2": 1, "composite": 1, "late": 1}
+    simulated, found = classify_arms(110, seed=5, kinds=kinds)
+    shell = np.isin(found["profile_class"].astype(str), ["emission with shell", "absorption with shell"])
+    assert shell[simulated.kind == "shell_absorption"].mean() > 0.2
+    assert not shell[simulated.label == 0].any()
 
 
 def _real(path):

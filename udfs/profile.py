@@ -10,8 +10,12 @@ The rules, in the order in which they are applied to the smoothed profile:
     minima, the flux takes longer to reach the ridge's height than inside (`ridge_ratio_min`).
 3.  Two or more emission peaks enclose a **shell line** if the core between them is lower than the profile on both
     outer sides of the peaks, or lower than the peaks by the factor `shell_peak_to_core_min` (Hanuschik 1996).
+    Either way the core must be narrow beside the distance of the peaks (`shell_width_ratio_max`), since the dip between
+    the peaks of a disc is broad, or very deep (`shell_broad_depth_min`). A still narrower core (`shell_cusp_width_max`) needs to reach down only
+    `shell_cusp_depth_min` of the lower peak's height.
     A core without emission peaks is a shell line only if it is far narrower (`shell_rotation_ratio_max`) than the
-    rotation that He I 6678 shows; a narrow core by itself is what every slowly rotating A or late-B star has.
+    rotation that He I 6678 and Si II 6347, 6371 show (`udfs.rotation`); a narrow core by itself is what every slowly
+    rotating A or late-B star has.
 4.  With a shell line the class is *emission with shell* where the equivalent width is negative, else *absorption
     with shell*. Without: *emission* where there is an emission peak, else *absorption*.
 """
@@ -31,6 +35,7 @@ from udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
 from udfs.crossing import limits_around
 from udfs.equivalent_width import doppler_factor, equivalent_width
 from udfs.extrema import significant_extrema
+from udfs.rotation import V_SIN_I_KM_S, rotation_limit
 
 __all__ = ["PROFILE_PARAMETERS", "profile_batch"]
 
@@ -49,6 +54,10 @@ PROFILE_PARAMETERS = (
     "ridge_velocity_max_km_s",
     "ridge_lines_max",
     "shell_peak_to_core_min",
+    "shell_width_ratio_max",
+    "shell_broad_depth_min",
+    "shell_cusp_depth_min",
+    "shell_cusp_width_max",
     "shell_asymmetry_max",
     "shell_narrow_max_km_s",
     "shell_rotation_ratio_max",
@@ -58,10 +67,10 @@ PROFILE_PARAMETERS = (
 _STRETCH = slice(*np.searchsorted(RED.wavelength_a, [6535.0, 6594.0]))
 # Nearest the ends of the stretch: where the level of the continuum is read.
 _EDGE_PX = 60
-# Both ends of the stretch in which He I 6678 is measured, from its centre.
-_HELIUM_HALF_A = 14.0
-# He I is a measure of rotation only if broader than this, three times the instrument's width at R = 7500.
-_ROTATION_MIN_KM_S = 120.0
+# Below this v sin i, km/s, hardly a core is narrower than the rotation makes it.
+_ROTATION_MIN_KM_S = 90.0
+# Resolving power at which a narrow core is seen as one.
+_SHARP = 5000.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ def profile_batch(
     velocity_shift_km_s : (n_spectra,) float array, optional
         Radial velocity, km/s: moves the band in which peaks are looked for. NaN and None count as zero.
     resolving_power : (n_spectra,) float array, optional
-        Taken out of the width of He I 6678; NaN and None count as 7500.
+        Below 5,000 no core without emission beside it is a shell line; NaN and None count as 7500.
     parameters : mapping, optional
         Values of `PROFILE_PARAMETERS`; those not given are as shipped.
 
@@ -123,8 +132,11 @@ def profile_batch(
         (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"]),
         velocity_shift_km_s=velocity,
     )
-    helium_km_s = _helium_fwhm(flux_red, ivar_red, snr_r, velocity, power, limits)
-    return _classes(smooth, peaks, refused, measured, width_a, helium_km_s, limits)
+    core = _Core(*_narrow_core(smooth))
+    turning_km_s = _rotation(
+        flux_red, ivar_red, core, (np.bincount(peaks.row, minlength=len(flux_red)) == 0) & (power >= _SHARP), limits
+    )
+    return _classes(smooth, peaks, refused, measured, core, width_a, turning_km_s, limits)
 
 
 def _smooth(flux, ivar, snr, limits):
@@ -244,6 +256,7 @@ class _Pair:
     outer_flux: np.ndarray
     core_fwhm_km_s: np.ndarray
     core_asymmetry: np.ndarray
+    dip: np.ndarray  # of the lower peak's height, the part that the core takes away
 
 
 def _measure_pair(smooth, peaks):
@@ -280,6 +293,7 @@ def _measure_pair(smooth, peaks):
         outer,
         (high_a - low_a) * to_velocity,
         (red_half - blue_half) / (red_half + blue_half),
+        (np.minimum(violet_flux, red_flux) - core_flux) / np.minimum(violet_height, red_height),
     )
     spread = np.full((len(values), n_spectra), np.nan)
     spread[:, rows] = values
@@ -292,30 +306,18 @@ def _side_level(smooth, rows, minimum):
     return np.where(minimum >= 0, np.minimum(there, smooth.continuum[rows]), smooth.continuum[rows])
 
 
-def _helium_fwhm(flux, ivar, snr, velocity, resolving_power, limits):
-    """Width of the absorption line He I 6678 without the instrument's, km/s; NaN where the line is not seen."""
-    line_a = LINES["hei_6680"].wavelength_a
-    window = slice(*np.searchsorted(RED.wavelength_a, [line_a - _HELIUM_HALF_A, line_a + _HELIUM_HALF_A]))
-    width_px = bartlett_width(snr, RED.step_a)
-    repaired, _ = repair(flux[:, window], ivar[:, window])
-    smooth = smooth_bartlett(repaired, width_px)
-    wavelength_a = RED.wavelength_a[window]
-    near = np.abs(wavelength_a - line_a * doppler_factor(velocity)[:, None]) < LINES["hei_6680"].half_width_a
-    core = np.argmin(np.where(near & np.isfinite(smooth), smooth, np.inf), axis=1)
-    depth = 1.0 - smooth[np.arange(len(smooth)), core]
-    low_a, high_a = limits_around(smooth, wavelength_a, core, 1.0 - 0.5 * depth)
-    with np.errstate(invalid="ignore"):
-        error = np.median(smoothed_error(ivar[:, window], width_px), axis=1)
-        seen = depth > np.maximum(
-            limits["profile_emission_significance"] * np.sqrt(2.0) * error, limits["profile_height_min"]
-        )
-        observed = (high_a - low_a) / line_a * SPEED_OF_LIGHT_KM_S
-        intrinsic = np.sqrt(np.maximum(observed**2 - (SPEED_OF_LIGHT_KM_S / resolving_power) ** 2, 0.0))
-    return np.where(seen, intrinsic, np.nan)
+@dataclass(frozen=True)
+class _Core:
+    """The deepest core of each spectrum: width at a quarter of its depth from the bottom, asymmetry, depth, flux, velocity."""
+
+    quarter_km_s: np.ndarray
+    asymmetry: np.ndarray
+    depth: np.ndarray
+    flux: np.ndarray
+    velocity_km_s: np.ndarray
 
 
 def _narrow_core(smooth):
-    """Width of the deepest core at a quarter of its depth from the bottom, its asymmetry and its place."""
     filled = np.where(smooth.usable[:, None], smooth.flux, 1.0)
     core = np.argmin(filled, axis=1)
     bottom = filled[np.arange(len(filled)), core]
@@ -323,28 +325,44 @@ def _narrow_core(smooth):
     place_a = smooth.wavelength_a[core]
     with np.errstate(divide="ignore", invalid="ignore"):
         asymmetry = ((high_a - place_a) - (place_a - low_a)) / (high_a - low_a)
-    return (high_a - low_a) / place_a * SPEED_OF_LIGHT_KM_S, asymmetry, smooth.continuum - bottom
+    width_km_s = (high_a - low_a) / place_a * SPEED_OF_LIGHT_KM_S
+    return width_km_s, asymmetry, smooth.continuum - bottom, bottom, _velocity(place_a)
 
 
-def _classes(smooth, peaks, refused, pair, width_a, helium_km_s, limits):
+def _rotation(flux, ivar, core, wanted, limits):
+    """Least v sin i of the spectra whose core is narrow enough for it to matter, km/s; NaN for the others."""
+    with np.errstate(invalid="ignore"):
+        wanted &= core.quarter_km_s < limits["shell_rotation_ratio_max"] * V_SIN_I_KM_S[-1]
+        wanted &= np.abs(core.velocity_km_s) < limits["ridge_velocity_max_km_s"]
+    rows = np.flatnonzero(wanted)
+    found = np.full(len(flux), np.nan)
+    if rows.size:
+        significance = limits["profile_emission_significance"]
+        found[rows] = rotation_limit(flux[rows], ivar[rows], core.velocity_km_s[rows], significance)
+    return found
+
+
+def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
     """Rules 3 and 4, and the columns of the table."""
     n_spectra = len(smooth.flux)
     n_peaks = np.bincount(peaks.row, minlength=n_spectra)
     any_above = np.bincount(peaks.row[peaks.above_continuum], minlength=n_spectra) > 0
     least = _least_height(smooth, limits)
-    quarter_km_s, core_asymmetry, depth = _narrow_core(smooth)
     with np.errstate(invalid="ignore"):
-        deep = pair.core_flux < pair.outer_flux - least
-        contrast = pair.peak_flux >= limits["shell_peak_to_core_min"] * pair.core_flux
-        shoulders = deep | contrast
-        narrow = (n_peaks == 0) & (depth > least) & (helium_km_s > _ROTATION_MIN_KM_S)
-        narrow &= quarter_km_s < limits["shell_rotation_ratio_max"] * helium_km_s
+        width_ratio = pair.core_fwhm_km_s / pair.separation_km_s
+        between = (width_ratio < limits["shell_width_ratio_max"]) | (pair.dip > limits["shell_broad_depth_min"])
+        deep = between & (pair.core_flux < pair.outer_flux - least)
+        contrast = between & (pair.peak_flux >= limits["shell_peak_to_core_min"] * pair.core_flux)
+        cusp = (width_ratio < limits["shell_cusp_width_max"]) & (pair.dip > limits["shell_cusp_depth_min"])
+        shoulders = deep | contrast | cusp
+        narrow = (n_peaks == 0) & (core.depth > least) & (turning_km_s >= _ROTATION_MIN_KM_S)
+        narrow &= core.quarter_km_s < limits["shell_rotation_ratio_max"] * turning_km_s
         on_emission = shoulders & (width_a < 0)
         asymmetric = np.abs(pair.violet_red_ratio - 1) > np.maximum(
             limits["profile_asymmetry_max"], 2.0 * pair.e_violet_red_ratio
         )
-    shell_fwhm = np.where(narrow, quarter_km_s, np.where(shoulders, pair.core_fwhm_km_s, np.nan))
-    shell_asymmetry = np.where(narrow, core_asymmetry, np.where(shoulders, pair.core_asymmetry, np.nan))
+    shell_fwhm = np.where(narrow, core.quarter_km_s, np.where(shoulders, pair.core_fwhm_km_s, np.nan))
+    shell_asymmetry = np.where(narrow, core.asymmetry, np.where(shoulders, pair.core_asymmetry, np.nan))
     names = np.select(
         [~smooth.usable, on_emission, shoulders | narrow, n_peaks > 0],
         ["", "emission with shell", "absorption with shell", "emission"],
@@ -363,8 +381,10 @@ def _classes(smooth, peaks, refused, pair, width_a, helium_km_s, limits):
         "peak_separation_km_s": pair.separation_km_s,
         "shell_fwhm_km_s": shell_fwhm,
         "shell_asymmetry": shell_asymmetry,
+        "core_flux": np.where(smooth.usable, np.where(np.isfinite(pair.core_flux), pair.core_flux, core.flux), np.nan),
+        "e_core_flux": np.where(smooth.usable, smooth.error, np.nan),
     }
-    return columns | {"evidence": _evidence(deep, contrast, narrow, refused, n_peaks, quarter_km_s, helium_km_s)}
+    return columns | {"evidence": _evidence(deep, contrast, cusp, narrow, refused & (n_peaks == 0), core, turning_km_s)}
 
 
 def _text(names):
@@ -392,12 +412,16 @@ def _shell_types(on_emission, narrow, any_above, fwhm_km_s, asymmetry, limits):
     return np.select([on_emission & skewed, on_emission & thin, on_emission, narrow, any_above], [3, 1, 2, 3, 1], 2)
 
 
-def _evidence(deep, contrast, narrow, refused, n_peaks, quarter_km_s, helium_km_s):
+def _evidence(deep, contrast, cusp, narrow, refused, core, turning_km_s):
     """One line of words for each spectrum that needs one."""
     words = np.full(len(deep), None, dtype=object)
-    words[refused & (n_peaks == 0)] = "a ridge between two absorption cores, not emission"
+    words[refused] = "a ridge between two absorption cores, not emission"
+    words[cusp] = "emission peaks beside a core too narrow for the dip of a disc"
     words[contrast] = "emission peaks beside a core lower by the shell factor"
     words[deep] = "emission peaks beside a core lower than the profile outside of them"
     for row in np.flatnonzero(narrow):
-        words[row] = f"core {quarter_km_s[row]:.0f} km/s wide, He I 6678 {helium_km_s[row]:.0f} km/s"
+        words[row] = (
+            f"core {core.quarter_km_s[row]:.0f} km/s wide; v sin i of He I 6678 and Si II 6347, 6371 is"
+            f" {turning_km_s[row]:.0f} km/s at least"
+        )
     return words

@@ -54,6 +54,8 @@ _PROFILE = {
     "peak_separation_km_s": ("FLOAT", pa.float32()),
     "shell_fwhm_km_s": ("FLOAT", pa.float32()),
     "shell_asymmetry": ("FLOAT", pa.float32()),
+    "core_flux": ("FLOAT", pa.float32()),
+    "e_core_flux": ("FLOAT", pa.float32()),
     "evidence": ("VARCHAR", pa.string()),
 }
 
