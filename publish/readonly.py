@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from copy import deepcopy
+from typing import Any
 from weakref import WeakValueDictionary
 
 from datasette.app import Datasette
@@ -52,7 +53,7 @@ class Snapshot(Database):
     def __init__(self, application: Datasette, path: str, names: Iterable[str]):
         super().__init__(application, path, is_mutable=False)
         self._names = frozenset(names)
-        self._kept: dict[tuple, object] = {}
+        self._kept: dict[tuple, Any] = {}
         self._slots = asyncio.Semaphore(QUESTIONS_AT_ONCE)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -101,7 +102,7 @@ class Snapshot(Database):
             return Results(found.rows[:PAGE_ROWS_MAX], True, found.description)
         return found
 
-    async def _once(self, read: Callable[..., Awaitable], *what: str):
+    async def _once(self, read: Callable[..., Awaitable], *what: str) -> Any:
         if what and what[0] not in self._names:
             return await read(*what)
         key = (read.__name__, *what)
@@ -162,7 +163,8 @@ class _Connection(sqlite3.Connection):
 class _Cursor(sqlite3.Cursor):
     """Gives rows a few at a time and stops where together they are too big to hold in memory."""
 
-    def fetchmany(self, size=1):
+    def fetchmany(self, size: int | None = 1) -> list:
+        size = size or 1
         rows: list = []
         n_bytes = 0
         while len(rows) < size:

@@ -28,7 +28,7 @@ def asgi_wrapper(datasette):
                 return await Response.html("There is no such page.", status=404).asgi_send(send)
             of_data = path.startswith(f"/{snapshot_of(datasette).name}")
             is_file = path.endswith(FILES)
-            asks = of_data and (scope["query_string"] or is_file)
+            asks = path.startswith("/vo/") or (of_data and (scope["query_string"] or is_file))
             asker.set((scope.get("client") or ["nowhere"])[0] if asks else None)
             is_page.set(of_data and not is_file)
             if is_page.get():

@@ -73,11 +73,14 @@ async def recount(datasette, request):
     except ValueError as error:
         return Response.json({"ok": False, "error": str(error)}, status=400)
     database = snapshot_of(datasette)
-    counter = await _counter(datasette, database)
-    if counter is None:
-        return Response.json({"ok": False, "error": OLD}, status=409)
-    columns, limits, in_force = counter
-    found = await asyncio.to_thread(count, columns, limits | changes)
+    if not hasattr(datasette, "becat_counting"):
+        datasette.becat_counting = asyncio.Lock()  # one count at a time: it takes a processor
+    async with datasette.becat_counting:
+        counter = await _counter(datasette, database)
+        if counter is None:
+            return Response.json({"ok": False, "error": OLD}, status=409)
+        columns, limits, in_force = counter
+        found = await asyncio.to_thread(count, columns, limits | changes)
     funnel = [dict(zip(("step", "name", "spectra", "stars"), step, strict=True)) for step in found.funnel]
     answer = {"ok": True, "changes": changes, "list": which, "funnel": funnel}
     return Response.json(answer | await _changed(database, getattr(in_force, which), getattr(found, which)))
