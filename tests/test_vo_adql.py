@@ -57,9 +57,10 @@ def test_circles_hold_the_stars_that_astropy_finds(asker, stars, centre, radius)
         assert [int(row["star_id"]) for row in found] == expected, condition
 
 
-def test_a_circle_uses_the_index_on_declination(asker):
+@pytest.mark.parametrize("shape", ["circle('',1,2,3)", "box('',1,2,3,4)", "polygon('',1,-2, 3,-2, 3,4.5)"])
+def test_shapes_use_the_index_on_declination(asker, shape):
     columns = {name: Column(name, "double") for name in ("star_id", "ra_deg", "dec_deg")}
-    sql = translate("select star_id from star where 1=contains(point('',ra_deg,dec_deg),circle('',1,2,3))", {("becat", "star"): columns}).sql  # fmt: skip
+    sql = translate(f"select star_id from star where 1=contains(point('',ra_deg,dec_deg),{shape})", {("becat", "star"): columns}).sql  # fmt: skip
     with closing(sqlite3.connect(asker.path)) as connection:
         register(connection)
         plan = " ".join(row[3] for row in connection.execute("explain query plan " + sql.replace('"becat".', "")))

@@ -55,9 +55,10 @@ def register_routes():
 
 
 @hookimpl
-def skip_csrf(scope):
+def skip_csrf(datasette, scope):
     """Nobody signs in to TAP, so there is no right that a forged request could use."""
-    return "/tap/" in scope["path"] and scope["path"].split("/tap/")[1].startswith(("sync", "async"))
+    path = "/" + scope["path"].removeprefix(datasette.setting("base_url")).lstrip("/")
+    return path.startswith(("/tap/sync", "/tap/async"))
 
 
 def _address(datasette, request) -> str:

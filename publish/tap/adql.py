@@ -17,6 +17,8 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
+from publish.tap.geometry import Shape, centroid, separation_deg
+
 __all__ = ["FEATURES", "AdqlError", "Column", "Query", "translate"]
 
 LENGTH_MAX = 50_000
@@ -456,7 +458,21 @@ def _is_contained(node: exp.EQ) -> exp.Expression:
             _, lat0, _, height = shape.expressions
             half = exp.Div(this=exp.paren(height.copy()), expression=exp.Literal.number("2.0"))
             return _banded(node.copy(), lat, lat0, half)
+        if _is_call(shape, "becat_polygon") and (cap := _cap(shape.expressions)):
+            return _banded(node.copy(), lat, *(exp.Literal.number(repr(number)) for number in cap))
     return node
+
+
+def _cap(arguments: list[exp.Expression]) -> tuple[float, float] | None:
+    """Latitude of the centre and radius of a circle around a polygon, where its vertices are plain numbers."""
+    try:
+        shape = Shape("polygon", tuple(float(argument.sql()) for argument in arguments))
+    except ValueError:
+        return None
+    lon, lat = centroid(shape).numbers
+    return lat, max(
+        separation_deg(lon, lat, x, y) for x, y in zip(shape.numbers[::2], shape.numbers[1::2], strict=True)
+    )
 
 
 def _is_near(node: exp.Binary) -> exp.Expression:
