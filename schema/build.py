@@ -12,7 +12,7 @@ from duckdb_sqlalchemy import Dialect
 from scipy.special import lambertw
 from sqlalchemy.schema import CreateTable
 
-from schema import parameters
+from schema import parameters, thresholds
 from schema.grid import ARMS
 from schema.tables import METADATA
 
@@ -127,7 +127,7 @@ def _create_macros(connection):
 
 def _create_views(connection):
     for view in VIEWS:
-        connection.execute(f"create or replace view {view.name} as\n{view.sql}")
+        connection.execute(f"create or replace view {view.name} as\n{thresholds.bind(view.sql, MACROS)}")
         connection.execute(f"comment on view {view.name} is {_literal(view.comment)}")
 
 

@@ -79,6 +79,21 @@ create or replace macro is_o_type(subtype_max) as (subtype_max < parameter('subt
 -- Colour excess of two bands per magnitude of A_V.
 create or replace macro reddening_of(ratio_blue, ratio_red) as (parameter(ratio_blue) - parameter(ratio_red));
 
+-- Magnitudes of counterparts within the matching radius; a source farther away is none of the star's.
+create or replace macro near_tmass(mag, separation_arcsec) as (
+    case when coalesce(separation_arcsec, 0) <= parameter('tmass_radius_max_arcsec') then mag end
+);
+create or replace macro near_allwise(mag, separation_arcsec) as (
+    case when coalesce(separation_arcsec, 0) <= parameter('allwise_radius_max_arcsec') then mag end
+);
+-- H - K and K - W1 corrected for extinction.
+create or replace macro dereddened_hk(h_mag, k_mag, ebv_mag) as (
+    h_mag - k_mag - reddening_of('extinction_ratio_h', 'extinction_ratio_k') * (parameter('r_v') * ebv_mag)
+);
+create or replace macro dereddened_kw1(k_mag, w1_mag, ebv_mag) as (
+    k_mag - w1_mag - reddening_of('extinction_ratio_k', 'extinction_ratio_w1') * (parameter('r_v') * ebv_mag)
+);
+
 -- Step 100. Colours of a classical Be star, of a Herbig Ae/Be star.
 create or replace macro passes_hk(hk0_mag) as (hk0_mag < parameter('cbe_hk_max_mag'));
 create or replace macro passes_kw1(kw10_mag) as (kw10_mag < parameter('cbe_kw1_max_mag'));

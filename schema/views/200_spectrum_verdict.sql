@@ -1,23 +1,54 @@
 -- 200 · Every spectrum with all that the selection asks: the values, which tests it passes, and the first that it fails
 -- (NULL: none). rank_in_star 1 marks the spectrum that stands for its star: the one that gets farthest through the steps
 -- asked of spectra, then the one of highest S/N. Spectra without a position belong to no star.
--- The measurements are joined with their star first, so that a question for one star reads the rows of that star only.
+-- Scores and profiles are joined with their star first, so that a question for one star reads the rows of that star only.
 with
 types as (select * from spectral_type where is_adopted),
-widths as not materialized (select spectrum.star_id, line_measurement.* from spectrum join line_measurement using (spectrum_id)),
 scores as not materialized (select spectrum.star_id, current_score.* from spectrum join current_score using (spectrum_id)),
 profiles as not materialized (select spectrum.star_id, profile_class.* from spectrum join profile_class using (spectrum_id)),
 measured as (
-    select spectrum.*, ew_halpha_a, ew_mgb_a, nebular_significance, fwhm_halpha_km_s, be_probability, profile_class
+    select
+        spectrum.spectrum_id,
+        spectrum.star_id,
+        spectrum.designation,
+        spectrum.ra_deg,
+        spectrum.dec_deg,
+        spectrum.mjd,
+        spectrum.has_blue,
+        spectrum.snr_b,
+        spectrum.snr_r,
+        spectrum.teff_k,
+        line_measurement.ew_halpha_a,
+        line_measurement.ew_mgb_a,
+        line_measurement.nebular_significance,
+        line_measurement.fwhm_halpha_km_s,
+        scores.be_probability,
+        profiles.profile_class
     from spectrum
-    left join widths on widths.star_id = spectrum.star_id and widths.spectrum_id = spectrum.spectrum_id
+    left join line_measurement on line_measurement.spectrum_id = spectrum.spectrum_id
     left join scores on scores.star_id = spectrum.star_id and scores.spectrum_id = spectrum.spectrum_id
     left join profiles on profiles.star_id = spectrum.star_id and profiles.spectrum_id = spectrum.spectrum_id
     where spectrum.star_id is not null
     union all
-    select spectrum.*, ew_halpha_a, ew_mgb_a, nebular_significance, fwhm_halpha_km_s, be_probability, profile_class
+    select
+        spectrum.spectrum_id,
+        cast(null as bigint) as star_id,     -- in so many words: who asks for a star need not look here
+        spectrum.designation,
+        spectrum.ra_deg,
+        spectrum.dec_deg,
+        spectrum.mjd,
+        spectrum.has_blue,
+        spectrum.snr_b,
+        spectrum.snr_r,
+        spectrum.teff_k,
+        line_measurement.ew_halpha_a,
+        line_measurement.ew_mgb_a,
+        line_measurement.nebular_significance,
+        line_measurement.fwhm_halpha_km_s,
+        scores.be_probability,
+        profiles.profile_class
     from spectrum
-    left join widths on widths.spectrum_id = spectrum.spectrum_id and widths.star_id is null
+    left join line_measurement on line_measurement.spectrum_id = spectrum.spectrum_id
     left join scores on scores.spectrum_id = spectrum.spectrum_id and scores.star_id is null
     left join profiles on profiles.spectrum_id = spectrum.spectrum_id and profiles.star_id is null
     where spectrum.star_id is null

@@ -1,39 +1,40 @@
 -- 220 · How many spectra and stars are left after each step. A star is left when one of its spectra passes all steps to
 -- there; from step 70 on stars are judged, and the spectra are those of step 60 that these stars have.
 with
-all_spectra as (
-    select
-        star_id,
-        case
-            when not coalesce(passes_snr(snr_b, snr_r, has_blue), false) then 0
-            when not passes_teff(teff_k) then 10
-            else 20
-        end as reached
+good as materialized (      -- read once, for the steps 10 to 40
+    select spectrum_id, star_id, has_blue, passes_teff(teff_k) as is_hot
     from spectrum
+    where coalesce(passes_snr(snr_b, snr_r, has_blue), false)    -- so DuckDB does not take them for few
 ),
-all_stars as (
-    select
-        star_id,
-        max(reached) as reached,
-        count(*) as spectra_0,
-        count(case when reached >= 10 then 1 end) as spectra_10,
-        count(case when reached >= 20 then 1 end) as spectra_20
-    from all_spectra
-    group by star_id
+good_stars as (select star_id, bool_or(is_hot) as is_hot from good group by star_id),
+widths as (
+    select spectrum_id, ew_mgb_a
+    from line_measurement
+    where passes_halpha(ew_halpha_a) and coalesce(is_mgb_weak(ew_mgb_a), true)
 ),
+likely as (select spectrum_id, model_id from be_score where passes_be_probability(be_probability)),
+scores as (select likely.spectrum_id from likely join model using (model_id) where model.is_current),
 early_spectra as (
     select
-        step_30_early_by_lines.star_id,
+        good.star_id,
         case
-            when not passes_q(infrared_colour.q_mag) then 30
-            when not coalesce(passes_be_probability(current_score.be_probability), false) then 40
+            when not passes_q(
+                reddening_free_q(
+                    near_tmass(photometry.j_mag, photometry.tmass_separation_arcsec),
+                    near_tmass(photometry.h_mag, photometry.tmass_separation_arcsec),
+                    near_tmass(photometry.k_mag, photometry.tmass_separation_arcsec)
+                )
+            ) then 30
+            when scores.spectrum_id is null then 40
             when not passes_inspection(inspection_tally.n_be, inspection_tally.n_not_be) then 50
             else 60
         end as reached
-    from step_30_early_by_lines
-    left join infrared_colour on infrared_colour.star_id = step_30_early_by_lines.star_id
-    left join current_score on current_score.spectrum_id = step_30_early_by_lines.spectrum_id
-    left join inspection_tally on inspection_tally.star_id = step_30_early_by_lines.star_id
+    from good
+    join widths on widths.spectrum_id = good.spectrum_id
+    left join photometry on photometry.star_id = good.star_id
+    left join scores on scores.spectrum_id = good.spectrum_id
+    left join inspection_tally on inspection_tally.star_id = good.star_id
+    where good.is_hot and (widths.ew_mgb_a is not null or not good.has_blue)
 ),
 early_stars as (
     select
@@ -57,11 +58,11 @@ candidates as (
     from be_candidate
 ),
 counts as (
-    select 0 as step, 'spectra' as name, sum(spectra_0) as spectra, count(star_id) as stars from all_stars
+    select 0 as step, 'spectra' as name, (select count(*) from spectrum) as spectra, (select count(*) from star) as stars
     union all
-    select 10, 'good_snr', sum(spectra_10), count(case when reached >= 10 then star_id end) from all_stars
+    select 10, 'good_snr', (select count(*) from good), (select count(star_id) from good_stars)
     union all
-    select 20, 'teff', sum(spectra_20), count(case when reached >= 20 then star_id end) from all_stars
+    select 20, 'teff', (select count(*) from good where is_hot), (select count(star_id) from good_stars where is_hot)
     union all
     select 30, 'early_by_lines', sum(spectra_30), count(star_id) from early_stars
     union all
