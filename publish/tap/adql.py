@@ -430,7 +430,7 @@ def _shape(name: str, arguments: list[exp.Expression]) -> exp.Anonymous:
     return _made(SHAPES[name], arguments)
 
 
-def _is_call(node: exp.Expression | None, name: str) -> bool:
+def _is_call(node: exp.Expression, name: str) -> bool:
     return isinstance(node, exp.Anonymous) and node.name == name
 
 

@@ -172,7 +172,8 @@ def _write_keys(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
             _insert(target, "key_columns", [(identity, column, key)])
     for key, table, other, column in (
         ("tables_schema", "tables", "schemas", "schema_name"), ("columns_table", "columns", "tables", "table_name"),
-        ("keys_from", "keys", "tables", "from_table"), ("keys_target", "keys", "tables", "target_table"), ("key_columns_key", "key_columns", "keys", "key_id"),
+        ("keys_from", "keys", "tables", "from_table"), ("keys_target", "keys", "tables", "target_table"),
+        ("key_columns_key", "key_columns", "keys", "key_id"),
     ):  # fmt: skip
         _insert(target, "keys", [(key, f"TAP_SCHEMA.{table}", f"TAP_SCHEMA.{other}", None, None)])
         _insert(
