@@ -86,7 +86,8 @@ def evaluate(
         steady = real.flux[real.snr >= MIN_SNR]
         result["flips"]["real"] = flips(scorer, steady, None, np.random.default_rng([seed, 3]), threshold)
         hosts = labelled.take(labelled.kept).hosts()
-        rows += completeness(scorer, n // 2, np.random.default_rng([seed, 5]), threshold, hosts)
+        if len(hosts.flux):
+            rows += completeness(scorer, n // 2, np.random.default_rng([seed, 5]), threshold, hosts)
         figures.draw_real_misses(directory / "real_misses.png", real, windows, probability, threshold)
     write_completeness(directory / "completeness.csv", rows)
     (directory / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

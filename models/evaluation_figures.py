@@ -105,7 +105,7 @@ def _matrix(axis: Axes, counts) -> None:
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1.2)
     for (y, x), count in np.ndenumerate(table):
         axis.text(x, y, str(count), ha="center", va="center", color="white" if share[y, x] > 0.6 else "black")
-    axis.set_xticks([0, 1], ["Be", "not"], fontsize=8)
+    axis.set_xticks([0, 1], ["called Be", "not"], fontsize=8)
     axis.tick_params(length=0)
 
 

@@ -119,7 +119,7 @@ def test_flips_are_counted(scorer):
 
 def test_an_evaluation_writes_its_page_and_figures(scorer, tmp_path):
     labelled = _some_labelled()
-    result = evaluate(scorer, tmp_path / "e", labelled, n=80, docs=tmp_path / "docs" / "page.md")
+    result = evaluate(scorer, tmp_path / "e", labelled, n=40, docs=tmp_path / "docs" / "page.md")
     page = (tmp_path / "docs" / "page.md").read_text()
     linked = re.findall(r"\]\((.*?)\)", page)
     assert len(linked) >= 4 and all((tmp_path / "docs" / link).is_file() for link in linked)

@@ -166,37 +166,39 @@ def test_core_flux_is_the_bottom_of_the_line_or_between_the_peaks():
     assert np.median(found["core_flux"]) == pytest.approx((1 + np.sum(between, axis=0))[inside].min(), abs=0.05)
 
 
-def _epochs(path, cores, evidence=None):
-    """A catalogue with one star, one spectrum a core; the row of view core_change."""
-    build.create(path)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(
-            "insert into star by name select 1 as star_id, 10 as ra_deg, 60 as dec_deg, true as is_simulated"
-        )
-        for k, core in enumerate(cores):
+def test_a_core_that_changes_between_epochs_is_evidence(tmp_path):
+    binary = "a ridge between two absorption cores, not emission"
+    stars = {1: [0.4], 2: [0.40, 0.41, 0.39], 3: [0.2, 0.45, 0.5], 4: [0.2, 0.45, 0.5]}
+    rows = [(star, core, binary if star == 4 else None) for star, cores in stars.items() for core in cores]
+    build.create(tmp_path / "c.duckdb")
+    with duckdb.connect(str(tmp_path / "c.duckdb")) as connection:
+        for star in stars:
             connection.execute(
-                "insert into spectrum by name select ? as spectrum_id, 1 as star_id, 'LAMOST MRS' as survey, 'f' as file,"
+                "insert into star by name select ? as star_id, 10 as ra_deg, 60 as dec_deg, true as is_simulated",
+                [star],
+            )
+        for k, (star, core, evidence) in enumerate(rows):
+            connection.execute(
+                "insert into spectrum by name select ? as spectrum_id, ? as star_id, 'LAMOST MRS' as survey, 'f' as file,"
                 " true as is_simulated, true as coadd, true as has_blue, 50 as snr_r, 50 as snr_b, 59000 + ? as mjd",
-                [k, k],
+                [k, star, k],
             )
             connection.execute(
                 "insert into profile_class by name select ? as spectrum_id, 'absorption' as profile_class,"
                 " ?::real as core_flux, 0.01::real as e_core_flux, ? as evidence",
                 [k, core, evidence],
             )
-        return connection.execute("select n_cores, core_change_sigma, core_changes from core_change").fetchall()
-
-
-def test_a_core_that_changes_between_epochs_is_evidence(tmp_path):
-    assert _epochs(tmp_path / "one.duckdb", [0.4]) == []
-    ((n, sigma, changes),) = _epochs(tmp_path / "still.duckdb", [0.40, 0.41, 0.39])
-    assert (n, changes) == (3, False) and sigma < 1
-    ((_, sigma, changes),) = _epochs(tmp_path / "changing.duckdb", [0.2, 0.45, 0.5])
-    weight = 1 / (0.01**2 + 0.02**2)
-    chi2 = weight * np.sum((np.array([0.2, 0.45, 0.5]) - 0.3833333) ** 2)
-    assert changes and sigma == pytest.approx(stats.norm.isf(stats.chi2.sf(chi2, 2)), rel=0.2)
-    binary = "a ridge between two absorption cores, not emission"
-    assert not _epochs(tmp_path / "binary.duckdb", [0.2, 0.45, 0.5], binary)[0][2]
+        found = connection.execute(
+            "select star_id, n_cores, core_change_sigma, core_changes from core_change"
+        ).fetchall()
+    table = {row[0]: row[1:] for row in found}
+    assert set(table) == {2, 3, 4}  # one epoch is no change
+    assert table[2][::2] == (3, False) and table[2][1] < 1
+    assert table[3][2] and not table[4][2]
+    cores = np.array(stars[3])
+    chi2 = np.sum((cores - cores.mean()) ** 2) / (0.01**2 + 0.02**2)
+    # Wilson & Hilferty's approximation is on the safe side beyond some sigma.
+    assert table[3][1] == pytest.approx(stats.norm.isf(stats.chi2.sf(chi2, 2)), rel=0.2)
 
 
 def test_bad_spectra_have_no_class():
