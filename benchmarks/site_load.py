@@ -189,8 +189,8 @@ def main() -> None:
             after.note(*ask(server.port, path), path)
         print(f"afterwards: {after.line()}; memory {server.figure('VmRSS') / 1e3:.0f} MB")
     finally:
-        server.process.terminate()
-        server.process.wait(30)
+        server.process.kill()
+        server.process.wait()
 
 
 if __name__ == "__main__":

@@ -83,11 +83,15 @@ class Snapshot(Database):
                     raise
         except TimeoutError as error:
             raise Busy from error
-        try:
-            return await super().execute_fn(fn)
-        finally:
-            self._slots.release()
-            turn.release()
+        answer = asyncio.ensure_future(super().execute_fn(fn))
+        answer.add_done_callback(lambda done: self._end_turn(done, turn))
+        return await asyncio.shield(answer)  # who hangs up keeps their turn until the thread has ended
+
+    def _end_turn(self, done: asyncio.Future, turn: asyncio.Lock) -> None:
+        self._slots.release()
+        turn.release()
+        if not done.cancelled():
+            done.exception()  # seen, though nobody may be left to tell
 
     async def execute(
         self, sql, params=None, truncate=False, custom_time_limit=None, page_size=None, log_sql_errors=True

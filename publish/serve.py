@@ -200,4 +200,4 @@ def serve(
     print(f"{snapshot} is served at {address}  (end with Ctrl-C)")
     if open_browser:
         webbrowser.open(address)
-    uvicorn.run(application, host=host, port=port, log_level="warning", lifespan="on")
+    uvicorn.run(application, host=host, port=port, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)

@@ -124,3 +124,41 @@ def test_who_has_waited_too_long_is_told(datasette, loop, monkeypatch):
         await _ask(snapshot_of(datasette), "impatient", 0, [])  # nothing was left locked
 
     loop.run_until_complete(again())
+
+
+def test_who_hangs_up_keeps_their_turn_until_the_thread_has_ended(datasette, loop):
+    async def play():
+        done: list[str | None] = []
+        first = _ask(snapshot_of(datasette), "hasty", 0.3, done)
+        await asyncio.sleep(0.05)
+        first.cancel()
+        started = time.perf_counter()
+        await _ask(snapshot_of(datasette), "hasty", 0, done)
+        return done, time.perf_counter() - started
+
+    done, seconds = loop.run_until_complete(play())
+    assert done == ["hasty"]
+    assert seconds > 0.2
+
+
+def test_a_file_is_not_written_for_nobody(datasette, loop):
+    """The visitor reads the first bytes of a long file and hangs up: the answer ends."""
+    sent: list[dict] = []
+
+    async def receive():
+        while not any(event["type"] == "http.response.body" for event in sent):
+            await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
+
+    async def send(event):
+        sent.append(event)
+        await asyncio.sleep(0)
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": "/catalog/verdict_step.csv",
+        "raw_path": b"/catalog/verdict_step.csv", "query_string": b"_stream=on&_size=10", "scheme": "http",
+        "headers": [(b"host", b"x")], "client": ("127.0.0.5", 1), "server": ("x", 80), "root_path": "",
+    }  # fmt: skip
+    loop.run_until_complete(asyncio.wait_for(datasette.app()(scope, receive, send), 30))
+    assert sum(len(event.get("body", b"")) for event in sent) < 200_000
+    assert sent[-1].get("more_body", True)

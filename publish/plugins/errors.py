@@ -9,14 +9,16 @@ from typing import Any
 import datasette.handle_exception
 from datasette import Response, hookimpl
 from datasette.database import QueryInterrupted
+from datasette.plugins import pm
 from datasette.utils.asgi import Base400
 from datasette.views.base import DatasetteError
 
 from publish.readonly import Busy
 
-# Where rich happens to be installed, Datasette's own handler prints a page of local variables for every 404, and fails
-# itself where the error was not raised.
-datasette.handle_exception.rich = None
+# Datasette asks every handler and takes the first answer. Its own one prints a page of the log for each question that was
+# stopped (and, where rich is installed, all local variables), so that a visitor could fill the log.
+if pm.is_registered(datasette.handle_exception):
+    pm.unregister(datasette.handle_exception)
 BUSY = "Too many questions are being answered. Ask again in a moment, or download the file and ask it at home."
 TOO_LONG = "This takes longer than the server allows. Ask for fewer rows, or download the file and ask it at home."
 

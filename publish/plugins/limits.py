@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
 
@@ -33,11 +34,31 @@ def asgi_wrapper(datasette):
             is_page.set(of_data and not is_file)
             if is_page.get():
                 scope = {**scope, "query_string": page_size_within(scope["query_string"])}
+            if asks and scope["method"] == "GET":
+                return await _while_listening(application(scope, receive, send), receive)
             return await application(scope, receive, send)
 
         return with_limits
 
     return wrap
+
+
+async def _while_listening(answering, receive) -> None:
+    """Answer until the visitor hangs up: a file of many rows is not written for nobody."""
+    answer = asyncio.ensure_future(answering)
+    gone = asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            answer.result()
+    finally:
+        gone.cancel()
+        answer.cancel()
+
+
+async def _hung_up(receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def page_size_within(query: bytes) -> bytes:
