@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +33,7 @@ ROWS_PER_GROUP = 8192
 # (docs/storage.md). Until the next one the rows are in the log and in memory.
 CHECKPOINT_AT = "256MB"
 # DuckDB keeps what it has written and read, in up to four fifths of the machine's memory; spectra pass but once.
-MEMORY_FOR_SPECTRA = "1GB"
+MEMORY_FOR_SPECTRA = "512MB"
 
 
 class CatalogueError(Exception):
@@ -70,11 +71,7 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
     try:
         connection = duckdb.connect(str(path), read_only=True) if read_only else _open_for_writing(path)
     except duckdb.IOException as error:
-        if "lock" in str(error).lower():
-            raise CatalogueError(
-                f"{path} is in use by another process: wait for it to end, or read a snapshot made by `becat publish`"
-            ) from None
-        raise CatalogueError(f"{path} cannot be opened: {what_went_wrong(error)}") from None
+        raise CatalogueError(_why_not_opened(path, error)) from None
     except duckdb.Error as error:
         raise CatalogueError(f"{path} cannot be opened as a DuckDB file: {what_went_wrong(error)}") from None
     try:
@@ -89,6 +86,27 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
             _checkpoint(connection, path)
     finally:
         connection.close()
+
+
+# What DuckDB says of a file that was cut off, overwritten or never a catalogue.
+DAMAGED = ("not a valid duckdb", "could not read enough bytes", "corrupt", "checksum")
+
+
+def _why_not_opened(path: Path, error: duckdb.Error) -> str:
+    """One line for a catalogue that cannot be opened."""
+    words = " ".join(str(error).split())
+    if "could not set lock" in words.lower():
+        holder = re.search(r"PID (\d+)", words)
+        return (
+            f"{path} is in use by another process{f' (number {holder[1]})' if holder else ''}: wait for it to end, or read"
+            " a snapshot made by `becat publish`"
+        )
+    if any(word in words.lower() for word in DAMAGED):
+        return (
+            f"{path} is damaged, or no catalogue: restore it from a copy, or make a new one with `becat init NEWFILE` and"
+            f" load the spectra again ({words[:200]})"
+        )
+    return f"{path} cannot be opened: {what_went_wrong(error)}"
 
 
 # What the words of DuckDB and of the system mean to a user, and what to do.

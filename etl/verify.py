@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from etl.stages.load import Options, read_and_reduce
 from etl.versions import code_version
+from schema import parameters
 from schema.grid import ARMS
 from schema.tables import TABLES
 
@@ -33,6 +34,14 @@ RANGE_OF_UCD = {
 # The arrays were written as float32: a spectrum that is reduced again must agree to its rounding.
 TOLERANCE = 1e-5
 MAX_EXAMPLES = 5
+# Tables with a row a spectrum that a run writes.
+SPECTRUM_TABLES = ("spectrum", "line_measurement", "profile_class", "be_score")
+# What the tables are filled for; how much of it may be NULL is the parameter null_rate_max.
+NEEDED = {
+    "spectrum": ("mjd", "snr_r", "good_fraction_red"),
+    "line_measurement": ("ew_halpha_a", "e_ew_halpha_a", "n_peaks"),
+    "be_score": ("be_probability",),
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,16 @@ def verify(connection: duckdb.DuckDBPyConnection, n_sample: int = 20, seed: int 
     list of Finding
         Empty if all is well.
     """
-    audits = [*_key_audits(), *_reference_audits(), *_required_audits(), *_range_audits(), *_count_audits()]
+    limits = {name: parameters.value(name, connection) for name in ("null_rate_max", "null_rate_change_max")}
+    audits = [
+        *_key_audits(),
+        *_reference_audits(),
+        *_required_audits(),
+        *_range_audits(),
+        *_count_audits(),
+        *_null_audits(limits["null_rate_max"]),
+        *_null_change_audits(limits["null_rate_change_max"]),
+    ]
     found = []
     for check, sql in tqdm(audits, desc="auditing", unit=" checks", disable=None, leave=False):
         rows = connection.execute(sql).fetchall()
@@ -118,6 +136,50 @@ def _range_audits() -> Iterator[tuple[str, str]]:
             yield (
                 f"{table.name}.{column.name} is in range",
                 f"select {column.name} from {table.name} where {condition} or isnan({column.name})",
+            )
+
+
+def _null_audits(highest: float) -> Iterator[tuple[str, str]]:
+    """Columns that a table is there for: they may be NULL here and there, not throughout."""
+    for table, columns in NEEDED.items():
+        for column in columns:
+            yield (
+                f"{table}.{column} is there in at least {1 - highest:.0%} of the rows",
+                f"select count(*) - count({column}) as n_null, count(*) as n_rows from {table}"
+                f" having n_null > {highest} * n_rows",
+            )
+
+
+def _null_change_audits(largest: float) -> Iterator[tuple[str, str]]:
+    """The rows of the last run against those of all runs before it: what does a new version, or new data, leave out?
+
+    Each row knows its run, so that the catalogue itself is the record. Spectra are compared with those of their own layout
+    (a survey without a blue arm has no Mg b); few rows say nothing: the change must be five times its standard error.
+    """
+    for name in SPECTRUM_TABLES:
+        rows = "spectrum" if name == "spectrum" else f"{name} join spectrum s using (spectrum_id)"
+        run_id = "run_id" if name == "spectrum" else f"{name}.run_id"
+        for column in TABLES[name].columns:
+            if not column.nullable or column.name == "run_id":
+                continue
+            yield (
+                f"{name}.{column.name} is as often NULL in the last run as before",
+                f"""
+                with counted as (
+                    select layout, has_blue, {run_id} = max({run_id}) over (partition by layout, has_blue) as is_last,
+                        {name}.{column.name} is null as is_null
+                    from {rows}
+                ),
+                rates as (
+                    select layout, has_blue, is_last, count(*)::double as n, avg(is_null::int) as rate
+                    from counted group by all
+                )
+                select new.layout, round(new.rate, 3) as last_run, round(old.rate, 3) as before
+                from rates new join rates old using (layout, has_blue)
+                where new.is_last and not old.is_last and abs(new.rate - old.rate) > greatest({largest},
+                    5 * sqrt((new.rate * (1 - new.rate) + old.rate * (1 - old.rate)) / least(new.n, old.n)),
+                    5 / least(new.n, old.n))
+                """,
             )
 
 

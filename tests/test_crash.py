@@ -87,6 +87,50 @@ def test_directory_that_goes_away_loses_nothing(tmp_path, monkeypatch):
     assert contents(path) == before
 
 
+def test_second_writer_and_reader_are_told_who_has_the_catalogue(tmp_path):
+    path = new_catalogue(tmp_path / "c.duckdb")
+    with open_catalogue(path):
+        for words in (["load", real_spectra()[0]], ["funnel"]):
+            said = becat(*words, "--catalog", path, check=1).stderr.strip()
+            assert said.splitlines()[-1] == (
+                f"becat: {path} is in use by another process (number {os.getpid()}): wait for it to end, or read a snapshot made"
+                " by `becat publish`"
+            )
+
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "cut in the first header": lambda content: content[:100],
+    "cut in the middle": lambda content: content[: len(content) // 2],
+    "cut at the end": lambda content: content[:-1],
+    "overwritten headers": lambda content: content[:4096] + b"X" * 8192 + content[12288:],
+    "overwritten blocks": lambda content: content[:12288] + b"X" * (len(content) - 12288),
+    "text": lambda content: b"designation,ra_deg,dec_deg\n" * 1000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_damaged_catalogue_is_named_and_not_taken_for_one_in_use(tmp_path, damage, read_only):
+    path = new_catalogue(tmp_path / "c.duckdb")
+    path.write_bytes(damage(path.read_bytes()))
+    before = path.read_bytes()
+    refusal = pytest.raises(CatalogueError, match="is damaged, or no catalogue: restore it")
+    with refusal as told, open_catalogue(path, read_only=read_only):
+        pass
+    assert "\n" not in str(told.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write to every file")
+def test_catalogue_that_may_not_be_written_is_said_in_one_line(tmp_path):
+    path = new_catalogue(tmp_path / "c.duckdb")
+    path.chmod(0o444)
+    said = becat("load", real_spectra()[0], "--catalog", path, check=1).stderr.strip()
+    assert "look at its permissions" in said.splitlines()[-1]
+    becat("funnel", "--catalog", path)
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may list every directory")
 def test_directory_that_cannot_be_listed_is_named(tmp_path):
     (tmp_path / "closed").mkdir(mode=0)

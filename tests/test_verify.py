@@ -36,6 +36,7 @@ DAMAGE = {
     "update input_file set n_rows = 7": "the ledger counts the spectra of each file",
     "update flux_red set flux = list_transform(flux, f -> f * 1.01)::float[4001]": "the sample read again from the files agrees",
     "update etl_run set status = 'running'": "every run came to its end",
+    "update line_measurement set ew_halpha_a = null": "line_measurement.ew_halpha_a is there in at least 50% of the rows",
 }
 
 
@@ -53,6 +54,35 @@ def test_damage_is_found(sound, tmp_path, sql):
         connection.execute(sql)
         found = [finding.check for finding in verify(connection)]
     assert DAMAGE[sql] in found
+
+
+def many_rows(path, sql=""):
+    """A catalogue of measurements of two runs, 400 spectra of one layout each, after a change."""
+    with open_catalogue(path) as connection:
+        for run_id in (1, 2):
+            connection.execute(
+                "insert into spectrum by name select * exclude (i) replace (spectrum_id + 1000 * i as spectrum_id, ? as run_id)"
+                " from (select * from spectrum order by spectrum_id limit 1), range(?, ?) t(i)",
+                [run_id, 400 * run_id, 400 * run_id + 400],
+            )
+        if sql:
+            connection.execute(sql)
+        return [finding for finding in verify(connection, n_sample=0) if "as often NULL" in finding.check]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.15, 0.5])
+def test_a_run_that_leaves_out_more_than_those_before_is_named(sound, tmp_path, part):
+    path = tmp_path / "two.duckdb"
+    shutil.copy(sound, path)
+    last = "(select max(run_id) from spectrum)"
+    found = many_rows(
+        path, f"update spectrum set snr_b = null where run_id = {last} and spectrum_id // 1000 % 100 < {100 * part}"
+    )
+    if part < 0.2:
+        assert found == []
+    else:
+        (finding,) = found
+        assert finding.check.startswith("spectrum.snr_b") and "0.5" in finding.examples
 
 
 def test_damage_exits_1_with_a_list(sound, tmp_path):
