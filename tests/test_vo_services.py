@@ -250,6 +250,16 @@ def test_jobs_are_bounded_and_expire(asker):
                 await run(work, asker, "SELECT 1 AS x FROM star")
             for task in waiting:
                 assert (await task).error == ""
+            own = Service(Limits(jobs_of_one=2, sync_of_one=0))
+            mine = [own.create({}, "1.1.1.1") for _ in range(2)]
+            with pytest.raises(Busy, match="unfinished"):
+                own.create({}, "1.1.1.1")
+            assert own.create({}, "2.2.2.2")
+            own.abort(mine[0])
+            assert own.create({}, "1.1.1.1")
+            with pytest.raises(Busy):
+                await run(own, asker, "SELECT 1 AS x FROM star")
+            own.close()
             jobs = [work.create({"QUERY": "x"}) for _ in range(3)]
             with pytest.raises(Busy):
                 work.create({})

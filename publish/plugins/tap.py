@@ -69,6 +69,10 @@ def _snapshot(datasette) -> Path:
     return Path(snapshot_of(datasette).path or "")
 
 
+def _asker(request) -> str:
+    return (request.scope.get("client") or [""])[0]
+
+
 async def _parameters(request) -> dict[str, str]:
     """Parameters of the address and of the body, their names in capitals; the last of a name counts."""
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
@@ -148,7 +152,7 @@ async def sync(datasette, request, send):
     work = service()
     try:
         question = _question(await _parameters(request), work.limits)
-        async with work.answered(_snapshot(datasette), question) as outcome:
+        async with work.answered(_snapshot(datasette), question, _asker(request)) as outcome:
             if outcome.error:
                 return _wrong(outcome.error)
             return await _send(send, outcome.path, outcome.content_type)
@@ -169,7 +173,8 @@ async def async_list(datasette, request):
     work = service()
     try:
         parameters = await _parameters(request)
-        job = work.create({name: value for name, value in parameters.items() if name != "PHASE"})
+        kept = {name: value for name, value in parameters.items() if name != "PHASE"}
+        job = work.create(kept, _asker(request))
         if parameters.get("PHASE") == "RUN":
             _start(work, job, datasette)
     except Mistake as error:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,8 +42,10 @@ class Limits:
     bytes_max: int = 250_000_000
     sync_at_once: int = 2
     sync_waiting: int = 20
+    sync_of_one: int = 6
     async_at_once: int = 1
     jobs: int = 40
+    jobs_of_one: int = 10
     disk_bytes: int = 4_000_000_000
     kept_hours: float = 24.0
     kept_hours_max: float = 72.0
@@ -72,6 +75,7 @@ class Job:
     created: datetime
     destruction: datetime
     duration_s: int
+    address: str = ""
     phase: str = "PENDING"
     started: datetime | None = None
     ended: datetime | None = None
@@ -97,7 +101,7 @@ class Service:
         self.folder = _own_folder()
         self.latest: Path | None = None
         self.jobs: dict[str, Job] = {}
-        self.waiting = 0
+        self.waiting: Counter[str] = Counter()
         self._schemas: dict[Path, Path] = {}
         self._describing = asyncio.Lock()
         self._sync = asyncio.Semaphore(self.limits.sync_at_once)
@@ -114,31 +118,34 @@ class Service:
         self.latest = snapshot
         async with self._describing:
             if snapshot not in self._schemas:
-                path = self.folder / f"tap_schema_{len(self._schemas)}.sqlite"
-                path.unlink(missing_ok=True)
+                for gone in [known for known in self._schemas if not known.exists()]:
+                    self._schemas.pop(gone).unlink(missing_ok=True)
+                path = self.folder / f"tap_schema_{secrets.token_hex(4)}.sqlite"
                 await asyncio.to_thread(schema.write, snapshot, path)
                 self._schemas[snapshot] = path
         return self._schemas[snapshot]
 
     @contextlib.asynccontextmanager
-    async def answered(self, snapshot: Path, question: dict):
-        """The outcome of a query at once; its answer is removed at the end of the block.
+    async def answered(self, snapshot: Path, question: dict, address: str = ""):
+        """The outcome of a query at once, asked from an address; its answer is removed at the end of the block.
 
         Raises
         ------
         Busy
             Too many are waiting.
         """
-        if self.waiting >= self.limits.sync_waiting + self.limits.sync_at_once:
+        all_of_them = self.waiting.total() >= self.limits.sync_waiting + self.limits.sync_at_once
+        if all_of_them or self.waiting[address] >= self.limits.sync_of_one:
             raise Busy("too many queries are waiting; try again in a minute, or as an asynchronous job")
-        self.waiting += 1
+        self.waiting[address] += 1
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         try:
             async with self._sync:
                 outcome = await self._run(snapshot, question, self.limits.sync_seconds, folder)
             yield outcome
         finally:
-            self.waiting -= 1
+            self.waiting[address] -= 1
+            self.waiting += Counter()  # forgets addresses that wait for nothing
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _run(self, snapshot: Path, question: dict, seconds: int, folder: Path) -> Outcome:
@@ -161,19 +168,22 @@ class Service:
                 await process.wait()
         return _outcome(folder, said)
 
-    def create(self, parameters: dict[str, str]) -> Job:
-        """A new job, which waits to be started.
+    def create(self, parameters: dict[str, str], address: str = "") -> Job:
+        """A new job of somebody at an address, which waits to be started.
 
         Raises
         ------
         Busy
-            There are as many jobs, or as much on the disk, as may be.
+            There are as many jobs as may be, or as many unfinished ones of this address.
         """
         self._make_room()
+        if sum(job.address == address and not job.is_final for job in self.jobs.values()) >= self.limits.jobs_of_one:
+            raise Busy("you have as many unfinished jobs as one may have here; wait for one, or delete one")
         now = datetime.now(UTC)
         job = Job(
             identity=secrets.token_urlsafe(12), folder=Path(tempfile.mkdtemp(dir=self.folder)), parameters=parameters,
             created=now, destruction=now + timedelta(hours=self.limits.kept_hours), duration_s=self.limits.async_seconds,
+            address=address,
         )  # fmt: skip
         self.jobs[job.identity] = job
         return job
