@@ -23,6 +23,9 @@ def catalogue(tmp_path_factory):
     path = make_catalogue(tmp_path_factory.mktemp("recount") / "catalog.duckdb", n_stars=400, seed=3, flux_of=())
     with duckdb.connect(str(path)) as connection:
         connection.execute("update spectrum set star_id = null where spectrum_id % 23 = 0")
+        connection.execute(
+            "delete from star where star_id not in (select star_id from spectrum where star_id is not null)"
+        )
         connection.execute("update spectrum set has_blue = false, snr_b = null where spectrum_id % 7 = 0")
         connection.execute("update spectrum set teff_k = null where spectrum_id % 11 = 0")
         connection.execute("update line_measurement set ew_mgb_a = null where spectrum_id % 5 = 0")
