@@ -19,6 +19,7 @@ from datasette.app import Datasette
 from models.score import ModelError
 from publish import leftovers, site
 from publish.saliency import Explainer
+from publish.tap.jobs import close_service
 
 __all__ = ["ServeError", "Switch", "serve"]
 
@@ -115,6 +116,7 @@ class Switch:
         self.watcher.cancel()
         for task in self.closing:
             task.cancel()
+        close_service()
         self.current.remove()
         shutil.rmtree(self.holder, ignore_errors=True)
         await send({"type": "lifespan.shutdown.complete"})

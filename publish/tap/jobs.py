@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 from publish import leftovers
 from publish.tap import schema
 
-__all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "service"]
+__all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "close_service", "service"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FINAL = ("COMPLETED", "ERROR", "ABORTED")
@@ -103,6 +103,7 @@ class Service:
         self.jobs: dict[str, Job] = {}
         self.waiting: Counter[str] = Counter()
         self._schemas: dict[Path, Path] = {}
+        self._running: set[asyncio.subprocess.Process] = set()
         self._describing = asyncio.Lock()
         self._sync = asyncio.Semaphore(self.limits.sync_at_once)
         self._async = asyncio.Semaphore(self.limits.async_at_once)
@@ -111,6 +112,9 @@ class Service:
         """End all jobs and remove what they left."""
         for job in list(self.jobs.values()):
             self.destroy(job)
+        for process in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def tap_schema(self, snapshot: Path) -> Path:
@@ -158,11 +162,13 @@ class Service:
             sys.executable, "-m", "publish.tap.worker", cwd=ROOT, env=_environment(folder),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
+        self._running.add(process)
         try:
             _, said = await asyncio.wait_for(process.communicate(json.dumps(asked).encode()), seconds)
         except TimeoutError:
             return Outcome(folder / "result", error=f"the query was stopped after {seconds} seconds")
         finally:
+            self._running.discard(process)
             if process.returncode is None:
                 process.kill()
                 await process.wait()
@@ -259,6 +265,13 @@ def service() -> Service:
         _services[loop] = Service()
         atexit.register(_services[loop].close)
     return _services[loop]
+
+
+def close_service() -> None:
+    """End the jobs of this server, if there are any; a server that a signal ends does not come to its exit handlers."""
+    found = _services.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        found.close()
 
 
 def _own_folder() -> Path:
