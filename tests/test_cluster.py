@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from etl.catalogue import CatalogueError, open_catalogue
@@ -29,14 +30,25 @@ class LocalCluster:
 
     def __init__(self, folder: Path, n_workers: int):
         self._folder = folder
+        self._n_workers = n_workers
         self.processes: dict[str, subprocess.Popen] = {}
-        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.address = self._wait_for("scheduler", r"(tcp://127\.0\.0\.1:\d+)")
-        for i in range(n_workers):
+        self.address = self._begin("0")
+
+    def _begin(self, port: str) -> str:
+        """Start a scheduler at a port (0: any free one) and its workers; the address."""
+        self._start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+        address = self._wait_for("scheduler", r"(tcp://127\.0\.0\.1:\d+)")
+        for i in range(self._n_workers):
             name = f"worker-{i}"
-            self._start(name, self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name)
-        for i in range(n_workers):
+            self._start(name, address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name)
+        for i in range(self._n_workers):
             self._wait_for(f"worker-{i}", r"(Registered to)")
+        return address
+
+    def restart(self) -> None:
+        """Kill everything and begin anew at the same address, as after a reboot of the scheduler's machine."""
+        self.close()
+        assert self._begin(self.address.rsplit(":", 1)[1]) == self.address
 
     def _start(self, name: str, *words: str) -> None:
         program = f"distributed.cli.dask_{name.split('-')[0]}"
@@ -123,6 +135,33 @@ def test_worker_killed_in_the_middle_changes_nothing(cluster, local, tmp_path):
     thread.join()
     assert victim.wait() != 0
     assert contents(path) == contents(local)
+
+
+def test_scheduler_restarted_in_the_middle_costs_its_partitions_only(local, tmp_path):
+    (tmp_path / "dask").mkdir()
+    running = LocalCluster(tmp_path / "dask", 2)
+    path = new_catalogue(tmp_path / "c.duckdb")
+
+    over = threading.Event()
+
+    def restart_when_work_has_begun():
+        while not over.wait(0.01):
+            if list(tmp_path.glob("c.duckdb.partitions/out-*")):
+                running.restart()
+                return
+
+    thread = threading.Thread(target=restart_when_work_has_begun)
+    thread.start()
+    try:
+        fill(path, running.address)
+    finally:
+        over.set()
+        thread.join()
+        running.close()
+    assert contents(path) == contents(local)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        runs = connection.execute("select command, status, n_done from etl_run order by run_id").fetchall()
+    assert [(command, status) for command, status, _ in runs] == [(c, "done") for c in ("load", "measure", "score")]
 
 
 def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):
