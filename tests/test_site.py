@@ -496,3 +496,26 @@ def test_sliders_recount_and_profiles_zoom_in_a_browser(browser, server):
     page.keyboard.press("0")
     page.mouse.move(0, 0)
     page.close()
+
+
+def test_brushed_stars_lead_to_their_rows_in_a_browser(browser, server):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(f"http://127.0.0.1:{server.port}/explore", wait_until="networkidle")
+    canvas = page.locator("#sky canvas")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 70, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 30, box["y"] + box["height"] - 60)
+    page.mouse.up()
+    page.locator("#chosen li").first.wait_for()
+    chosen = int(page.inner_text("#chosen-count").split()[0])
+    assert 60 < chosen <= 120
+    rows = page.get_attribute("#chosen-rows a >> nth=0", "href")
+    assert json.loads(server.get(rows.replace("?", ".json?"))[1])["filtered_table_rows_count"] == chosen
+    page.click("#clear")
+    assert page.inner_text("#chosen-count") == "None yet."
+    assert page.is_hidden("#chosen-rows")
+    canvas.focus()
+    page.keyboard.press("c")
+    assert page.inner_text("#chosen-count").startswith("120 stars: ")
+    page.close()
