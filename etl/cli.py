@@ -197,13 +197,13 @@ def load(paths, catalog, exposures, release_catalogues, workers, scheduler) -> N
     with open_catalogue(catalog) as connection:
         if release_catalogues:
             counts = load_release_catalogues(connection, release_catalogues)
-            click.echo(f"release catalogues: {counts['rows']:,} rows, {counts['rejected']:,} rejections")
+            click.echo(f"release catalogues: {counts['rows']:,} rows, {counts['rejected']:,} rejected")
         counts = load_spectra(connection, paths, exposures=exposures, workers=workers, scheduler=scheduler)
         apply_release_entries(connection)
         n_stars = gather_stars(connection)
     click.echo(
         f"{counts['files']:,} files: {counts['loaded']:,} loaded ({counts['spectra']:,} spectra),"
-        f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejections; {n_stars:,} stars in {catalog}"
+        f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected; {n_stars:,} stars in {catalog}"
     )
     if counts["rejected"]:
         click.echo("why: select file, stage, reason from rejected_input")
@@ -352,12 +352,12 @@ def funnel(catalog: Path) -> None:
 def why(star: str, catalog: Path) -> None:
     """Say why STAR is or is not a Be star, step by step.
 
-    STAR is a designation (J222704.21+590534.8), a position ("336.767 59.093", "22:27:04.2 +59:05:34") or the
+    STAR is a designation (J192814.09+435531.0), a position ("292.0587 43.9253", "19:28:14.1 +43:55:31") or the
     number of a spectrum or star.
 
     \b
     Example:
-        becat why J222704.21+590534.8 --catalog catalog.duckdb
+        becat why J192814.09+435531.0 --catalog catalog.duckdb
     """
     from etl.show import print_why
 

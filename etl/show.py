@@ -126,8 +126,8 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     spectrum_id = find_spectrum(connection, words)
     if spectrum_id is None:
         raise CatalogueError(
-            f"no star {words!r} here: give a designation such as J222704.21+590534.8, a position in degrees such as"
-            " '336.767 59.093', or the number of a spectrum"
+            f"no star {words!r} here: give a designation such as J192814.09+435531.0, a position in degrees such as"
+            " '292.0587 43.9253', or the number of a spectrum"
         )
     star_id = _print_heading(connection, spectrum_id)
     # The view ranks the spectra of each star: with the star named it reads that star's rows only.
