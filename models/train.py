@@ -72,11 +72,7 @@ class TrainConfig:
         each other.
     """
 
-    stages: tuple[Stage, ...] = (
-        Stage(256, 96_000, 1e-3, reduction=4),
-        Stage(256, 57_600, 6e-4),
-        Stage(256, 19_200, 3e-4),
-    )
+    stages: tuple[Stage, ...] = (Stage(256, 96_000, 1e-3, reduction=4), Stage(256, 57_600, 6e-4))
     scales: tuple[str, str, str] = SCALES
     batch: int = 32
     seed: int = 1
