@@ -25,7 +25,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etl.catalogue import CHECKPOINT_AT, MEMORY_FOR_SPECTRA, ROWS_PER_GROUP
+from etl.catalogue import CHECKPOINT_AT, MEMORY_A_THREAD_MB, MEMORY_FOR_SPECTRA_MB, ROWS_PER_GROUP
 from etl.stages.load import FILES_PER_BATCH
 from schema import build
 from schema.grid import ARMS
@@ -39,7 +39,7 @@ class Setting:
     rows_per_group: int = ROWS_PER_GROUP
     checkpoint_at: str = CHECKPOINT_AT
     compression: str = "auto"
-    memory_limit: str = MEMORY_FOR_SPECTRA
+    memory_limit: str = f"{MEMORY_FOR_SPECTRA_MB + 2 * MEMORY_A_THREAD_MB}MB"
     shuffled: bool = False
     spectra_per_transaction: int = FILES_PER_BATCH
 

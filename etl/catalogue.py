@@ -13,7 +13,8 @@ import duckdb
 
 __all__ = [
     "CHECKPOINT_AT",
-    "MEMORY_FOR_SPECTRA",
+    "MEMORY_A_THREAD_MB",
+    "MEMORY_FOR_SPECTRA_MB",
     "ROWS_PER_GROUP",
     "CatalogueError",
     "Run",
@@ -32,8 +33,9 @@ ROWS_PER_GROUP = 8192
 # Each checkpoint rewrites that group: with DuckDB's 16 MB, reached by 220 spectra, a spectrum would be written eighteen times
 # (docs/storage.md). Until the next one the rows are in the log and in memory.
 CHECKPOINT_AT = "256MB"
-# DuckDB keeps what it has written and read, in up to four fifths of the machine's memory; spectra pass but once.
-MEMORY_FOR_SPECTRA = "512MB"
+# DuckDB keeps what it has written and read, in up to four fifths of the machine's memory; spectra pass but once. What it
+# cannot let go: the rows since the last checkpoint, and 31 MiB for each flux array of the 2,048 spectra that a thread reads.
+MEMORY_FOR_SPECTRA_MB, MEMORY_A_THREAD_MB = 768, 256
 
 
 class CatalogueError(Exception):
@@ -149,13 +151,14 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 @contextmanager
 def bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """While spectra are written or read one after the other: keep little of them in memory."""
-    before = connection.execute("select current_setting('memory_limit')").fetchone()
-    assert before is not None
-    connection.execute(f"set memory_limit = '{MEMORY_FOR_SPECTRA}'")
+    found = connection.execute("select current_setting('memory_limit'), current_setting('threads')").fetchone()
+    assert found is not None
+    before, threads = found
+    connection.execute(f"set memory_limit = '{MEMORY_FOR_SPECTRA_MB + threads * MEMORY_A_THREAD_MB}MB'")
     try:
         yield
     finally:
-        connection.execute(f"set memory_limit = '{before[0]}'")
+        connection.execute(f"set memory_limit = '{before}'")
 
 
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:

@@ -22,6 +22,12 @@ from tests.vo_fixture import Asker
 EXAMPLES = Path(__file__).parents[1] / "publish" / "tap" / "examples"
 
 
+@pytest.fixture(autouse=True)
+def _errors_in_functions_are_sqlite_s_alone():
+    """Datasette, where it was imported before, has them printed too, and pytest takes that for a failure."""
+    sqlite3.enable_callback_tracebacks(False)
+
+
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory):
     return Asker(tmp_path_factory.mktemp("vo"))
