@@ -161,7 +161,7 @@ def _usable(flux: np.ndarray, ivar: np.ndarray, good: np.ndarray, detail: str) -
     # Noise about zero is a faint star and stops at the first step of the selection; this is not noise.
     if n_positive < good.size / 2 and normal_snr(flux, ivar, ~good) < -1:
         raise Problem("flux is negative: the sky was taken off twice, or the file is damaged", detail)
-    return good.size - n_good
+    return int(good.size - n_good)
 
 
 def normal_snr(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray) -> float:

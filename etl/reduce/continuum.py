@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import BSpline
-from scipy.linalg.lapack import dpbsv
+from scipy.linalg.lapack import dpbsv  # pyright: ignore[reportAttributeAccessIssue]  # made by f2py when it is imported
 from scipy.stats import norm
 
 from schema.grid import Grid
