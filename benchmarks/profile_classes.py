@@ -30,7 +30,7 @@ _ARM_KINDS = {
 }  # fmt: skip
 
 
-def classify(n, seed, generator="a"):
+def classify(n, seed, generator="a", kinds=None):
     """Simulated profiles and what is measured on them.
 
     Parameters
@@ -41,6 +41,8 @@ def classify(n, seed, generator="a"):
         Seed of the simulation.
     generator : {"a", "b"}
         Generator of `simulate.profiles`.
+    kinds : list of str, optional
+        Only these kinds.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def classify(n, seed, generator="a"):
     measured : dict of (n,) arrays
         Columns of profile_class.
     """
-    profiles = sample_profiles(n, np.random.default_rng(seed), generator)
+    profiles = sample_profiles(n, np.random.default_rng(seed), generator, kinds)
     flux = np.full((n, RED.n_pixels), np.nan, dtype=np.float32)
     ivar = np.zeros_like(flux)
     flux[:, WINDOW], ivar[:, WINDOW] = profiles.flux, profiles.ivar
