@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import duckdb
 import sqlglot
 from sqlglot import exp
+
+from publish.syntax import bottom_up
 
 __all__ = ["Macro", "inline", "read_macros", "to_sqlite", "with_views"]
 
@@ -97,21 +99,12 @@ def to_sqlite(sql: str, macros: dict[str, Macro]) -> str:
     """
     tree = inline(sqlglot.parse_one(sql, read="duckdb"), macros)
     for change in (_rewrite, _without_parentheses):
-        tree = _bottom_up(tree, change)
+        tree = bottom_up(tree, change)
     return re.sub(
         r"\(\s*SELECT\s+\"value\"\s+FROM selection_parameter\s+WHERE\s+\"name\" = ('\w+')\s*\)",
         r"(SELECT value FROM selection_parameter WHERE name = \1)",
         tree.sql(dialect="sqlite", pretty=True),
     )
-
-
-def _bottom_up(tree: exp.Expression, change: Callable[[exp.Expression], exp.Expression]) -> exp.Expression:
-    """Change every node, the inner ones first (`transform` does not look into what it has replaced)."""
-    for node in reversed(list(tree.walk())):
-        changed = change(node)
-        if changed is not node:
-            tree = node.replace(changed) if node.parent else changed
-    return tree.root()
 
 
 def _rewrite(node: exp.Expression) -> exp.Expression:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import tracemalloc
 from datetime import datetime
 from pathlib import Path
@@ -137,18 +136,6 @@ def test_provenance_is_on_the_page(page, catalogue):
         assert html.breakable(name) in page
     assert "becat_resnet18.onnx (fp32, id abcdef012345)" in page
     assert "10.3847/1538-4365/ac617a" in page and "spectra are simulated" in page
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (1400, "dark")])

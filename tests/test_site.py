@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
@@ -41,13 +40,6 @@ def files(tmp_path_factory):
         catalogue = make_catalogue(folder / f"{name}.duckdb", n_stars=120, seed=seed)
         made.append(snapshot.write(catalogue, folder / f"{name}.sqlite", progress=False).path)
     return made
-
-
-@pytest.fixture(scope="module")
-def loop():
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
 
 
 @pytest.fixture(scope="module")
@@ -411,20 +403,6 @@ def test_what_is_no_snapshot_is_refused_in_one_line(tmp_path):
     (tmp_path / "text.sqlite").write_text("text")
     with pytest.raises(serve.ServeError, match="not a snapshot"):
         serve.Switch(tmp_path / "text.sqlite")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=flags)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

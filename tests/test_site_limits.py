@@ -23,13 +23,6 @@ def path(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def loop():
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture(scope="module")
 def datasette(path, loop):
     application = site.create(path, settings={"sql_time_limit_ms": 1000})
     loop.run_until_complete(application.invoke_startup())

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publish.tap import worker
-from publish.tap.adql import AdqlError, Column, translate
+from publish.tap.adql import AdqlError, translate
 from publish.tap.geometry import register
+from publish.votable import Field
 from tests.vo_fixture import Asker
 
 EXAMPLES = Path(__file__).parents[1] / "publish" / "tap" / "examples"
@@ -65,7 +66,7 @@ def test_circles_hold_the_stars_that_astropy_finds(asker, stars, centre, radius)
 
 @pytest.mark.parametrize("shape", ["circle('',1,2,3)", "box('',1,2,3,4)", "polygon('',1,-2, 3,-2, 3,4.5)"])
 def test_shapes_use_the_index_on_declination(asker, shape):
-    columns = {name: Column(name, "double") for name in ("star_id", "ra_deg", "dec_deg")}
+    columns = {name: Field(name, "double") for name in ("star_id", "ra_deg", "dec_deg")}
     sql = translate(f"select star_id from star where 1=contains(point('',ra_deg,dec_deg),{shape})", {("becat", "star"): columns}).sql  # fmt: skip
     with closing(sqlite3.connect(asker.path)) as connection:
         register(connection)
@@ -274,7 +275,7 @@ WORDS = (
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(WORDS.split()), max_size=25))
 def test_any_words_give_an_answer_or_a_plain_error(words):
-    columns = {name: Column(name, "double") for name in ("star_id", "ra_deg")}
+    columns = {name: Field(name, "double") for name in ("star_id", "ra_deg")}
     catalogue = {("becat", "star"): columns, ("becat", "spectrum"): columns}
     try:
         translate("SELECT " + " ".join(words), catalogue)

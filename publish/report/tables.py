@@ -1,8 +1,8 @@
-"""The tables of the paper as queries of the catalogue's views: one file of `queries/` each, readable and runnable as it is.
+"""The tables of the paper as queries of the catalogue's views: one file of `queries/` each.
 
 The comment at the head of a query is the table's title and its note; the line "needs" names the tables of the catalogue
-without which it stays empty, the line "of" those whose columns it shows. What a column means, its unit and its UCD come
-from the schema.
+without which it stays empty, the line "of" those whose columns it shows, the line "part" the file of `queries/parts/` with
+which it begins, where two tables begin alike. What a column means, its unit and its UCD come from the schema.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PaperTable:
     @property
     def note(self) -> str:
         """What a reader must know to use the table."""
-        return " ".join(line for line in self._head[1:] if not line.startswith(("needs:", "of:")))
+        return " ".join(line for line in self._head[1:] if not line.startswith(("needs:", "of:", "part:")))
 
     @property
     def needs(self) -> list[str]:
@@ -86,13 +86,14 @@ class PaperTable:
         return self._named("of:")
 
     def _named(self, word: str) -> list[str]:
-        line = next(line for line in self._head if line.startswith(word))
+        line = next((line for line in self._head if line.startswith(word)), word)
         return re.findall(r"\w+", line.removeprefix(word))
 
     @cached_property
     def sql(self) -> str:
-        """The query, without the comment at its head."""
-        lines = self.path.read_text(encoding="utf-8").splitlines()
+        """The whole query, without the comment at its head."""
+        parts = [self.path.parent / "parts" / f"{name}.sql" for name in self._named("part:")]
+        lines = [line for path in (*parts, self.path) for line in path.read_text(encoding="utf-8").splitlines()]
         return "\n".join(line for line in lines if not line.startswith("--")).strip()
 
 

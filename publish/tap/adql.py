@@ -17,9 +17,11 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
+from publish.syntax import bottom_up
 from publish.tap.geometry import Shape, centroid, separation_deg
+from publish.votable import Field
 
-__all__ = ["FEATURES", "AdqlError", "Column", "Query", "translate"]
+__all__ = ["FEATURES", "AdqlError", "Query", "translate"]
 
 LENGTH_MAX = 50_000
 DEFAULT_SCHEMA = "becat"
@@ -33,18 +35,7 @@ class AdqlError(Exception):
     """The query cannot be run; the message says why, in the words of the one who asked."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a published table, or of an answer: `kind` is short, int, long, double, text, point, circle or polygon."""
-
-    name: str
-    kind: str
-    unit: str = ""
-    ucd: str = ""
-    description: str = ""
-
-
-Catalogue = Mapping[tuple[str, str], Mapping[str, Column]]
+Catalogue = Mapping[tuple[str, str], Mapping[str, Field]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class Query:
     """SQL for SQLite and the columns of its answer."""
 
     sql: str
-    columns: list[Column]
+    columns: list[Field]
 
 
 class Adql(Dialect):
@@ -152,7 +143,7 @@ def translate(adql: str, catalogue: Catalogue) -> Query:
     Parameters
     ----------
     adql : str
-    catalogue : mapping of (schema, table) to mapping of column name to Column
+    catalogue : mapping of (schema, table) to mapping of column name to Field
         All that may be read; names in lower case.
 
     Returns
@@ -171,7 +162,7 @@ def translate(adql: str, catalogue: Catalogue) -> Query:
         _check_tables(tree, catalogue)
         tree = _qualified(tree, catalogue)
         columns = _describe(tree, catalogue)
-        return Query(_bottom_up(tree, _rewrite).sql(dialect="sqlite", comments=False), columns)
+        return Query(bottom_up(tree, _rewrite).sql(dialect="sqlite", comments=False), columns)
     except SqlglotError as error:
         raise AdqlError(_plain(error)) from error
     except RecursionError as error:
@@ -279,7 +270,7 @@ def _columns_in(scope: Scope, catalogue: Catalogue) -> list[str]:
     return [column for table in tables for column in catalogue.get((table.db, table.name), ())]
 
 
-def _describe(tree: exp.Query, catalogue: Catalogue) -> list[Column]:
+def _describe(tree: exp.Query, catalogue: Catalogue) -> list[Field]:
     """Columns of the answer, with what the schema says of those that come from a table unchanged; names are unique."""
     scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
     columns, used = [], set()
@@ -291,7 +282,7 @@ def _describe(tree: exp.Query, catalogue: Catalogue) -> list[Column]:
             number += 1
             unique = f"{name}_{number}"
         used.add(unique.lower())
-        columns.append(Column(unique, found.kind, found.unit, found.ucd, found.description))
+        columns.append(Field(unique, found.kind, found.unit, found.ucd, found.description))
     return columns
 
 
@@ -316,14 +307,14 @@ def _first_select(query: exp.Expression) -> exp.Select:
 
 def _column_of(
     expression: exp.Expression, select: exp.Select, scopes: Mapping[int, Scope], catalogue: Catalogue
-) -> Column:
+) -> Field:
     inner = expression.unalias() if isinstance(expression, exp.Alias) else expression
     while isinstance(inner, exp.Paren):
         inner = inner.this
     if isinstance(inner, exp.Column):
         source = scopes[id(select)].sources.get(inner.table)
         if isinstance(source, exp.Table):
-            return catalogue[source.db, source.name].get(inner.name, Column(inner.name, "double"))
+            return catalogue[source.db, source.name].get(inner.name, Field(inner.name, "double"))
         if isinstance(source, Scope):
             below = _first_select(source.expression)
             for candidate in below.selects:
@@ -332,13 +323,13 @@ def _column_of(
     if isinstance(inner, exp.Coalesce):
         return _column_of(inner.this, select, scopes, catalogue)
     if isinstance(inner, exp.Count):
-        return Column("", "long", ucd="meta.number", description="Number of rows")
+        return Field("", "long", ucd="meta.number", description="Number of rows")
     if isinstance(inner, exp.Min | exp.Max | exp.Avg | exp.Sum):
         of = _column_of(inner.this, select, scopes, catalogue)
         kind = "double" if isinstance(inner, exp.Avg) else of.kind
         words = {"Min": "Least", "Max": "Greatest", "Avg": "Mean", "Sum": "Sum"}[type(inner).__name__]
-        return Column("", kind, of.unit, "", f"{words}: {of.description}" if of.description else "")
-    return Column("", _kind(inner))
+        return Field("", kind, of.unit, "", f"{words}: {of.description}" if of.description else "")
+    return Field("", _kind(inner))
 
 
 def _kind(expression: exp.Expression) -> str:
@@ -357,14 +348,6 @@ def _kind(expression: exp.Expression) -> str:
     if name in ("CONTAINS", "INTERSECTS"):
         return "long"
     return "text" if name in ("LOWER", "UPPER") else "double"
-
-
-def _bottom_up(tree: exp.Expression, change: Callable[[exp.Expression], exp.Expression]) -> exp.Expression:
-    for node in reversed(list(tree.walk())):
-        changed = change(node)
-        if changed is not node:
-            tree = node.replace(changed) if node.parent else changed
-    return tree.root()
 
 
 def _rewrite(node: exp.Expression) -> exp.Expression:

@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 
 from publish.metadata import EXTRA_TABLES, HIDDEN, column_note
-from publish.tap.adql import DEFAULT_SCHEMA, Column
+from publish.tap.adql import DEFAULT_SCHEMA
 from publish.tap.words import RESERVED
-from publish.votable import VO_UNITS
+from publish.votable import VO_UNITS, Field
 from schema import build
 from schema.tables import TABLES
 
@@ -54,8 +54,8 @@ OWN = {
         ("target_table", "text", "Table referred to"), ("description", "text", "Why"), ("utype", "text", "Place in a data model"),
     ]),
     "key_columns": ("Columns of the foreign keys", [
-        ("key_id", "text", "Name of the key"), ("from_column", "text", "Column that refers"),
-        ("target_column", "text", "Column referred to"),
+        ("key_id", "text", "Name of the key"), ("from_column", "text", "Field that refers"),
+        ("target_column", "text", "Field referred to"),
     ]),
 }  # fmt: skip
 
@@ -97,7 +97,7 @@ def write(snapshot: Path, path: Path) -> None:
             _insert(
                 target, "tables", [("TAP_SCHEMA", f"TAP_SCHEMA.{table}", "table", description, None, 1000 + number)]
             )
-            own = [Column(name, kind, description=note) for name, kind, note in columns]
+            own = [Field(name, kind, description=note) for name, kind, note in columns]
             _write_columns(target, f"TAP_SCHEMA.{table}", own, (), std=1)
         _write_keys(source, target)
 
@@ -125,13 +125,13 @@ def _write_published(source: sqlite3.Connection, target: sqlite3.Connection) -> 
         _write_columns(target, name, list(_columns(source, table)), _indexed(source, table))
 
 
-def _columns(source: sqlite3.Connection, table: str) -> Iterable[Column]:
+def _columns(source: sqlite3.Connection, table: str) -> Iterable[Field]:
     for _, name, declared, *_ in source.execute(f'pragma table_info("{table}")').fetchall():
         kind = _kinds_of_views().get((table, name)) or KINDS.get(declared.upper()) or _sampled(source, table, name)
         if name.endswith("source_id"):
             kind = "text"  # of 19 digits, which JavaScript would round
         description, unit, ucd = column_note(table, name)
-        yield Column(name, kind, VO_UNITS.get(unit, unit), ucd, description + FLAG_NOTE * (kind == "short"))
+        yield Field(name, kind, VO_UNITS.get(unit, unit), ucd, description + FLAG_NOTE * (kind == "short"))
 
 
 def _sampled(source: sqlite3.Connection, table: str, column: str) -> str:
@@ -147,7 +147,7 @@ def _indexed(source: sqlite3.Connection, table: str) -> set[str]:
     return {*leading, *keys}
 
 
-def _write_columns(target, table: str, columns: list[Column], indexed: Iterable[str], std: int = 0) -> None:
+def _write_columns(target, table: str, columns: list[Field], indexed: Iterable[str], std: int = 0) -> None:
     rows = []
     for number, column in enumerate(columns, 1):
         datatype, arraysize, xtype = TYPES[column.kind]

@@ -14,10 +14,11 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from publish.tap.adql import AdqlError, Column, translate
+from publish.tap.adql import AdqlError, translate
 from publish.tap.geometry import decode, register
 from publish.votable import Field, end, row_element, start
 
@@ -46,15 +47,15 @@ def connect(snapshot: str, tap_schema: str) -> sqlite3.Connection:
     return connection
 
 
-def catalogue(connection: sqlite3.Connection) -> dict[tuple[str, str], dict[str, Column]]:
+def catalogue(connection: sqlite3.Connection) -> dict[tuple[str, str], dict[str, Field]]:
     """What may be asked for, from TAP_SCHEMA."""
-    found: dict[tuple[str, str], dict[str, Column]] = {}
+    found: dict[tuple[str, str], dict[str, Field]] = {}
     rows = connection.execute(
         "select table_name, column_name, datatype, unit, ucd, description from tap_schema.columns order by rowid"
     )
     for table, name, datatype, unit, ucd, description in rows:
         schema, _, table = table.lower().partition(".")
-        column = Column(name.strip('"'), KIND_OF_TYPE[datatype], unit or "", ucd or "", description or "")
+        column = Field(name.strip('"'), KIND_OF_TYPE[datatype], unit or "", ucd or "", description or "")
         found.setdefault((schema, table), {})[column.name] = column
     return found
 
@@ -148,11 +149,10 @@ class Rows:
             seen.add(type(value).__name__)
         return value
 
-    def fields(self, columns: Sequence[Column]) -> list[Field]:
+    def fields(self, columns: Sequence[Field]) -> list[Field]:
         """The columns as they came out: a kind that the values contradict is widened."""
         return [
-            Field(column.name, _widened(column.kind, seen), column.unit, column.ucd, column.description)
-            for column, seen in zip(columns, self.seen, strict=True)
+            replace(column, kind=_widened(column.kind, seen)) for column, seen in zip(columns, self.seen, strict=True)
         ]
 
 
@@ -167,7 +167,7 @@ def _widened(kind: str, seen: set[str]) -> str:
     return "long" if seen and kind not in ("short", "int", "double", "text") else kind
 
 
-def _write_votable(rows: Rows, columns: Sequence[Column], question: dict, folder: Path) -> None:
+def _write_votable(rows: Rows, columns: Sequence[Field], question: dict, folder: Path) -> None:
     """The rows go to a file of their own first: only the last one shows what the header must say."""
     with open(folder / "rows", "w", encoding="utf-8") as body:
         for row in rows:
@@ -187,7 +187,7 @@ def _copy(source: IO[str], target: IO[str]) -> None:
         target.write(piece)
 
 
-def _write_text(rows: Rows, columns: Sequence[Column], question: dict, folder: Path) -> None:
+def _write_text(rows: Rows, columns: Sequence[Field], question: dict, folder: Path) -> None:
     tabs = question["format"] == "tsv"
     with open(folder / "result", "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, dialect="excel-tab" if tabs else "excel")
@@ -195,12 +195,12 @@ def _write_text(rows: Rows, columns: Sequence[Column], question: dict, folder: P
         writer.writerows(rows)
 
 
-def _write_fits(rows: Rows, columns: Sequence[Column], question: dict, folder: Path) -> None:
+def _write_fits(rows: Rows, columns: Sequence[Field], question: dict, folder: Path) -> None:
     from publish.fits_table import to_fits  # here, because astropy takes longer to load than most queries to run
 
     found = list(rows)
-    fields = [Field(f.name, "text" if f.kind in ("point", "circle", "polygon") else f.kind, f.unit, f.ucd, f.description)
-              for f in rows.fields(columns)]  # fmt: skip
+    shapes = ("point", "circle", "polygon")
+    fields = [replace(field, kind="text") if field.kind in shapes else field for field in rows.fields(columns)]
     (folder / "result").write_bytes(to_fits(fields, found, name="result"))
 
 

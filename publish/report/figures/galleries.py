@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from publish.report.figures.figure import Figure
 from publish.report.figures.profiles import (
@@ -70,22 +70,28 @@ NOT_BE_SQL = """
     limit 2"""
 
 
-def _draw_panels(connection, figure, panels: Sequence[Panel], order: str, smoothed: bool) -> str | None:
-    """One profile a panel, of stars that are all different."""
-    reason = why_no_profiles(connection)
-    if reason:
-        return reason
-    chosen: dict[int, str] = {}
-    missing = []
-    for panel, identity in zip(panels, choose(connection, panels, order), strict=True):
-        if identity is None:
-            missing.append(("another of " if panel.words in chosen.values() else "") + panel.words)
-        else:
-            chosen[identity] = panel.words
-    if not chosen:
-        return f"None of the candidates of this catalogue has a profile of these kinds: {'; '.join(dict.fromkeys(missing))}."
-    _draw_grid(connection, figure, chosen, smoothed, missing)
-    return None
+def _panels(panels: Sequence[Panel], order: str = BEST_FIRST, *, smoothed: bool = False) -> Callable:
+    """What draws one profile a panel, of stars that are all different."""
+
+    @styled
+    def draw(connection, figure) -> str | None:
+        reason = why_no_profiles(connection)
+        if reason:
+            return reason
+        chosen: dict[int, str] = {}
+        missing = []
+        for panel, identity in zip(panels, choose(connection, panels, order), strict=True):
+            if identity is None:
+                missing.append(("another of " if panel.words in chosen.values() else "") + panel.words)
+            else:
+                chosen[identity] = panel.words
+        if not chosen:
+            kinds = "; ".join(dict.fromkeys(missing))
+            return f"None of the candidates of this catalogue has a profile of these kinds: {kinds}."
+        _draw_grid(connection, figure, chosen, smoothed, missing)
+        return None
+
+    return draw
 
 
 def _draw_grid(connection, figure, chosen: dict[int, str], smoothed: bool, missing: Sequence[str] = ()) -> None:
@@ -104,30 +110,6 @@ def _draw_grid(connection, figure, chosen: dict[int, str], smoothed: bool, missi
     lacking = f"\nnone in this catalogue: {'; '.join(dict.fromkeys(missing))}" if missing else ""
     figure.supxlabel(f"vacuum wavelength / Å{lacking}", fontsize=8)
     figure.supylabel("rectified flux", fontsize=8)
-
-
-@styled
-def draw_be_spectra(connection, figure) -> str | None:
-    """One profile of each kind, smoothed, with peaks and valleys."""
-    return _draw_panels(connection, figure, BE_SPECTRA, MIDDLING_FIRST, smoothed=True)
-
-
-@styled
-def draw_emission(connection, figure) -> str | None:
-    """The four types of emission without a shell line."""
-    return _draw_panels(connection, figure, EMISSION, BEST_FIRST, smoothed=False)
-
-
-@styled
-def draw_shell_on_emission(connection, figure) -> str | None:
-    """The three types of a shell line on emission."""
-    return _draw_panels(connection, figure, SHELL_ON_EMISSION, BEST_FIRST, smoothed=False)
-
-
-@styled
-def draw_shell_on_absorption(connection, figure) -> str | None:
-    """The three types of a shell line on absorption."""
-    return _draw_panels(connection, figure, SHELL_ON_ABSORPTION, BEST_FIRST, smoothed=False)
 
 
 @styled
@@ -157,7 +139,7 @@ GALLERIES = (
             "absorption, and shell lines on emission and on absorption; with the smoothed profile, its peaks and its valleys "
             "as in Figure 3. Corresponds to Figure 4 of Wang et al. 2022, which shows Be spectra of the training sample."
         ),
-        draw=draw_be_spectra,
+        draw=_panels(BE_SPECTRA, MIDDLING_FIRST, smoothed=True),
         width_in=TWO_COLUMNS_IN,
         height_in=6.4,
     ),
@@ -179,7 +161,7 @@ GALLERIES = (
             "The four types of Hα emission without a shell line, one star each. "
             f"{_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure 7 of Wang et al. 2022."
         ),
-        draw=draw_emission,
+        draw=_panels(EMISSION),
         width_in=TWO_COLUMNS_IN,
         height_in=4.4,
     ),
@@ -190,7 +172,7 @@ GALLERIES = (
             "The three types of a shell line on Hα emission: narrow, broad and asymmetric. "
             f"{_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure A1 of Wang et al. 2022."
         ),
-        draw=draw_shell_on_emission,
+        draw=_panels(SHELL_ON_EMISSION),
         width_in=TWO_COLUMNS_IN,
         height_in=4.4,
     ),
@@ -202,7 +184,7 @@ GALLERIES = (
             f"narrow with none. {_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure A2 of "
             "Wang et al. 2022."
         ),
-        draw=draw_shell_on_absorption,
+        draw=_panels(SHELL_ON_ABSORPTION),
         width_in=TWO_COLUMNS_IN,
         height_in=2.8,
     ),

@@ -3,26 +3,8 @@
 -- The class is the measured one, or that given by eye where somebody looked (by_eye); evidence is what made a core a shell line.
 -- needs: spectrum, be_score, profile_class
 -- of: star, profile_class
-with
-final as (
-    select
-        be_candidate.designation,
-        be_candidate.ra_deg,
-        be_candidate.dec_deg,
-        be_candidate.shell_type,
-        profile_class.shell_fwhm_km_s,
-        profile_class.shell_asymmetry,
-        profile_class.violet_red_ratio,
-        profile_class.e_violet_red_ratio,
-        be_candidate.ew_halpha_a,
-        be_candidate.e_ew_halpha_a,
-        inspection_tally.profile_class_by_eye is not null as by_eye,
-        profile_class.evidence,
-        star.is_simulated
-    from be_candidate
-    join star using (star_id)
-    left join profile_class using (spectrum_id)
-    left join inspection_tally using (star_id)
-    where be_candidate.profile_class = 'absorption with shell'
-)
-select * from final order by ra_deg, designation
+-- part: shell_candidate
+select * exclude (profile_class)
+from shell_candidate
+where profile_class = 'absorption with shell'
+order by ra_deg, designation
