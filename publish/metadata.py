@@ -31,6 +31,7 @@ HIDDEN = (
     "view_definition",
     "recount_column",
     "figure",
+    "column_kind",
 )
 FACETS = {  # what the page of a table counts by; the snapshot has an index for each
     "spectrum": ["survey", "layout"],
@@ -57,6 +58,7 @@ EXTRA_TABLES = {
     "view_definition": "The SQL of every view in DuckDB's and in SQLite's dialect, and whether it is a view here",
     "recount_column": "What thresholds are compared with, as packed arrays: the page of thresholds counts with them",
     "figure": "Data of the figures over all stars, as JSON",
+    "column_kind": "What kind of values the columns hold, for the Virtual Observatory",
     "provenance": "Which program, run and classifier made this snapshot",
     "citation": "Works to cite when using the catalogue, with BibTeX",
 }

@@ -10,7 +10,7 @@ from datasette.utils import sqlite_timelimit
 
 from publish.transpile import with_views
 
-__all__ = ["chain", "first", "rows", "snapshot_of"]
+__all__ = ["chain", "first", "rows", "scored_by", "snapshot_of"]
 
 TIME_LIMIT_MS = 5000  # the site's own questions; what visitors ask has the shorter limit of publish/site.py
 
@@ -53,6 +53,12 @@ async def first(database: Database, sql: str, parameters: dict | None = None) ->
     """First row of a query, or None."""
     found = await rows(database, sql, parameters, limit=1)
     return found[0] if found else None
+
+
+async def scored_by(database: Database) -> str | None:
+    """SHA-256 of the classifier that gave the scores, or None."""
+    found = await first(database, "select sha256 from model where is_current")
+    return found["sha256"] if found else None
 
 
 async def chain(database: Database, sql: str, *shadows: tuple[str, str]) -> str:

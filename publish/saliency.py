@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -53,6 +54,12 @@ class Explainer:
         self._kept: OrderedDict[tuple[str, int], dict] = OrderedDict()
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._preparing: Thread | None = None
+
+    def prepare(self) -> None:
+        """Begin to draw the training spectra that `nearest` chooses from, in a thread: some seconds, once a process."""
+        self._preparing = Thread(target=_examples, args=(self._path,), daemon=True)
+        self._preparing.start()
 
     def knows(self, sha256: str | None) -> bool:
         """True if the scores are of this classifier, in whatever precision."""
@@ -79,10 +86,12 @@ class Explainer:
         return await self._make(_saliency, spectrum_id, start_a, flux)
 
     async def nearest(self, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:
-        """The simulated training spectra that the network puts nearest; the first time it draws all of them.
+        """The simulated training spectra that the network puts nearest; without `prepare` the first call draws all of them.
 
         Parameters and errors are those of `saliency`.
         """
+        if self._preparing is not None:
+            await asyncio.to_thread(self._preparing.join)
         return await self._make(_nearest, spectrum_id, start_a, flux)
 
     async def _make(self, make: Callable, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:

@@ -18,6 +18,7 @@ from datasette.app import Datasette
 
 from models.score import ModelError
 from publish import leftovers, site
+from publish.reading import scored_by, snapshot_of
 from publish.saliency import Explainer
 from publish.tap.jobs import close_service
 
@@ -45,6 +46,7 @@ class Generation:
         os.link(snapshot, self.path)
         check(self.path)
         self.datasette: Datasette = site.create(self.path, **options)
+        self.explainer = explainer
         self.datasette.becat_explainer = explainer  # pyright: ignore[reportAttributeAccessIssue] - for plugins/star.py
         self.application = self.datasette.app()
         self.n_requests = 0
@@ -55,6 +57,8 @@ class Generation:
         response = await self.datasette.client.get("/")
         if response.status_code != 200:
             raise ServeError(f"the front page of the new snapshot answers {response.status_code}")
+        if self.explainer.knows(await scored_by(snapshot_of(self.datasette))):
+            self.explainer.prepare()
 
     async def close(self) -> None:
         """Wait for the last request and let the file go."""
@@ -157,9 +161,10 @@ def check(path: Path) -> None:
         raise ServeError(f"there is no snapshot {path}: make one with `becat publish {path} --catalog CATALOG`")
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
-            connection.execute("select count(*) from view_definition").fetchone()
+            for table in ("view_definition", "column_kind"):
+                connection.execute(f"select 1 from {table} limit 1").fetchone()
     except sqlite3.Error as error:
-        raise ServeError(f"{path} is not a snapshot made by `becat publish` ({error})") from error
+        raise ServeError(f"{path} is not a snapshot made by `becat publish` of this version ({error})") from error
 
 
 def serve(

@@ -21,6 +21,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, Float, Integer, Tabl
 from tqdm import tqdm
 
 from publish import figures, leftovers, metadata, profiles, provenance, recount
+from publish.tap.schema import write_kinds
 from publish.transpile import read_macros, to_sqlite
 from schema import build
 from schema.tables import TABLES
@@ -149,6 +150,7 @@ def _fill(source, target: sqlite3.Connection, profile_sql: str | None, slow_view
     provenance.write(source, target)
     recount.write(source, target)
     figures.write(source, target)
+    write_kinds(source, target)
     target.execute("analyze")  # before the views are timed: the planner needs it
     kinds = _write_views(source, target, slow_view_s)
     target.execute("analyze")

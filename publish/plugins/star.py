@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from datasette import NotFound, Response, hookimpl
 
-from publish.reading import first, rows, snapshot_of
+from publish.reading import first, rows, scored_by, snapshot_of
 from publish.saliency import Busy, Explainer
 
 PROFILES = """
@@ -76,9 +76,8 @@ async def star_page(datasette, request):
     context["decisive"] = next((row for row in context["verdict"] if row["is_verdict"]), None)
     context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])
     context["data"] = _plot_data(context)
-    scored_by = await first(database, "select sha256 from model where is_current") or {}
     context["can_judge"] = bool(getattr(datasette, "becat_labels", None))
-    context["can_explain"] = _explainer(datasette).knows(scored_by.get("sha256"))
+    context["can_explain"] = _explainer(datasette).knows(await scored_by(database))
     return Response.html(await datasette.render_template("star.html", context, request=request))
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
-from functools import cache
 from pathlib import Path
-
-import duckdb
 
 from publish.metadata import EXTRA_TABLES, HIDDEN, column_note
 from publish.tap.adql import DEFAULT_SCHEMA
 from publish.tap.words import RESERVED
 from publish.votable import VO_UNITS, Field
-from schema import build
 from schema.tables import TABLES
 
-__all__ = ["write"]
+__all__ = ["write", "write_kinds"]
 
 DESCRIPTION = "Classical Be stars in LAMOST: spectra, measurements, and every step of the selection"
 KINDS = {"TEXT": "text", "REAL": "double", "INTEGER": "long"}
@@ -60,15 +56,26 @@ OWN = {
 }  # fmt: skip
 
 
-@cache
-def _kinds_of_views() -> dict[tuple[str, str], str]:
-    """Kinds of the columns of tables and views, which SQLite does not know for views: DuckDB says them of an empty catalogue."""
-    with closing(duckdb.connect()) as connection:
-        build.upgrade(connection)
-        rows = connection.execute(
-            "select table_name, column_name, data_type from information_schema.columns"
-        ).fetchall()
-    return {(table, column): OF_DUCKDB[kind] for table, column, kind in rows if kind in OF_DUCKDB}
+def write_kinds(source, target: sqlite3.Connection) -> None:
+    """Keep in the snapshot what kind each column of a view is: SQLite does not know it, and asks no row of an empty one.
+
+    Parameters
+    ----------
+    source : DuckDB connection
+        The catalogue.
+    target : sqlite3.Connection
+        The snapshot, without a table ``column_kind``.
+    """
+    target.execute(
+        "create table column_kind (table_name text, column_name text, value_kind text, primary key (table_name, column_name))"
+    )
+    sql = (
+        "select table_name, column_name, data_type from information_schema.columns"
+        " where table_catalog = current_database() and table_schema = current_schema()"
+    )
+    rows = source.execute(sql).fetchall()
+    known = [(table, column, OF_DUCKDB[kind]) for table, column, kind in rows if kind in OF_DUCKDB]
+    target.executemany("insert into column_kind values (?, ?, ?)", known)
 
 
 def write(snapshot: Path, path: Path) -> None:
@@ -119,15 +126,17 @@ def _published(source: sqlite3.Connection) -> list[tuple[str, str]]:
 
 def _write_published(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     notes = dict(source.execute("select name, description from view_definition"))
+    rows = source.execute("select table_name, column_name, value_kind from column_kind")
+    kinds = {(table, column): kind for table, column, kind in rows}
     for number, (table, type_) in enumerate(_published(source), 1):
         name, note = f"{DEFAULT_SCHEMA}.{table}", notes.get(table) or EXTRA_TABLES.get(table) or TABLES[table].comment
         _insert(target, "tables", [(DEFAULT_SCHEMA, name, type_, note, None, number)])
-        _write_columns(target, name, list(_columns(source, table)), _indexed(source, table))
+        _write_columns(target, name, list(_columns(source, table, kinds)), _indexed(source, table))
 
 
-def _columns(source: sqlite3.Connection, table: str) -> Iterable[Field]:
+def _columns(source: sqlite3.Connection, table: str, kinds: dict[tuple[str, str], str]) -> Iterable[Field]:
     for _, name, declared, *_ in source.execute(f'pragma table_info("{table}")').fetchall():
-        kind = _kinds_of_views().get((table, name)) or KINDS.get(declared.upper()) or _sampled(source, table, name)
+        kind = kinds.get((table, name)) or KINDS.get(declared.upper()) or _sampled(source, table, name)
         if name.endswith("source_id"):
             kind = "text"  # of 19 digits, which JavaScript would round
         description, unit, ucd = column_note(table, name)
