@@ -511,11 +511,13 @@ def report(directory: Path, catalog: Path) -> None:
     Example:
         becat report report/ --catalog catalog.duckdb
     """
+    from etl.arms_of_file import read_arms
+    from publish.report.figures import figures
     from publish.report.make import ReportError, make_report
 
     try:
         with open_catalogue(catalog, read_only=True) as connection:
-            made = make_report(connection, directory, catalogue=catalog.name)
+            made = make_report(connection, directory, catalogue=catalog.name, figures=figures(read_arms))
     except ReportError as error:
         raise CatalogueError(str(error)) from None
     for problem in made.problems:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import os
 import sqlite3
 import threading
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -20,6 +22,8 @@ from publish.transpile import Macro, inline, read_macros, to_sqlite
 from schema import build
 from schema.tables import TABLES
 from tests.site_fixture import HTML_NAME, SQL_NAME, make_catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +226,11 @@ def test_every_published_column_is_described_with_words_of_the_ucd_vocabulary(si
             if not description:
                 undescribed.append(f"{name}.{row[1]}")
     assert undescribed == []
+
+
+def test_what_is_published_needs_nothing_of_what_fills_the_catalogue():
+    for path in (ROOT / "publish").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.split(".")[0] == "etl"], path

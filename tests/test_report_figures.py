@@ -17,7 +17,8 @@ from matplotlib.text import Text
 from scipy.optimize import root_scalar
 from scipy.signal import find_peaks
 
-from publish.report.figures import FIGURES
+from etl.arms_of_file import read_arms
+from publish.report.figures import figures
 from publish.report.figures.density import count_cells
 from publish.report.style import ra_for_sky
 from schema import build
@@ -27,6 +28,7 @@ from tests.site_fixture import make_catalogue
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
 NUMBERS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "A1", "A2", "S1", "S2", "S3"]
+FIGURES = figures(read_arms)
 BY_NUMBER = {figure.number: figure for figure in FIGURES}
 
 

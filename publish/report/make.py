@@ -59,7 +59,7 @@ def make_report(
     catalogue : str
         Name of the catalogue, to be printed.
     figures : sequence of Figure, optional
-        By default those of the paper.
+        By default those of the paper, without what only the files of spectra have (`publish.report.figures.figures`).
     progress : bool
         Show a progress bar.
 
@@ -74,9 +74,9 @@ def make_report(
     """
     directory = Path(directory).absolute()
     if figures is None:
-        from publish.report.figures import FIGURES
+        from publish.report.figures import figures as all_figures
 
-        figures = FIGURES
+        figures = all_figures()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         leftovers.remove_stale(directory / "report")

@@ -74,11 +74,11 @@ def styled(draw: Callable) -> Callable:
     """The drawing function with this look, and a layout in which no labels overlap."""
 
     @functools.wraps(draw)
-    def with_style(connection, figure):
+    def with_style(connection, figure, **more):
         with mpl.rc_context(RC):
             figure.set_facecolor("white")
             figure.set_layout_engine("constrained")
-            return draw(connection, figure)
+            return draw(connection, figure, **more)
 
     return with_style
 

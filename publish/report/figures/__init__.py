@@ -9,15 +9,15 @@ from publish.report.figures.figure import Figure
 from publish.report.figures.funnel import FUNNEL
 from publish.report.figures.galleries import GALLERIES
 from publish.report.figures.peaks import PEAKS
-from publish.report.figures.reduction import REDUCTION
+from publish.report.figures.reduction import ReadArms, reduction
 from publish.report.figures.sky import SKY
 from publish.report.figures.velocities import VELOCITIES
 from publish.report.figures.visits import VISITS
 from publish.report.figures.widths import WIDTHS
 
-__all__ = ["FIGURES", "Figure"]
+__all__ = ["Figure", "figures"]
 
-_of_the_paper = (REDUCTION, WIDTHS, PEAKS, *GALLERIES, CLASSIFIER, VISITS, VELOCITIES, DIAGRAM)
+_OTHERS_OF_THE_PAPER = (WIDTHS, PEAKS, *GALLERIES, CLASSIFIER, VISITS, VELOCITIES, DIAGRAM)
 
 
 def _place(figure: Figure) -> tuple[bool, int]:
@@ -25,4 +25,12 @@ def _place(figure: Figure) -> tuple[bool, int]:
     return figure.number.startswith("A"), int(figure.number.removeprefix("A"))
 
 
-FIGURES: tuple[Figure, ...] = (*sorted(_of_the_paper, key=_place), FUNNEL, COLOURS, SKY)
+def figures(read_arms: ReadArms | None = None) -> tuple[Figure, ...]:
+    """All figures of the report.
+
+    Parameters
+    ----------
+    read_arms : callable, optional
+        Reads a spectrum from its file, for Figure 1 (`etl.arms_of_file.read_arms`).
+    """
+    return (*sorted((reduction(read_arms), *_OTHERS_OF_THE_PAPER), key=_place), FUNNEL, COLOURS, SKY)

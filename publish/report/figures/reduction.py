@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -11,7 +13,10 @@ from publish.report.figures.figure import Figure
 from publish.report.style import INK, RED, TWO_COLUMNS_IN, note, panel_title, plain, styled
 from schema.grid import ARMS
 
-__all__ = ["REDUCTION"]
+__all__ = ["ReadArms", "reduction"]
+
+# Gives the arms of a spectrum, as its file has them (`etl.arms_of_file.ArmOfFile`), or none and why.
+ReadArms = Callable[[str | None, int], tuple[dict[str, Any], str]]
 
 MEDIAN_PX = 41  # 5 Angstrom
 PAPERS_STAR = "J060334.97+221938.6"  # HD 250854
@@ -33,14 +38,14 @@ SPECTRUM_SQL = """
 
 
 @styled
-def draw(connection, figure) -> str | None:
+def draw(connection, figure, read_arms: ReadArms) -> str | None:
     """Two panels an arm: flux with continuum above, rectified flux below."""
     row = connection.execute(SPECTRUM_SQL, {"star": PAPERS_STAR}).fetchone()
     if row is None:
         return "The catalogue holds no rectified spectra (table flux_red is empty): load some (becat load, becat run)."
     spectrum_id, designation, file, snr, is_simulated = row
     rectified = {arm: flux for arm in ("blue", "red") if (flux := _rectified(connection, spectrum_id, arm)) is not None}
-    raw_arms, why = _raw_arms(file, spectrum_id)
+    raw_arms, why = read_arms(file, spectrum_id)
     rows = figure.subplots(2 if raw_arms else 1, len(rectified), sharex="col", squeeze=False)
     for place, (arm, flux) in enumerate(rectified.items()):
         _draw_rectified(rows[-1, place], ARMS[arm], flux)
@@ -50,7 +55,9 @@ def draw(connection, figure) -> str | None:
             panel_title(rows[0, place], place, f"{arm} arm, as in the file")
     rows[0, 0].set_ylabel("flux / (instrument's unit)")
     rows[-1, 0].set_ylabel("flux / continuum")
-    figure.supxlabel("vacuum wavelength / Å" + (f"\n{why}" if why else ""), fontsize=8)
+    figure.supxlabel(
+        "vacuum wavelength / Å" + (f"\nflux and continuum are not shown: {why}" if why else ""), fontsize=8
+    )
     name = plain(designation or f"spectrum {spectrum_id}")
     figure.suptitle(f"{name}, S/N {snr or float('nan'):.0f}" + (", simulated" if is_simulated else ""), fontsize=8)
     return None
@@ -65,22 +72,8 @@ def _rectified(connection, spectrum_id: int, arm: str) -> np.ndarray | None:
     return np.where(ivar > 0, flux, np.nan)
 
 
-def _raw_arms(file: str | None, spectrum_id: int) -> tuple[dict, str]:
-    """The arms of a spectrum as read from its file, or none and why."""
-    # Reading is the work of etl; no other figure needs it.
-    from etl.errors import Rejected
-    from etl.readers import read_file
-
-    if not file or not Path(file).is_file():
-        return {}, "flux and continuum are not shown: the file is no longer where it was loaded from"
-    try:
-        spectra, _ = read_file(file, exposures="all", need_snr=False)
-    except (Rejected, OSError):
-        return {}, "flux and continuum are not shown: the file can no longer be read"
-    found = next((spectrum for spectrum in spectra if spectrum.spectrum_id == spectrum_id), None)
-    if found is None:
-        return {}, "flux and continuum are not shown: the file no longer holds this spectrum"
-    return found.arms, ""
+def _read_nothing(file: str | None, spectrum_id: int) -> tuple[dict[str, Any], str]:
+    return {}, "the files of spectra were not asked for"
 
 
 def _draw_rectified(axes, grid, rectified) -> None:
@@ -95,38 +88,33 @@ def _draw_rectified(axes, grid, rectified) -> None:
 
 def _draw_raw(axes, grid, raw, rectified) -> None:
     """Flux of the file, and the continuum: by what the rectified flux has to be multiplied to give it back."""
-    from etl.reduce.rectangle import bridge_gaps, pack
-    from etl.reduce.resample import resample
-
     if raw is None:
         note(axes, "no such arm in the file")
         return
-    inside = (raw.wavelength_a >= grid.wavelength_a[0]) & (raw.wavelength_a <= grid.wavelength_a[-1]) & ~raw.bad
-    axes.plot(raw.wavelength_a[inside], raw.flux[inside], color=INK, lw=0.5)
-    rectangle = pack([raw], grid)
-    bridge_gaps(rectangle)
-    flux, _, _ = resample(rectangle, grid)
+    axes.plot(raw.wavelength_a, raw.flux, color=INK, lw=0.5)
     with np.errstate(divide="ignore", invalid="ignore"):
-        continuum = flux[0] / rectified
+        continuum = raw.grid_flux / rectified
     known = np.isfinite(continuum) & (np.abs(rectified) > 0.05)
-    if known.any() and inside.any():
+    if known.any() and raw.flux.size:
         # Beside pixels that the cleaning changed, the two fluxes differ: the continuum is smooth over far longer stretches.
         smooth = median_filter(continuum[known], size=MEDIAN_PX, mode="nearest")
         axes.plot(grid.wavelength_a[known], smooth, color=RED, lw=1.0, label="continuum")
-        top = max(np.percentile(raw.flux[inside], 99.95), np.max(smooth))
-        axes.set_ylim(min(0.0, float(np.percentile(raw.flux[inside], 0.05))), 1.08 * top)
+        top = max(np.percentile(raw.flux, 99.95), np.max(smooth))
+        axes.set_ylim(min(0.0, float(np.percentile(raw.flux, 0.05))), 1.08 * top)
         axes.legend(loc="lower center")
 
 
-REDUCTION = Figure(
-    number="1",
-    title="From flux to rectified flux",
-    caption=(
-        "Both arms of one spectrum: above the flux of its file with the pseudo-continuum that was divided out, below the "
-        "rectified flux of the catalogue, with 1 marked. The star is HD 250854, as in the paper, if the catalogue has it, else "
-        "the known Be star, or failing that the star, with the best spectrum. Corresponds to Figure 1 of Wang et al. 2022."
-    ),
-    draw=draw,
-    width_in=TWO_COLUMNS_IN,
-    height_in=4.0,
-)
+def reduction(read_arms: ReadArms | None = None) -> Figure:
+    """Figure 1; without a reader of files only what the catalogue keeps is drawn."""
+    return Figure(
+        number="1",
+        title="From flux to rectified flux",
+        caption=(
+            "Both arms of one spectrum: above the flux of its file with the pseudo-continuum that was divided out, below the "
+            "rectified flux of the catalogue, with 1 marked. The star is HD 250854, as in the paper, if the catalogue has it, else "
+            "the known Be star, or failing that the star, with the best spectrum. Corresponds to Figure 1 of Wang et al. 2022."
+        ),
+        draw=partial(draw, read_arms=read_arms or _read_nothing),
+        width_in=TWO_COLUMNS_IN,
+        height_in=4.0,
+    )
