@@ -423,7 +423,40 @@ def _setting(word: str) -> tuple[str, float]:
     try:
         return name.strip(), float(value)
     except ValueError:
-        raise click.UsageError(f"--set {word}: give a name and a number, as in snr_min=20") from None
+        raise click.UsageError(f"{word}: give a name and a number, as in snr_min=20") from None
+
+
+@becat.command()
+@click.argument("words", nargs=-1, metavar="[NAME | NAME=VALUE]...")
+@catalog_option
+def threshold(words: tuple[str, ...], catalog: Path) -> None:
+    """Show the thresholds of the catalogue, or keep other values.
+
+    Without words all are listed, with a NAME that one in full. NAME=VALUE is kept in the catalogue: the views follow at
+    once, a published snapshot with the next `becat publish`, and what `becat measure` reads with the next `becat
+    measure`. To try a value first, without keeping it: `becat diff`.
+
+    \b
+    Examples:
+        becat threshold --catalog catalog.duckdb
+        becat threshold be_probability_min=0.9 q_late_min_mag=-0.1
+    """
+    from etl.show import print_funnel, print_threshold, print_thresholds
+    from etl.thresholds import change, thresholds
+
+    settings = dict(_setting(word) for word in words if "=" in word)
+    shown = [word for word in words if "=" not in word]
+    with open_catalogue(catalog, read_only=not settings) as connection:
+        if not words:
+            print_thresholds(thresholds(connection))
+        for found in thresholds(connection, shown) if shown else ():
+            print_threshold(found)
+        if settings:
+            before = thresholds(connection, settings)
+            change(connection, settings)
+            for old in before:
+                click.echo(f"{old.name} was {old.value:g}, is {settings[old.name]:g}")
+            print_funnel(connection)
 
 
 @becat.command()

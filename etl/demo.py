@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +18,18 @@ from simulate.survey import write_survey
 __all__ = ["run_demo"]
 
 MARK = ".becat-demo"
+CONFIGURATION = """\
+# What `becat demo` has run. Add spectra, catalogues or an entry (`becat run --help`) and run it again:
+#     becat run {name}
+# Only what is new or stale is done. Paths are relative to this file.
+catalog = "catalog.duckdb"
+spectra = {spectra}
+release_catalogues = {release_catalogues}
+publish = "catalog.sqlite"
+
+[archives]
+{archives}
+"""
 
 
 def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
@@ -45,15 +59,12 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
     archives = write_demo_archives(directory / "archives", survey / "truth.csv")
 
     catalog, snapshot = directory / "catalog.duckdb", directory / "catalog.sqlite"
-    run_pipeline(
-        Configuration(
-            catalog=catalog,
-            spectra=[*spectra, survey / "spectra"],
-            release_catalogues=sorted(survey.glob("*catalogue*.csv*")),
-            archives=archives,
-            publish=snapshot,
+    config = directory / "survey.toml"
+    if not config.exists():  # one that is there may have been added to
+        config.write_text(
+            _configuration(config, [survey / "spectra", *spectra], sorted(survey.glob("*catalogue*.csv*")), archives)
         )
-    )
+    run_pipeline(Configuration.read(config))
     with open_catalogue(catalog, read_only=True) as connection:
         click.echo()
         print_funnel(connection)
@@ -63,4 +74,25 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
         f"\nThe survey is simulated (is_simulated); {len(spectra)} files are real LAMOST DR7 spectra."
         f"\nAsk {catalog} in SQL: select * from classical_be; select * from runaway; select * from verdict"
         f"\nLook at it in a browser: becat serve {snapshot}"
+        f"\nAdd spectra of your own: name them in {config}, then becat run {config}"
+    )
+
+
+def _configuration(
+    config: Path, spectra: Sequence[Path], catalogues: Sequence[Path], archives: Mapping[str, Path]
+) -> str:
+    """A configuration in TOML, whose strings are those of JSON; paths in its directory are relative to it."""
+
+    def name(path: Path) -> str:
+        inside = path.is_relative_to(config.parent)
+        return json.dumps(str(path.relative_to(config.parent) if inside else path), ensure_ascii=False)
+
+    def names(paths: Sequence[Path]) -> str:
+        return "[\n" + "".join(f"    {name(path)},\n" for path in paths) + "]"
+
+    return CONFIGURATION.format(
+        name=config.name,
+        spectra=names(spectra),
+        release_catalogues=names(catalogues),
+        archives="\n".join(f"{source} = {name(path)}" for source, path in archives.items()),
     )

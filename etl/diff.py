@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
-from etl.catalogue import CatalogueError
+from etl.thresholds import change
 
 __all__ = ["compare", "verdicts", "verdicts_with"]
 
@@ -46,16 +46,9 @@ def verdicts_with(connection: duckdb.DuckDBPyConnection, thresholds: Mapping[str
     CatalogueError
         There is no such parameter.
     """
-    known = {row[0] for row in connection.execute("select name from selection_parameter").fetchall()}
-    unknown = sorted(set(thresholds) - known)
-    if unknown:
-        raise CatalogueError(
-            f"no threshold {', '.join(unknown)}: see `select name, value, description from selection_parameter`"
-        )
     connection.execute("begin transaction")
     try:
-        for name, value in thresholds.items():
-            connection.execute("update selection_parameter set value = ? where name = ?", [value, name])
+        change(connection, thresholds)
         return verdicts(connection)
     finally:
         connection.execute("rollback")

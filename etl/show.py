@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import click
 import duckdb
 
 from etl.catalogue import CatalogueError
+from etl.thresholds import Threshold
 
-__all__ = ["find_spectrum", "print_changes", "print_funnel", "print_why"]
+__all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
 
 POSITION_RADIUS_ARCSEC = 5.0
 
@@ -21,6 +23,21 @@ def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
     click.echo(f"{'step':>4}  {'':{width}}  {'spectra':>10}  {'stars':>10}")
     for step, name, spectra, stars in rows:
         click.echo(f"{step:>4}  {name:{width}}  {_count(spectra):>10}  {_count(stars):>10}")
+
+
+def print_thresholds(found: Sequence[Threshold]) -> None:
+    """Print the thresholds, one a line; those that are not as shipped say what they were."""
+    width = max(len(threshold.name) for threshold in found)
+    for threshold in found:
+        note = "" if threshold.value == threshold.shipped else f"  (shipped as {threshold.shipped:g})"
+        click.echo(f"{threshold.name:{width}}  {threshold.value:>10g}  {threshold.unit or ''}{note}".rstrip())
+
+
+def print_threshold(threshold: Threshold) -> None:
+    """Print one threshold in full."""
+    unit = f" {threshold.unit}" if threshold.unit else ""
+    click.echo(f"{threshold.name} = {threshold.value:g}{unit} (shipped as {threshold.shipped:g})")
+    click.echo(f"  {threshold.description} [{threshold.reference}]")
 
 
 def _count(n: int | None) -> str:

@@ -52,6 +52,13 @@ def test_it_says_only_its_own_words(demo):
     assert "infrared" in out and "first step that fails" in out and "becat serve" in out
 
 
+def test_its_configuration_goes_on_where_it_ended(demo):
+    directory, *_ = demo
+    before = contents(directory / "catalog.duckdb")
+    done = becat("run", directory / "survey.toml")
+    assert done.stderr == "" and contents(directory / "catalog.duckdb") == before
+
+
 @pytest.mark.parametrize(
     ("table", "view", "n"),
     [

@@ -51,3 +51,33 @@ def test_two_catalogues(catalogue, tmp_path):
     assert "no star differs" in becat("diff", catalogue, catalogue).stdout
     assert "J1" in becat("diff", catalogue, "--set", "snr_min=20").stdout
     assert becat("diff", catalogue, "--set", "snr_min=x", check=2).stderr.count("\n") == 1
+
+
+def test_a_threshold_is_shown_kept_and_followed_by_the_views(catalogue):
+    listed = becat("threshold", "-c", catalogue).stdout.splitlines()
+    assert len(listed) > 20 and "shipped as" not in "".join(listed)
+    kept = becat("threshold", "snr_min=20", "q_late_min_mag=-0.1", "-c", catalogue).stdout
+    assert kept.startswith("snr_min was 10, is 20\nq_late_min_mag was ") and "good_snr" in kept
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        assert connection.execute("select spectra from funnel where name = 'good_snr'").fetchone() == (1,)
+    shown = becat("threshold", "snr_min", "-c", catalogue).stdout
+    assert shown.startswith("snr_min = 20 (shipped as 10)\n  Lowest signal to noise")
+    assert "(shipped as 10)" in next(
+        x for x in becat("threshold", "-c", catalogue).stdout.splitlines() if "snr_min" in x
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "words"),
+    [
+        ("snr_mim=20", 1, "no threshold snr_mim: did you mean snr_min"),
+        ("nothing", 1, "no threshold nothing: `becat threshold` lists them"),
+        ("snr_min=", 2, "give a name and a number"),
+        ("snr_min=inf", 1, "snr_min must be a finite number"),
+    ],
+)
+def test_a_threshold_that_cannot_be_kept_is_told(catalogue, word, code, words):
+    before = contents(catalogue)
+    done = becat("threshold", word, "-c", catalogue, check=code)
+    assert words in done.stderr and done.stderr.count("\n") == 1
+    assert contents(catalogue) == before

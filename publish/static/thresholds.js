@@ -12,7 +12,14 @@ function changes() {
   return [...form.querySelectorAll("input[type=range]")].filter((slider) => Number(slider.value) !== Number(slider.dataset.default));
 }
 
+/** The command that keeps the values to which the sliders were moved. */
+function command() {
+  const moved = changes().map((slider) => `${slider.name}=${Number(slider.value)}`);
+  document.getElementById("keep").textContent = `becat threshold ${moved.join(" ") || "NAME=VALUE"}`;
+}
+
 function label() {
+  command();
   for (const slider of form.querySelectorAll("input[type=range]")) {
     document.getElementById(`o-${slider.name}`).textContent = Number(slider.value);
     slider.closest(".slider").classList.toggle("moved", Number(slider.value) !== Number(slider.dataset.default));
