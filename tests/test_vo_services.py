@@ -21,10 +21,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 import requests
+from astropy import units
 from astropy.io.votable import parse, parse_single_table
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from publish.tap.jobs import Busy, Limits, Service
+from publish.votable import Field, to_votable
 from tests.vo_fixture import Asker, Server
 
 pyvo = pytest.importorskip("pyvo", reason="pyvo is not installed")
@@ -142,7 +144,7 @@ def test_an_aborted_job_stops(server):
         ({}, "QUERY is missing"), ({"QUERY": "SELECT x"}, "no column x"), ({"QUERY": "SELECT 1 AS a FROM star", "LANG": "SQL"}, "LANG"),
         ({"QUERY": "SELECT 1 AS a FROM star", "REQUEST": "sing"}, "REQUEST"), ({"QUERY": "SELECT 1 AS a FROM star", "MAXREC": "-1"}, "MAXREC"),
         ({"QUERY": "SELECT 1 AS a FROM star", "RESPONSEFORMAT": "pdf"}, "no format pdf"),
-        ({"QUERY": "SELECT 1 AS a FROM star", "UPLOAD": "t,http://localhost/x"}, "uploaded"),
+        ({"QUERY": "SELECT 1 AS a FROM star", "UPLOAD": "t,param:t"}, "multipart/form-data"),
         ({"QUERY": "SELECT '" + "x" * 300_000 + "'"}, "bytes"), ({"QUERY": "SELECT '<script>&' FROM nowhere\x00"}, ""),
     ],
 )  # fmt: skip
@@ -177,6 +179,87 @@ def test_parameters_may_come_as_a_form_with_parts(server):
     answer = requests.post(f"{server.url}/tap/sync", files=parts, timeout=60)
     assert answer.text.split() == ["star_id", "10000"]
     assert answer.headers["access-control-allow-origin"] == "*"
+
+
+NEAR = (
+    "SELECT mine.name, mine.Mag, star.star_id, DISTANCE(star.ra_deg, star.dec_deg, mine.ra, mine.dec) AS apart"
+    " FROM TAP_UPLOAD.mine AS mine JOIN becat.star AS star"
+    " ON 1=CONTAINS(POINT('ICRS', star.ra_deg, star.dec_deg), CIRCLE('ICRS', mine.ra, mine.dec, 0.001)) ORDER BY mine.name"
+)
+
+
+def test_pyvo_brings_a_table_to_be_matched(server, ask):
+    stars = ask("select star_id, ra_deg, dec_deg from star order by star_id limit 30")
+    mine = Table(
+        {
+            "name": [f"é{star}" for star, _, _ in stars],
+            "ra": np.array([ra for _, ra, _ in stars]) * units.deg,
+            "dec": np.array([dec + 1 / 3600 for _, _, dec in stars]) * units.deg,
+            "Mag": MaskedColumn(np.arange(30.0), mask=np.arange(30) == 7, unit=units.mag, description="Brightness"),
+        }
+    )
+    service = pyvo.dal.TAPService(f"{server.url}/tap")
+    assert service.upload_methods and service.get_tap_capability().uploadlimit.hard.content == Limits().upload_rows
+    for found in (
+        service.search(NEAR, uploads={"mine": mine}).to_table(),
+        service.run_async(NEAR, uploads={"MINE": mine}).to_table(),
+    ):
+        assert [(str(row["name"]), row["star_id"]) for row in found] == [(f"é{star}", star) for star, _, _ in stars]
+        assert np.allclose(found["apart"] * 3600, 1, atol=1e-6)
+        assert found["Mag"].mask.sum() == 1 and found["Mag"].unit == units.mag
+        assert found["Mag"].description == "Brightness"
+
+
+def upload_to(server, adql="SELECT * FROM TAP_UPLOAD.mine", words="mine,param:part", content=b""):
+    parts = {"QUERY": (None, adql), "FORMAT": (None, "csv"), "UPLOAD": (None, words), "part": ("t.vot", content)}
+    return requests.post(f"{server.url}/tap/sync", files=parts, timeout=60)
+
+
+def votable(fields, rows):
+    return to_votable([Field(*field) for field in fields], rows, name="t").encode()
+
+
+def test_an_uploaded_table_is_there_for_its_own_query_alone(server):
+    whole = votable([("a", "long"), ("Select", "text")], [(1, "x'; drop table star; --"), (None, "<&>")])
+    answer = upload_to(server, content=whole)
+    assert answer.text.split("\r\n") == ["a,Select", "1,x'; drop table star; --", ",<&>", ""]
+    assert upload_to(server, 'SELECT "select" AS s FROM TAP_UPLOAD.mine WHERE a = 1', content=whole).text.startswith(
+        "s\r\nx'"
+    )
+    again = server.post("/tap/sync", {"QUERY": "SELECT * FROM TAP_UPLOAD.mine"})
+    assert again.status_code == 400 and "no table tap_upload.mine here" in again.text.lower()
+    parts = {"QUERY": (None, "SELECT COUNT(*) AS n FROM TAP_UPLOAD.a, TAP_UPLOAD.b"), "FORMAT": (None, "csv")}
+    two = [("UPLOAD", (None, "a,param:p")), ("UPLOAD", (None, "b,param:p")), ("p", ("t.vot", whole)), *parts.items()]
+    assert requests.post(f"{server.url}/tap/sync", files=two, timeout=60).text.split() == ["n", "4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "says"),
+    [
+        ("mine,http://127.0.0.1:1/t.vot", b"", "no other address is fetched"),
+        ("mine,file:///etc/passwd", b"", "no other address is fetched"),
+        ("mine,param:other", b"", "the request has no part other"),
+        ("../../etc/x,param:part", b"", "cannot be called"),
+        ("select,param:part", b"", "cannot be called"),
+        ("mine,param:part;MINE,param:part", b"", "two tables"),
+        (";".join(f"t{n},param:part" for n in range(5)), b"", "at most 4"),
+        ("mine,param:part", b"RA,DEC\n1,2\n", "not a VOTable"),
+        ("mine,param:part", votable([("a", "long"), ("A", "long")], []), "two columns"),
+        ("mine,param:part", votable([("a", "long")], [(1,)] * 50_001), "more rows"),
+        ("mine,param:part", b" " * 10_300_000, "may have 10,200,000 bytes"),
+        ("mine,param:part", b"""<?xml version="1.0"?><!DOCTYPE v [<!ENTITY x SYSTEM "file:///etc/passwd">]>
+            <VOTABLE><RESOURCE><TABLE><FIELD name="a" datatype="char" arraysize="*"/><DATA><TABLEDATA><TR><TD>&x;</TD></TR>
+            </TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>""", ""),
+        ("mine,param:part", b'<?xml version="1.0"?><!DOCTYPE v [<!ENTITY a "' + b"a" * 5000 + b'">' + b"".join(
+            f'<!ENTITY {name} "{f"&{before};" * 50}">'.encode() for before, name in zip("abcd", "bcde", strict=True)
+        ) + b"]><VOTABLE>&e;</VOTABLE>", "not a VOTable"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_is_refused(server, words, content, says):
+    answer = upload_to(server, words=words, content=content)
+    assert "root:" not in answer.text
+    if says:
+        assert answer.status_code == 400 and says in html.unescape(answer.text)
 
 
 def test_long_queries_do_not_hold_the_site(server):

@@ -14,7 +14,7 @@ from datasette import Response, hookimpl
 from datasette.utils.asgi import asgi_send_file
 
 from publish.reading import snapshot_of
-from publish.tap import uws, vosi
+from publish.tap import upload, uws, vosi
 from publish.tap.jobs import Busy, Job, Limits, Service, service
 from publish.tap.worker import FORMATS
 from publish.votable import votable_error
@@ -77,31 +77,75 @@ async def _parameters(request) -> dict[str, str]:
     """Parameters of the address and of the body, their names in capitals; the last of a name counts."""
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
     if request.method == "POST":
-        pairs += _fields(await _body(request), request.headers.get("content-type", ""))
+        pairs += _fields(await _body(request, BODY_BYTES_MAX), request.headers.get("content-type", ""))
     return {name.upper(): value for name, value in pairs}
 
 
-async def _body(request) -> bytes:
-    body, more = b"", True
+async def _with_uploads(request, work: Service) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Parameters, and the tables that come with them by the name that they have in TAP_UPLOAD.
+
+    Few are taken at a time, and none for long, so that bodies that are big or never end fill no memory.
+    """
+    content_type = request.headers.get("content-type", "")
+    if request.method != "POST" or not content_type.startswith("multipart/form-data"):
+        return await _parameters(request), {}
+    try:
+        async with asyncio.timeout(work.limits.upload_seconds), work.uploading:
+            body = await _body(request, BODY_BYTES_MAX + work.limits.upload_bytes)
+            parts = await asyncio.to_thread(_parts, body, content_type)
+    except TimeoutError:
+        raise Busy("the request took too long to come in, or too many tables are being uploaded; try again") from None
+    try:
+        pairs, tables = _sorted_parts(parse_qsl(request.query_string, keep_blank_values=True), parts)
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+    return {name.upper(): value for name, value in pairs}, tables
+
+
+def _sorted_parts(pairs: list[tuple[str, str]], parts: list[tuple[str, bytes]]) -> tuple[list, dict[str, bytes]]:
+    """Parameters, of the address and of the form, and the tables among the parts; ValueError where it makes no sense."""
+    contents = dict(parts)
+    said = [content.decode("utf-8", "replace") for name, content in parts if name.upper() == "UPLOAD"]
+    said += [value for name, value in pairs if name.upper() == "UPLOAD"]
+    words = ";".join(word for word in said if word)  # TOPCAT gives one for each table
+    wanted = upload.named(words) if words else {}
+    for part in wanted.values():
+        if part not in contents:
+            raise ValueError(f"UPLOAD: the request has no part {part[:60]}")
+    for name, content in contents.items():
+        if name not in wanted.values():
+            if len(content) > BODY_BYTES_MAX:
+                raise ValueError(f"the parameter {name[:60]} is longer than {BODY_BYTES_MAX:,} bytes")
+            pairs.append((name, content.decode("utf-8", "replace")))
+    return [*pairs, ("UPLOAD", words)] if words else pairs, {table: contents[part] for table, part in wanted.items()}
+
+
+async def _body(request, bytes_max: int) -> bytes:
+    body, more = bytearray(), True
     while more:
         message = await request.receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > BODY_BYTES_MAX:
-            raise Mistake(f"a request may have {BODY_BYTES_MAX} bytes; tables cannot be uploaded to this service")
-    return body
+        if len(body) > bytes_max:
+            raise Mistake(f"this request may have {bytes_max:,} bytes; ask with a smaller table or a shorter query")
+    return bytes(body)
 
 
 def _fields(body: bytes, content_type: str) -> list[tuple[str, str]]:
     if not content_type.startswith("multipart/form-data"):
         return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return [(name, content.decode("utf-8", "replace")) for name, content in _parts(body, content_type)]
+
+
+def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
+    """Names and contents of the parts of a form."""
     whole = message_from_bytes(b"content-type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body)
     found = []
     for part in whole.walk():
         name = part.get_param("name", header="content-disposition")
         payload = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(payload, bytes):
-            found.append((name, payload.decode("utf-8", "replace")))
+            found.append((name, payload))
     return found
 
 
@@ -111,8 +155,6 @@ def _question(parameters: dict[str, str], limits: Limits) -> dict:
         raise Mistake(f"REQUEST must be doQuery, not {parameters['REQUEST']}")
     if parameters.get("LANG", "ADQL") not in LANGUAGES:
         raise Mistake(f"LANG must be one of {', '.join(LANGUAGES)}, not {parameters['LANG']}")
-    if "UPLOAD" in parameters:
-        raise Mistake("tables cannot be uploaded to this service (UPLOAD)")
     if not parameters.get("QUERY", "").strip():
         raise Mistake("the parameter QUERY is missing: an ADQL query")
     asked = parameters.get("RESPONSEFORMAT") or parameters.get("FORMAT") or "votable"
@@ -120,6 +162,11 @@ def _question(parameters: dict[str, str], limits: Limits) -> dict:
     if name is None or "binary" in asked.lower():
         raise Mistake(f"no format {asked} here; there are {', '.join(FORMATS)}")
     return {"adql": parameters["QUERY"], "format": name, "rows_max": _rows(parameters.get("MAXREC"), limits)}
+
+
+def _need_tables(parameters: dict[str, str], tables: dict[str, bytes]) -> None:
+    if parameters.get("UPLOAD") and not tables:
+        raise Mistake("UPLOAD: tables come inside a request of the type multipart/form-data")
 
 
 def _rows(asked: str | None, limits: Limits) -> int:
@@ -151,8 +198,10 @@ async def sync(datasette, request, send):
     """A query answered at once."""
     work = service()
     try:
-        question = _question(await _parameters(request), work.limits)
-        async with work.answered(_snapshot(datasette), question, _asker(request)) as outcome:
+        parameters, tables = await _with_uploads(request, work)
+        _need_tables(parameters, tables)
+        question = _question(parameters, work.limits)
+        async with work.answered(_snapshot(datasette), question, _asker(request), tables) as outcome:
             if outcome.error:
                 return _wrong(outcome.error)
             return await _send(send, outcome.path, outcome.content_type)
@@ -172,9 +221,10 @@ async def async_list(datasette, request):
         return _xml(uws.job_list())
     work = service()
     try:
-        parameters = await _parameters(request)
+        parameters, tables = await _with_uploads(request, work)
+        _need_tables(parameters, tables)
         kept = {name: value for name, value in parameters.items() if name != "PHASE"}
-        job = work.create(kept, _asker(request))
+        job = work.create(kept, _asker(request), tables)
         if parameters.get("PHASE") == "RUN":
             _start(work, job, datasette)
     except Mistake as error:
@@ -282,6 +332,8 @@ def _change(job: Job, part: str, parameters: dict[str, str], datasette) -> Respo
     elif part == "parameters":
         if job.phase != "PENDING":
             return _wrong("the parameters of a job that has been started cannot be changed", 403)
+        if "UPLOAD" in parameters:
+            return _wrong("tables are uploaded with the request that makes the job")
         job.parameters |= {name: value for name, value in parameters.items() if name != "PHASE"}
         if parameters.get("PHASE") == "RUN":
             _start(work, job, datasette)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlglot
 from sqlglot import exp, parser, tokens
@@ -277,12 +277,14 @@ def _describe(tree: exp.Query, catalogue: Catalogue) -> list[Field]:
     for expression in _first_select(tree).selects:
         name = _name(expression)
         found = _column_of(expression, _first_select(tree), scopes, catalogue)
+        if found.name.lower() == name.lower():
+            name = found.name  # of an uploaded table, as its owner writes it
         unique, number = name, 1
         while unique.lower() in used:
             number += 1
             unique = f"{name}_{number}"
         used.add(unique.lower())
-        columns.append(Field(unique, found.kind, found.unit, found.ucd, found.description))
+        columns.append(replace(found, name=unique))
     return columns
 
 

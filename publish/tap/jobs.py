@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from publish.tap import schema
 __all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "close_service", "service"]
 
 ROOT = Path(__file__).resolve().parents[2]
+UPLOADED = ".upload"
 FINAL = ("COMPLETED", "ERROR", "ABORTED")
 
 
@@ -47,6 +49,10 @@ class Limits:
     jobs: int = 40
     jobs_of_one: int = 10
     disk_bytes: int = 4_000_000_000
+    upload_bytes: int = 10_000_000
+    upload_rows: int = 50_000
+    uploads_at_once: int = 2
+    upload_seconds: float = 60.0
     kept_hours: float = 24.0
     kept_hours_max: float = 72.0
     pending_minutes: float = 60.0
@@ -107,6 +113,7 @@ class Service:
         self._describing = asyncio.Lock()
         self._sync = asyncio.Semaphore(self.limits.sync_at_once)
         self._async = asyncio.Semaphore(self.limits.async_at_once)
+        self.uploading = asyncio.Semaphore(self.limits.uploads_at_once)
 
     def close(self) -> None:
         """End all jobs and remove what they left."""
@@ -130,8 +137,12 @@ class Service:
         return self._schemas[snapshot]
 
     @contextlib.asynccontextmanager
-    async def answered(self, snapshot: Path, question: dict, address: str = ""):
+    async def answered(
+        self, snapshot: Path, question: dict, address: str = "", uploads: Mapping[str, bytes] | None = None
+    ):
         """The outcome of a query at once, asked from an address; its answer is removed at the end of the block.
+
+        `uploads` are VOTable files by the name of the table in TAP_UPLOAD.
 
         Raises
         ------
@@ -143,6 +154,7 @@ class Service:
             raise Busy("too many queries are waiting; try again in a minute, or as an asynchronous job")
         self.waiting[address] += 1
         folder = Path(tempfile.mkdtemp(dir=self.folder))
+        _keep(folder, uploads)
         try:
             async with self._sync:
                 outcome = await self._run(snapshot, question, self.limits.sync_seconds, folder)
@@ -156,7 +168,8 @@ class Service:
         tap_schema = await self.tap_schema(snapshot)
         asked = question | {
             "snapshot": str(snapshot), "tap_schema": str(tap_schema), "folder": str(folder), "seconds": seconds,
-            "bytes_max": self.limits.bytes_max,
+            "bytes_max": self.limits.bytes_max, "upload_rows_max": self.limits.upload_rows,
+            "uploads": {path.stem: str(path) for path in sorted(folder.glob(f"*{UPLOADED}"))},
         }  # fmt: skip
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "publish.tap.worker", cwd=ROOT, env=_environment(folder),
@@ -174,8 +187,8 @@ class Service:
                 await process.wait()
         return _outcome(folder, said)
 
-    def create(self, parameters: dict[str, str], address: str = "") -> Job:
-        """A new job of somebody at an address, which waits to be started.
+    def create(self, parameters: dict[str, str], address: str = "", uploads: Mapping[str, bytes] | None = None) -> Job:
+        """A new job of somebody at an address, which waits to be started; `uploads` are as in `answered`.
 
         Raises
         ------
@@ -191,6 +204,7 @@ class Service:
             created=now, destruction=now + timedelta(hours=self.limits.kept_hours), duration_s=self.limits.async_seconds,
             address=address,
         )  # fmt: skip
+        _keep(job.folder, uploads)
         self.jobs[job.identity] = job
         return job
 
@@ -272,6 +286,11 @@ def close_service() -> None:
     found = _services.pop(asyncio.get_running_loop(), None)
     if found is not None:
         found.close()
+
+
+def _keep(folder: Path, uploads: Mapping[str, bytes] | None) -> None:
+    for name, content in (uploads or {}).items():
+        (folder / f"{name}{UPLOADED}").write_bytes(content)
 
 
 def _own_folder() -> Path:

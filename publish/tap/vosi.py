@@ -54,16 +54,18 @@ def capabilities(address: str, limits: Limits) -> str:
     )
     outputs = "".join(_output(*output) for output in OUTPUTS)
     kept, kept_max = round(limits.kept_hours * 3600), round(limits.kept_hours_max * 3600)
+    uploads = '<uploadMethod ivo-id="ivo://ivoa.net/std/TAPRegExt#upload-inline"/>'
     bounds = (
         f"<retentionPeriod><default>{kept}</default><hard>{kept_max}</hard></retentionPeriod>"
         f"<executionDuration><default>{limits.async_seconds}</default><hard>{limits.async_seconds_max}</hard></executionDuration>"
         f'<outputLimit><default unit="row">{limits.rows}</default><hard unit="row">{limits.rows_max}</hard></outputLimit>'
+        f'<uploadLimit><default unit="row">{limits.upload_rows}</default><hard unit="row">{limits.upload_rows}</hard></uploadLimit>'
     )
     return (
         f'{HEAD}<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0" {XSI}'
         ' xmlns:tr="http://www.ivoa.net/xml/TAPRegExt/v1.0" xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1">\n'
         f'<capability standardID="ivo://ivoa.net/std/TAP" xsi:type="tr:TableAccess">\n'
-        f"{_interface(address, 'full', 'base', '1.1')}{languages}\n{outputs}\n{bounds}\n</capability>\n"
+        f"{_interface(address, 'full', 'base', '1.1')}{languages}\n{outputs}\n{uploads}\n{bounds}\n</capability>\n"
         f"{vosi_capability('capabilities', f'{address}/capabilities')}"
         f"{vosi_capability('availability', f'{address}/availability')}"
         f"{vosi_capability('tables', f'{address}/tables', '-1.1')}"

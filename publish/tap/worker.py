@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from publish.tap import upload
 from publish.tap.adql import AdqlError, translate
 from publish.tap.geometry import decode, register
 from publish.votable import Field, end, row_element, start
@@ -37,10 +38,14 @@ OPEN_TABLES = ("schemas", "tables", "columns", "keys", "key_columns")
 
 
 def connect(snapshot: str, tap_schema: str) -> sqlite3.Connection:
-    """A connection that can read the two files, and nothing else: `becat` is the snapshot, `tap_schema` describes it."""
+    """A connection that can read the two files, and nothing else: `becat` is the snapshot, `tap_schema` describes it.
+
+    What comes with a query goes to `tap_upload`, in memory or, if it is big, in the query's own folder.
+    """
     connection = sqlite3.connect(":memory:", isolation_level=None)
     for name, path in (("becat", snapshot), ("tap_schema", tap_schema)):
         connection.execute(f"attach ? as {name}", (f"{Path(path).absolute().as_uri()}?immutable=1",))
+    connection.execute("attach '' as tap_upload")
     connection.execute("pragma case_sensitive_like = on")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
@@ -83,7 +88,8 @@ def answer(question: dict, folder: Path) -> dict:
     Parameters
     ----------
     question : dict
-        ``snapshot``, ``tap_schema`` (paths), ``adql``, ``format`` (a key of `FORMATS`), ``rows_max``.
+        ``snapshot``, ``tap_schema`` (paths), ``adql``, ``format`` (a key of `FORMATS`), ``rows_max``; where tables are
+        brought, ``uploads`` (files by name of the table) and ``upload_rows_max``.
     folder : path
         Gets the file ``result``.
 
@@ -95,7 +101,10 @@ def answer(question: dict, folder: Path) -> dict:
     with closing(connect(question["snapshot"], question["tap_schema"])) as connection:
         complaints = register(connection)
         try:
-            query = translate(question["adql"], catalogue(connection))
+            known = catalogue(connection)
+            if question.get("uploads"):
+                known |= upload.load(connection, question["uploads"], question["upload_rows_max"])
+            query = translate(question["adql"], known)
             _guard(connection)
             rows = Rows(connection.execute(query.sql), question["rows_max"])
             write = {"votable": _write_votable, "fits": _write_fits}.get(question["format"], _write_text)
