@@ -25,7 +25,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etl.catalogue import CHECKPOINT_AT, MEMORY_A_THREAD_MB, MEMORY_FOR_SPECTRA_MB, ROWS_PER_GROUP
+from etl.catalogue import CHECKPOINT_AT, ROWS_PER_GROUP, TO_WRITE
 from etl.stages.load import FILES_PER_BATCH
 from schema import build
 from schema.grid import ARMS
@@ -39,7 +39,7 @@ class Setting:
     rows_per_group: int = ROWS_PER_GROUP
     checkpoint_at: str = CHECKPOINT_AT
     compression: str = "auto"
-    memory_limit: str = f"{MEMORY_FOR_SPECTRA_MB + 2 * MEMORY_A_THREAD_MB}MB"
+    memory_limit: str = f"{TO_WRITE[0] + 2 * TO_WRITE[1]}MB"
     shuffled: bool = False
     spectra_per_transaction: int = FILES_PER_BATCH
 
@@ -50,7 +50,7 @@ SETTINGS = [
     *(replace(BASE, name=f"groups of {n:,} rows", rows_per_group=n) for n in (2048, 8192, 30720, 122880)),
     *(replace(BASE, name=f"checkpoint at {size}", checkpoint_at=size) for size in ("16MB", "64MB", "256MB", "1GB")),
     *(replace(BASE, name=f"compression {c}", compression=c) for c in ("uncompressed", "alprd", "zstd")),
-    *(replace(BASE, name=f"memory limit {size}", memory_limit=size) for size in ("500MB", "2GB")),
+    *(replace(BASE, name=f"memory limit {size}", memory_limit=size) for size in ("1GB", "2GB")),
     replace(BASE, name="numbers in random order", shuffled=True),
     replace(BASE, name="1,024 spectra a transaction", spectra_per_transaction=1024),
 ]

@@ -13,9 +13,9 @@ import duckdb
 
 __all__ = [
     "CHECKPOINT_AT",
-    "MEMORY_A_THREAD_MB",
-    "MEMORY_FOR_SPECTRA_MB",
     "ROWS_PER_GROUP",
+    "TO_READ",
+    "TO_WRITE",
     "CatalogueError",
     "Run",
     "becat_version",
@@ -35,7 +35,10 @@ ROWS_PER_GROUP = 8192
 CHECKPOINT_AT = "256MB"
 # DuckDB keeps what it has written and read, in up to four fifths of the machine's memory; spectra pass but once. What it
 # cannot let go: the rows since the last checkpoint, and 31 MiB for each flux array of the 2,048 spectra that a thread reads.
-MEMORY_FOR_SPECTRA_MB, MEMORY_A_THREAD_MB = 768, 256
+# MB in all, and MB more for each thread.
+TO_WRITE, TO_READ = (384, 64), (768, 256)
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
+HALF_A_DIGIT = 0.05  # DuckDB tells its limit with one decimal, the rest cut off: without this it would shrink each time
 
 
 class CatalogueError(Exception):
@@ -149,16 +152,29 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 @contextmanager
-def bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """While spectra are written or read one after the other: keep little of them in memory."""
+def bounded_memory(connection: duckdb.DuckDBPyConnection, enough_mb: tuple[int, int]) -> Iterator[None]:
+    """While spectra are written or read one after the other: keep little of them in memory.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+        Its limit is lowered, never raised, and set back at the end.
+    enough_mb : (int, int)
+        What is enough, and what is needed more for each thread: `TO_WRITE` or `TO_READ`.
+    """
     found = connection.execute("select current_setting('memory_limit'), current_setting('threads')").fetchone()
     assert found is not None
     before, threads = found
-    connection.execute(f"set memory_limit = '{MEMORY_FOR_SPECTRA_MB + threads * MEMORY_A_THREAD_MB}MB'")
+    enough = (enough_mb[0] + threads * enough_mb[1]) * 1_000_000
+    number, unit = before.split()
+    if float(number) * UNITS[unit] <= enough:
+        yield
+        return
+    connection.execute(f"set memory_limit = '{enough} bytes'")
     try:
         yield
     finally:
-        connection.execute(f"set memory_limit = '{before}'")
+        connection.execute(f"set memory_limit = '{int((float(number) + HALF_A_DIGIT) * UNITS[unit])} bytes'")
 
 
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from etl.catalogue import bounded_memory
+from etl.catalogue import TO_READ, bounded_memory
 
 __all__ = ["arrow_columns", "flux_batches", "insert_columns", "matrix"]
 
@@ -59,7 +59,7 @@ def flux_batches(
         """
     ).fetchall()
     with (
-        bounded_memory(connection),
+        bounded_memory(connection, TO_READ),
         tqdm(total=sum(b[2] for b in bounds), desc=description, unit=" spectra", disable=None) as bar,
     ):
         for first, last, n in bounds:

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from etl.catalogue import CatalogueError, Run, bounded_memory, transaction
+from etl.catalogue import TO_WRITE, CatalogueError, Run, bounded_memory, transaction
 from etl.cluster import Tables, open_pool, work_through
 from etl.discover import find_spectra
 from etl.errors import Rejected
@@ -92,7 +92,7 @@ def load_spectra(
     need_snr = connection.execute("select 1 from release_entry limit 1").fetchone() is None
     todo = new_or_changed(connection, files, "spectra", version)
     counts = {"files": len(files), "unchanged": len(files) - len(todo), "loaded": 0, "spectra": 0, "rejected": 0}
-    with Run(connection, "load", version) as run, bounded_memory(connection):
+    with Run(connection, "load", version) as run, bounded_memory(connection, TO_WRITE):
         for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):
             written = _write_committed(connection, batch, version, run.run_id)
             for name, n in written.items():
