@@ -30,6 +30,7 @@ from publish.votable import Field, to_votable
 from tests.vo_fixture import Asker, Server
 
 pyvo = pytest.importorskip("pyvo", reason="pyvo is not installed")
+needs_stilts = pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts is not installed")
 UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 ENDLESS = (
     "SELECT COUNT(*) AS n FROM spectrum AS a, spectrum AS b, spectrum AS c, spectrum AS d, spectrum AS e"
@@ -144,7 +145,7 @@ def test_an_aborted_job_stops(server):
         ({}, "QUERY is missing"), ({"QUERY": "SELECT x"}, "no column x"), ({"QUERY": "SELECT 1 AS a FROM star", "LANG": "SQL"}, "LANG"),
         ({"QUERY": "SELECT 1 AS a FROM star", "REQUEST": "sing"}, "REQUEST"), ({"QUERY": "SELECT 1 AS a FROM star", "MAXREC": "-1"}, "MAXREC"),
         ({"QUERY": "SELECT 1 AS a FROM star", "RESPONSEFORMAT": "pdf"}, "no format pdf"),
-        ({"QUERY": "SELECT 1 AS a FROM star", "UPLOAD": "t,param:t"}, "multipart/form-data"),
+        ({"QUERY": "SELECT 1 AS a FROM star", "UPLOAD": "t,param:t"}, "no part t"),
         ({"QUERY": "SELECT '" + "x" * 300_000 + "'"}, "bytes"), ({"QUERY": "SELECT '<script>&' FROM nowhere\x00"}, ""),
     ],
 )  # fmt: skip
@@ -233,11 +234,41 @@ def test_an_uploaded_table_is_there_for_its_own_query_alone(server):
     assert requests.post(f"{server.url}/tap/sync", files=two, timeout=60).text.split() == ["n", "4"]
 
 
+def test_the_answer_of_a_job_can_be_asked_again_and_no_other_address(server):
+    job = server.post("/tap/async", {"QUERY": "SELECT TOP 7 star_id FROM star", "PHASE": "RUN"}).url
+    assert "COMPLETED" in requests.get(job, params={"WAIT": "50"}, timeout=90).text
+    words = {"QUERY": "SELECT COUNT(*) AS n FROM TAP_UPLOAD.before JOIN star USING (star_id)", "FORMAT": "csv"}
+    again = server.post("/tap/sync", words | {"UPLOAD": f"before,{job}/results/result"})
+    assert again.text.split() == ["n", "7"]
+    for other in (
+        f"{job}x/results/result",
+        f"{server.url}/catalog/star.votable",
+        f"{job}/results/../../x/results/result",
+    ):
+        assert "nothing is fetched" in server.post("/tap/sync", words | {"UPLOAD": f"before,{other}"}).text
+
+
+@needs_stilts
+def test_stilts_brings_a_table(server, ask, tmp_path):
+    (star,) = ask("select star_id, ra_deg, dec_deg from star order by star_id limit 1")
+    (tmp_path / "mine.csv").write_text(f"name,ra,dec\r\nmine,{star[1]!r},{star[2]!r}\r\n")
+    adql = (
+        "SELECT mine.name, star.star_id FROM TAP_UPLOAD.mine AS mine JOIN becat.star AS star"
+        " ON 1=CONTAINS(POINT('ICRS', star.ra_deg, star.dec_deg), CIRCLE('ICRS', mine.ra, mine.dec, 0.001))"
+    )
+    done = subprocess.run(
+        ["stilts", "tapquery", f"tapurl={server.url}/tap", "nupload=1", f"upload1={tmp_path / 'mine.csv'}", "ufmt1=csv",
+         "upname1=mine", "ofmt=csv", f"adql={adql}"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.split() == ["name,star_id", f"mine,{star[0]}"], done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "content", "says"),
     [
-        ("mine,http://127.0.0.1:1/t.vot", b"", "no other address is fetched"),
-        ("mine,file:///etc/passwd", b"", "no other address is fetched"),
+        ("mine,http://127.0.0.1:1/t.vot", b"", "nothing is fetched from another address"),
+        ("mine,file:///etc/passwd", b"", "nothing is fetched from another address"),
         ("mine,param:other", b"", "the request has no part other"),
         ("../../etc/x,param:part", b"", "cannot be called"),
         ("select,param:part", b"", "cannot be called"),
@@ -418,9 +449,8 @@ def test_pyvo_finds_spectra_and_they_are_the_stored_profiles(server, ask):
     assert server.get("/ssa/spectrum/1.vot").status_code == 404
 
 
+@needs_stilts
 def test_stilts_finds_no_error_in_any_votable(server, ask, tmp_path):
-    if shutil.which("stilts") is None:
-        pytest.skip("stilts is not installed")
     spectrum = ask("select spectrum_id from halpha_profile limit 1")[0][0]
     query = "SELECT TOP 9 s.*, POINT(ra_deg, dec_deg) AS p, CIRCLE(1, 2, 3) AS c, BOX(1, 2, 3, 4) AS b, POLYGON(1, 2, 3, 4, 5, 6) AS g, EXP(9999) AS inf FROM spectrum AS s"
     for number, path in enumerate((
@@ -434,7 +464,7 @@ def test_stilts_finds_no_error_in_any_votable(server, ask, tmp_path):
         )
         assert "ERROR" not in said.stdout + said.stderr, (path, said.stdout)
     said = subprocess.run(
-        ["stilts", "taplint", f"tapurl={server.url}/tap", "stages=TMV CPV CAP AVV EXA", "report=EWF"],
+        ["stilts", "taplint", f"tapurl={server.url}/tap", "stages=TMV CPV CAP AVV UPL EXA", "report=EWF"],
         capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert "Errors: 0" in said.stdout, said.stdout

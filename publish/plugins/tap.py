@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from html import escape
@@ -23,6 +24,7 @@ XML = "text/xml; charset=utf-8"
 VOTABLE = "application/x-votable+xml"
 OPEN = {"access-control-allow-origin": "*"}  # what is public may be read by pages of other sites
 BODY_BYTES_MAX = 200_000
+FORM_WITH_PARTS = "multipart/form-data"
 WAIT_SECONDS_MAX = 60
 EXAMPLES = Path(__file__).parents[1] / "tap" / "examples"
 FORMAT_OF = {
@@ -81,43 +83,60 @@ async def _parameters(request) -> dict[str, str]:
     return {name.upper(): value for name, value in pairs}
 
 
-async def _with_uploads(request, work: Service) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Parameters, and the tables that come with them by the name that they have in TAP_UPLOAD.
+async def _with_uploads(request, work: Service, address: str) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Parameters, and the tables that come with them by the name that they have in TAP_UPLOAD; `address` is the service's.
 
-    Few are taken at a time, and none for long, so that bodies that are big or never end fill no memory.
+    Few forms with parts are taken at a time, and none for long, so that bodies that are big or never end fill no memory.
     """
     content_type = request.headers.get("content-type", "")
-    if request.method != "POST" or not content_type.startswith("multipart/form-data"):
-        return await _parameters(request), {}
     try:
-        async with asyncio.timeout(work.limits.upload_seconds), work.uploading:
-            body = await _body(request, BODY_BYTES_MAX + work.limits.upload_bytes)
-            parts = await asyncio.to_thread(_parts, body, content_type)
+        if request.method == "POST" and content_type.startswith(FORM_WITH_PARTS):
+            async with asyncio.timeout(work.limits.upload_seconds), work.uploading:
+                body = await _body(request, BODY_BYTES_MAX + work.limits.upload_bytes)
+                parts = await asyncio.to_thread(_parts, body, content_type)
+            pairs = parse_qsl(request.query_string, keep_blank_values=True)
+        else:
+            parts, pairs = [], list((await _parameters(request)).items())
+        pairs, wanted = _sorted_parts(pairs, parts)
+        tables = {table: _table(place, dict(parts), work, address) for table, place in wanted.items()}
     except TimeoutError:
         raise Busy("the request took too long to come in, or too many tables are being uploaded; try again") from None
-    try:
-        pairs, tables = _sorted_parts(parse_qsl(request.query_string, keep_blank_values=True), parts)
     except ValueError as error:
         raise Mistake(str(error)) from error
     return {name.upper(): value for name, value in pairs}, tables
 
 
-def _sorted_parts(pairs: list[tuple[str, str]], parts: list[tuple[str, bytes]]) -> tuple[list, dict[str, bytes]]:
-    """Parameters, of the address and of the form, and the tables among the parts; ValueError where it makes no sense."""
-    contents = dict(parts)
+def _sorted_parts(pairs: list[tuple[str, str]], parts: list[tuple[str, bytes]]) -> tuple[list, dict[str, str]]:
+    """Parameters, of the address and of the form, and the places of the tables; ValueError where it makes no sense."""
     said = [content.decode("utf-8", "replace") for name, content in parts if name.upper() == "UPLOAD"]
     said += [value for name, value in pairs if name.upper() == "UPLOAD"]
     words = ";".join(word for word in said if word)  # TOPCAT gives one for each table
     wanted = upload.named(words) if words else {}
-    for part in wanted.values():
-        if part not in contents:
-            raise ValueError(f"UPLOAD: the request has no part {part[:60]}")
-    for name, content in contents.items():
-        if name not in wanted.values():
+    for name, content in parts:
+        if f"param:{name}" not in wanted.values():
             if len(content) > BODY_BYTES_MAX:
                 raise ValueError(f"the parameter {name[:60]} is longer than {BODY_BYTES_MAX:,} bytes")
             pairs.append((name, content.decode("utf-8", "replace")))
-    return [*pairs, ("UPLOAD", words)] if words else pairs, {table: contents[part] for table, part in wanted.items()}
+    return [*pairs, ("UPLOAD", words)] if words else pairs, wanted
+
+
+def _table(place: str, parts: dict[str, bytes], work: Service, address: str) -> bytes:
+    """A table that is a part of the request, or the answer of a job of this service: nothing is fetched from elsewhere."""
+    if place.startswith("param:"):
+        part = place.removeprefix("param:")
+        if part not in parts:
+            raise ValueError(f"UPLOAD: the request has no part {part[:60]}")
+        return parts[part]
+    found = re.fullmatch(r"/async/([\w-]+)/results/result", place.removeprefix(address))
+    job = work.jobs.get(found[1]) if found else None
+    if job is None or job.phase != "COMPLETED" or job.outcome is None:
+        raise ValueError(
+            "UPLOAD: a table comes with the request (name,param:part) or is the answer of a job of this service;"
+            " nothing is fetched from another address"
+        )
+    if job.outcome.path.stat().st_size > work.limits.upload_bytes:
+        raise ValueError(f"UPLOAD: that answer has more than {work.limits.upload_bytes:,} bytes")
+    return job.outcome.path.read_bytes()
 
 
 async def _body(request, bytes_max: int) -> bytes:
@@ -132,20 +151,26 @@ async def _body(request, bytes_max: int) -> bytes:
 
 
 def _fields(body: bytes, content_type: str) -> list[tuple[str, str]]:
-    if not content_type.startswith("multipart/form-data"):
+    if not content_type.startswith(FORM_WITH_PARTS):
         return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
     return [(name, content.decode("utf-8", "replace")) for name, content in _parts(body, content_type)]
 
 
 def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
-    """Names and contents of the parts of a form."""
-    whole = message_from_bytes(b"content-type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body)
+    """Names and contents of the parts of a form.
+
+    Not by the standard library, which takes the angle brackets around STILTS's boundary for quotes.
+    """
+    boundary = re.search(r'boundary=(?:"([^"]+)"|([^\s;]+))', content_type)
+    if boundary is None:
+        return []
+    mark = b"\r\n--" + (boundary[1] or boundary[2]).encode("latin-1")
     found = []
-    for part in whole.walk():
-        name = part.get_param("name", header="content-disposition")
-        payload = part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(payload, bytes):
-            found.append((name, payload))
+    for piece in (b"\r\n" + body).split(mark)[1:]:
+        head, _, content = piece.partition(b"\r\n\r\n")
+        name = message_from_bytes(head.strip()).get_param("name", header="content-disposition")
+        if isinstance(name, str):
+            found.append((name, content))
     return found
 
 
@@ -162,11 +187,6 @@ def _question(parameters: dict[str, str], limits: Limits) -> dict:
     if name is None or "binary" in asked.lower():
         raise Mistake(f"no format {asked} here; there are {', '.join(FORMATS)}")
     return {"adql": parameters["QUERY"], "format": name, "rows_max": _rows(parameters.get("MAXREC"), limits)}
-
-
-def _need_tables(parameters: dict[str, str], tables: dict[str, bytes]) -> None:
-    if parameters.get("UPLOAD") and not tables:
-        raise Mistake("UPLOAD: tables come inside a request of the type multipart/form-data")
 
 
 def _rows(asked: str | None, limits: Limits) -> int:
@@ -198,8 +218,7 @@ async def sync(datasette, request, send):
     """A query answered at once."""
     work = service()
     try:
-        parameters, tables = await _with_uploads(request, work)
-        _need_tables(parameters, tables)
+        parameters, tables = await _with_uploads(request, work, _address(datasette, request))
         question = _question(parameters, work.limits)
         async with work.answered(_snapshot(datasette), question, _asker(request), tables) as outcome:
             if outcome.error:
@@ -221,8 +240,7 @@ async def async_list(datasette, request):
         return _xml(uws.job_list())
     work = service()
     try:
-        parameters, tables = await _with_uploads(request, work)
-        _need_tables(parameters, tables)
+        parameters, tables = await _with_uploads(request, work, _address(datasette, request))
         kept = {name: value for name, value in parameters.items() if name != "PHASE"}
         job = work.create(kept, _asker(request), tables)
         if parameters.get("PHASE") == "RUN":

@@ -25,12 +25,12 @@ DECLARED = {"short": "integer", "int": "integer", "long": "integer", "double": "
 
 
 def named(words: str) -> dict[str, str]:
-    """Names of the tables that a parameter UPLOAD brings, and the part of the request that holds each.
+    """Names of the tables that a parameter UPLOAD brings, in lower case, and where each is.
 
     Parameters
     ----------
     words : str
-        ``name,param:part``, several with ``;`` between them.
+        ``name,param:part`` or ``name,address``, several with ``;`` between them.
 
     Raises
     ------
@@ -44,13 +44,9 @@ def named(words: str) -> dict[str, str]:
             raise ValueError(
                 f"UPLOAD: a table cannot be called {name[:60]!r}: letters, digits and _, and no word of ADQL"
             )
-        if not place.startswith("param:"):
-            raise ValueError(
-                "UPLOAD: a table comes with the request (name,param:part); no other address is fetched here"
-            )
         if name.lower() in found:
             raise ValueError(f"UPLOAD: there are two tables {name}")
-        found[name.lower()] = place.removeprefix("param:")
+        found[name.lower()] = place
     if len(found) > TABLES_MAX:
         raise ValueError(f"UPLOAD: at most {TABLES_MAX} tables with a query")
     return found

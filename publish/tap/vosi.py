@@ -54,7 +54,9 @@ def capabilities(address: str, limits: Limits) -> str:
     )
     outputs = "".join(_output(*output) for output in OUTPUTS)
     kept, kept_max = round(limits.kept_hours * 3600), round(limits.kept_hours_max * 3600)
-    uploads = '<uploadMethod ivo-id="ivo://ivoa.net/std/TAPRegExt#upload-inline"/>'
+    uploads = "".join(
+        f'<uploadMethod ivo-id="ivo://ivoa.net/std/TAPRegExt#upload-{how}"/>' for how in ("inline", "http")
+    )
     bounds = (
         f"<retentionPeriod><default>{kept}</default><hard>{kept_max}</hard></retentionPeriod>"
         f"<executionDuration><default>{limits.async_seconds}</default><hard>{limits.async_seconds_max}</hard></executionDuration>"
