@@ -1,11 +1,9 @@
 -- 200 · Every spectrum with all that the selection asks: the values, which tests it passes, and the first that it fails
 -- (NULL: none). rank_in_star 1 marks the spectrum that stands for its star: the one that gets farthest through the steps
 -- asked of spectra, then the one of highest S/N. Spectra without a position belong to no star.
--- Scores and profiles are joined with their star first, so that a question for one star reads the rows of that star only.
+-- Score and profile are looked up spectrum by spectrum, so that a question for one star reads little.
 with
 types as (select * from spectral_type where is_adopted),
-scores as not materialized (select spectrum.star_id, current_score.* from spectrum join current_score using (spectrum_id)),
-profiles as not materialized (select spectrum.star_id, profile_class.* from spectrum join profile_class using (spectrum_id)),
 measured as (
     select
         spectrum.spectrum_id,
@@ -22,36 +20,19 @@ measured as (
         line_measurement.ew_mgb_a,
         line_measurement.nebular_significance,
         line_measurement.fwhm_halpha_km_s,
-        scores.be_probability,
-        profiles.profile_class
+        (
+            select max(be_score.be_probability)
+            from be_score
+            join model on model.model_id is not distinct from be_score.model_id    -- with `=` DuckDB would compare every row
+            where model.is_current and be_score.spectrum_id = spectrum.spectrum_id
+        ) as be_probability,
+        (
+            select max(profile_class.profile_class)
+            from profile_class
+            where profile_class.spectrum_id = spectrum.spectrum_id
+        ) as profile_class
     from spectrum
     left join line_measurement on line_measurement.spectrum_id = spectrum.spectrum_id
-    left join scores on scores.star_id = spectrum.star_id and scores.spectrum_id = spectrum.spectrum_id
-    left join profiles on profiles.star_id = spectrum.star_id and profiles.spectrum_id = spectrum.spectrum_id
-    where spectrum.star_id is not null
-    union all
-    select
-        spectrum.spectrum_id,
-        cast(null as bigint) as star_id,     -- in so many words: who asks for a star need not look here
-        spectrum.designation,
-        spectrum.ra_deg,
-        spectrum.dec_deg,
-        spectrum.mjd,
-        spectrum.has_blue,
-        spectrum.snr_b,
-        spectrum.snr_r,
-        spectrum.teff_k,
-        line_measurement.ew_halpha_a,
-        line_measurement.ew_mgb_a,
-        line_measurement.nebular_significance,
-        line_measurement.fwhm_halpha_km_s,
-        scores.be_probability,
-        profiles.profile_class
-    from spectrum
-    left join line_measurement on line_measurement.spectrum_id = spectrum.spectrum_id
-    left join scores on scores.spectrum_id = spectrum.spectrum_id and scores.star_id is null
-    left join profiles on profiles.spectrum_id = spectrum.spectrum_id and profiles.star_id is null
-    where spectrum.star_id is null
 ),
 evidence as (
     select
