@@ -17,6 +17,8 @@ NAMESPACE = 'xmlns="http://www.ivoa.net/xml/VOTable/v1.3" xmlns:xsi="http://www.
 VO_UNITS = {"Angstrom": "0.1nm", "dex": "'dex'", "dex(cm.s**-2)": "'dex'", "dex(yr)": "'dex'"}
 TYPES = {
     "text": 'datatype="unicodeChar" arraysize="*"',
+    "char": 'datatype="char" arraysize="*"',
+    "timestamp": 'datatype="char" arraysize="*" xtype="timestamp"',
     "pair": 'datatype="double" arraysize="2"',
     "point": 'datatype="double" arraysize="2" xtype="point"',
     "circle": 'datatype="double" arraysize="3" xtype="circle"',
@@ -26,7 +28,7 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Field:
-    """A column as the Virtual Observatory describes it; `kind` is short, int, long, double, boolean, text or a shape of `TYPES`."""
+    """A column as the Virtual Observatory describes it; `kind` is short, int, long, float, double, boolean or one of `TYPES`."""
 
     name: str
     kind: str

@@ -220,6 +220,38 @@ def votable(fields, rows):
     return to_votable([Field(*field) for field in fields], rows, name="t").encode()
 
 
+def test_an_uploaded_table_comes_back_as_it_was(server):
+    mine = Table(
+        {
+            "Flag": np.array([True, False]),
+            "Small": np.array([1, -2], np.int16),
+            "Real": np.array([0.1, np.nan], np.float32),
+            "Word": ["a", "b"],
+            "Letters": ["α", ""],
+            "Numbers": np.array([[1.0, 2.0], [3.0, 4.0]]),
+        }
+    )
+    service = pyvo.dal.TAPService(f"{server.url}/tap")
+    found = service.search("SELECT * FROM TAP_UPLOAD.mine", uploads={"mine": mine})
+    back = found.to_table()
+    kinds = {field.name: field.datatype for field in found.votable.get_first_table().fields}
+    assert [kinds[name] for name in mine.colnames] == ["short", "short", "float", *["unicodeChar"] * 3]
+    assert back["Flag"].tolist() == [1, 0] and back["Small"].tolist() == [1, -2]
+    assert back["Real"][0] == np.float32(0.1) and np.ma.is_masked(back["Real"][1])
+    assert back["Word"].tolist() == ["a", "b"] and back["Letters"].tolist() == ["α", ""]
+    assert back["Numbers"][0] == "[1.0, 2.0]"
+    buffer = io.BytesIO()
+    mine.write(buffer, format="votable")
+    parts = {
+        "QUERY": (None, "SELECT * FROM TAP_UPLOAD.mine"),
+        "FORMAT": (None, "fits"),
+        "UPLOAD": (None, "mine,param:p"),
+    }
+    answer = requests.post(f"{server.url}/tap/sync", files=parts | {"p": ("t.vot", buffer.getvalue())}, timeout=60)
+    whole = Table.read(io.BytesIO(answer.content), format="fits")
+    assert whole.colnames == mine.colnames and whole["Small"].tolist() == [1, -2]
+
+
 def test_an_uploaded_table_is_there_for_its_own_query_alone(server):
     whole = votable([("a", "long"), ("Select", "text")], [(1, "x'; drop table star; --"), (None, "<&>")])
     answer = upload_to(server, content=whole)

@@ -18,10 +18,10 @@ TABLES_MAX = 4
 COLUMNS_MAX = 200
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 KINDS = {
-    "boolean": "short", "unsignedByte": "short", "short": "short", "int": "int", "long": "long", "float": "double",
+    "bit": "short", "boolean": "short", "unsignedByte": "short", "short": "short", "int": "int", "long": "long", "float": "float",
     "double": "double",
 }  # fmt: skip
-DECLARED = {"short": "integer", "int": "integer", "long": "integer", "double": "real", "text": "text"}
+DECLARED = {"short": "integer", "int": "integer", "long": "integer", "float": "real", "double": "real"}  # else text
 
 
 def named(words: str) -> dict[str, str]:
@@ -88,7 +88,7 @@ def load(
 
 
 def _make(connection: sqlite3.Connection, name: str, fields: Mapping[str, Field], rows: Iterable[tuple]) -> None:
-    columns = ", ".join(f"{_quoted(column)} {DECLARED[field.kind]}" for column, field in fields.items())
+    columns = ", ".join(f"{_quoted(column)} {DECLARED.get(field.kind, 'text')}" for column, field in fields.items())
     connection.execute(f'create table {SCHEMA}."{name}" ({columns})')
     marks = ", ".join("?" * len(fields))
     connection.execute("begin")
@@ -121,11 +121,17 @@ def _read(name: str, file: Path) -> tuple[dict[str, Field], list[tuple]]:
                 f"the uploaded table {name} has two columns {column.name}: upper and lower case are the same here"
             )
         is_number = column.datatype in KINDS and column.arraysize in (None, "1")
-        kind = KINDS[column.datatype] if is_number else "text"
+        kind = KINDS[column.datatype] if is_number else "timestamp" if column.xtype == "timestamp" else "text"
+        values = table.array[column.ID].tolist() if len(table.array) else []
+        columns.append([_value(value, is_number) for value in values])
+        if (
+            column.datatype == "char"
+            and kind == "text"
+            and all(value is None or value.isascii() for value in columns[-1])
+        ):
+            kind = "char"
         unit = "" if column.unit is None else str(column.unit)
         fields[key] = Field(column.name, kind, unit, column.ucd or "", column.description or "", column.utype or "")
-        values = table.array[column.ID].tolist() if len(table.array) else []
-        columns.append([_value(value, kind) for value in values])
     return fields, list(zip(*columns, strict=True))
 
 
@@ -133,10 +139,10 @@ def _line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:200]
 
 
-def _value(value, kind: str):
+def _value(value, is_number: bool):
     """A value as SQLite takes it; what is masked, or no number, is NULL."""
-    if value is None or value != value:
+    if value is None or (is_number and value != value):
         return None
-    if kind != "text":
+    if is_number:
         return value
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -32,6 +32,8 @@ FORMATS = {
     "fits": "application/fits",
 }
 KIND_OF_TYPE = {"unicodeChar": "text", "short": "short", "int": "int", "long": "long", "double": "double"}
+DECLARED = ("short", "int", "float", "double", "text", "char", "timestamp")
+KIND_IN_FITS = dict.fromkeys(("point", "circle", "polygon", "char", "timestamp"), "text") | {"float": "double"}
 MEMORY_BYTES = 2 << 30
 VALUE_BYTES = 10_000_000
 OPEN_TABLES = ("schemas", "tables", "columns", "keys", "key_columns")
@@ -170,10 +172,10 @@ def _widened(kind: str, seen: set[str]) -> str:
     if shapes and len(seen) == 1:
         return shapes.pop()
     if "str" in seen or shapes:
-        return "text"
+        return kind if kind in ("char", "timestamp") else "text"
     if "float" in seen:
-        return "double"
-    return "long" if seen and kind not in ("short", "int", "double", "text") else kind
+        return "float" if kind == "float" else "double"
+    return "long" if seen and kind not in DECLARED else kind
 
 
 def _write_votable(rows: Rows, columns: Sequence[Field], question: dict, folder: Path) -> None:
@@ -208,8 +210,7 @@ def _write_fits(rows: Rows, columns: Sequence[Field], question: dict, folder: Pa
     from publish.fits_table import to_fits  # here, because astropy takes longer to load than most queries to run
 
     found = list(rows)
-    shapes = ("point", "circle", "polygon")
-    fields = [replace(field, kind="text") if field.kind in shapes else field for field in rows.fields(columns)]
+    fields = [replace(field, kind=KIND_IN_FITS.get(field.kind, field.kind)) for field in rows.fields(columns)]
     (folder / "result").write_bytes(to_fits(fields, found, name="result"))
 
 
