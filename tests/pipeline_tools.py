@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import duckdb
 from etl.sample_spectra import real_spectra
 from schema import build
 
-__all__ = ["becat", "contents", "new_catalogue", "real_spectra"]
+__all__ = ["becat", "contents", "new_catalogue", "obey_permissions", "real_spectra"]
 
 # Columns that tell when and by which run a row was written: they differ between runs that give the same catalogue.
 RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
@@ -23,10 +25,21 @@ def new_catalogue(path: Path) -> Path:
     return path
 
 
-def becat(*words, check: int | None = 0) -> subprocess.CompletedProcess:
-    """Run the command line in a process of its own, as a user does."""
+def obey_permissions() -> None:
+    """Let the permissions of files count for root too, in the next program that this process becomes (Linux)."""
+    if os.getuid() != 0:
+        return
+    drop_from_bounding_set, may_write_everything, may_read_everything = 24, 1, 2  # linux/prctl.h, linux/capability.h
+    for capability in (may_write_everything, may_read_everything):
+        if ctypes.CDLL(None, use_errno=True).prctl(drop_from_bounding_set, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "root may not give up its privileges here")
+
+
+def becat(*words, check: int | None = 0, before=None) -> subprocess.CompletedProcess:
+    """Run the command line in a process of its own, as a user does; `before` is called in it first."""
     command = [sys.executable, "-c", "from etl.cli import main; main()", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parent.parent)
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=root, preexec_fn=before)
     assert check is None or done.returncode == check, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
