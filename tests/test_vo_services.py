@@ -538,6 +538,7 @@ def test_a_page_sends_its_table_and_spectra_to_programs_on_a_hub(server, ask):
     kinds = {}
     for kind, parameters in received:
         kinds.setdefault(kind, []).append(parameters)
+    assert kinds["table.load.votable"][0]["name"] == "classical_be"
     table = parse_single_table(io.BytesIO(requests.get(kinds["table.load.votable"][0]["url"], timeout=60).content))
     assert len(table.array) == ask("select count(*) from classical_be")[0][0]
     own = ask("select count(*) from halpha_profile join spectrum using (spectrum_id) where star_id = ?", star)[0][0]

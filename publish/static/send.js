@@ -68,9 +68,11 @@
 
   function table(link) {
     const address = absolute(link.getAttribute("href"));
-    const name = document.querySelector("h1").textContent.trim().replace(/\s+/g, " ");
+    const parts = [...document.querySelector("h1").childNodes].filter((part) => part.nodeName !== "SMALL"); // not the kind of table
+    const name = parts.map((part) => part.textContent).join("").trim().replace(/\s+/g, " ");
+    // An identity of its own each time: TOPCAT refuses a second table of the same one.
     button(link.parentElement, "Send to TOPCAT", "The whole table to every program on this computer that takes tables (SAMP)",
-      "table.load.votable", () => [{ "table-id": address, url: address, name }]);
+      "table.load.votable", () => [{ "table-id": `${address}#${Date.now()}`, url: address, name }]);
   }
 
   function spectrum(profile, name) {
