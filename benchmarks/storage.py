@@ -131,6 +131,7 @@ def measure(setting, n_spectra, folder):
     rng = np.random.default_rng(2)
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("set threads = 1")
+        connection.execute("set enable_progress_bar = false")
         one = seconds(
             connection, lambda: f"select flux from flux_red where spectrum_id = {rng.integers(n_spectra)}", 50
         )
