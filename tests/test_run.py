@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import onnx
@@ -10,6 +13,7 @@ import pytest
 
 from models.score import DEFAULT_MODEL
 from tests.pipeline_tools import becat, contents, real_spectra
+from tests.serving import Server
 
 
 @pytest.fixture
@@ -54,6 +58,30 @@ def test_only_what_is_new_or_stale(survey):
     with duckdb.connect(str(folder / "c.duckdb")) as connection:
         connection.execute("update selection_parameter set value = 6548.5 where name = 'ew_halpha_band_min_a'")
     assert numbers(becat("run", survey)) == (0, 3, 0)
+
+
+def test_a_site_answers_while_the_next_run_writes(survey):
+    """Readers see the last snapshot until the new one replaces it; no request fails and none sees half a snapshot."""
+    becat("run", survey)
+    shutil.copy(real_spectra()[4], survey.parent / "spectra")
+    server = Server(survey.parent / "c.sqlite")
+    question = "/c.json?sql=select+(select+count(*)+from+spectrum),(select+count(*)+from+be_score)&_shape=arrays"
+    statuses, seen, while_running = set(), [], 0
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(becat, "run", survey)
+        until = time.time() + 120
+        while (not run.done() or seen[-1:] != [[3, 3]]) and time.time() < until:
+            for page in (question, "/", "/c/spectrum", "/c/be_candidate.json"):
+                status, body = server.get(page)
+                statuses.add(status)
+                if page == question:
+                    seen.append(json.loads(body)["rows"][0])
+            while_running += not run.done()
+        assert numbers(run.result()) == (1, 1, 1)
+    server.stop()
+    assert statuses == {200}
+    assert while_running > 5
+    assert seen == sorted(seen) and {tuple(row) for row in seen} == {(2, 2), (3, 3)}
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,8 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +22,7 @@ from publish import serve, site, snapshot
 from publish.plugins.cone import separation_deg
 from publish.plugins.search import read_position
 from publish.votable import Field, to_votable
+from tests.serving import Server
 from tests.site_fixture import SQL_NAME, make_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -335,36 +332,6 @@ def test_cone_search_finds_the_stars_that_astropy_finds(get):
     for query in ("RA=1&DEC=2", "RA=1&DEC=91&SR=1", "RA=nan&DEC=1&SR=1", "RA=1&DEC=1&SR=-1"):
         assert 'name="Error"' in get(f"/vo/cone?{query}").text
     assert separation_deg(10.0, 20.0, np.array([10.0]), np.array([20.0]))[0] == 0.0
-
-
-class Server:
-    """A real server process on a free port of this machine."""
-
-    def __init__(self, path):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        code = f"from publish.serve import serve; serve({str(path)!r}, port={self.port})"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for _ in range(600):
-            if self.process.poll() is not None:
-                raise RuntimeError(self.process.communicate()[0])
-            try:
-                self.get("/catalog.json?sql=select+1")
-                return
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
-        raise RuntimeError("the server does not answer")
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
-            return answer.status, answer.read()
-
-    def stop(self):
-        self.process.terminate()
-        return self.process.communicate(timeout=20)[0]
 
 
 def test_a_new_snapshot_takes_over_without_a_failed_request(files, tmp_path):
