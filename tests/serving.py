@@ -34,7 +34,7 @@ class Server:
                 return
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.1)
-        raise RuntimeError("the server does not answer")
+        raise RuntimeError(f"the server does not answer: {self.stop()}")
 
     def get(self, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
