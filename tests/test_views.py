@@ -418,30 +418,38 @@ def test_colour_magnitude(con):
 
 def test_funnel_steps_views_and_verdict_agree_on_random_catalogues(con):
     rng = random.Random(1)
-    for star_id in range(1, 121):
+    for star_id in range(1, 401):
         add_star(
             con, star_id,
             spectral_type=rng.choice(["B2", "O8 Ve", "OB", None]),
             photometry=rng.random() > 0.2,
             j_mag=10 + rng.choice([0, 0, 1]),
-            w1_mag=rng.choice([9.7, 9.7, 9.0]),
+            k_mag=rng.uniform(9.6, 10.0),
+            w1_mag=rng.uniform(9.0, 10.0),
             snr_r=rng.choice([5, 20, 60]),
             teff_k=rng.choice([None, 5000, 7000, 9000]),
-            profile_class=rng.choice(["emission", "emission", "emission with shell", None]),
+            profile_class=rng.choice(["emission", "emission", "emission with shell", "absorption", None]),
+            ebv_mag=rng.choice([0.0, 0.3, 1.5, None]),
+            tmass_separation_arcsec=rng.choice([0.2, 0.2, 9.0]),
+            allwise_separation_arcsec=rng.choice([0.2, 0.2, 9.0]),
+            nebular_significance=rng.choice([0.0, 0.0, 50.0, None]),
+            fwhm_halpha_km_s=rng.choice([300.0, 40.0]),
         )  # fmt: skip
         for i in range(rng.randrange(3)):
             add_spectrum(
                 con, 1000 * star_id + i, star_id,
-                snr_b=rng.choice([8, 30, None]), has_blue=rng.random() > 0.2,
+                snr_b=rng.choice([8, 30, None]), snr_r=rng.choice([20, 40, 200]), has_blue=rng.random() > 0.2,
                 ew_halpha_a=rng.choice([-3, 5, 12, None]), ew_mgb_a=rng.choice([0, 2, None]),
                 be_probability=rng.choice([0.2, 0.7, None]),
-                profile_class=rng.choice(["emission", "emission with shell"]),
+                profile_class=rng.choice(["emission", "emission with shell", "absorption"]),
+                nebular_significance=rng.choice([0.0, 50.0]),
+                fwhm_halpha_km_s=rng.choice([300.0, 40.0]),
             )  # fmt: skip
         if rng.random() < 0.2:
             add_match(con, star_id, "hou_2016", rng.choice(["CBe", "H II region", "Herbig Ae/Be"]))
         if rng.random() < 0.2:
-            insert(con, "inspection", inspection_id=str(star_id), star_id=star_id, inspector="a", is_be=rng.random() < 0.5,
-                   inspected_at="2026-01-01")  # fmt: skip
+            insert(con, "inspection", inspection_id=str(star_id), star_id=star_id, inspector="a", is_be=rng.random() < 0.7,
+                   profile_class=rng.choice([None, "emission", "absorption"]), inspected_at="2026-01-01")  # fmt: skip
     funnel = {step: (spectra, n) for step, _, spectra, n in con.execute("select * from funnel").fetchall()}
     counts = [funnel[step] for step in sorted(funnel)]
     assert counts == sorted(counts, reverse=True)
@@ -456,7 +464,7 @@ def test_funnel_steps_views_and_verdict_agree_on_random_catalogues(con):
     for step, view in {70: "emission_star", 80: "new_candidate", 90: "typed_candidate", 100: "new_cbe"}.items():
         assert con.execute(f"select sum(n_spectra), count(*) from {view}").fetchone() == funnel[step]
     verdict = con.execute("select star_id, step, is_classical_be from verdict").fetchall()
-    assert len(verdict) == 120
+    assert len(verdict) == 400
     assert {star for star, _, is_be in verdict if is_be} == stars(con, "classical_be")
     assert stars(con, "classical_be") == stars(con, "known_be") | stars(con, "new_cbe")
     for step in (10, 20, 30, 40, 50, 60, 70):

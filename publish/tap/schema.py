@@ -50,8 +50,8 @@ OWN = {
         ("target_table", "text", "Table referred to"), ("description", "text", "Why"), ("utype", "text", "Place in a data model"),
     ]),
     "key_columns": ("Columns of the foreign keys", [
-        ("key_id", "text", "Name of the key"), ("from_column", "text", "Field that refers"),
-        ("target_column", "text", "Field referred to"),
+        ("key_id", "text", "Name of the key"), ("from_column", "text", "Column that refers"),
+        ("target_column", "text", "Column referred to"),
     ]),
 }  # fmt: skip
 
