@@ -477,3 +477,19 @@ def test_funnel_steps_views_and_verdict_agree_on_random_catalogues(con):
     assert ours["spectra_early_by_lines"] == funnel[30][0]
     assert ours["rejected_q_index"] == funnel[30][0] - funnel[40][0]
     assert ours["known_be"] == len(stars(con, "known_be"))
+
+
+def test_funnel_and_views_agree_on_stars_near_the_infrared_limits(con):
+    """Everything else passes, so that the last step alone decides; reddening moves many stars over its limits."""
+    rng = random.Random(2)
+    for star_id in range(1, 121):
+        k_mag = rng.uniform(9.6, 10.0)
+        add_star(
+            con, star_id,
+            h_mag=k_mag + rng.uniform(-0.1, 0.7), k_mag=k_mag, w1_mag=k_mag + rng.uniform(-1.0, 0.6),
+            j_mag=k_mag + rng.uniform(0.0, 0.8), ebv_mag=rng.choice([0.0, 0.5, 1.5, None]),
+            tmass_separation_arcsec=rng.choice([0.2, 0.2, 0.2, 0.2, 9.0]), allwise_separation_arcsec=rng.choice([0.2, 0.2, 0.2, 0.2, 9.0]),
+        )  # fmt: skip
+    funnel = dict(con.execute("select step, stars from funnel").fetchall())
+    assert funnel[100] == len(stars(con, "new_cbe"))
+    assert 10 < funnel[100] < funnel[90] - 20
