@@ -140,6 +140,7 @@ def _allowed(flux, star):
     pairs = [
         (flux, table["scale"]["normal"][1]),
         (flux * x, table["tilt"]["normal"][1]),
+        (flux * x**2, table["curvature"]["normal"][1]),
         *((flux * wave, table["wiggle"]["normal"][1]) for wave in waves),
         (flux * (1 - level), 0.5),  # wings taken for continuum
         (absorbed, 0.1),

@@ -8,13 +8,14 @@ from scipy.ndimage import uniform_filter1d
 from schema.lines import SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions, draw, line_list
 from simulate.photosphere import HALPHA_A
-from simulate.velocity import VelocityGrid
+from simulate.velocity import VelocityGrid, fourier_gaussian
 
 __all__ = [
     "add_noise_on_grid",
     "draw_instruments",
     "feature_significance",
     "gather",
+    "line_spread",
     "observe",
     "resolution_sigma_km_s",
     "significance",
@@ -27,6 +28,15 @@ _FWHM_OF_SIGMA = 2.3548
 def resolution_sigma_km_s(resolving_power: np.ndarray) -> np.ndarray:
     """Sigma of the Gaussian line-spread function, km/s."""
     return SPEED_OF_LIGHT_KM_S / np.asarray(resolving_power) / _FWHM_OF_SIGMA
+
+
+def line_spread(rng: np.random.Generator, resolving_power: np.ndarray, grid: VelocityGrid) -> np.ndarray:
+    """(n, n_frequency) transforms of line-spread functions: a Gaussian, and a share of the light in wider wings."""
+    sigma = resolution_sigma_km_s(resolving_power)
+    share = draw(distributions()["line_spread"]["wing_share"], rng, len(sigma))[:, None].astype(np.float32)
+    half_width = (_FWHM_OF_SIGMA / 2 * sigma)[:, None]
+    wings = np.exp(-grid.frequency * half_width).astype(np.float32)
+    return (1 - share) * fourier_gaussian(grid, sigma) + share * wings
 
 
 def draw_instruments(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
@@ -224,14 +234,14 @@ def _defects(rng, flux, ivar):
 
 
 def _continuum_error(rng, native_a, truth):
-    """(n, m) factor by which a fitted continuum is wrong: scale, tilt, a wave, and wings taken for continuum."""
+    """(n, m) factor by which a fitted continuum is wrong: scale, tilt, curvature, a wave, and wings taken for continuum."""
     table = distributions()["continuum"]
     n = len(native_a)
     x = native_a - HALPHA_A
-    scale, tilt, wave = (draw(table[name], rng, n)[:, None] for name in ("scale", "tilt", "wiggle"))
+    scale, tilt, bend, wave = (draw(table[name], rng, n)[:, None] for name in ("scale", "tilt", "curvature", "wiggle"))
     period = draw(table["wiggle_period_a"], rng, n)[:, None]
     phase = rng.uniform(0, 2 * np.pi, n)[:, None]
-    factor = 1 + scale + tilt * x / 35 + wave * np.sin(2 * np.pi * x / period + phase)
+    factor = 1 + scale + tilt * x / 35 + bend * (x / 35) ** 2 + wave * np.sin(2 * np.pi * x / period + phase)
     edge = draw(table["wing_edge_a"], rng, n)[:, None]
     loss = draw(table["wing_loss"], rng, n)[:, None]
     level = np.concatenate([_mean_near(x, truth, -edge), _mean_near(x, truth, edge)], axis=1)

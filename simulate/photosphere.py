@@ -8,7 +8,7 @@ import numpy as np
 
 from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions, draw, interpolate, line_list
-from simulate.velocity import VelocityGrid, fourier_rotation, fourier_shift, multiply
+from simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, fourier_shift, multiply
 
 __all__ = ["HALPHA_A", "draw_star", "photosphere"]
 
@@ -16,6 +16,9 @@ HALPHA_A = LINES["halpha"].wavelength_a
 _LINE_FWHM_KM_S = 12.0  # thermal and turbulent width of metal lines
 _DAMPED_FWHM_KM_S = 90.0
 _FWHM_OF_SIGMA = 2.3548
+_DRAWN = (
+    "wing_power", "core_power", "core_damping", "macroturbulence_km_s", "limb_darkening", "polar_light", "metallicity_dex",
+)  # fmt: skip
 
 
 def draw_star(group: str, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
@@ -24,13 +27,13 @@ def draw_star(group: str, rng: np.random.Generator, n: int) -> dict[str, np.ndar
     Returns
     -------
     dict of (n,) arrays
-        teff_k, logg_dex, v_sin_i_km_s, limb_darkening, metallicity_dex, and the H-alpha shape: wing_depth, wing_hwhm_a,
-        wing_power, core_depth, core_fwhm_a, core_power.
+        teff_k, logg_dex, v_sin_i_km_s, limb_darkening, polar_light, macroturbulence_km_s, metallicity_dex, and the H-alpha
+        shape: wing_depth, wing_hwhm_a, wing_power, core_depth, core_fwhm_a, core_power, core_damping.
     """
     ranges, table = distributions()["stars"][group], distributions()["photosphere"]
     star = {name: draw(spec, rng, n) for name, spec in ranges.items()}
     teff, logg = star["teff_k"], star["logg_dex"]
-    for name in ("wing_power", "core_power", "limb_darkening", "metallicity_dex"):
+    for name in _DRAWN:
         star[name] = draw(table[name], rng, n)
     gravity = 10 ** (table["gravity_exponent"] * np.minimum(logg - 4.0, 0.3))
     gravity = np.where(teff > 7000, gravity, 1.0)  # cooler lines do not feel the pressure that way
@@ -61,8 +64,15 @@ def photosphere(star: dict[str, np.ndarray], rv_km_s: np.ndarray, grid: Velocity
     (n, grid.n_pixels) float32 array, continuum = 1; no instrument in it.
     """
     still = _halpha(star, grid) * np.exp(-_line_opacity(star, grid)) * (1 - _titanium_oxide(star, grid))
-    rotation = fourier_rotation(grid, star["v_sin_i_km_s"], star["limb_darkening"])
-    return 1 - multiply(1 - still, rotation, fourier_shift(grid, rv_km_s))
+    turbulence = fourier_gaussian(grid, star["macroturbulence_km_s"])
+    return 1 - multiply(1 - still, _rotation(star, grid), turbulence, fourier_shift(grid, rv_km_s))
+
+
+def _rotation(star, grid):
+    """Transform of the rotation of a star whose pole is brighter than its equator."""
+    speed, dark = star["v_sin_i_km_s"], star["limb_darkening"]
+    polar = np.clip(star["polar_light"] * speed / 400, 0, 1)[:, None].astype(np.float32)
+    return (1 - polar) * fourier_rotation(grid, speed, dark) + polar * fourier_rotation(grid, speed / 2, dark)
 
 
 def _halpha(star, grid):
@@ -73,8 +83,9 @@ def _halpha(star, grid):
         return np.asarray(star[name], dtype=np.float32)[:, None]
 
     wing = column("wing_depth") / (1 + (distance / column("wing_hwhm_a")) ** column("wing_power"))
-    core = column("core_depth") * np.exp(-np.log(2) * (2 * distance / column("core_fwhm_a")) ** column("core_power"))
-    return (1 - wing) * (1 - core)
+    width, damped = 2 * distance / column("core_fwhm_a"), column("core_damping")
+    core = (1 - damped) * np.exp(-np.log(2) * width ** column("core_power")) + damped / (1 + width**2)
+    return (1 - wing) * (1 - column("core_depth") * core)
 
 
 def _line_opacity(star, grid):

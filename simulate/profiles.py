@@ -10,7 +10,7 @@ from simulate import second_generator
 from simulate.disc_free import FIRST, GRID
 from simulate.draw import distributions
 from simulate.injection import Hosts, sample_injected
-from simulate.instrument import draw_instruments, observe, resolution_sigma_km_s, telluric_transmission
+from simulate.instrument import draw_instruments, line_spread, observe, resolution_sigma_km_s, telluric_transmission
 from simulate.labels import (
     WINDOW,
     Profiles,
@@ -102,12 +102,14 @@ def _sample_chunk(kind, rng):
         model[rows], feature[rows] = render(systems, GRID, rng)
         for key, values in systems.truth.items():
             truth[key][rows] = values
+    # What could be seen is judged with a Gaussian line-spread function, as the library of stars has it.
     blur = fourier_gaussian(GRID, resolution_sigma_km_s(truth["resolving_power"]))
     featured = np.array([distributions()["kinds"][name]["label"] == 1 for name in kind])
     known = {name: values[featured] for name, values in truth.items()}
     resolved = 1 - multiply(1 - model[featured], blur[featured])
     truth["disc_free_significance"][featured] = FIRST.significance(resolved, GRID.pixel, known)
     model *= telluric_transmission(rng, n, GRID)
+    blur = line_spread(rng, truth["resolving_power"], GRID)
     model, feature = 1 - multiply(1 - model, blur), multiply(feature, blur)
     truth["n_peaks"], truth["violet_red_ratio"] = count_peaks(feature)
     flux, ivar = _observe_all(model, feature, truth, rng)
