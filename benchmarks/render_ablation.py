@@ -43,6 +43,7 @@ def main() -> None:
             validate_every=options.spectra,
             n_validation=4000,
             imagenet=options.imagenet,
+            profile=None,
             workers=options.workers,
         )
         directory = options.directory / f"{width:g}-{'-'.join(scales)}"

@@ -1,9 +1,9 @@
 """Scoring on a CPU: the shipped int8 model against PyTorch in single precision, the drawing included in both.
 
-    python -m benchmarks.scoring --weights WEIGHTS --spectra 10000 --store scoring.csv
+    python -m benchmarks.scoring --training TRAINING --spectra 10000 --store scoring.csv
 
-WEIGHTS is the ``weights.pt`` of the training that the model was exported from (`becat train`); without it only the int8
-model is timed. Both run in this process, on the same spectra, in turns of 100 spectra, on as many threads as the process
+TRAINING is the directory of the training that the model was exported from (`becat train`); without it only the int8 model
+is timed. Both run in this process, on the same spectra, in turns of 100 spectra, on as many threads as the process
 may use. The ratio of speeds is that of the whole times, and the middle of the turns' own ratios beside it, which a busy
 moment does not move. A decision differs where one is on the other side of the model's threshold.
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Print spectra per second and the share of decisions that differ, or the peak of the memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spectra", type=int, default=1000)
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--training", type=Path)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--memory", type=int, nargs="+", metavar="SPECTRA")
@@ -55,7 +55,7 @@ def main() -> None:
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             print(f"becat score of {n} spectra: peak {float(done.stdout.split()[-1]):.0f} MB", flush=True)
         return
-    _report(_turns(options), options.weights is not None)
+    _report(_turns(options), options.training is not None)
 
 
 def _turns(options) -> list[dict[str, float]]:
@@ -63,7 +63,7 @@ def _turns(options) -> list[dict[str, float]]:
     scorer = Scorer(options.model)
     done = _stored(options.store, scorer.model_id)
     threshold = scorer.description["be_probability_min"] or 0.5
-    score_torch = _pytorch(options.weights, scorer.path) if options.weights else None
+    score_torch = _pytorch(options.training, scorer.path) if options.training else None
     print(f"{scorer.path.name} on {scorer.provider}, {len(os.sched_getaffinity(0))} threads", flush=True)
     warmed = False
     for turn in range(-(-options.spectra // TURN)):
@@ -142,18 +142,15 @@ def _report(turns, with_torch) -> None:
     print(f"decisions that differ: {differ:.0f} of {n:.0f} ({differ / n:.3%}); largest difference {largest:.3f}")
 
 
-def _pytorch(weights: Path, model_path: Path):
-    """The network before export, as a function from flux to probability; temperature as in the model's card."""
+def _pytorch(training: Path, model_path: Path):
+    """The network before export, as a function from flux to probability; weights of the log odds as in the model's card."""
     import torch
 
-    from models.network import Classifier
+    from models.export import load_for_export
 
     card = json.loads(model_path.with_suffix(".json").read_text(encoding="utf-8"))
-    config = card["training"]["config"]
-    stage = config["stages"][-1]
-    model = Classifier(stage["size"], stage["line_width"], config["scales"], stage["reduction"])
-    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    model.temperature.fill_(card["temperature"])
+    model = load_for_export(training)
+    model.weight.copy_(torch.tensor([card["log_odds_weight"][name] for name in ("drawing", "profile")]))
     model.eval()
 
     def score(flux):

@@ -701,9 +701,13 @@ def export(training: Path, directory: Path, threshold: float, name: str) -> None
     _need_torch()
     from models.export import export as export_models
 
-    if not (training / "weights.pt").is_file():
-        raise CatalogueError(f"no weights in {training}: `becat train {training}` writes them")
-    for precision, path in export_models(training, directory, threshold=threshold, name=name).items():
+    try:
+        files = export_models(training, directory, threshold=threshold, name=name)
+    except FileNotFoundError as error:
+        raise CatalogueError(
+            f"{error.filename} is missing: `becat train {training}` writes it, and goes on where it stopped"
+        ) from None
+    for precision, path in files.items():
         click.echo(f"{precision}: {path}")
 
 

@@ -1,15 +1,19 @@
-"""The paper's augmentations: rotation, zoom, perspective and mirror, as one warp of the drawn pictures."""
+"""The paper's augmentations: rotation, zoom, perspective and mirror, as one warp of drawn pictures; the like for flux."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter1d
 from torch.nn import functional
 
-__all__ = ["augment"]
+__all__ = ["augment", "warp_profiles"]
 
 ROTATION_DEG = 10.0
 ZOOM = (1.0, 1.5)
 PERSPECTIVE = 0.12
+# Of flux: sigma of the logarithms of stretch and depth, of tilt and curvature at the window's ends; largest blur in pixels.
+STRETCH, DEPTH, TILT, MAX_BLUR_PX = 0.12, 0.12, 0.01, 4.0
 
 
 def augment(image: torch.Tensor, generator: torch.Generator, share: float = 0.5) -> torch.Tensor:
@@ -57,3 +61,35 @@ def augment(image: torch.Tensor, generator: torch.Generator, share: float = 0.5)
     source = place @ matrix.transpose(1, 2)
     grid = (source[..., :2] / source[..., 2:]).reshape(n, size, size, 2)
     return functional.grid_sample(image, grid.to(image.device), align_corners=False)
+
+
+def warp_profiles(flux: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What the warps of pictures are for profiles: lines wider and deeper or not, blurred, on a bent continuum.
+
+    Simulated photospheres know the shapes of lines better than anybody does; a network that has seen them only as they are takes
+    a real star that is not quite so for one with a disc.
+
+    Parameters
+    ----------
+    flux : (n, p) float32 array
+        Rectified.
+    rng : numpy Generator
+
+    Returns
+    -------
+    (n, p) float32 array
+    """
+    n, pixels = flux.shape
+    stretch, depth = np.exp(rng.normal(0, [[STRETCH], [DEPTH]], (2, n)))
+    tilt, bend = rng.normal(0, TILT, (2, n))
+    x = np.linspace(-1, 1, pixels)
+    place = np.clip((x[None] / stretch[:, None] + 1) / 2 * (pixels - 1), 0, pixels - 1.001)
+    left = place.astype(int)
+    share = place - left
+    rows = np.arange(n)[:, None]
+    warped = flux[rows, left] * (1 - share) + flux[rows, left + 1] * share
+    warped = 1 + (warped - 1) * depth[:, None]
+    for row, sigma in enumerate(rng.uniform(0, MAX_BLUR_PX, n) * (rng.random(n) < 0.5)):
+        if sigma > 0:
+            warped[row] = gaussian_filter1d(warped[row], sigma)
+    return (warped * (1 + tilt[:, None] * x + bend[:, None] * x**2)).astype(np.float32)

@@ -1,11 +1,12 @@
-"""How far a probability can be believed: reliability, expected calibration error, temperature."""
+"""How far a probability can be believed: reliability, expected calibration error, weights of log odds."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import fminbound
+from scipy.optimize import minimize
+from scipy.special import expit
 
-__all__ = ["expected_calibration_error", "fit_temperature", "reliability"]
+__all__ = ["expected_calibration_error", "fit_weights", "reliability"]
 
 
 def reliability(probability: np.ndarray, label: np.ndarray, n_bins: int = 10) -> dict[str, np.ndarray]:
@@ -44,24 +45,27 @@ def expected_calibration_error(probability: np.ndarray, label: np.ndarray, n_bin
     return float(np.nansum(table["n"] * np.abs(table["probability"] - table["observed"])) / max(1, table["n"].sum()))
 
 
-def fit_temperature(probability: np.ndarray, label: np.ndarray) -> float:
-    """Number by which the log odds must be divided to be most likely.
+def fit_weights(log_odds: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Weights with which the sum of several log odds is most likely; of a single one, one over its temperature.
 
     Parameters
     ----------
-    probability : (n,) float array
-        As scored at temperature 1.
+    log_odds : (n, k) float array
     label : (n,) array of 0 and 1
+
+    Returns
+    -------
+    (k,) float64 array, none negative
 
     References
     ----------
-    Guo et al. 2017, arXiv:1706.04599.
+    Guo et al. 2017, arXiv:1706.04599, for one; Wolpert 1992, Neural Networks 5, 241, for several.
     """
-    p = np.clip(np.asarray(probability, float), 1e-7, 1 - 1e-7)
-    log_odds = np.log(p / (1 - p))
-    sign = np.where(np.asarray(label) == 1, 1, -1)
+    signed = np.asarray(log_odds, float) * np.where(np.asarray(label) == 1, 1, -1)[:, None]
 
-    def loss(log_temperature):
-        return np.logaddexp(0, -sign * log_odds / np.exp(log_temperature)).mean()
+    def loss_and_slope(weight):
+        margin = signed @ weight
+        return np.logaddexp(0, -margin).mean(), -(signed * expit(-margin)[:, None]).mean(axis=0)
 
-    return float(np.exp(fminbound(loss, -1.5, 1.5)))
+    n = signed.shape[1]
+    return minimize(loss_and_slope, np.full(n, 1 / n), jac=True, method="L-BFGS-B", bounds=[(0, None)] * n).x

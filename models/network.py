@@ -1,4 +1,4 @@
-"""The classifier as a PyTorch module: drawing, ResNet-18, probability; and how its ImageNet start is made."""
+"""The classifier as a PyTorch module: drawing, ResNet-18, profile network, probability; how its ImageNet start is made."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 import torchvision
 from torch import nn
 
+from models.profile_network import ProfileNetwork
 from models.render import SCALES, LineImage
 
-__all__ = ["Classifier", "load_imagenet", "recompute_batch_norm"]
+__all__ = ["Classifier", "load_imagenet", "load_trained", "recompute_batch_norm"]
 
 
 class Classifier(nn.Module):
@@ -32,8 +33,12 @@ class Classifier(nn.Module):
         Drawing and reduction of the picture.
     network : torchvision ResNet
         ResNet-18 with two classes, not Be and Be.
-    temperature : (1,) tensor
-        The logits are divided by it: calibration, fitted after training (Guo et al. 2017, arXiv:1706.04599).
+    profile : ProfileNetwork
+        Looks at the flux itself.
+    weight : (2,) tensor
+        Weights of the log odds of the drawing and of the profile in those of the classifier, fitted after training on spectra
+        that neither saw: calibration (as temperature in Guo et al. 2017, arXiv:1706.04599) and combination in one. Until
+        then only the drawing counts.
     """
 
     def __init__(
@@ -43,7 +48,8 @@ class Classifier(nn.Module):
         picture = LineImage(size, line_width, scales)
         self.draw = nn.Sequential(picture, nn.AvgPool2d(reduction)) if reduction > 1 else picture
         self.network = torchvision.models.resnet18(num_classes=2)
-        self.register_buffer("temperature", torch.ones(1))
+        self.profile = ProfileNetwork()
+        self.register_buffer("weight", torch.tensor([1.0, 0.0]))
 
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 3, size, size) pictures -> (n, 2) logits and the (n, 512) features before the last layer."""
@@ -55,8 +61,13 @@ class Classifier(nn.Module):
 
     def forward(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) probabilities and (n, 512) features."""
+        log_odds, features = self.log_odds(flux)
+        return torch.sigmoid((log_odds * self.weight).sum(dim=1)), features
+
+    def log_odds(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(n, 481) flux -> (n, 2) log odds, by the drawing and by the profile, and (n, 512) features of the drawing."""
         logits, features = self.logits(self.draw(flux))
-        return torch.softmax(logits / self.temperature, dim=1)[:, 1], features
+        return torch.stack([logits[:, 1] - logits[:, 0], self.profile(flux)], dim=1), features
 
 
 def load_imagenet(model: Classifier, path: str | Path | None) -> str:
@@ -95,9 +106,21 @@ def load_imagenet(model: Classifier, path: str | Path | None) -> str:
     return "torchvision IMAGENET1K_V1" if path is None else f"file {Path(path).name}"
 
 
+def load_trained(model: Classifier, training: str | Path) -> None:
+    """Load what a training has left: ``weights.pt`` and ``profile.pt`` of its directory.
+
+    Raises
+    ------
+    FileNotFoundError
+        One of the files is missing: the training was stopped before its end.
+    """
+    for name, part in (("weights.pt", model), ("profile.pt", model.profile)):
+        part.load_state_dict(torch.load(Path(training) / name, map_location="cpu", weights_only=True))
+
+
 @torch.no_grad()
 def recompute_batch_norm(model: Classifier, flux_batches: Iterable[torch.Tensor]) -> None:
-    """Set the running statistics of every batch normalisation to the averages over these spectra.
+    """Set the running statistics of the drawing's batch normalisations to the averages over these spectra.
 
     Needed where weights come without statistics, and after weights were averaged: averaged weights make activations
     that no running average has seen.
@@ -114,7 +137,7 @@ def recompute_batch_norm(model: Classifier, flux_batches: Iterable[torch.Tensor]
     was_training = model.training
     model.train()
     for flux in flux_batches:
-        model(flux)
+        model.logits(model.draw(flux))
     for layer in layers:
         layer.momentum = 0.1
     model.train(was_training)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from models.window import PIXELS
 
-__all__ = ["SCALES", "LineImage"]
+__all__ = ["SCALES", "LineImage", "asinh"]
 
 SCALES = ("fixed", "zoomed", "compressed")
 _SAMPLES_PER_COLUMN = 4
@@ -86,14 +86,14 @@ def _zoomed(flux):
     return 0.1 + 0.8 * (flux - low) / (high - low)
 
 
-def _asinh(value):
-    # Written out: onnxruntime has no Asinh that every provider runs.
+def asinh(value):
+    """Inverse hyperbolic sine, written out: onnxruntime has none that every provider runs."""
     return torch.sign(value) * torch.log(value.abs() + torch.sqrt(value * value + 1))
 
 
 def _compressed(flux):
-    low, high = (float(_asinh(torch.tensor(limit / 0.15))) for limit in (-0.6, 15.0))
-    return (_asinh((flux - 1) / 0.15) - low) / (high - low)
+    low, high = (float(asinh(torch.tensor(limit / 0.15))) for limit in (-0.6, 15.0))
+    return (asinh((flux - 1) / 0.15) - low) / (high - low)
 
 
 _SCALE = {"fixed": _fixed, "zoomed": _zoomed, "compressed": _compressed}

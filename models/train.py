@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -20,10 +19,12 @@ import torch.multiprocessing as mp
 from torch.nn import functional
 from tqdm import tqdm
 
-from models.augment import augment
+from models.augment import augment, warp_profiles
 from models.network import Classifier, load_imagenet, recompute_batch_norm
 from models.render import SCALES
-from models.training_data import Labelled, Mixture, simulated
+from models.train_profile import ProfileConfig, train_profile
+from models.training_data import Labelled, Mixture
+from models.training_state import count_errors, save, stream, validation_sets
 
 __all__ = ["Stage", "TrainConfig", "train"]
 
@@ -39,6 +40,7 @@ class Stage:
     learning_rate: float
     line_width: float = 5.0
     reduction: int = 2
+    warped_share: float = 0.0  # of the profiles, before they are drawn: `models.augment.warp_profiles`
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,15 @@ class TrainConfig:
     workers : int
         Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
         each other.
+    profile : ProfileConfig
+        Of the profile network, which is trained after the stages; None: leave it as it is.
     """
 
-    stages: tuple[Stage, ...] = (Stage(256, 96_000, 1e-3, reduction=4), Stage(256, 57_600, 6e-4))
+    stages: tuple[Stage, ...] = (
+        Stage(256, 96_000, 1e-3, reduction=4),
+        Stage(256, 57_600, 6e-4),
+        Stage(256, 25_600, 3e-4, warped_share=0.5),
+    )
     scales: tuple[str, str, str] = SCALES
     batch: int = 32
     seed: int = 1
@@ -86,6 +94,7 @@ class TrainConfig:
     validate_every: int = 6400
     n_validation: int = 480
     imagenet: str | None = None
+    profile: ProfileConfig | None = field(default_factory=ProfileConfig)
     workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
 
 
@@ -101,7 +110,8 @@ def train(
     ----------
     directory : path
         Receives ``checkpoint.pt`` (after every validation; training goes on from it), ``curves.json`` (configuration,
-        seeds, hashes of the data, losses and accuracies) and ``weights.pt``, the averaged weights.
+        seeds, hashes of the data, losses and accuracies) and ``weights.pt``, the averaged weights; and the like for the
+        profile network, as `models.train_profile.train_profile` says.
     config : TrainConfig, optional
     labelled : Labelled, optional
         Labelled real spectra with their split into training and validation by star.
@@ -133,6 +143,8 @@ def train(
         with tempfile.TemporaryDirectory() as folder:
             arguments = (workers, f"file://{folder}/meeting", directory, config, labelled, stop_after_s)
             mp.spawn(_worker, arguments, nprocs=workers)
+    if config.profile is not None:
+        train_profile(directory, config.profile, config.seed, config.n_validation, labelled, stop_after_s)
     return directory / "weights.pt"
 
 
@@ -170,7 +182,7 @@ class _Trainer:
         self.optimizer = torch.optim.Adam(self.parameters, lr=1e-3, weight_decay=config.weight_decay)
         self.average = [p.detach().clone() for p in self.parameters]
         self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None)
-        self.validation = _validation_sets(labelled, config)
+        self.validation = validation_sets(labelled, config.n_validation, config.seed)
         self.block: tuple = (None, None)
         self.step = 0
         self._resume()
@@ -211,14 +223,14 @@ class _Trainer:
         block, place = divmod(self.step, _STEPS_DRAWN_AT_ONCE)
         n = self.config.batch // self.workers
         if self.block[0] != block:
-            rng = _generator(self.config.seed, self.rank, "train", block)
+            rng = stream(self.config.seed, self.rank, "train", block)
             self.block = block, self.mixture.draw(n * _STEPS_DRAWN_AT_ONCE, rng)
         flux, label = self.block[1]
         rows = slice(place * n, (place + 1) * n)
         return flux[rows], label[rows]
 
     def _sample(self, n, purpose, step):
-        flux, _ = self.mixture.draw(n, _generator(self.config.seed, 0, purpose, step))
+        flux, _ = self.mixture.draw(n, stream(self.config.seed, 0, purpose, step))
         return torch.from_numpy(flux).to(self.device)
 
     def _advance(self, stage, progress):
@@ -229,9 +241,10 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = stage.learning_rate * min(progress * 10 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 0.01)
         flux, label = self._batch()
-        warps = torch.Generator().manual_seed(
-            int(_generator(config.seed, self.rank, "warps", self.step).integers(2**62))
-        )
+        rng = stream(config.seed, self.rank, "warps", self.step)
+        warps = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        warped = rng.random(len(flux)) < stage.warped_share
+        flux[warped] = warp_profiles(flux[warped], rng)
         with torch.no_grad():
             image = augment(self.model.draw(torch.from_numpy(flux).to(self.device)), warps, config.augmented_share)
             image = image.contiguous(memory_format=torch.channels_last)
@@ -268,12 +281,16 @@ class _Trainer:
             statistics = {name: value.clone() for name, value in self.model.network.named_buffers()}
             self._put(self.average)
             recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
-            found = {name: _validate(self.model, *data) for name, data in self.validation.items()}
+            self.model.eval()
+            found = {
+                name: count_errors(lambda flux: self.model(flux)[0], *data, self.device)
+                for name, data in self.validation.items()
+            }
             self.curves["validation"].append({"step": self.step, "size": stage.size, **found})
-            _save(self.directory / "weights.pt", self.model.state_dict())
+            save(self.directory / "weights.pt", self.model.state_dict())
             self._put(trained)
             self.model.network.load_state_dict(statistics, strict=False)
-            _save(
+            save(
                 self.directory / "checkpoint.pt",
                 {
                     "config": asdict(self.config),
@@ -307,42 +324,3 @@ class _Trainer:
 def drawing(config: TrainConfig, stage: Stage) -> torch.nn.Module:
     """How a stage draws."""
     return Classifier(stage.size, stage.line_width, config.scales, stage.reduction).draw
-
-
-def _generator(seed, rank, purpose, step):
-    word = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "big")
-    return np.random.default_rng([seed, rank, word, step])
-
-
-def _save(path: Path, content) -> None:
-    """Write beside and rename, so that an interruption leaves the file before it."""
-    beside = path.with_suffix(".new")
-    torch.save(content, beside)
-    beside.replace(path)
-
-
-def _validation_sets(labelled, config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Flux and label by name; simulated ones of a seed that training never uses."""
-    sets = {"simulated": simulated(config.n_validation, _generator(config.seed, 0, "validation", 0))}
-    if labelled is not None:
-        kept = labelled.take(labelled.kept & (labelled.snr > 10))
-        windows, usable = kept.windows()
-        sets["real"] = (windows[usable], kept.label[usable])
-    return sets
-
-
-@torch.no_grad()
-def _validate(model: Classifier, flux: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    """Errors of each kind and cross-entropy."""
-    model.eval()
-    device = model.temperature.device
-    p = np.concatenate(
-        [model(torch.from_numpy(flux[k : k + 32]).to(device))[0].cpu().numpy() for k in range(0, len(flux), 32)]
-    )
-    loss = -np.log(np.clip(np.where(label == 1, p, 1 - p), 1e-7, 1)).mean() if len(p) else np.nan
-    return {
-        "n": len(p),
-        "missed": int(((p < 0.5) & (label == 1)).sum()),
-        "false": int(((p >= 0.5) & (label == 0)).sum()),
-        "loss": round(float(loss), 4),
-    }

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from models.calibration import expected_calibration_error, fit_temperature, reliability
+from models.calibration import expected_calibration_error, fit_weights, reliability
 from models.completeness import completeness, write_completeness
 from models.evaluate import evaluate
 from models.perturb import NOISE_REDRAWN, PERTURBATIONS, centre, flips, noisy_twice
@@ -45,14 +45,22 @@ def test_confusion_counts_every_spectrum_once():
     assert counts == {"be_found": 1, "be_missed": 1, "false_be": 1, "not_be": 1}
 
 
-def test_true_probabilities_are_calibrated_and_a_known_temperature_is_found():
+def test_true_probabilities_are_calibrated_and_the_factor_of_others_is_found():
     rng = np.random.default_rng(3)
     p = rng.uniform(0.02, 0.98, 40_000)
     label = (rng.random(len(p)) < p).astype(int)
     assert expected_calibration_error(p, label) < 0.01
     assert reliability(p, label)["n"].sum() == len(p)
     odds = np.log(p / (1 - p)) * 2.0
-    assert fit_temperature(1 / (1 + np.exp(-odds)), label) == pytest.approx(2.0, rel=0.05)
+    assert fit_weights(odds[:, None], label) == pytest.approx([0.5], rel=0.05)
+
+
+def test_what_says_nothing_gets_no_weight_and_two_halves_get_theirs():
+    rng = np.random.default_rng(4)
+    halves = rng.normal(0, 2, (40_000, 2))
+    label = (rng.random(len(halves)) < 1 / (1 + np.exp(-halves @ [1.0, 0.5]))).astype(int)
+    noise = rng.normal(0, 2, (len(halves), 1))
+    assert fit_weights(np.hstack([halves, noise]), label) == pytest.approx([1.0, 0.5, 0.0], abs=0.03)
 
 
 @pytest.mark.parametrize("name", list(PERTURBATIONS))

@@ -10,12 +10,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[train]'")
 pytest.importorskip("torchvision", reason="torchvision is not installed: pip install '.[train]'")
 
-from models.augment import augment  # noqa: E402
+from models.augment import augment, warp_profiles  # noqa: E402
 from models.export import export  # noqa: E402
-from models.network import Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
+from models.network import Classifier, load_imagenet, load_trained, recompute_batch_norm  # noqa: E402
+from models.profile_network import ProfileNetwork, scales  # noqa: E402
 from models.render import SCALES, LineImage  # noqa: E402
 from models.score import Scorer  # noqa: E402
 from models.train import Stage, TrainConfig, train  # noqa: E402
+from models.train_profile import ProfileConfig, ProfileStage, _Pool  # noqa: E402
 from models.training_data import simulated  # noqa: E402
 
 SIZE = 64
@@ -40,6 +42,14 @@ def config(imagenet):
         validate_every=32,
         n_validation=24,
         imagenet=str(imagenet),
+        profile=ProfileConfig(
+            (ProfileStage(48, 1e-3), ProfileStage(48, 1e-3, 0.5)),
+            fresh=16,
+            shown=2,
+            pool=64,
+            batch=8,
+            validate_every=32,
+        ),
         workers=1,
     )
 
@@ -116,10 +126,12 @@ def test_recomputed_statistics_are_the_averages(imagenet):
 def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path, config, training):
     train(tmp_path, config, stop_after_s=0)
     assert json.loads((tmp_path / "curves.json").read_text())["steps"][-1][0] == 4
+    assert json.loads((tmp_path / "profile_curves.json").read_text())["rounds"][-1][0] == 32
     train(tmp_path, config)
-    one, two = (torch.load(d / "weights.pt", weights_only=True) for d in (training, tmp_path))
-    for name, value in one.items():
-        torch.testing.assert_close(value, two[name], msg=name)
+    for file in ("weights.pt", "profile.pt"):
+        one, two = (torch.load(d / file, weights_only=True) for d in (training, tmp_path))
+        for name, value in one.items():
+            torch.testing.assert_close(value, two[name], msg=name)
 
 
 def test_another_configuration_is_refused(config, training):
@@ -132,9 +144,9 @@ def test_another_configuration_is_refused(config, training):
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
     files = export(training, tmp_path, n_calibration=48)
     model = Classifier(SIZE, 2.5)
-    model.load_state_dict(torch.load(training / "weights.pt", weights_only=True))
+    load_trained(model, training)
     card = json.loads(files["json"].read_text())
-    model.temperature.fill_(card["temperature"])
+    model.weight.copy_(torch.tensor([card["log_odds_weight"][name] for name in ("drawing", "profile")]))
     flux = simulated(40, np.random.default_rng(9))[0]
     with torch.inference_mode():
         expected, features = (t.numpy() for t in model.eval()(torch.from_numpy(flux)))
@@ -143,3 +155,42 @@ def test_exported_models_say_what_pytorch_says(tmp_path, training):
     np.testing.assert_allclose(int8.score(flux, np.ones_like(flux)), expected, atol=0.1)
     np.testing.assert_allclose(half.features(flux, np.ones_like(flux)), features, atol=0.05 * np.abs(features).max())
     assert half.description["precision"] == "fp16" and int8.description["be_probability_min"] == 0.5
+
+
+def test_an_unfinished_training_is_not_exported(tmp_path, training):
+    (tmp_path / "curves.json").write_bytes((training / "curves.json").read_bytes())
+    (tmp_path / "weights.pt").write_bytes((training / "weights.pt").read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"profile"):
+        export(tmp_path, tmp_path / "model", n_calibration=8)
+
+
+def test_the_profile_network_is_given_flux_asinh_and_flux_over_scatter():
+    flux = simulated(8, np.random.default_rng(4))[0]
+    seen = scales(torch.from_numpy(flux)).numpy()
+    scatter = np.sort(np.abs(np.diff(flux, axis=1)), axis=1)[:, 239:240]  # the median of 480
+    np.testing.assert_allclose(seen[:, 0], 3 * np.clip(flux - 1, -1, 1), atol=1e-5)
+    np.testing.assert_allclose(seen[:, 1], np.arcsinh((flux - 1) / 0.1), atol=1e-4)
+    np.testing.assert_allclose(seen[:, 2], np.arcsinh((flux - 1) / (5 * (scatter + 0.002))), atol=1e-4)
+    assert ProfileNetwork()(torch.from_numpy(flux)).shape == (8,)
+
+
+def test_doubtful_spectra_are_shown_more_often():
+    pool = _Pool(100)
+    pool.add(np.ones((150, 481), np.float32), np.zeros(150, np.int8))
+    assert pool.drawn == 150 and (pool.loss == 1).all()
+    pool.loss[:50] = 0
+    chosen = pool.choose(20_000, np.random.default_rng(1))
+    assert (chosen >= 50).mean() == pytest.approx(1.2 / 1.4, abs=0.01)
+
+
+def test_warps_move_lines_little_and_keep_the_continuum():
+    wavelength = np.linspace(-1, 1, 481)
+    flux = np.tile(1 - 0.6 * np.exp(-0.5 * (wavelength / 0.1) ** 2), (400, 1)).astype(np.float32)
+    warped = warp_profiles(flux, np.random.default_rng(1))
+    assert warped.dtype == np.float32 and np.isfinite(warped).all()
+    depth = 1 - warped.min(axis=1)
+    assert 0.4 < np.quantile(depth, 0.01) < np.median(depth) < np.quantile(depth, 0.99) < 0.9
+    assert np.abs(warped.argmin(axis=1) - 240).max() <= 12
+    assert np.abs(warped[:, [0, -1]] - 1).std() < 0.02
+    width = ((1 - warped) > depth[:, None] / 2).sum(axis=1)
+    assert np.log(width / np.median(width)).std() == pytest.approx(0.12, abs=0.03)

@@ -1,0 +1,63 @@
+"""What the drawing tells, what the flux tells, and what both tell together: errors of each part of the classifier.
+
+    python -m benchmarks.classifier_parts TRAINING --model models/becat_resnet18.onnx --spectra 4000 \\
+        --catalog real.duckdb --labels models/real_labels.csv
+
+TRAINING is the directory of `becat train` that the model was exported from; its parts are asked in PyTorch, in single precision, with
+the weights of the model's card. Simulated spectra have S/N of 10 and more and belong to a class; real ones are those kept for validation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.export import load_for_export, log_odds
+from models.score import DEFAULT_MODEL
+from models.training_data import labelled_from_catalogue, simulated
+
+_SEED = 40  # of draws that no training and no evaluation has seen
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("training", type=Path)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--spectra", type=int, default=4000)
+    parser.add_argument("--catalog", type=Path)
+    parser.add_argument("--labels", type=Path)
+    options = parser.parse_args()
+    card = json.loads(options.model.with_suffix(".json").read_text(encoding="utf-8"))
+    model = load_for_export(options.training)
+    weight = np.array([card["log_odds_weight"][name] for name in ("drawing", "profile")])
+    print("| spectra | number | by the drawing: missed, false | by the flux: missed, false | both: missed, false |")
+    print("|---|---|---|---|---|")
+    for name, (flux, label) in _sets(options).items():
+        odds = log_odds(model, flux)
+        parts = [odds[:, 0], odds[:, 1], odds @ weight]
+        counts = [f"{((o < 0) & (label == 1)).sum()}, {((o >= 0) & (label == 0)).sum()}" for o in parts]
+        print(f"| {name} | {len(label)} | " + " | ".join(counts) + " |", flush=True)
+
+
+def _sets(options):
+    """Flux and label by name."""
+    sets = {}
+    for generator in "ab":
+        rng = np.random.default_rng([_SEED, ord(generator)])
+        sets[f"simulated, generator {generator}"] = simulated(options.spectra, rng, generator)
+    if options.catalog:
+        labelled = labelled_from_catalogue(options.catalog, options.labels)
+        kept = labelled.take(labelled.kept & (labelled.snr > 10))
+        windows, usable = kept.windows()
+        sets["real, stars never trained on"] = windows[usable], kept.label[usable]
+    return sets
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
