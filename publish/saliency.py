@@ -142,7 +142,7 @@ def _saliency(path: Path | None, start_a: float, flux: list[float | None]) -> di
         "width_a": WIDTH_A,
         "flux": _rounded(found["flux"]),
         "saliency": _rounded(saliency),
-        "words": _words(np.asarray(found["wavelength_a"]), saliency),
+        "words": _words(np.asarray(found["wavelength_a"]), saliency, float(found["weakened"])),
     }
 
 
@@ -160,9 +160,11 @@ def _rounded(values) -> list[float]:
     return np.round(np.asarray(values, float), 3).tolist()
 
 
-def _words(wavelength_a: np.ndarray, saliency: np.ndarray) -> str:
+def _words(wavelength_a: np.ndarray, saliency: np.ndarray, weakened: float = 1.0) -> str:
     """What the picture shows, for those who do not see it."""
     said = []
+    if weakened < 1:
+        said.append(f"So sure of this profile that it was asked with lines of {weakened:.2g} times their height.")
     for sign, verb in ((1, "for"), (-1, "against")):
         strength = sign * saliency
         peak = int(np.argmax(strength))
