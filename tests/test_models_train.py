@@ -142,7 +142,7 @@ def test_another_configuration_is_refused(config, training):
 
 
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
-    files = export(training, tmp_path, n_calibration=48)
+    files = export(training, tmp_path, n_calibration=192)  # as many as give the ranges of a real export
     model = Classifier(SIZE, 2.5)
     load_trained(model, training)
     card = json.loads(files["json"].read_text())
