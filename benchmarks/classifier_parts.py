@@ -4,7 +4,8 @@
         --catalog real.duckdb --labels models/real_labels.csv
 
 TRAINING is the directory of `becat train` that the model was exported from; its parts are asked in PyTorch, in single precision, with
-the weights of the model's card. Simulated spectra have S/N of 10 and more and belong to a class; real ones are those kept for validation.
+the weights of the model's card. Simulated spectra are of every S/N that the simulator draws; real ones are those kept for validation
+that have more than 10.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.export import load_for_export, log_odds
+from models.export import log_odds
 from models.score import DEFAULT_MODEL
+from models.trained import load_trained
 from models.training_data import labelled_from_catalogue, simulated
 
 _SEED = 40  # of draws that no training and no evaluation has seen
@@ -33,15 +35,21 @@ def main() -> None:
     parser.add_argument("--labels", type=Path)
     options = parser.parse_args()
     card = json.loads(options.model.with_suffix(".json").read_text(encoding="utf-8"))
-    model = load_for_export(options.training)
-    weight = np.array([card["log_odds_weight"][name] for name in ("drawing", "profile")])
-    print("| spectra | number | by the drawing: missed, false | by the flux: missed, false | both: missed, false |")
-    print("|---|---|---|---|---|")
+    model = load_trained(options.training, card)
+    networks = [f"flux, network {k + 1}" for k in range(len(model.profile))]
+    columns = ["spectra", "number", "drawing: missed, false", *networks, "flux, all networks", "drawing and flux"]
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, (flux, label) in _sets(options).items():
         odds = log_odds(model, flux)
-        parts = [odds[:, 0], odds[:, 1], odds @ weight]
+        alone = [_alone(network, flux) for network in model.profile]
+        parts = [odds[:, 0], *alone, odds[:, 1], odds @ model.weight.numpy()]
         counts = [f"{((o < 0) & (label == 1)).sum()}, {((o >= 0) & (label == 0)).sum()}" for o in parts]
         print(f"| {name} | {len(label)} | " + " | ".join(counts) + " |", flush=True)
+
+
+def _alone(network, flux):
+    """Log odds by one profile network."""
+    return np.concatenate([network(torch.from_numpy(flux[k : k + 32])).numpy() for k in range(0, len(flux), 32)])
 
 
 def _sets(options):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from models.render import SCALES
 from models.train import Stage, TrainConfig, train
+from models.train_profile import ProfileConfig
 
 _DRAWINGS = [
     *((5.0, (name, name, name)) for name in SCALES),
@@ -43,7 +44,7 @@ def main() -> None:
             validate_every=options.spectra,
             n_validation=4000,
             imagenet=options.imagenet,
-            profile=None,
+            profile=ProfileConfig(members=0),
             workers=options.workers,
         )
         directory = options.directory / f"{width:g}-{'-'.join(scales)}"

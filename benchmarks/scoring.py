@@ -146,12 +146,9 @@ def _pytorch(training: Path, model_path: Path):
     """The network before export, as a function from flux to probability; weights of the log odds as in the model's card."""
     import torch
 
-    from models.export import load_for_export
+    from models.trained import load_trained
 
-    card = json.loads(model_path.with_suffix(".json").read_text(encoding="utf-8"))
-    model = load_for_export(training)
-    model.weight.copy_(torch.tensor([card["log_odds_weight"][name] for name in ("drawing", "profile")]))
-    model.eval()
+    model = load_trained(training, json.loads(model_path.with_suffix(".json").read_text(encoding="utf-8")))
 
     def score(flux):
         with torch.inference_mode():

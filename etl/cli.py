@@ -707,6 +707,8 @@ def export(training: Path, directory: Path, threshold: float, name: str) -> None
         raise CatalogueError(
             f"{error.filename} is missing: `becat train {training}` writes it, and goes on where it stopped"
         ) from None
+    except ValueError as error:
+        raise CatalogueError(str(error)) from None
     for precision, path in files.items():
         click.echo(f"{precision}: {path}")
 

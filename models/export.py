@@ -20,11 +20,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from models.augment import warp_profiles
 from models.calibration import fit_weights
-from models.network import Classifier, load_trained
+from models.network import Classifier
+from models.trained import load_trained, record_of
 from models.training_data import simulated
 from models.window import PIXELS, WINDOW_A
 
-__all__ = ["OPSET", "export", "load_for_export", "log_odds", "to_half_weights", "to_int8", "to_onnx"]
+__all__ = ["OPSET", "export", "log_odds", "to_half_weights", "to_int8", "to_onnx"]
 
 # Read by onnxruntime 1.20 and later.
 OPSET = 18
@@ -36,17 +37,18 @@ _IR_VERSION = 10
 def to_onnx(model: Classifier, path: str | Path) -> None:
     """Write drawing and network as an ONNX graph in single precision.
 
-    The graph takes ``flux`` (n, 481) and gives ``probability`` (n,) and ``features`` (n, 512).
+    The graph takes ``flux`` (n, 481) and gives ``probability`` (n,), ``features`` (n, 512) and ``log_odds`` (n,).
     """
     example = torch.ones(2, PIXELS.stop - PIXELS.start)
+    outputs = ["probability", "features", "log_odds"]
     with _quiet():
         torch.onnx.export(
             model.cpu().eval(),
             (example,),
             str(path),
             input_names=["flux"],
-            output_names=["probability", "features"],
-            dynamic_axes={name: {0: "n"} for name in ("flux", "probability", "features")},
+            output_names=outputs,
+            dynamic_axes={name: {0: "n"} for name in ("flux", *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -73,7 +75,7 @@ def to_half_weights(source: str | Path, path: str | Path) -> None:
     """Store the network's weights as fp16, and let the network compute in it; drawing and probability stay fp32.
 
     A cast stands after the drawing and another after the last layer, so that a GPU runs the convolutions in half precision
-    and a CPU still runs the file. The profile network stays fp32.
+    and a CPU still runs the file. The profile networks stay fp32.
     """
     model = onnx.load(str(source))
     graph = model.graph
@@ -139,7 +141,8 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
     """Quantise ResNet-18 but its first convolution statically to int8, weights per channel.
 
     The first convolution stays in single precision: it is a tenth of the time, and quantised it made more than half of
-    the error of the log odds. So does the profile network, a fiftieth of the operations.
+    the error of the log odds. So do the profile networks, a few hundredths of the operations, and the pooling after the first convolution:
+    a maximum is the same before and after rounding, and onnxruntime is slow at it in int8.
 
     Parameters
     ----------
@@ -158,7 +161,7 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
             str(path),
             _Spectra(np.ascontiguousarray(flux, np.float32)),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Gemm", "Add", "MaxPool", "GlobalAveragePool"],
+            op_types_to_quantize=["Conv", "Gemm", "Add", "GlobalAveragePool"],
             nodes_to_quantize=_nodes_to_quantize(prepared),
             per_channel=True,
             reduce_range=False,
@@ -170,7 +173,7 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
 
 def _nodes_to_quantize(path):
     """Names of the nodes of ResNet-18 after its first convolution."""
-    nodes = [n for n in onnx.load(str(path)).graph.node if not n.name.startswith(("/draw/", "/profile/"))]
+    nodes = [n for n in onnx.load(str(path)).graph.node if not n.name.startswith(("/draw/", "/profile"))]
     kinds = [node.op_type for node in nodes]
     return [node.name for node in nodes[kinds.index("Conv") + 1 : kinds.index("Gemm") + 1]]
 
@@ -205,13 +208,16 @@ def export(
     -------
     dict of str to pathlib.Path
         Files by precision, and ``json``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The training was stopped before its end.
     """
     training, directory = Path(training), Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    record = json.loads((training / "curves.json").read_text(encoding="utf-8"))
-    record["profile"] = json.loads((training / "profile_curves.json").read_text(encoding="utf-8"))
-    stage = record["config"]["stages"][-1]
-    model = load_for_export(training)
+    record, model = record_of(training), load_trained(training)
+    stage, members = record["config"]["stages"][-1], record["config"]["profile"]["members"]
     rng = np.random.default_rng(CALIBRATION_SEED)
     flux, label = simulated(n_calibration, rng)
     # Real stars are not quite as simulated: half of these are not either.
@@ -225,8 +231,8 @@ def export(
         to_int8(single, files["int8"], flux[:_N_RANGES])
     files["json"] = directory / f"{name}.json"
     card = {
-        "architecture": "ResNet-18 on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}, and a"
-        " one-dimensional residual network on the flux".format(**stage),
+        "architecture": "ResNet-18 on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}, and {members}"
+        " one-dimensional residual networks on the flux".format(**stage, members=members),
         "training_data": _training_data(record),
         "be_probability_min": threshold,
         "window_a": list(WINDOW_A),
@@ -244,19 +250,9 @@ def export(
     return files
 
 
-def load_for_export(training: Path) -> Classifier:
-    """The classifier of a training, drawn as in its last stage."""
-    config = json.loads((training / "curves.json").read_text(encoding="utf-8"))["config"]
-    stage = config["stages"][-1]
-    model = Classifier(stage["size"], stage["line_width"], config["scales"], stage["reduction"])
-    load_trained(model, training)
-    return model
-
-
 @torch.inference_mode()
 def log_odds(model, flux):
     """(n, 481) flux -> (n, 2) log odds, by the drawing and by the profile network."""
-    model.eval()
     steps = range(0, len(flux), 32)
     return np.concatenate([model.log_odds(torch.from_numpy(flux[k : k + 32]))[0].numpy() for k in steps])
 
@@ -264,12 +260,12 @@ def log_odds(model, flux):
 def _training_data(record) -> str:
     """One sentence for table `model`."""
     n_spectra = record["validation"][-1]["step"] * record["config"]["batch"]
-    n_profile = record["profile"]["validation"][-1]["drawn"]
+    n_profile = sum(record["config"]["profile"]["cycles"])
     data = record["data"]
     if not data["real_spectra"]:
-        return f"{n_spectra} simulated spectra (simulate.profiles, generator a), the profile network {n_profile}"
+        return f"{n_spectra} simulated spectra (simulate.profiles, generator a), each profile network {n_profile}"
     n_train = data["real_spectra"] - data["validation_spectra"]
     return (
-        f"{n_spectra} spectra, the profile network {n_profile}: simulated (simulate.profiles, generator a), and {n_train} real spectra"
+        f"{n_spectra} spectra, each profile network {n_profile}: simulated (simulate.profiles, generator a), and {n_train} real spectra"
         f" ({data['real_be'] - data['validation_be']} of them Be) as they are and as hosts of injected emission"
     )

@@ -13,11 +13,11 @@ from torch import nn
 from models.profile_network import ProfileNetwork
 from models.render import SCALES, LineImage
 
-__all__ = ["Classifier", "load_imagenet", "load_trained", "recompute_batch_norm"]
+__all__ = ["Classifier", "load_imagenet", "recompute_batch_norm"]
 
 
 class Classifier(nn.Module):
-    """Rectified flux of the window in, probability of a Be profile out.
+    """Rectified flux of the window in, probability of a Be profile and its log odds out.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ class Classifier(nn.Module):
     reduction : int
         The network is shown the means of blocks of so many by so many pixels: 2 costs a quarter, and half a resolution
         element of LAMOST's medium-resolution survey is still one pixel.
+    members : int
+        Profile networks.
 
     Attributes
     ----------
@@ -33,8 +35,9 @@ class Classifier(nn.Module):
         Drawing and reduction of the picture.
     network : torchvision ResNet
         ResNet-18 with two classes, not Be and Be.
-    profile : ProfileNetwork
-        Looks at the flux itself.
+    profile : list of ProfileNetwork
+        They look at the flux itself; the mean of their log odds counts, which no single one's chance errors move far
+        (deep ensembles: Lakshminarayanan et al. 2017, arXiv:1612.01474).
     weight : (2,) tensor
         Weights of the log odds of the drawing and of the profile in those of the classifier, fitted after training on spectra
         that neither saw: calibration (as temperature in Guo et al. 2017, arXiv:1706.04599) and combination in one. Until
@@ -42,13 +45,18 @@ class Classifier(nn.Module):
     """
 
     def __init__(
-        self, size: int = 256, line_width: float = 5.0, scales: Sequence[str] = SCALES, reduction: int = 2
+        self,
+        size: int = 256,
+        line_width: float = 5.0,
+        scales: Sequence[str] = SCALES,
+        reduction: int = 2,
+        members: int = 1,
     ) -> None:
         super().__init__()
         picture = LineImage(size, line_width, scales)
         self.draw = nn.Sequential(picture, nn.AvgPool2d(reduction)) if reduction > 1 else picture
         self.network = torchvision.models.resnet18(num_classes=2)
-        self.profile = ProfileNetwork()
+        self.profile = nn.ModuleList(ProfileNetwork() for _ in range(members))
         self.register_buffer("weight", torch.tensor([1.0, 0.0]))
 
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,15 +67,17 @@ class Classifier(nn.Module):
         features = net.avgpool(x).flatten(1)
         return net.fc(features), features
 
-    def forward(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(n, 481) flux -> (n,) probabilities and (n, 512) features."""
-        log_odds, features = self.log_odds(flux)
-        return torch.sigmoid((log_odds * self.weight).sum(dim=1)), features
+    def forward(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(n, 481) flux -> (n,) probabilities, (n, 512) features of the drawing and (n,) log odds."""
+        parts, features = self.log_odds(flux)
+        log_odds = (parts * self.weight).sum(dim=1)
+        return torch.sigmoid(log_odds), features, log_odds
 
     def log_odds(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n, 2) log odds, by the drawing and by the profile, and (n, 512) features of the drawing."""
         logits, features = self.logits(self.draw(flux))
-        return torch.stack([logits[:, 1] - logits[:, 0], self.profile(flux)], dim=1), features
+        profile = torch.stack([network(flux) for network in self.profile]).mean(dim=0)
+        return torch.stack([logits[:, 1] - logits[:, 0], profile], dim=1), features
 
 
 def load_imagenet(model: Classifier, path: str | Path | None) -> str:
@@ -106,18 +116,6 @@ def load_imagenet(model: Classifier, path: str | Path | None) -> str:
     return "torchvision IMAGENET1K_V1" if path is None else f"file {Path(path).name}"
 
 
-def load_trained(model: Classifier, training: str | Path) -> None:
-    """Load what a training has left: ``weights.pt`` and ``profile.pt`` of its directory.
-
-    Raises
-    ------
-    FileNotFoundError
-        One of the files is missing: the training was stopped before its end.
-    """
-    for name, part in (("weights.pt", model), ("profile.pt", model.profile)):
-        part.load_state_dict(torch.load(Path(training) / name, map_location="cpu", weights_only=True))
-
-
 @torch.no_grad()
 def recompute_batch_norm(model: Classifier, flux_batches: Iterable[torch.Tensor]) -> None:
     """Set the running statistics of the drawing's batch normalisations to the averages over these spectra.
@@ -130,7 +128,7 @@ def recompute_batch_norm(model: Classifier, flux_batches: Iterable[torch.Tensor]
     model : Classifier
     flux_batches : iterable of (n, 481) tensors
     """
-    layers = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    layers = [module for module in model.network.modules() if isinstance(module, nn.BatchNorm2d)]
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None

@@ -7,6 +7,7 @@ import itertools
 import torch
 from torch import nn
 
+from models.facts import FACTS
 from models.render import asinh
 
 __all__ = ["ProfileNetwork", "scales"]
@@ -30,32 +31,38 @@ class ProfileNetwork(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (48, 48, 64, 96, 128)):
         super().__init__()
         first, last, bins = widths[0], widths[-1], 4
-        self.stem = nn.Sequential(nn.Conv1d(3, first, 9, 2, 4, bias=False), nn.BatchNorm1d(first), nn.ReLU())
-        pairs = itertools.pairwise(widths)
-        self.blocks = nn.Sequential(*(_Residual(before, after) for before, after in pairs))
+        blocks = [_Residual(before, after) for before, after in itertools.pairwise(widths)]
         # Where in the window something is matters: four stretches are averaged by themselves.
-        self.pool = nn.AvgPool1d(4)
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(bins * last, 1))
+        pooled = [nn.AvgPool2d((1, bins)), nn.Flatten(), nn.Dropout(0.2)]
+        self.features = nn.Sequential(*_convolution(3, first, 9, 2), nn.ReLU(), *blocks, *pooled)
+        self.log_odds = nn.Linear(bins * last, 1)
+        self.facts = nn.Linear(bins * last, len(FACTS))
 
     def forward(self, flux: torch.Tensor) -> torch.Tensor:
         """(n, 481) flux -> (n,) log odds."""
-        return self.head(self.pool(self.blocks(self.stem(scales(flux)))))[:, 0]
+        return self.with_facts(flux)[0]
+
+    def with_facts(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(n, 481) flux -> (n,) log odds and (n, k) facts as `models.facts` has them."""
+        # A row of one pixel's height: runtimes have faster convolutions in two dimensions than in one.
+        features = self.features(scales(flux)[:, :, None])
+        return self.log_odds(features)[:, 0], self.facts(features)
 
 
 class _Residual(nn.Module):
     def __init__(self, before, after):
         super().__init__()
-        self.change = nn.Sequential(
-            nn.Conv1d(before, after, 7, 2, 3, bias=False),
-            nn.BatchNorm1d(after),
-            nn.ReLU(),
-            nn.Conv1d(after, after, 5, 1, 2, bias=False),
-            nn.BatchNorm1d(after),
-        )
-        self.shortcut = nn.Sequential(nn.Conv1d(before, after, 1, 2, bias=False), nn.BatchNorm1d(after))
+        self.change = nn.Sequential(*_convolution(before, after, 7, 2), nn.ReLU(), *_convolution(after, after, 5, 1))
+        self.shortcut = nn.Sequential(*_convolution(before, after, 1, 2))
 
     def forward(self, x):
         return torch.relu(self.change(x) + self.shortcut(x))
+
+
+def _convolution(before, after, width, stride):
+    """Convolution along the profile and its batch normalisation."""
+    convolution = nn.Conv2d(before, after, (1, width), (1, stride), (0, width // 2), bias=False)
+    return convolution, nn.BatchNorm2d(after)
 
 
 def scales(flux):

@@ -22,9 +22,10 @@ from tqdm import tqdm
 from models.augment import augment, warp_profiles
 from models.network import Classifier, load_imagenet, recompute_batch_norm
 from models.render import SCALES
-from models.train_profile import ProfileConfig, train_profile
+from models.train_profile import ProfileConfig, train_profiles
+from models.trained import picture_is_finished
 from models.training_data import Labelled, Mixture
-from models.training_state import count_errors, save, stream, validation_sets
+from models.training_state import count_errors, is_orphan, save, stream, validation_sets
 
 __all__ = ["Stage", "TrainConfig", "train"]
 
@@ -75,7 +76,7 @@ class TrainConfig:
         Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
         each other.
     profile : ProfileConfig
-        Of the profile network, which is trained after the stages; None: leave it as it is.
+        Of the profile networks, which are trained after the stages.
     """
 
     stages: tuple[Stage, ...] = (
@@ -94,7 +95,7 @@ class TrainConfig:
     validate_every: int = 6400
     n_validation: int = 480
     imagenet: str | None = None
-    profile: ProfileConfig | None = field(default_factory=ProfileConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
     workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
 
 
@@ -111,7 +112,7 @@ def train(
     directory : path
         Receives ``checkpoint.pt`` (after every validation; training goes on from it), ``curves.json`` (configuration,
         seeds, hashes of the data, losses and accuracies) and ``weights.pt``, the averaged weights; and the like for the
-        profile network, as `models.train_profile.train_profile` says.
+        profile networks, as `models.train_profile.train_profiles` says.
     config : TrainConfig, optional
     labelled : Labelled, optional
         Labelled real spectra with their split into training and validation by star.
@@ -129,6 +130,7 @@ def train(
         The directory holds a training with another configuration.
     """
     config = config or TrainConfig()
+    deadline = time.monotonic() + stop_after_s
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     checkpoint = directory / "checkpoint.pt"
@@ -143,8 +145,9 @@ def train(
         with tempfile.TemporaryDirectory() as folder:
             arguments = (workers, f"file://{folder}/meeting", directory, config, labelled, stop_after_s)
             mp.spawn(_worker, arguments, nprocs=workers)
-    if config.profile is not None:
-        train_profile(directory, config.profile, config.seed, config.n_validation, labelled, stop_after_s)
+    if picture_is_finished(directory):
+        left_s = deadline - time.monotonic()
+        train_profiles(directory, config.profile, config.seed, config.n_validation, labelled, left_s, workers)
     return directory / "weights.pt"
 
 
@@ -166,7 +169,7 @@ class _Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(config.seed)
         # On CPUs convolutions are faster with the channels last.
-        self.model = Classifier().to(self.device, memory_format=torch.channels_last)
+        self.model = Classifier(members=0).to(self.device, memory_format=torch.channels_last)
         self.curves: dict[str, Any] = {
             "config": asdict(config) | {"imagenet": config.imagenet and Path(config.imagenet).name},
             "data": labelled.description() if labelled is not None else {"real_spectra": 0},
@@ -195,6 +198,8 @@ class _Trainer:
                     continue
                 self._enter(stage)
                 while self.step < last:
+                    if is_orphan():
+                        return
                     loss = self._advance(stage, (self.step - first) / (last - first))
                     bar.update(1)
                     bar.set_postfix(size=stage.size, loss=f"{loss:.3f}")
@@ -225,13 +230,13 @@ class _Trainer:
         if self.block[0] != block:
             rng = stream(self.config.seed, self.rank, "train", block)
             self.block = block, self.mixture.draw(n * _STEPS_DRAWN_AT_ONCE, rng)
-        flux, label = self.block[1]
+        flux, label, _ = self.block[1]
         rows = slice(place * n, (place + 1) * n)
         return flux[rows], label[rows]
 
     def _sample(self, n, purpose, step):
-        flux, _ = self.mixture.draw(n, stream(self.config.seed, 0, purpose, step))
-        return torch.from_numpy(flux).to(self.device)
+        drawn = self.mixture.draw(n, stream(self.config.seed, 0, purpose, step))
+        return torch.from_numpy(drawn.flux).to(self.device)
 
     def _advance(self, stage, progress):
         config = self.config
@@ -283,11 +288,10 @@ class _Trainer:
             recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
             self.model.eval()
             found = {
-                name: count_errors(lambda flux: self.model(flux)[0], *data, self.device)
-                for name, data in self.validation.items()
+                name: count_errors(self._probability, *data, self.device) for name, data in self.validation.items()
             }
             self.curves["validation"].append({"step": self.step, "size": stage.size, **found})
-            save(self.directory / "weights.pt", self.model.state_dict())
+            save(self.directory / "weights.pt", self.model.network.state_dict())
             self._put(trained)
             self.model.network.load_state_dict(statistics, strict=False)
             save(
@@ -306,6 +310,10 @@ class _Trainer:
         if self.workers > 1:
             dist.barrier()
 
+    def _probability(self, flux):
+        logits, _ = self.model.logits(self.model.draw(flux))
+        return logits.softmax(dim=1)[:, 1]
+
     def _put(self, values):
         with torch.no_grad():
             for parameter, value in zip(self.parameters, values, strict=True):
@@ -323,4 +331,4 @@ class _Trainer:
 
 def drawing(config: TrainConfig, stage: Stage) -> torch.nn.Module:
     """How a stage draws."""
-    return Classifier(stage.size, stage.line_width, config.scales, stage.reduction).draw
+    return Classifier(stage.size, stage.line_width, config.scales, stage.reduction, members=0).draw

@@ -1,4 +1,4 @@
-"""Training of the profile network: many spectra, the doubtful ones more often."""
+"""Training of the profile networks: many spectra, the doubtful ones more often, and the facts behind their labels."""
 
 from __future__ import annotations
 
@@ -10,37 +10,41 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.multiprocessing as mp
 from torch.nn import functional
 from tqdm import tqdm
 
 from models.augment import warp_profiles
+from models.facts import FACTS, VELOCITY
 from models.profile_network import ProfileNetwork
-from models.training_data import Labelled, Mixture
-from models.training_state import count_errors, save, stream, validation_sets
+from models.training_data import Drawn, Labelled, Mixture
+from models.training_state import count_errors, is_orphan, save, stream, validation_sets
 from models.window import PIXELS
 
-__all__ = ["ProfileConfig", "train_profile"]
+__all__ = ["ProfileConfig", "train_profiles"]
 
 _N_WINDOW = PIXELS.stop - PIXELS.start
-
-
-@dataclass(frozen=True)
-class ProfileStage:
-    """A stretch of training: spectra drawn, peak of the learning rate, share of the spectra that are warped when shown."""
-
-    n_spectra: int
-    learning_rate: float
-    warped_share: float = 0.0
+# Of the loss, beside the cross-entropy: the significance of a disc is what the label is made from.
+_FACT_WEIGHT = torch.tensor([1.0 if name == "disc_free_significance" else 0.1 for name in FACTS])
+# A spectrum of neither class has no cross-entropy: it is shown as often as one predicted that well.
+_LOSS_OF_NEITHER = 0.3
 
 
 @dataclass(frozen=True)
 class ProfileConfig:
-    """How the profile network is trained.
+    """How the profile networks are trained.
 
     Attributes
     ----------
-    stages : tuple of ProfileStage
-        In order. The learning rate of each rises over its first twentieth and then falls as a cosine.
+    members : int
+        Networks, each with its own seed and spectra; the mean of their log odds counts.
+    cycles : tuple of int
+        Spectra drawn for each network, in as many cycles of the learning rate.
+    learning_rate : float
+        Peak of the first cycle, to which it rises over a twentieth of it before it falls as a cosine; each later peak is half
+        of that before it (warm restarts: Loshchilov & Hutter 2017, arXiv:1608.03983).
+    warped_share : float
+        Of the spectra when they are shown: `models.augment.warp_profiles`.
     fresh : int
         Drawn at once; they replace the oldest of the pool.
     shown : int
@@ -53,7 +57,10 @@ class ProfileConfig:
         Spectra drawn between two validations; a checkpoint is written then.
     """
 
-    stages: tuple[ProfileStage, ...] = (ProfileStage(409_600, 2e-3), ProfileStage(163_840, 1e-3, 0.5))
+    members: int = 2
+    cycles: tuple[int, ...] = (450_560, 204_800)
+    learning_rate: float = 2e-3
+    warped_share: float = 0.5
     fresh: int = 2048
     shown: int = 4
     pool: int = 131_072
@@ -62,20 +69,22 @@ class ProfileConfig:
     validate_every: int = 40_960
 
 
-def train_profile(
+def train_profiles(
     directory: str | Path,
     config: ProfileConfig,
     seed: int,
     n_validation: int,
     labelled: Labelled | None = None,
     stop_after_s: float = np.inf,
-) -> Path:
+    workers: int = 1,
+) -> None:
     """Train, or go on with a training that was interrupted.
 
     Parameters
     ----------
     directory : path
-        Receives ``profile_checkpoint.pt``, ``profile_curves.json`` and ``profile.pt``, the weights.
+        Receives, with the number of each network, ``profile_0_checkpoint.pt``, ``profile_0_curves.json`` and
+        ``profile_0.pt``, the weights.
     config : ProfileConfig
     seed, n_validation : int
         As those of `models.train.TrainConfig`.
@@ -83,15 +92,29 @@ def train_profile(
         Labelled real spectra.
     stop_after_s : float
         Stop at the first checkpoint after so many seconds; the next call goes on.
-
-    Returns
-    -------
-    pathlib.Path
-        ``profile.pt``.
+    workers : int
+        Networks trained at a time, each in a process of one thread; 1: in this process.
     """
-    trainer = _Trainer(Path(directory), config, seed, n_validation, labelled)
-    trainer.run(time.monotonic() + stop_after_s)
-    return Path(directory) / "profile.pt"
+    arguments = (Path(directory), config, seed, n_validation, labelled, time.monotonic() + stop_after_s)
+    if workers == 1:
+        for member in range(config.members):
+            _Trainer(member, *arguments).run()
+        return
+    for first in range(0, config.members, workers):
+        mp.spawn(_one, (first, arguments), nprocs=min(workers, config.members - first))
+
+
+def _one(rank, first, arguments):
+    torch.set_num_threads(1)
+    _Trainer(first + rank, *arguments).run()
+
+
+def _learning_rate(config, drawn):
+    """After so many spectra drawn."""
+    ends = np.cumsum(config.cycles)
+    cycle = int(np.searchsorted(ends, drawn, side="right"))
+    progress = 1 - (ends[cycle] - drawn) / config.cycles[cycle]
+    return config.learning_rate / 2**cycle * min(progress * 20 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 1e-3)
 
 
 class _Pool:
@@ -100,74 +123,92 @@ class _Pool:
     def __init__(self, capacity):
         self.flux = np.empty((capacity, _N_WINDOW), np.float16)
         self.label = np.empty(capacity, np.int8)
+        self.facts = np.empty((capacity, len(FACTS)), np.float32)
         self.loss = np.empty(capacity, np.float32)
         self.drawn = 0
 
-    def add(self, flux, label):
-        rows = (self.drawn + np.arange(len(label))) % len(self.label)
-        self.flux[rows], self.label[rows], self.loss[rows] = flux, label, 1.0
-        self.drawn += len(label)
+    def add(self, drawn: Drawn):
+        rows = (self.drawn + np.arange(len(drawn.label))) % len(self.label)
+        self.flux[rows], self.label[rows], self.facts[rows], self.loss[rows] = *drawn, 1.0
+        self.drawn += len(drawn.label)
 
     def choose(self, n, rng):
         weight = 0.2 + np.minimum(self.loss[: self.drawn], 1.0)
         return rng.choice(len(weight), n, p=weight / weight.sum(dtype=np.float64))
 
+    def show(self, rows, warped_share, rng) -> Drawn:
+        """Spectra of these rows, half of them mirrored, some warped; the facts of a warped one are not known."""
+        flux, facts = self.flux[rows].astype(np.float32), self.facts[rows]
+        mirrored, warped = rng.random((2, len(rows))) < [[0.5], [warped_share]]
+        flux[mirrored] = flux[mirrored, ::-1]
+        facts[mirrored, VELOCITY] *= -1
+        flux[warped] = warp_profiles(flux[warped], rng)
+        facts[warped] = np.nan
+        return Drawn(flux, self.label[rows], facts)
+
 
 class _Trainer:
-    """State of a training and its loop."""
+    """State of the training of one network and its loop."""
 
-    def __init__(self, directory, config, seed, n_validation, labelled):
-        self.directory, self.config, self.seed = directory, config, seed
+    def __init__(self, member, directory, config, seed, n_validation, labelled, deadline):
+        self.member, self.directory, self.config, self.seed = member, directory, config, seed
+        self.deadline = deadline
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        torch.manual_seed(seed)
-        self.model = ProfileNetwork().to(self.device)
+        torch.manual_seed(int(stream(seed, member, "profile start", 0).integers(2**62)))
+        # On CPUs convolutions are faster with the channels last.
+        self.model = ProfileNetwork().to(self.device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.stages[0].learning_rate, weight_decay=config.weight_decay
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None)
+        self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None, neither=True)
         self.validation = validation_sets(labelled, n_validation, seed)
         self.pool = _Pool(config.pool)
         self.curves: dict[str, Any] = {"rounds": [], "validation": []}
         self._resume()
 
-    def run(self, deadline):
-        config, end = self.config, 0
-        total = sum(stage.n_spectra for stage in config.stages)
-        with tqdm(total=total, initial=self.pool.drawn, desc="profile network", unit=" spectra") as bar:
-            for stage in config.stages:
-                end += stage.n_spectra
-                while self.pool.drawn < end:
-                    loss = self._round(stage, 1 - (end - self.pool.drawn) / stage.n_spectra)
-                    bar.update(config.fresh)
-                    bar.set_postfix(loss=f"{loss:.3f}")
-                    if self.pool.drawn % config.validate_every < config.fresh or self.pool.drawn >= end:
-                        self._checkpoint()
-                        if time.monotonic() > deadline:
-                            return
+    def run(self):
+        config, total = self.config, sum(self.config.cycles)
+        name = f"profile network {self.member + 1} of {config.members}"
+        with tqdm(total=total, initial=self.pool.drawn, desc=name, unit=" spectra", position=self.member) as bar:
+            while self.pool.drawn < total and not is_orphan():
+                loss = self._round()
+                bar.update(config.fresh)
+                bar.set_postfix(loss=f"{loss:.3f}")
+                if self.pool.drawn % config.validate_every < config.fresh or self.pool.drawn >= total:
+                    self._checkpoint()
+                    if time.monotonic() > self.deadline:
+                        return
 
-    def _round(self, stage, progress):
-        """Draw fresh spectra, then train on chosen ones of the pool."""
-        config, rng = self.config, stream(self.seed, 0, "profile", self.pool.drawn)
-        self.pool.add(*self.mixture.draw(config.fresh, rng))
+    def _round(self):
+        """Draw fresh spectra, then train on chosen ones of the pool; returns the mean cross-entropy of the latter."""
+        config, rng = self.config, stream(self.seed, self.member, "profile", self.pool.drawn)
+        learning_rate = _learning_rate(config, self.pool.drawn)
+        self.pool.add(self.mixture.draw(config.fresh, rng))
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = stage.learning_rate * min(progress * 20 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 1e-3)
+            group["lr"] = learning_rate
         losses = []
         for rows in self.pool.choose(config.fresh * config.shown, rng).reshape(-1, config.batch):
-            flux = self.pool.flux[rows].astype(np.float32)
-            mirrored, warped = rng.random((2, len(rows))) < [[0.5], [stage.warped_share]]
-            flux[mirrored] = flux[mirrored, ::-1]
-            flux[warped] = warp_profiles(flux[warped], rng)
-            target = torch.from_numpy(self.pool.label[rows].astype(np.float32)).to(self.device)
-            log_odds = self.model(torch.from_numpy(flux).to(self.device))
-            each = functional.binary_cross_entropy_with_logits(log_odds, target, reduction="none")
-            self.optimizer.zero_grad()
-            each.mean().backward()
-            self.optimizer.step()
-            self.pool.loss[rows] = each.detach().cpu().numpy()
-            losses.append(float(each.detach().mean()))
-        self.curves["rounds"].append([self.pool.drawn, round(float(np.mean(losses)), 4)])
-        return losses[-1]
+            each = self._step(self.pool.show(rows, config.warped_share, rng))
+            self.pool.loss[rows] = np.where(np.isnan(each), _LOSS_OF_NEITHER, each)
+            losses.append(np.nanmean(each))
+        loss = float(np.mean(losses))
+        self.curves["rounds"].append([self.pool.drawn, round(loss, 4)])
+        return loss
+
+    def _step(self, shown: Drawn) -> np.ndarray:
+        """One step; returns the cross-entropy of each spectrum, NaN where it is of neither class."""
+        flux, label, facts = (torch.from_numpy(column).to(self.device) for column in shown)
+        log_odds, told = self.model.with_facts(flux)
+        of_class = label >= 0
+        each = functional.binary_cross_entropy_with_logits(log_odds, label.clamp(min=0).float(), reduction="none")
+        known = torch.isfinite(facts)
+        miss = functional.smooth_l1_loss(told, facts.where(known, told.detach()), reduction="none", beta=0.3)
+        loss = each[of_class].mean() + (miss.mean(dim=0) * _FACT_WEIGHT.to(self.device)).sum()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return each.detach().where(of_class, torch.nan).cpu().numpy()
 
     def _checkpoint(self):
         self.model.eval()
@@ -176,7 +217,7 @@ class _Trainer:
             for name, data in self.validation.items()
         }
         self.curves["validation"].append({"drawn": self.pool.drawn, **found})
-        save(self.directory / "profile.pt", self.model.state_dict())
+        save(self._file(".pt"), self.model.state_dict())
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -184,12 +225,12 @@ class _Trainer:
             "pool": vars(self.pool),
             "curves": self.curves,
         }
-        save(self.directory / "profile_checkpoint.pt", state)
-        (self.directory / "profile_curves.json").write_text(json.dumps(self.curves, indent=1))
+        save(self._file("_checkpoint.pt"), state)
+        self._file("_curves.json").write_text(json.dumps(self.curves, indent=1))
         tqdm.write(f"{self.pool.drawn} spectra drawn: " + ", ".join(f"{k} {v}" for k, v in found.items()))
 
     def _resume(self):
-        path = self.directory / "profile_checkpoint.pt"
+        path = self._file("_checkpoint.pt")
         if not path.exists():
             return
         state = torch.load(path, map_location=self.device, weights_only=False)
@@ -198,3 +239,6 @@ class _Trainer:
         torch.set_rng_state(state["torch_rng"].cpu())
         vars(self.pool).update(state["pool"])
         self.curves = state["curves"]
+
+    def _file(self, ending):
+        return self.directory / f"profile_{self.member}{ending}"

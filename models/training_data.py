@@ -6,10 +6,12 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
 
+from models.facts import FACTS, facts_of
 from models.window import PIXELS, bridge, cut_window
 from schema.grid import RED
 from simulate.injection import Hosts, sample_injected
@@ -17,7 +19,7 @@ from simulate.labels import WINDOW as WIDE
 from simulate.labels import Profiles
 from simulate.profiles import sample_profiles
 
-__all__ = ["Labelled", "Mixture", "labelled_from_catalogue", "simulated", "window_of"]
+__all__ = ["Drawn", "Labelled", "Mixture", "labelled_from_catalogue", "simulated", "window_of"]
 
 _FIRST = PIXELS.start - WIDE.start
 _N_WINDOW = PIXELS.stop - PIXELS.start
@@ -28,6 +30,14 @@ _MIN_REAL_SNR = 3.0
 _MAX_SHIFT_PX = 24  # of real spectra, to both sides: 137 km/s
 _NATIVE_STEP_A = {"LAMOST MRS": 0.137, "LAMOST LRS": 1.5116}
 _PIXELS_PER_ELEMENT = 2.4
+
+
+class Drawn(NamedTuple):
+    """Windows (n, 481), labels (n,), -1 for neither class, and facts (n, k), see `models.facts`, to train on."""
+
+    flux: np.ndarray
+    label: np.ndarray
+    facts: np.ndarray
 
 
 def window_of(profiles: Profiles) -> tuple[np.ndarray, np.ndarray]:
@@ -55,20 +65,19 @@ def simulated(
     flux : (n, 481) float32 array
     label : (n,) int8 array of 0 and 1
     """
-    return _collect(n, lambda wanted: sample_profiles(wanted, rng, generator, kinds))
+    drawn = _collect(n, lambda wanted: sample_profiles(wanted, rng, generator, kinds))
+    return drawn.flux, drawn.label
 
 
-def _collect(n, sample):
-    """Windows and labels of n profiles that are usable and belong to a class."""
-    flux, label, found = [np.empty((0, _N_WINDOW), np.float32)], [np.empty(0, np.int8)], 0
-    while found < n:
+def _collect(n, sample, neither=False):
+    """n usable profiles that belong to a class, or to `neither` too."""
+    parts = [Drawn(np.empty((0, _N_WINDOW), np.float32), np.empty(0, np.int8), np.empty((0, len(FACTS)), np.float32))]
+    while (found := sum(len(part.label) for part in parts)) < n:
         profiles = sample(max(8, int((n - found) * 1.2)))
         window, usable = window_of(profiles)
-        kept = np.flatnonzero(usable & (profiles.label >= 0))
-        flux.append(window[kept])
-        label.append(profiles.label[kept])
-        found += len(kept)
-    return np.concatenate(flux)[:n], np.concatenate(label)[:n]
+        kept = np.flatnonzero(usable & ((profiles.label >= 0) | neither))
+        parts.append(Drawn(window[kept], profiles.label[kept], facts_of(profiles)[kept]))
+    return Drawn(*(np.concatenate(column)[:n] for column in zip(*parts, strict=True)))
 
 
 @dataclass
@@ -137,25 +146,31 @@ class Mixture:
     ----------
     labelled : Labelled, optional
         Real spectra to train on; without, all spectra are simulated.
+    neither : bool
+        Draw also spectra whose feature cannot be seen, with label -1: there is no class to learn from them, but facts.
     """
 
-    def __init__(self, labelled: Labelled | None = None):
+    def __init__(self, labelled: Labelled | None = None, neither: bool = False):
+        self.neither = neither
         self.real = labelled.take(labelled.snr >= _MIN_REAL_SNR) if labelled is not None else None
         self.hosts = self.real.hosts() if self.real is not None else None
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """n windows and their labels, shuffled."""
+    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+        """n spectra, shuffled."""
         hosts = self.hosts
         if hosts is None or not len(hosts.flux):
-            return simulated(n, rng)
+            return self._simulated(n, rng)
         n_injected, n_real = round(n * SHARE_INJECTED), round(n * SHARE_REAL)
         parts = [
-            simulated(n - n_injected - n_real, rng),
-            _collect(n_injected, lambda wanted: sample_injected(wanted, rng, hosts, be_fraction=0.4)),
+            self._simulated(n - n_injected - n_real, rng),
+            _collect(n_injected, lambda wanted: sample_injected(wanted, rng, hosts, be_fraction=0.4), self.neither),
             self._as_they_are(n_real, rng),
         ]
         order = rng.permutation(n)
-        return np.concatenate([p[0] for p in parts])[order], np.concatenate([p[1] for p in parts])[order]
+        return Drawn(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
+
+    def _simulated(self, n, rng):
+        return _collect(n, lambda wanted: sample_profiles(wanted, rng), self.neither)
 
     def _as_they_are(self, n, rng):
         """Real spectra, a third of them Be where there are any, moved by a velocity and scaled a little."""
@@ -166,7 +181,8 @@ class Mixture:
         start = _FIRST + rng.integers(-_MAX_SHIFT_PX, _MAX_SHIFT_PX + 1, n)
         flux = real.flux[row[:, None], start[:, None] + np.arange(_N_WINDOW)]
         tilt = np.linspace(-1, 1, _N_WINDOW) * rng.normal(0, 0.008, (n, 1))
-        return (flux * (1 + rng.normal(0, 0.012, (n, 1)) + tilt)).astype(np.float32), real.label[row]
+        moved = (flux * (1 + rng.normal(0, 0.012, (n, 1)) + tilt)).astype(np.float32)
+        return Drawn(moved, real.label[row], np.full((n, len(FACTS)), np.nan, np.float32))
 
 
 def labelled_from_catalogue(catalogue: str | Path, labels: str | Path | None = None) -> Labelled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from models.training_data import Labelled, simulated
 
-__all__ = ["count_errors", "save", "stream", "validation_sets"]
+__all__ = ["count_errors", "is_orphan", "save", "stream", "validation_sets"]
 
 _BATCH = 32
 
@@ -27,6 +28,12 @@ def save(path: Path, content) -> None:
     beside = path.with_suffix(".new")
     torch.save(content, beside)
     beside.replace(path)
+
+
+def is_orphan() -> bool:
+    """Whether the process that started this one is gone: somebody may start the same training again."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def validation_sets(labelled: Labelled | None, n_simulated: int, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:

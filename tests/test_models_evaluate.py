@@ -227,7 +227,7 @@ def _some_labelled() -> Labelled:
 
 def test_a_mixture_holds_both_classes_and_never_a_kept_star():
     labelled = _some_labelled()
-    window, label = Mixture(labelled.take(~labelled.kept)).draw(200, np.random.default_rng(1))
+    window, label, _ = Mixture(labelled.take(~labelled.kept)).draw(200, np.random.default_rng(1))
     assert window.shape == (200, 481) and np.isfinite(window).all() and window.max() < 70
     assert 0.2 < label.mean() < 0.7
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +17,16 @@ pytest.importorskip("torchvision", reason="torchvision is not installed: pip ins
 
 from models.augment import augment, warp_profiles  # noqa: E402
 from models.export import export  # noqa: E402
-from models.network import Classifier, load_imagenet, load_trained, recompute_batch_norm  # noqa: E402
+from models.facts import FACTS, VELOCITY, facts_of  # noqa: E402
+from models.network import Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
 from models.profile_network import ProfileNetwork, scales  # noqa: E402
 from models.render import SCALES, LineImage  # noqa: E402
 from models.score import Scorer  # noqa: E402
 from models.train import Stage, TrainConfig, train  # noqa: E402
-from models.train_profile import ProfileConfig, ProfileStage, _Pool  # noqa: E402
-from models.training_data import simulated  # noqa: E402
+from models.train_profile import ProfileConfig, _Pool, train_profiles  # noqa: E402
+from models.trained import load_trained  # noqa: E402
+from models.training_data import Drawn, Mixture, simulated  # noqa: E402
+from simulate.profiles import sample_profiles  # noqa: E402
 
 SIZE = 64
 
@@ -42,14 +50,7 @@ def config(imagenet):
         validate_every=32,
         n_validation=24,
         imagenet=str(imagenet),
-        profile=ProfileConfig(
-            (ProfileStage(48, 1e-3), ProfileStage(48, 1e-3, 0.5)),
-            fresh=16,
-            shown=2,
-            pool=64,
-            batch=8,
-            validate_every=32,
-        ),
+        profile=ProfileConfig(cycles=(48, 48), fresh=16, shown=2, pool=64, batch=8, validate_every=32),
         workers=1,
     )
 
@@ -73,7 +74,10 @@ def test_the_drawing_is_matplotlibs():
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    flux = simulated(6, np.random.default_rng(2))[0]
+    flux = simulated(24, np.random.default_rng(2))[0]
+    # Where neighbouring pixels differ much, a column is a range of rows, without a centre to compare.
+    flux = flux[np.abs(np.diff(flux)).max(axis=1) < 0.2]
+    assert len(flux) > 12
     drawn = LineImage(256, 2.5, ("fixed",))(torch.from_numpy(flux))[:, 0].numpy()
     for spectrum, mine in zip(flux, drawn, strict=True):
         figure = Figure(figsize=(1, 1), dpi=256)
@@ -126,12 +130,59 @@ def test_recomputed_statistics_are_the_averages(imagenet):
 def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path, config, training):
     train(tmp_path, config, stop_after_s=0)
     assert json.loads((tmp_path / "curves.json").read_text())["steps"][-1][0] == 4
-    assert json.loads((tmp_path / "profile_curves.json").read_text())["rounds"][-1][0] == 32
+    assert not (tmp_path / "profile_0_curves.json").exists()
+    train(tmp_path, config, stop_after_s=0)
+    for member in range(2):
+        assert json.loads((tmp_path / f"profile_{member}_curves.json").read_text())["rounds"][-1][0] == 32
     train(tmp_path, config)
-    for file in ("weights.pt", "profile.pt"):
+    for file in ("weights.pt", "profile_0.pt", "profile_1.pt"):
         one, two = (torch.load(d / file, weights_only=True) for d in (training, tmp_path))
         for name, value in one.items():
             torch.testing.assert_close(value, two[name], msg=name)
+
+
+def test_members_differ_and_may_be_trained_in_processes_of_their_own(tmp_path, config, training):
+    train_profiles(tmp_path, config.profile, config.seed, config.n_validation, workers=2)
+    one, two = (torch.load(tmp_path / f"profile_{member}.pt", weights_only=True) for member in range(2))
+    assert (one["log_odds.weight"] - two["log_odds.weight"]).abs().max() > 0.01
+    for name, value in torch.load(training / "profile_1.pt", weights_only=True).items():
+        torch.testing.assert_close(value, two[name], msg=name, atol=1e-3, rtol=1e-2)
+
+
+_PARENT = """
+import multiprocessing, pathlib, sys, time
+
+def child(path):
+    from models.training_state import is_orphan
+    path.write_text("alone" if is_orphan() else "begun")
+    while not is_orphan():
+        time.sleep(0.05)
+    path.write_text("orphan")
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=child, args=(pathlib.Path(sys.argv[1]),))
+    process.start()
+    process.join()
+"""
+
+
+def test_a_worker_stops_when_its_parent_is_killed(tmp_path):
+    """Or it would write into a training that somebody has started again."""
+    script, found = tmp_path / "parent.py", tmp_path / "found.txt"
+    script.write_text(_PARENT)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    parent = subprocess.Popen([sys.executable, script, found], env=environment)
+    _wait_for(found, "begun")
+    parent.kill()
+    parent.wait()
+    _wait_for(found, "orphan")
+
+
+def _wait_for(path, text):
+    deadline = time.monotonic() + 240
+    while not path.exists() or path.read_text() != text:
+        assert time.monotonic() < deadline, f"{path.name} never said {text}"
+        time.sleep(0.05)
 
 
 def test_another_configuration_is_refused(config, training):
@@ -143,24 +194,30 @@ def test_another_configuration_is_refused(config, training):
 
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
     files = export(training, tmp_path, n_calibration=192)  # as many as give the ranges of a real export
-    model = Classifier(SIZE, 2.5)
-    load_trained(model, training)
-    card = json.loads(files["json"].read_text())
-    model.weight.copy_(torch.tensor([card["log_odds_weight"][name] for name in ("drawing", "profile")]))
+    model = load_trained(training, json.loads(files["json"].read_text()))
     flux = simulated(40, np.random.default_rng(9))[0]
     with torch.inference_mode():
-        expected, features = (t.numpy() for t in model.eval()(torch.from_numpy(flux)))
+        expected, features, log_odds = (t.numpy() for t in model(torch.from_numpy(flux)))
     half, int8 = Scorer(files["fp16"]), Scorer(files["int8"])
     np.testing.assert_allclose(half.score(flux, np.ones_like(flux)), expected, atol=0.02)
     np.testing.assert_allclose(int8.score(flux, np.ones_like(flux)), expected, atol=0.1)
     np.testing.assert_allclose(half.features(flux, np.ones_like(flux)), features, atol=0.05 * np.abs(features).max())
+    np.testing.assert_allclose(half.log_odds(flux, np.ones_like(flux)), log_odds, atol=0.1)
     assert half.description["precision"] == "fp16" and int8.description["be_probability_min"] == 0.5
 
 
-def test_an_unfinished_training_is_not_exported(tmp_path, training):
-    (tmp_path / "curves.json").write_bytes((training / "curves.json").read_bytes())
-    (tmp_path / "weights.pt").write_bytes((training / "weights.pt").read_bytes())
-    with pytest.raises(FileNotFoundError, match=r"profile"):
+def test_an_unfinished_training_is_not_exported(tmp_path, config, training):
+    train(tmp_path, config, stop_after_s=0)
+    with pytest.raises(ValueError, match=r"stopped before its end; `becat train"):
+        export(tmp_path, tmp_path / "model", n_calibration=8)
+    for file in ("curves.json", "weights.pt", "profile_0.pt", "profile_0_curves.json"):
+        (tmp_path / file).write_bytes((training / file).read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"profile_1"):
+        export(tmp_path, tmp_path / "model", n_calibration=8)
+    curves = json.loads((training / "profile_1_curves.json").read_text())
+    curves["validation"].pop()
+    (tmp_path / "profile_1_curves.json").write_text(json.dumps(curves))
+    with pytest.raises(ValueError, match=r"a profile network is unfinished; `becat train"):
         export(tmp_path, tmp_path / "model", n_calibration=8)
 
 
@@ -176,11 +233,33 @@ def test_the_profile_network_is_given_flux_asinh_and_flux_over_scatter():
 
 def test_doubtful_spectra_are_shown_more_often():
     pool = _Pool(100)
-    pool.add(np.ones((150, 481), np.float32), np.zeros(150, np.int8))
+    pool.add(Drawn(np.ones((150, 481), np.float32), np.zeros(150, np.int8), np.zeros((150, len(FACTS)), np.float32)))
     assert pool.drawn == 150 and (pool.loss == 1).all()
     pool.loss[:50] = 0
     chosen = pool.choose(20_000, np.random.default_rng(1))
     assert (chosen >= 50).mean() == pytest.approx(1.2 / 1.4, abs=0.01)
+
+
+def test_facts_of_a_mirrored_spectrum_have_the_other_velocity_and_those_of_a_warped_one_are_unknown():
+    pool, drawn = _Pool(64), Mixture(neither=True).draw(64, np.random.default_rng(3))
+    pool.add(drawn)
+    mirrored = pool.show(np.arange(64), 0.0, np.random.default_rng(1))
+    turned = np.abs(mirrored.flux - drawn.flux).max(axis=1) > 1e-2
+    assert 15 < turned.sum() < 50
+    np.testing.assert_allclose(mirrored.flux[turned], drawn.flux[turned, ::-1], rtol=1e-3)
+    np.testing.assert_array_equal(mirrored.facts[:, VELOCITY], np.where(turned, -1, 1) * drawn.facts[:, VELOCITY])
+    assert np.isnan(pool.show(np.arange(64), 1.0, np.random.default_rng(1)).facts).all()
+
+
+def test_facts_are_known_near_one_and_zero_without_a_disc():
+    profiles = sample_profiles(600, np.random.default_rng(5))
+    facts = facts_of(profiles)
+    significance = facts[:, list(FACTS).index("disc_free_significance")]
+    np.testing.assert_allclose(np.sinh(significance[profiles.label == 1]) * 5 >= 4.99, True)
+    assert (significance[profiles.label == 0] == 0).all() and np.isfinite(significance).all()
+    assert np.isfinite(facts).mean() > 0.95 and np.nanmax(np.abs(facts)) < 10
+    labels = Mixture(neither=True).draw(400, np.random.default_rng(6)).label
+    assert set(labels) == {-1, 0, 1} and (Mixture().draw(400, np.random.default_rng(6)).label >= 0).all()
 
 
 def test_warps_move_lines_little_and_keep_the_continuum():
