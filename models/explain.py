@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from models.score import Scorer
 from models.window import cut_window, window_wavelength_a
 
 __all__ = ["occlusion"]
-
-# A probability in single precision is 1 from log odds of 16 on.
-_MAX_LOG_ODDS = 9.0
-_FACTORS = 0.5 ** np.arange(8)
 
 
 def occlusion(
@@ -34,13 +31,14 @@ def occlusion(
     dict
         ``wavelength_a`` (481,); ``flux`` (481,), the window as scored; ``saliency`` (481,), the fall of the log odds of Be
         when the stretches over a pixel are hidden, averaged over them (positive: the pixel speaks for Be);
-        ``be_probability``, of the whole profile; ``weakened``, 1, or by what the profile's distance from the continuum was
-        multiplied first, since of a probability that is 1 to seven digits no change can be seen.
+        ``be_probability``, of the whole profile.
 
     Raises
     ------
     ValueError
         Too few pixels are good to score the spectrum at all.
+    ModelError
+        The model does not give log odds.
 
     References
     ----------
@@ -53,19 +51,13 @@ def occlusion(
     centres = np.arange(wavelength[0], wavelength[-1] + step_a, step_a)
     hidden = np.abs(wavelength - centres[:, None]) <= width_a / 2
     changed = np.concatenate([window, _bridged(window[0], hidden)])
-    weaker = 1 + (window - 1) * _FACTORS[:, None]
-    whole = scorer.score(weaker.astype(np.float32), np.ones_like(weaker))
-    visible = np.flatnonzero(_log_odds(whole) < _MAX_LOG_ODDS)
-    factor = float(_FACTORS[visible[0] if len(visible) else -1])
-    changed = 1 + (changed - 1) * np.float32(factor)
-    log_odds = _log_odds(scorer.score(changed, np.ones_like(changed)))
+    log_odds = scorer.log_odds(changed, np.ones_like(changed)).astype(float)
     fall = log_odds[0] - log_odds[1:]
     return {
         "wavelength_a": wavelength,
         "flux": window[0],
         "saliency": (fall @ hidden) / hidden.sum(axis=0),
-        "be_probability": float(whole[0]),
-        "weakened": factor,
+        "be_probability": float(expit(log_odds[0])),
     }
 
 
@@ -73,8 +65,3 @@ def _bridged(window, hidden):
     """(m, p) copies of the window, each with its hidden stretch on a straight line between the ends."""
     pixel = np.arange(len(window))
     return np.stack([np.interp(pixel, pixel[~part], window[~part]) for part in hidden]).astype(np.float32)
-
-
-def _log_odds(probability):
-    p = np.clip(probability.astype(float), 1e-12, 1 - 1e-7)
-    return np.log(p / (1 - p))

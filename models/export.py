@@ -141,8 +141,8 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
     """Quantise ResNet-18 but its first convolution statically to int8, weights per channel.
 
     The first convolution stays in single precision: it is a tenth of the time, and quantised it made more than half of
-    the error of the log odds. So do the profile networks, a few hundredths of the operations, and the pooling after the first convolution:
-    a maximum is the same before and after rounding, and onnxruntime is slow at it in int8.
+    the error of the log odds. So do the profile networks, a few hundredths of the operations, and the pooling after the first convolution,
+    since a maximum is the same before and after rounding.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def log_odds(model, flux):
 def _training_data(record) -> str:
     """One sentence for table `model`."""
     n_spectra = record["validation"][-1]["step"] * record["config"]["batch"]
-    n_profile = sum(record["config"]["profile"]["cycles"])
+    n_profile = record["config"]["profile"]["n_spectra"]
     data = record["data"]
     if not data["real_spectra"]:
         return f"{n_spectra} simulated spectra (simulate.profiles, generator a), each profile network {n_profile}"

@@ -52,6 +52,8 @@ class Scorer:
     ----------
     provider : str
         Execution provider that runs the model: the one that onnxruntime took, which is not always the first asked for.
+    outputs : set of str
+        What the model gives: ``probability``, and of models that `models.export` writes now ``features`` and ``log_odds``.
     sha256, model_id : str
         Hash of the file and its first 12 digits.
     description : dict
@@ -85,7 +87,7 @@ class Scorer:
         self._batch = _GPU_BATCH if on_gpu else _CPU_BATCH
         bind = on_gpu if binding is None else binding
         self._bound = _Bound(self._session, "cuda" if on_gpu else "cpu") if bind else None
-        self.has_features = "features" in {output.name for output in self._session.get_outputs()}
+        self.outputs = {output.name for output in self._session.get_outputs()}
         card = _card_of(self.path, self.sha256)
         self.description = {
             "model_id": self.model_id,
@@ -112,6 +114,18 @@ class Scorer:
             10 Angstrom of H-alpha, are good.
         """
         return self._run("probability", flux, ivar, np.full(len(flux), np.nan, np.float32))
+
+    def log_odds(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
+        """(n_spectra,) float32 log odds of `score`, which tell sure from surer where a probability is 1 to seven digits.
+
+        Raises
+        ------
+        ModelError
+            The model does not give them.
+        """
+        if "log_odds" not in self.outputs:
+            raise ModelError(f"{self.path} gives no log odds: export it again with `becat export`")
+        return self._run("log_odds", flux, ivar, np.full(len(flux), np.nan, np.float32))
 
     def features(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
         """(n_spectra, 512) float32 activations before the last layer: near each other for profiles that look alike."""
@@ -178,7 +192,7 @@ class _Bound:
 
     def _take(self, output, size, n_pixels):
         """Array to fill, its place and that of the output on the device, and the binding of both."""
-        shape = (size,) if output == "probability" else (size, _N_FEATURES)
+        shape = (size, _N_FEATURES) if output == "features" else (size,)
         filled = np.ones((size, n_pixels), np.float32)
         flux = onnxruntime.OrtValue.ortvalue_from_numpy(filled, self._device, 0)
         found = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, self._device, 0)

@@ -38,11 +38,10 @@ class ProfileConfig:
     ----------
     members : int
         Networks, each with its own seed and spectra; the mean of their log odds counts.
-    cycles : tuple of int
-        Spectra drawn for each network, in as many cycles of the learning rate.
+    n_spectra : int
+        Spectra drawn for each network.
     learning_rate : float
-        Peak of the first cycle, to which it rises over a twentieth of it before it falls as a cosine; each later peak is half
-        of that before it (warm restarts: Loshchilov & Hutter 2017, arXiv:1608.03983).
+        Its peak: it rises over the first twentieth and then falls as a cosine.
     warped_share : float
         Of the spectra when they are shown: `models.augment.warp_profiles`.
     fresh : int
@@ -58,7 +57,7 @@ class ProfileConfig:
     """
 
     members: int = 2
-    cycles: tuple[int, ...] = (450_560, 204_800)
+    n_spectra: int = 450_560
     learning_rate: float = 2e-3
     warped_share: float = 0.5
     fresh: int = 2048
@@ -107,14 +106,6 @@ def train_profiles(
 def _one(rank, first, arguments):
     torch.set_num_threads(1)
     _Trainer(first + rank, *arguments).run()
-
-
-def _learning_rate(config, drawn):
-    """After so many spectra drawn."""
-    ends = np.cumsum(config.cycles)
-    cycle = int(np.searchsorted(ends, drawn, side="right"))
-    progress = 1 - (ends[cycle] - drawn) / config.cycles[cycle]
-    return config.learning_rate / 2**cycle * min(progress * 20 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 1e-3)
 
 
 class _Pool:
@@ -167,7 +158,7 @@ class _Trainer:
         self._resume()
 
     def run(self):
-        config, total = self.config, sum(self.config.cycles)
+        config, total = self.config, self.config.n_spectra
         name = f"profile network {self.member + 1} of {config.members}"
         with tqdm(total=total, initial=self.pool.drawn, desc=name, unit=" spectra", position=self.member) as bar:
             while self.pool.drawn < total and not is_orphan():
@@ -182,11 +173,11 @@ class _Trainer:
     def _round(self):
         """Draw fresh spectra, then train on chosen ones of the pool; returns the mean cross-entropy of the latter."""
         config, rng = self.config, stream(self.seed, self.member, "profile", self.pool.drawn)
-        learning_rate = _learning_rate(config, self.pool.drawn)
+        progress = self.pool.drawn / config.n_spectra
         self.pool.add(self.mixture.draw(config.fresh, rng))
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = config.learning_rate * min(progress * 20 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 1e-3)
         losses = []
         for rows in self.pool.choose(config.fresh * config.shown, rng).reshape(-1, config.batch):
             each = self._step(self.pool.show(rows, config.warped_share, rng))

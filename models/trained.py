@@ -31,7 +31,7 @@ def record_of(training: str | Path) -> dict:
     record["profile"] = [json.loads(path.read_text(encoding="utf-8")) for path in curves]
     if not record["profile"]:
         raise ValueError(f"{training}: trained without profile networks, as only comparisons of drawings are")
-    if any(each["validation"][-1]["drawn"] < sum(config["cycles"]) for each in record["profile"]):
+    if any(each["validation"][-1]["drawn"] < config["n_spectra"] for each in record["profile"]):
         raise ValueError(f"{training}: a profile network is unfinished; `becat train {training}` goes on with it")
     return record
 

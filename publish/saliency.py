@@ -14,7 +14,7 @@ import numpy as np
 
 from models.examples import Examples
 from models.explain import occlusion
-from models.score import DEFAULT_MODEL, Scorer
+from models.score import DEFAULT_MODEL, ModelError, Scorer
 from models.window import WINDOW_A
 from schema.grid import RED
 
@@ -45,12 +45,13 @@ class Explainer:
     Raises
     ------
     ModelError
-        The file is not a classifier of becat.
+        The file is not a classifier of becat, or one of before it gave log odds.
     """
 
     def __init__(self, model_path: str | Path | None = None):
         self._path = Path(model_path) if model_path else None
-        _hashes(self._path)
+        if self._path and "log_odds" not in _scorer(self._path).outputs:
+            raise ModelError(f"{self._path} gives no log odds to explain: export it again with `becat export`")
         self._kept: OrderedDict[tuple[str, int], dict] = OrderedDict()
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -142,7 +143,7 @@ def _saliency(path: Path | None, start_a: float, flux: list[float | None]) -> di
         "width_a": WIDTH_A,
         "flux": _rounded(found["flux"]),
         "saliency": _rounded(saliency),
-        "words": _words(np.asarray(found["wavelength_a"]), saliency, float(found["weakened"])),
+        "words": _words(np.asarray(found["wavelength_a"]), saliency),
     }
 
 
@@ -160,11 +161,9 @@ def _rounded(values) -> list[float]:
     return np.round(np.asarray(values, float), 3).tolist()
 
 
-def _words(wavelength_a: np.ndarray, saliency: np.ndarray, weakened: float = 1.0) -> str:
+def _words(wavelength_a: np.ndarray, saliency: np.ndarray) -> str:
     """What the picture shows, for those who do not see it."""
     said = []
-    if weakened < 1:
-        said.append(f"So sure of this profile that it was asked with lines of {weakened:.2g} times their height.")
     for sign, verb in ((1, "for"), (-1, "against")):
         strength = sign * saliency
         peak = int(np.argmax(strength))

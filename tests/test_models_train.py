@@ -50,7 +50,7 @@ def config(imagenet):
         validate_every=32,
         n_validation=24,
         imagenet=str(imagenet),
-        profile=ProfileConfig(cycles=(48, 48), fresh=16, shown=2, pool=64, batch=8, validate_every=32),
+        profile=ProfileConfig(n_spectra=96, fresh=16, shown=2, pool=64, batch=8, validate_every=32),
         workers=1,
     )
 
