@@ -45,9 +45,9 @@ def imagenet(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(imagenet):
     return TrainConfig(
-        stages=(Stage(32, 32, 1e-3, 2.5, 1), Stage(SIZE, 32, 1e-3, 2.5, 2)),
+        stages=(Stage(32, 96, 1e-3, 2.5, 1), Stage(SIZE, 96, 1e-3, 2.5, 2)),
         batch=8,
-        validate_every=32,
+        validate_every=96,
         n_validation=24,
         imagenet=str(imagenet),
         profile=ProfileConfig(n_spectra=96, fresh=16, shown=2, pool=64, batch=8, validate_every=32),
@@ -129,7 +129,7 @@ def test_recomputed_statistics_are_the_averages(imagenet):
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path, config, training):
     train(tmp_path, config, stop_after_s=0)
-    assert json.loads((tmp_path / "curves.json").read_text())["steps"][-1][0] == 4
+    assert json.loads((tmp_path / "curves.json").read_text())["steps"][-1][0] == 12
     assert not (tmp_path / "profile_0_curves.json").exists()
     train(tmp_path, config, stop_after_s=0)
     for member in range(2):
