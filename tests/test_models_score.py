@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
+from scipy.special import expit
 
 from etl.readers import read_file
 from etl.reduce import reduce_batch
@@ -18,6 +21,7 @@ from models.explain import occlusion
 from models.score import DEFAULT_MODEL, ModelError, Scorer
 from models.training_data import simulated
 from models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wavelength_a
+from publish.saliency import Explainer
 from schema.grid import RED
 
 
@@ -106,6 +110,32 @@ def test_saliency_lies_on_the_emission(scorer, real_data):
     assert abs(found["wavelength_a"][np.argmax(found["saliency"])] - 6564.6) < 12
     assert found["saliency"].max() > 1  # also where the probability is 1 to single precision
     assert found["be_probability"] == pytest.approx(scorer.score(reduced.flux, reduced.ivar)[0], abs=1e-3)
+
+
+def test_log_odds_are_those_of_the_probability(scorer):
+    flux = simulated(40, np.random.default_rng(3))[0]
+    probability, log_odds = scorer.score(flux, np.ones_like(flux)), scorer.log_odds(flux, np.ones_like(flux))
+    np.testing.assert_allclose(expit(log_odds), probability, atol=1e-6)
+    assert (np.abs(log_odds) > 8).any()  # where the probability says hardly more than 0 or 1
+
+
+def test_a_model_without_log_odds_scores_and_is_not_explained(tmp_path):
+    path = tmp_path / "older.onnx"
+    nodes = [
+        helper.make_node("ReduceMean", ["flux"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("Sigmoid", ["mean"], ["probability"]),
+    ]
+    put = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
+        for n, s in (("flux", ["n", 481]), ("probability", ["n"]))
+    ]
+    graph = helper.make_graph(nodes, "older", put[:1], put[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=10), str(path))
+    flux = np.ones((2, 481), np.float32)
+    np.testing.assert_allclose(Scorer(path).score(flux, flux), expit(1.0), rtol=1e-5)
+    for explain in (lambda: Scorer(path).log_odds(flux, flux), lambda: Explainer(path)):
+        with pytest.raises(ModelError, match=r"no log odds.*becat export"):
+            explain()
 
 
 def test_missing_model_is_named(tmp_path):
