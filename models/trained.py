@@ -13,7 +13,7 @@ __all__ = ["load_trained", "picture_is_finished", "record_of"]
 
 
 def record_of(training: str | Path) -> dict:
-    """Configuration, data and curves of a training; those of its profile networks are the list ``profile``.
+    """Configuration, data and curves of a training that has come to its end.
 
     Raises
     ------
@@ -28,10 +28,10 @@ def record_of(training: str | Path) -> dict:
     record = json.loads((training / "curves.json").read_text(encoding="utf-8"))
     config = record["config"]["profile"]
     curves = [training / f"profile_{member}_curves.json" for member in range(config["members"])]
-    record["profile"] = [json.loads(path.read_text(encoding="utf-8")) for path in curves]
-    if not record["profile"]:
+    drawn = [json.loads(path.read_text(encoding="utf-8"))["validation"][-1]["drawn"] for path in curves]
+    if not drawn:
         raise ValueError(f"{training}: trained without profile networks, as only comparisons of drawings are")
-    if any(each["validation"][-1]["drawn"] < config["n_spectra"] for each in record["profile"]):
+    if min(drawn) < config["n_spectra"]:
         raise ValueError(f"{training}: a profile network is unfinished; `becat train {training}` goes on with it")
     return record
 
