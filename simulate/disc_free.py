@@ -3,7 +3,7 @@
 A feature is evidence only if no star without one looks the same. So a simulated spectrum, noiseless, is compared with a
 library of simulated stars without disc, shell or nebula (fast and slow rotators, binaries and composite spectra among
 them) at its own resolution; what is left after the nearest of them is judged against the noise and against the errors
-that a fitted continuum has.
+that a fitted continuum has. Each star of a pair may move and widen by itself: pairs have too many parameters for a library that holds them all.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from simulate.draw import distributions
 from simulate.instrument import gather, resolution_sigma_km_s
 from simulate.labels import window_wavelength_a
 from simulate.photosphere import HALPHA_A
-from simulate.systems import draw_systems, render
+from simulate.systems import absorbed_light, draw_systems
 from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
-__all__ = ["FIRST", "GRID", "DiscFree", "first_stars"]
+__all__ = ["FIRST", "GRID", "DiscFree", "first_stars", "of_pairs"]
 
 # The window with margins for 400 km/s of rotation and 300 km/s of velocity.
 GRID = VelocityGrid(start_a=6506.0, n_pixels=1080)
@@ -30,18 +30,23 @@ _STRIDE = 2  # of the window's pixels: enough for a comparison of noiseless spec
 _RESOLVING_POWERS = np.geomspace(1600, 16000, 15)
 # How many of each kind: enough that hardly a star outside the library is five sigma from it (tests/test_simulate.py).
 _LIBRARY = {
-    "absorption": 1000, "absorption_core": 800, "supergiant": 250, "late": 250, "weak": 200, "sb2": 500, "composite": 700,
+    "absorption": 1000, "absorption_core": 800, "supergiant": 250, "late": 500, "weak": 200, "sb2": 4000, "composite": 1500,
 }  # fmt: skip
-_BASES, _NEIGHBOURS = 4, 6
+_BASES, _NEIGHBOURS = 8, 10
 _SEED = 20221
 
 
 @cache
 def first_stars() -> np.ndarray:
-    """(n_stars, GRID.n_pixels) stars without a disc of the first generator, at rest, infinitely resolved."""
+    """(2, n_stars, GRID.n_pixels) what stars without a disc of the first generator and their companions absorb, at rest."""
     rng = np.random.default_rng(_SEED)
     systems = [draw_systems(kind, rng, np.zeros(n)) for kind, n in _LIBRARY.items()]
-    return np.concatenate([render(each, GRID, rng)[0] for each in systems])
+    return np.concatenate([of_pairs(absorbed_light(each, GRID)) for each in systems], axis=1)
+
+
+def of_pairs(absorbed: np.ndarray) -> np.ndarray:
+    """(2, n, p) array of a (1, n, p) or (2, n, p) one: a star without a companion has one that absorbs nothing."""
+    return absorbed if len(absorbed) == 2 else np.concatenate([absorbed, np.zeros_like(absorbed)])
 
 
 class DiscFree:
@@ -50,7 +55,8 @@ class DiscFree:
     Parameters
     ----------
     stars : callable
-        Gives (n_stars, GRID.n_pixels) spectra over the continuum at rest, infinitely resolved; called when first needed.
+        Gives (2, n_stars, GRID.n_pixels): what each star and its companion take from the continuum, at rest, infinitely
+        resolved. Called when first needed.
     """
 
     def __init__(self, stars: Callable[[], np.ndarray]):
@@ -88,27 +94,35 @@ class DiscFree:
         return found
 
     def _library(self, number):
-        """(n_stars, m) library at one resolving power."""
+        """(2, n_stars, m) library at one resolving power."""
         if number not in self._blurred:
-            stars = self._stars()
-            sigma = resolution_sigma_km_s(np.full(len(stars), _RESOLVING_POWERS[number]))
-            blurred = 1 - multiply(1 - stars, fourier_gaussian(GRID, sigma))
+            blur = fourier_gaussian(GRID, resolution_sigma_km_s(_RESOLVING_POWERS[number : number + 1]))
             place = GRID.pixel(window_wavelength_a()[::_STRIDE])
-            self._blurred[number] = gather(blurred, np.broadcast_to(place, (len(stars), len(place))))
+            self._blurred[number] = np.stack([_resolved(stars, blur, place) for stars in self._stars()])
         return self._blurred[number]
 
 
 FIRST = DiscFree(first_stars)
 
 
-def _least(flux, variance, library):
+def _resolved(absorbed, blur, place):
+    """(n_stars, m) float32 absorbed light at one resolving power, on the places of the window's pixels."""
+    parts = [
+        gather(multiply(part, blur), np.broadcast_to(place, (len(part), len(place))))
+        for part in np.array_split(absorbed, len(absorbed) // 500 + 1)
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _least(flux, variance, absorbed):
     """(n,) significance against the best of the nearest stars."""
     rule = distributions()["labels"]
+    library = 1 - absorbed.sum(axis=0)
     weight = (1 / (variance + rule["systematic_floor"] ** 2 + 0.01**2)).astype(np.float32)
     distance = weight @ (library**2).T - 2 * (weight * flux) @ library.T  # but for a term of the spectrum alone
     nearest = np.argpartition(distance, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
     order = np.take_along_axis(distance, nearest, axis=1).argsort(axis=1)
-    near = library[np.take_along_axis(nearest, order, axis=1)]
+    near = absorbed[:, np.take_along_axis(nearest, order, axis=1)]
     total = variance + rule["disc_free_floor"] ** 2
     found = [_significance(flux, total, near, base) for base in range(_BASES)]
     return np.min(found, axis=0)
@@ -116,37 +130,40 @@ def _least(flux, variance, library):
 
 def _significance(flux, variance, near, base):
     """(n,) significance of the difference from one neighbour, with everything that may explain it."""
-    star = near[:, base]
-    others = np.delete(near, base, axis=1) - star[:, None]
-    shapes, sigma = _allowed(flux, star)
+    whole = 1 - near.sum(axis=0)
+    star = whole[:, base]
+    others = np.delete(whole, base, axis=1) - star[:, None]
+    shapes, sigma = _allowed(flux, near[:, :, base])
     shapes = np.concatenate([shapes, others], axis=1)
-    sigma = np.concatenate([sigma, np.full((len(flux), others.shape[1]), 0.7)], axis=1)
+    sigma = np.concatenate([sigma, np.full(others.shape[1], 0.4)])
     weight = 1 / np.sqrt(variance)
     rest = (flux - star) * weight
-    scaled = shapes * weight[:, None] * sigma[:, :, None]
+    scaled = shapes * weight[:, None] * sigma[:, None]
     gram = scaled @ scaled.transpose(0, 2, 1) + np.eye(scaled.shape[1])
     products = np.einsum("nkm,nm->nk", scaled, rest)
     explained = np.einsum("nk,nk->n", products, np.linalg.solve(gram, products[:, :, None])[:, :, 0])
     return np.sqrt(np.maximum(np.einsum("nm,nm->n", rest, rest) - explained, 0))
 
 
-def _allowed(flux, star):
-    """Shapes (n, k, m) that continuum and photosphere may add, and the deviation (n, k) of each amount."""
+def _allowed(flux, absorbed):
+    """Shapes (n, k, m) that the continuum and either star of a pair may add, and the deviation (k,) of each amount."""
     table = distributions()["continuum"]
     x = (window_wavelength_a()[::_STRIDE] - HALPHA_A) / 35
     level = np.concatenate([flux[:, :20], flux[:, -20:]], axis=1).mean(axis=1, keepdims=True)
     waves = [wave(2 * np.pi * 35 * x / period) for period in (18.0, 35.0, 70.0) for wave in (np.sin, np.cos)]
-    absorbed, slope = 1 - star, np.gradient(star, axis=1)
     pairs = [
         (flux, table["scale"]["normal"][1]),
         (flux * x, table["tilt"]["normal"][1]),
         (flux * x**2, table["curvature"]["normal"][1]),
         *((flux * wave, table["wiggle"]["normal"][1]) for wave in waves),
         (flux * (1 - level), 0.5),  # wings taken for continuum
-        (absorbed, 0.1),
-        (absorbed * np.abs(x), 0.2),
-        (slope, 2.0),  # velocity: pixels
-        (np.gradient(slope, axis=1), 2.0),  # width: pixels squared
     ]
-    shapes = np.stack([shape for shape, _ in pairs], axis=1)
-    return shapes, np.tile([deviation for _, deviation in pairs], (len(flux), 1))
+    for line in absorbed:
+        slope = np.gradient(line, axis=1)
+        pairs += [
+            (line, 0.1),
+            (line * np.abs(x), 0.2),
+            (slope, 2.0),  # velocity: pixels
+            (np.gradient(slope, axis=1), 2.0),  # width: pixels squared
+        ]
+    return np.stack([shape for shape, _ in pairs], axis=1), np.array([deviation for _, deviation in pairs])

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import voigt_profile
 
 from schema.lines import SPEED_OF_LIGHT_KM_S
-from simulate.disc_free import GRID, DiscFree, first_stars
+from simulate.disc_free import GRID, DiscFree, first_stars, of_pairs
 from simulate.draw import distributions, draw, interpolate
 from simulate.instrument import feature_significance, gather
 from simulate.labels import Profiles, count_peaks, empty_truth, label_by_visibility, window_wavelength_a
@@ -65,10 +65,11 @@ def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
 def _stars_of_both():
     """Stars without emission of both generators: what the labels of this one are judged against."""
     rng = np.random.default_rng(_SEED)
-    names = [name for name, table in KINDS.items() if table["label"] == 0]
-    own = np.concatenate([_model(KINDS[name], np.zeros(_STARS_A_KIND), rng)[0] for name in names])
-    place = np.broadcast_to(_pixel(GRID.wavelength_a), (len(own), GRID.n_pixels))
-    return np.concatenate([first_stars(), gather(own, place)]).astype(np.float32)
+    kinds = [table for table in KINDS.values() if table["label"] == 0]
+    own = [of_pairs(_absorbed_light(kind, np.zeros(_STARS_A_KIND), rng)[0]) for kind in kinds]
+    place = np.broadcast_to(_pixel(GRID.wavelength_a), (_STARS_A_KIND * len(own), GRID.n_pixels))
+    on_grid = np.stack([gather(stars, place) for stars in np.concatenate(own, axis=1)])
+    return np.concatenate([first_stars(), on_grid], axis=1).astype(np.float32)
 
 
 _DISC_FREE = DiscFree(_stars_of_both)
@@ -82,15 +83,8 @@ def _pixel(wavelength_a):
 def _model(kind, rv_km_s, rng):
     """Star alone, star with its feature, and truth, on the fine grid."""
     n = len(rv_km_s)
-    star = _draw_star(kind["star"], rng, n)
-    alone = _photosphere(star, rv_km_s)
-    truth = {name: star[name] for name in ("teff_k", "v_sin_i_km_s")}
-    if "velocity_difference_km_s" in kind:
-        apart = draw(kind["velocity_difference_km_s"], rng, n) * rng.choice([-1, 1], n)
-        share = draw(kind["light_fraction"], rng, n)[:, None]
-        alone = (1 - share) * alone + share * _photosphere(_draw_star(kind["star"], rng, n), rv_km_s + apart)
-    if kind["star"] == "late":
-        alone = alone * _random_lines(rng, n)
+    absorbed, truth = _absorbed_light(kind, rv_km_s, rng)
+    alone = 1 - absorbed.sum(axis=0)
     if "ew_a" not in kind:
         return alone, alone, truth
     truth["ew_emission_a"] = draw(kind["ew_a"], rng, n)
@@ -102,6 +96,22 @@ def _model(kind, rv_km_s, rng):
         whole = whole * (1 - draw(kind["shell_depth"], rng, n)[:, None] / (1 + (offset / half[:, None]) ** 2))
         truth["shell_fwhm_km_s"] = 2 * half
     return alone, whole, truth
+
+
+def _absorbed_light(kind, rv_km_s, rng):
+    """(n_components, n, n_fine) what the lines of each star take from its continuum, and truth of the first star."""
+    n = len(rv_km_s)
+    star = _draw_star(kind["star"], rng, n)
+    truth = {name: star[name] for name in ("teff_k", "v_sin_i_km_s")}
+    alone = _photosphere(star, rv_km_s)
+    if "velocity_difference_km_s" in kind:
+        apart = draw(kind["velocity_difference_km_s"], rng, n) * rng.choice([-1, 1], n)
+        share = draw(kind["light_fraction"], rng, n)[:, None]
+        second = _photosphere(_draw_star(kind["star"], rng, n), rv_km_s + apart)
+        return np.stack([(1 - share) * (1 - alone), share * (1 - second)]), truth
+    if kind["star"] == "late":
+        alone = alone * _random_lines(rng, n)
+    return (1 - alone)[None], truth
 
 
 def _draw_star(group, rng, n):

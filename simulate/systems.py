@@ -12,7 +12,7 @@ from simulate.draw import distributions, draw
 from simulate.photosphere import HALPHA_A, draw_star, photosphere
 from simulate.velocity import VelocityGrid
 
-__all__ = ["Systems", "draw_radial_velocities", "draw_systems", "render"]
+__all__ = ["Systems", "absorbed_light", "draw_radial_velocities", "draw_systems", "render"]
 
 _FWHM_OF_SIGMA = 2.3548
 # Nebular lines and their strength over [N II] 6585: by atomic physics (6550), or typical (the others).
@@ -114,6 +114,12 @@ def _add_companion(systems, table, rng):
     systems.stars = [(star, 1 - share, rv_km_s), (second, share, rv_km_s + apart)]
 
 
+def absorbed_light(systems: Systems, grid: VelocityGrid) -> np.ndarray:
+    """(n_components, n, grid.n_pixels) float32: what the lines of each star of a system take from its continuum."""
+    stars = [share[:, None].astype(np.float32) * (1 - photosphere(star, rv, grid)) for star, share, rv in systems.stars]
+    return np.stack(stars)
+
+
 def render(systems: Systems, grid: VelocityGrid, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Spectra over the continuum, before any instrument.
 
@@ -122,8 +128,7 @@ def render(systems: Systems, grid: VelocityGrid, rng: np.random.Generator) -> tu
     (n, grid.n_pixels) float32 array, twice
         The whole spectrum, and the part of it that disc, shell or nebula make (whole minus stars alone).
     """
-    alone = sum(share[:, None].astype(np.float32) * photosphere(star, rv, grid) for star, share, rv in systems.stars)
-    assert isinstance(alone, np.ndarray)
+    alone = 1 - absorbed_light(systems, grid).sum(axis=0)
     whole = alone
     if systems.disc is not None:
         whole = whole + _disc_light(systems, grid, rng)

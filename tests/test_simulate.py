@@ -134,9 +134,13 @@ def _against_all(kind, n=200, snr=100.0, seed=99):
     return FIRST.significance(seen, GRID.pixel, truth)
 
 
-@pytest.mark.parametrize("kind", ["absorption", "absorption_core", "supergiant", "weak"])
+@pytest.mark.parametrize("kind", ["absorption", "absorption_core", "supergiant", "late", "weak", "composite"])
 def test_a_star_outside_the_library_is_not_evidence_of_a_disc(kind):
     assert (_against_all(kind) < 5).mean() > 0.98
+
+
+def test_few_double_lined_binaries_outside_the_library_look_like_a_disc():
+    assert (_against_all("sb2") < 5).mean() > 0.85
 
 
 def test_clear_emission_is_evidence_and_a_bare_core_often_is_not():
