@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.export import log_odds
+from models.export import apply
+from models.network import SURE_LOG_ODDS
 from models.score import DEFAULT_MODEL
 from models.trained import load_trained
 from models.training_data import labelled_from_catalogue, simulated
@@ -37,19 +38,27 @@ def main() -> None:
     card = json.loads(options.model.with_suffix(".json").read_text(encoding="utf-8"))
     model = load_trained(options.training, card)
     networks = [f"flux, network {k + 1}" for k in range(len(model.profile))]
-    columns = ["spectra", "number", "drawing: missed, false", *networks, "flux, all networks", "drawing and flux"]
+    columns = [
+        "spectra",
+        "number",
+        "drawing: missed, false",
+        *networks,
+        "flux, all networks",
+        "drawing where in doubt",
+        "in doubt",
+    ]
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, (flux, label) in _sets(options).items():
-        odds = log_odds(model, flux)
-        alone = [_alone(network, flux) for network in model.profile]
-        parts = [odds[:, 0], *alone, odds[:, 1], odds @ model.weight.numpy()]
-        counts = [f"{((o < 0) & (label == 1)).sum()}, {((o >= 0) & (label == 0)).sum()}" for o in parts]
-        print(f"| {name} | {len(label)} | " + " | ".join(counts) + " |", flush=True)
-
-
-def _alone(network, flux):
-    """Log odds by one profile network."""
-    return np.concatenate([network(torch.from_numpy(flux[k : k + 32])).numpy() for k in range(0, len(flux), 32)])
+        drawing, *alone = (apply(part, flux) for part in (model.by_drawing, *model.profile))
+        profile = np.mean(alone, axis=0)
+        first = model.weight[1].item() * profile
+        doubt = np.abs(first) < SURE_LOG_ODDS
+        both = first + model.weight[0].item() * drawing * doubt
+        counts = [
+            f"{((o < 0) & (label == 1)).sum()}, {((o >= 0) & (label == 0)).sum()}"
+            for o in (drawing, *alone, profile, both)
+        ]
+        print(f"| {name} | {len(label)} | " + " | ".join(counts) + f" | {doubt.mean():.1%} |", flush=True)
 
 
 def _sets(options):

@@ -9,6 +9,7 @@ import json
 import logging
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from models.augment import warp_profiles
 from models.calibration import fit_weights
-from models.network import Classifier
+from models.network import SURE_LOG_ODDS, Classifier
 from models.trained import load_trained, record_of
 from models.training_data import simulated
 from models.window import PIXELS, WINDOW_A
 
-__all__ = ["OPSET", "export", "log_odds", "to_half_weights", "to_int8", "to_onnx"]
+__all__ = ["OPSET", "apply", "export", "to_half_weights", "to_int8", "to_onnx"]
 
 # Read by onnxruntime 1.20 and later.
 OPSET = 18
@@ -34,11 +35,20 @@ CALIBRATION_SEED = [20260101, 99]
 _IR_VERSION = 10
 
 
-def to_onnx(model: Classifier, path: str | Path) -> None:
-    """Write drawing and network as an ONNX graph in single precision.
+def to_onnx(model: Classifier, path: str | Path, *, sparing: bool) -> None:
+    """Write drawing and networks as an ONNX graph in single precision.
 
-    The graph takes ``flux`` (n, 481) and gives ``probability`` (n,), ``features`` (n, 512) and ``log_odds`` (n,).
+    The graph takes ``flux`` (n, 481) and gives ``probability`` (n,), ``features`` (n, k) and ``log_odds`` (n,).
+
+    Parameters
+    ----------
+    model : Classifier
+    path : path
+        Result.
+    sparing : bool
+        Draw only the spectra in doubt: see `models.network.Classifier`.
     """
+    model.sparing = sparing
     example = torch.ones(2, PIXELS.stop - PIXELS.start)
     outputs = ["probability", "features", "log_odds"]
     with _quiet():
@@ -99,9 +109,8 @@ def to_half_weights(source: str | Path, path: str | Path) -> None:
 
 
 def _network_nodes(graph):
-    """Nodes of ResNet-18, from its first convolution to its last matrix product; the profile network comes after it."""
-    kinds = [node.op_type for node in graph.node]
-    return list(graph.node)[kinds.index("Conv") : kinds.index("Gemm") + 1]
+    """Nodes of ResNet-18."""
+    return [node for node in graph.node if node.name.startswith("/network/")]
 
 
 def _recast(graph, network, entering, leaving):
@@ -173,9 +182,9 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
 
 def _nodes_to_quantize(path):
     """Names of the nodes of ResNet-18 after its first convolution."""
-    nodes = [n for n in onnx.load(str(path)).graph.node if not n.name.startswith(("/draw/", "/profile"))]
-    kinds = [node.op_type for node in nodes]
-    return [node.name for node in nodes[kinds.index("Conv") + 1 : kinds.index("Gemm") + 1]]
+    nodes = _network_nodes(onnx.load(str(path)).graph)
+    first = [node.op_type for node in nodes].index("Conv")
+    return [node.name for node in nodes[first + 1 :]]
 
 
 def export(
@@ -198,7 +207,7 @@ def export(
     directory : path
         Where the models go.
     n_calibration : int
-        Simulated spectra for the weights; the first 192 give the ranges of int8.
+        Simulated spectra for the weights; 192 of those in doubt give the ranges of int8.
     threshold : float
         Probability from which a spectrum is called Be, told to `Scorer` and written to table `model`.
     name : str
@@ -222,20 +231,22 @@ def export(
     flux, label = simulated(n_calibration, rng)
     # Real stars are not quite as simulated: half of these are not either.
     flux[::2] = warp_profiles(flux[::2], rng)
-    model.weight.copy_(torch.from_numpy(fit_weights(log_odds(model, flux), label)))
+    in_doubt = _fit(model, flux, label)
     files = {"int8": directory / f"{name}.onnx", "fp16": directory / f"{name}_fp16.onnx"}
     with tempfile.TemporaryDirectory() as folder:
         single = Path(folder) / "fp32.onnx"
-        to_onnx(model, single)
+        to_onnx(model, single, sparing=False)
         to_half_weights(single, files["fp16"])
-        to_int8(single, files["int8"], flux[:_N_RANGES])
+        to_onnx(model, single, sparing=True)
+        to_int8(single, files["int8"], flux[in_doubt][:_N_RANGES])
     files["json"] = directory / f"{name}.json"
     card = {
-        "architecture": "ResNet-18 on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}, and {members}"
-        " one-dimensional residual networks on the flux".format(**stage, members=members),
+        "architecture": "{members} one-dimensional residual networks on the flux; where in doubt, ResNet-18 on a drawing of"
+        " {size}x{size}, shown as means of {reduction}x{reduction}".format(**stage, members=members),
         "training_data": _training_data(record),
         "be_probability_min": threshold,
         "window_a": list(WINDOW_A),
+        "sure_log_odds": SURE_LOG_ODDS,
         "log_odds_weight": dict(zip(("drawing", "profile"), map(float, model.weight), strict=True)),
         "training": {key: record[key] for key in ("config", "data", "torch", "device", "imagenet")},
         "steps": record["validation"][-1]["step"],
@@ -250,11 +261,17 @@ def export(
     return files
 
 
+def _fit(model, flux, label) -> np.ndarray:
+    """Set the weights of the log odds, as they are most likely on all spectra; which spectra are in doubt is returned."""
+    drawing, profile = apply(model.by_drawing, flux), apply(lambda part: model.by_flux(part)[0], flux)
+    model.weight.copy_(torch.from_numpy(fit_weights(np.stack([drawing, profile], axis=1), label)))
+    return np.abs(model.weight[1].item() * profile) < SURE_LOG_ODDS
+
+
 @torch.inference_mode()
-def log_odds(model, flux):
-    """(n, 481) flux -> (n, 2) log odds, by the drawing and by the profile network."""
-    steps = range(0, len(flux), 32)
-    return np.concatenate([model.log_odds(torch.from_numpy(flux[k : k + 32]))[0].numpy() for k in steps])
+def apply(part: Callable[[torch.Tensor], torch.Tensor], flux: np.ndarray) -> np.ndarray:
+    """(n,) what a part of the classifier gives for (n, 481) flux, in bounded batches."""
+    return np.concatenate([part(torch.from_numpy(flux[k : k + 32])).numpy() for k in range(0, len(flux), 32)])
 
 
 def _training_data(record) -> str:

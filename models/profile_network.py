@@ -44,9 +44,13 @@ class ProfileNetwork(nn.Module):
 
     def with_facts(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) log odds and (n, k) facts as `models.facts` has them."""
-        # A row of one pixel's height: runtimes have faster convolutions in two dimensions than in one.
-        features = self.features(scales(flux)[:, :, None])
+        features = self.look(flux)
         return self.log_odds(features)[:, 0], self.facts(features)
+
+    def look(self, flux: torch.Tensor) -> torch.Tensor:
+        """(n, 481) flux -> (n, 512) features before the last layers."""
+        # A row of one pixel's height: runtimes have faster convolutions in two dimensions than in one.
+        return self.features(scales(flux)[:, :, None])
 
 
 class _Residual(nn.Module):

@@ -26,7 +26,6 @@ _GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
 # Spectra a run. A CPU wants its activations in the cache; a GPU wants work for all of its processors.
 _CPU_BATCH = 32
 _GPU_BATCH = 2048
-_N_FEATURES = 512
 _ONLY_FATAL = 4
 
 
@@ -86,8 +85,10 @@ class Scorer:
         on_gpu = self.provider in _GPU_PROVIDERS
         self._batch = _GPU_BATCH if on_gpu else _CPU_BATCH
         bind = on_gpu if binding is None else binding
-        self._bound = _Bound(self._session, "cuda" if on_gpu else "cpu") if bind else None
-        self.outputs = {output.name for output in self._session.get_outputs()}
+        shapes = {output.name: output.shape[1:] for output in self._session.get_outputs()}
+        self._bound = _Bound(self._session, shapes, "cuda" if on_gpu else "cpu") if bind else None
+        self.outputs = set(shapes)
+        self._n_features = int(*shapes.get("features", [0]))
         card = _card_of(self.path, self.sha256)
         self.description = {
             "model_id": self.model_id,
@@ -128,8 +129,8 @@ class Scorer:
         return self._run("log_odds", flux, ivar, np.full(len(flux), np.nan, np.float32))
 
     def features(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
-        """(n_spectra, 512) float32 activations before the last layer: near each other for profiles that look alike."""
-        return self._run("features", flux, ivar, np.full((len(flux), _N_FEATURES), np.nan, np.float32))
+        """(n_spectra, k) float32 activations before the last layers: near each other for profiles that look alike."""
+        return self._run("features", flux, ivar, np.full((len(flux), self._n_features), np.nan, np.float32))
 
     def device_rate(self, flux: np.ndarray, repeats: int = 20) -> float:
         """Spectra per second of the session alone, its (n, 481) input already where the device wants it.
@@ -164,8 +165,8 @@ class _Bound:
     TensorRT a minute.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, device: str):
-        self._session, self._device = session, device
+    def __init__(self, session: onnxruntime.InferenceSession, shapes: dict[str, list[int]], device: str):
+        self._session, self._shapes, self._device = session, shapes, device
         self._places: dict[tuple[str, int], tuple] = {}
 
     def run(self, output: str, window: np.ndarray) -> np.ndarray:
@@ -192,7 +193,7 @@ class _Bound:
 
     def _take(self, output, size, n_pixels):
         """Array to fill, its place and that of the output on the device, and the binding of both."""
-        shape = (size, _N_FEATURES) if output == "features" else (size,)
+        shape = (size, *self._shapes[output])
         filled = np.ones((size, n_pixels), np.float32)
         flux = onnxruntime.OrtValue.ortvalue_from_numpy(filled, self._device, 0)
         found = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, self._device, 0)

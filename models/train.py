@@ -254,7 +254,7 @@ class _Trainer:
             image = augment(self.model.draw(torch.from_numpy(flux).to(self.device)), warps, config.augmented_share)
             image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits, _ = self.model.logits(image)
+            logits = self.model.network(image)
         target = torch.from_numpy(label).long().to(self.device)
         loss = functional.cross_entropy(logits.float(), target, label_smoothing=config.label_smoothing)
         self.optimizer.zero_grad()
@@ -311,8 +311,7 @@ class _Trainer:
             dist.barrier()
 
     def _probability(self, flux):
-        logits, _ = self.model.logits(self.model.draw(flux))
-        return logits.softmax(dim=1)[:, 1]
+        return torch.sigmoid(self.model.by_drawing(flux))
 
     def _put(self, values):
         with torch.no_grad():

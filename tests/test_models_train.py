@@ -17,9 +17,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("torchvision", reason="torchvision is not installed: pip install '.[train]'")
 
 from models.augment import augment, warp_profiles  # noqa: E402
-from models.export import export  # noqa: E402
+from models.export import apply, export, to_onnx  # noqa: E402
 from models.facts import FACTS, VELOCITY, facts_of  # noqa: E402
-from models.network import Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
+from models.network import SURE_LOG_ODDS, Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
 from models.profile_network import ProfileNetwork, scales  # noqa: E402
 from models.render import SCALES, LineImage  # noqa: E402
 from models.score import Scorer  # noqa: E402
@@ -205,6 +205,24 @@ def test_exported_models_say_what_pytorch_says(tmp_path, training):
     np.testing.assert_allclose(half.features(flux, np.ones_like(flux)), features, atol=0.05 * np.abs(features).max())
     np.testing.assert_allclose(half.log_odds(flux, np.ones_like(flux)), log_odds, atol=0.1)
     assert half.description["precision"] == "fp16" and int8.description["be_probability_min"] == 0.5
+
+
+def test_only_spectra_in_doubt_are_drawn_and_the_result_is_the_same(tmp_path):
+    torch.manual_seed(3)
+    model = Classifier(SIZE, 2.5, members=2).eval()
+    flux = simulated(40, np.random.default_rng(9))[0]
+    profile = apply(lambda part: model.by_flux(part)[0], flux)
+    model.weight.copy_(torch.tensor([0.5, SURE_LOG_ODDS / np.median(np.abs(profile))]))
+    sure = np.abs(model.weight[1].item() * profile) >= SURE_LOG_ODDS
+    expected = apply(lambda part: model(part)[2], flux)
+    drawn = apply(model.by_drawing, flux)
+    np.testing.assert_allclose(expected, model.weight[1].item() * profile + 0.5 * drawn * ~sure, atol=1e-4)
+    to_onnx(model, tmp_path / "sparing.onnx", sparing=True)
+    scorer = Scorer(tmp_path / "sparing.onnx")
+    for rows in (np.arange(40), np.flatnonzero(sure), np.flatnonzero(~sure)):  # some, none and all of them drawn
+        assert len(rows) > 10
+        found = scorer.log_odds(flux[rows], np.ones_like(flux[rows]))
+        np.testing.assert_allclose(found, expected[rows], atol=1e-3)
 
 
 def test_an_unfinished_training_is_not_exported(tmp_path, config, training):
