@@ -1,6 +1,6 @@
 """How far simulated stars without a disc are from the library of such stars that labels are judged against.
 
-    python -m benchmarks.label_rule --stars 3000
+    python -m benchmarks.label_rule --stars 12000
 
 A feature belongs to class Be where it is five sigma from every star of the library (`simulate/disc_free.py`). The library is a
 sample: a star that is not in it, has no disc and is yet further away than that from all of it looks, to the rule, like a disc. The table says how many
@@ -26,7 +26,7 @@ _CHUNK = 256
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stars", type=int, default=3000, help="of all kinds, in the shares that are trained on")
+    parser.add_argument("--stars", type=int, default=12000, help="of all kinds, in the shares that are trained on")
     options = parser.parse_args()
     rng = np.random.default_rng(_SEED)
     kinds = {
