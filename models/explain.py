@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import expit
 
 from models.score import Scorer
 from models.window import cut_window, window_wavelength_a
 
-__all__ = ["occlusion"]
+__all__ = ["WIDTHS_A", "occlusion"]
+
+# A core, a line, a line with its feet: of a strong line narrow stretches leave enough to be sure, and say nothing.
+WIDTHS_A = (3.0, 9.0, 27.0)
 
 
 def occlusion(
-    scorer: Scorer, flux: np.ndarray, ivar: np.ndarray, width_a: float = 3.0, step_a: float = 1.0
+    scorer: Scorer,
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    widths_a: Sequence[float] = WIDTHS_A,
+    step_a: float = 1.0,
 ) -> dict[str, np.ndarray | float]:
     """How the score changes when a stretch of the profile is replaced by a straight line between its ends.
 
@@ -21,8 +30,8 @@ def occlusion(
     scorer : Scorer
     flux, ivar : (4001,) or (481,) float arrays
         One rectified red-arm spectrum, or its window.
-    width_a : float
-        Length of the stretch, Angstrom.
+    widths_a : sequence of float
+        Lengths of the stretches, Angstrom; each length has the same weight.
     step_a : float
         Distance between stretches, Angstrom.
 
@@ -30,7 +39,7 @@ def occlusion(
     -------
     dict
         ``wavelength_a`` (481,); ``flux`` (481,), the window as scored; ``saliency`` (481,), the fall of the log odds of Be
-        when the stretches over a pixel are hidden, averaged over them (positive: the pixel speaks for Be);
+        when the stretches over a pixel are hidden, averaged over them and over their lengths (positive: the pixel speaks for Be);
         ``be_probability``, of the whole profile.
 
     Raises
@@ -49,14 +58,15 @@ def occlusion(
         raise ValueError("too few good pixels in 6530-6590 Angstrom to score this spectrum")
     wavelength = window_wavelength_a()
     centres = np.arange(wavelength[0], wavelength[-1] + step_a, step_a)
-    hidden = np.abs(wavelength - centres[:, None]) <= width_a / 2
+    hidden = np.concatenate([np.abs(wavelength - centres[:, None]) <= width / 2 for width in widths_a])
+    weight = 1 / np.repeat(widths_a, len(centres))  # the longer the stretches, the more of them lie over a pixel
     changed = np.concatenate([window, _bridged(window[0], hidden)])
     log_odds = scorer.log_odds(changed, np.ones_like(changed)).astype(float)
-    fall = log_odds[0] - log_odds[1:]
+    fall = weight * (log_odds[0] - log_odds[1:])
     return {
         "wavelength_a": wavelength,
         "flux": window[0],
-        "saliency": (fall @ hidden) / hidden.sum(axis=0),
+        "saliency": (fall @ hidden) / (weight @ hidden),
         "be_probability": float(expit(log_odds[0])),
     }
 

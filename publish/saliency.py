@@ -20,8 +20,6 @@ from schema.grid import RED
 
 __all__ = ["Busy", "Explainer"]
 
-# Narrower than a disc's line, so that its parts are told apart; wider than a resolution element, so that hiding it matters.
-WIDTH_A = 6.0
 STEP_A = 2.0
 N_NEAREST = 3
 KEPT_MAX = 2_000
@@ -134,13 +132,12 @@ def _hashes(path: Path | None) -> frozenset[str]:
 def _saliency(path: Path | None, start_a: float, flux: list[float | None]) -> dict:
     window = _window(start_a, flux)
     good = np.where(np.isfinite(window), 1.0, 0.0)
-    found = occlusion(_scorer(path), window, good, WIDTH_A, STEP_A)
+    found = occlusion(_scorer(path), window, good, step_a=STEP_A)
     saliency = np.asarray(found["saliency"])
     return {
         "be_probability": round(float(found["be_probability"]), 4),
         "start_a": WINDOW_A[0],
         "step_a": RED.step_a,
-        "width_a": WIDTH_A,
         "flux": _rounded(found["flux"]),
         "saliency": _rounded(saliency),
         "words": _words(np.asarray(found["wavelength_a"]), saliency),
@@ -175,7 +172,7 @@ def _words(wavelength_a: np.ndarray, saliency: np.ndarray) -> str:
         right = int(peak + np.flatnonzero(below[peak:])[0] - 1) if below[peak:].any() else len(below) - 1
         said.append(
             f"{wavelength_a[left]:.0f}–{wavelength_a[right]:.0f} Å speaks most {verb} Be: without it the log odds"
-            f" {'fall' if sign > 0 else 'rise'} by up to {strength[peak]:.1f}."
+            f" {'fall' if sign > 0 else 'rise'} by up to {strength[peak]:.1f} on average."
         )
     return " ".join(said)
 

@@ -19,10 +19,11 @@ from etl.reduce import reduce_batch
 from models.examples import Examples
 from models.explain import occlusion
 from models.score import DEFAULT_MODEL, ModelError, Scorer
-from models.training_data import simulated
+from models.training_data import simulated, window_of
 from models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wavelength_a
 from publish.saliency import Explainer
 from schema.grid import RED
+from simulate.profiles import sample_profiles
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +107,20 @@ def test_real_stars(scorer, real_data, file, is_be):
 
 def test_saliency_lies_on_the_emission(scorer, real_data):
     reduced = _reduced(real_data / "mrs/med-58440-NT222300N571704C01_sp11-073.fits")
-    found = occlusion(scorer, reduced.flux[0], reduced.ivar[0], width_a=12.0, step_a=4.0)
+    found = occlusion(scorer, reduced.flux[0], reduced.ivar[0], step_a=4.0)
     assert abs(found["wavelength_a"][np.argmax(found["saliency"])] - 6564.6) < 12
     assert found["saliency"].max() > 1  # also where the probability is 1 to single precision
     assert found["be_probability"] == pytest.approx(scorer.score(reduced.flux, reduced.ivar)[0], abs=1e-3)
+
+
+def test_saliency_lies_on_the_line_of_strong_and_weak_discs_alike(scorer):
+    profiles = sample_profiles(120, np.random.default_rng(77))
+    window, usable = window_of(profiles)
+    rows = np.flatnonzero(usable & (profiles.label == 1))[:30]
+    line_a = 6564.6 * (1 + profiles.truth["rv_km_s"][rows] / 299792.458)
+    explained = [occlusion(scorer, flux, np.ones_like(flux), step_a=2.0) for flux in window[rows]]
+    strongest = np.array([found["wavelength_a"][np.argmax(found["saliency"])] for found in explained])
+    assert len(rows) == 30 and (np.abs(strongest - line_a) < 12).mean() > 0.9
 
 
 def test_log_odds_are_those_of_the_probability(scorer):

@@ -76,9 +76,7 @@ def test_the_stretch_that_speaks_for_be_is_the_line_as_in_the_catalogue(get, sta
     with duckdb.connect(str(catalogue), read_only=True) as connection:
         sql = "select flux, ivar from flux_red where spectrum_id = ?"
         flux, ivar = connection.execute(sql, [star["spectrum_id"]]).fetchone()
-    whole = occlusion(
-        Scorer(), np.array(flux, np.float32), np.array(ivar, np.float32), saliency.WIDTH_A, saliency.STEP_A
-    )
+    whole = occlusion(Scorer(), np.array(flux, np.float32), np.array(ivar, np.float32), step_a=saliency.STEP_A)
     assert found["be_probability"] == pytest.approx(whole["be_probability"], abs=0.02)
     # The profile is published with four decimals, and the network of eight bits answers them with steps.
     assert np.corrcoef(found["saliency"], whole["saliency"])[0, 1] > 0.9
@@ -157,8 +155,8 @@ def test_words_say_which_stretch_and_which_way():
     wavelength = np.arange(6530, 6590.1, 0.125)
     curve = 3.0 * (np.abs(wavelength - 6565) < 4) - 1.0 * (np.abs(wavelength - 6585) < 2)
     said = saliency._words(wavelength, curve)
-    assert "6561–6569 Å speaks most for Be: without it the log odds fall by up to 3.0." in said
-    assert "6583–6587 Å speaks most against Be: without it the log odds rise by up to 1.0." in said
+    assert "6561–6569 Å speaks most for Be: without it the log odds fall by up to 3.0 on average." in said
+    assert "6583–6587 Å speaks most against Be: without it the log odds rise by up to 1.0 on average." in said
     assert saliency._words(wavelength, 0 * curve).count("No stretch") == 2
     assert "6530–6590" in saliency._words(wavelength, 0 * curve + 1)
 
