@@ -133,6 +133,8 @@ def fill_catalogue(path: str | Path, n: int) -> None:
     flux, _ = simulated(min(n, 512), np.random.default_rng(8))
     rng = np.random.default_rng(9)
     with duckdb.connect(str(path)) as connection:
+        # Each checkpoint writes the unfinished row group again, which holds up to 60 batches.
+        connection.execute("set checkpoint_threshold = '2GB'")
         for start in range(0, n, 2048):
             ids = np.arange(start, min(n, start + 2048))
             # Noise everywhere: DuckDB would store constant pixels in no space at all.

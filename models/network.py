@@ -23,7 +23,7 @@ SURE_LOG_ODDS = 3.0
 class Classifier(nn.Module):
     """Rectified flux of the window in, probability of a Be profile and its log odds out.
 
-    The profile networks look first. Where they leave doubt, ResNet-18 looks at the drawing, which costs fifteen times as much.
+    The profile networks look first. Where they leave doubt, ResNet-18 looks at the drawing, which costs far more.
 
     Parameters
     ----------

@@ -172,7 +172,7 @@ def _words(wavelength_a: np.ndarray, saliency: np.ndarray) -> str:
         right = int(peak + np.flatnonzero(below[peak:])[0] - 1) if below[peak:].any() else len(below) - 1
         said.append(
             f"{wavelength_a[left]:.0f}–{wavelength_a[right]:.0f} Å speaks most {verb} Be: without it the log odds"
-            f" {'fall' if sign > 0 else 'rise'} by up to {strength[peak]:.1f} on average."
+            f" {'fall' if sign > 0 else 'rise'} by {strength[peak]:.1f} on average."
         )
     return " ".join(said)
 

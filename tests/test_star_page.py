@@ -155,8 +155,8 @@ def test_words_say_which_stretch_and_which_way():
     wavelength = np.arange(6530, 6590.1, 0.125)
     curve = 3.0 * (np.abs(wavelength - 6565) < 4) - 1.0 * (np.abs(wavelength - 6585) < 2)
     said = saliency._words(wavelength, curve)
-    assert "6561–6569 Å speaks most for Be: without it the log odds fall by up to 3.0 on average." in said
-    assert "6583–6587 Å speaks most against Be: without it the log odds rise by up to 1.0 on average." in said
+    assert "6561–6569 Å speaks most for Be: without it the log odds fall by 3.0 on average." in said
+    assert "6583–6587 Å speaks most against Be: without it the log odds rise by 1.0 on average." in said
     assert saliency._words(wavelength, 0 * curve).count("No stretch") == 2
     assert "6530–6590" in saliency._words(wavelength, 0 * curve + 1)
 
