@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from models.export import apply
-from models.network import SURE_LOG_ODDS
 from models.score import DEFAULT_MODEL
 from models.trained import load_trained
 from models.training_data import labelled_from_catalogue, simulated
@@ -51,9 +50,8 @@ def main() -> None:
     for name, (flux, label) in _sets(options).items():
         drawing, *alone = (apply(part, flux) for part in (model.by_drawing, *model.profile))
         profile = np.mean(alone, axis=0)
-        first = model.weight[1].item() * profile
-        doubt = np.abs(first) < SURE_LOG_ODDS
-        both = first + model.weight[0].item() * drawing * doubt
+        both = model.combine(torch.from_numpy(drawing), torch.from_numpy(profile)).numpy()
+        doubt = model.in_doubt(torch.from_numpy(profile)).numpy()
         counts = [
             f"{((o < 0) & (label == 1)).sum()}, {((o >= 0) & (label == 0)).sum()}"
             for o in (drawing, *alone, profile, both)

@@ -265,7 +265,7 @@ def _fit(model, flux, label) -> np.ndarray:
     """Set the weights of the log odds, as they are most likely on all spectra; which spectra are in doubt is returned."""
     drawing, profile = apply(model.by_drawing, flux), apply(lambda part: model.by_flux(part)[0], flux)
     model.weight.copy_(torch.from_numpy(fit_weights(np.stack([drawing, profile], axis=1), label)))
-    return np.abs(model.weight[1].item() * profile) < SURE_LOG_ODDS
+    return model.in_doubt(torch.from_numpy(profile)).numpy()
 
 
 @torch.inference_mode()

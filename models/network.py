@@ -72,15 +72,21 @@ class Classifier(nn.Module):
     def forward(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) probabilities, (n, k) features of the profile networks and (n,) log odds."""
         profile, features = self.by_flux(flux)
-        first = self.weight[1] * profile
-        doubt = first.abs() < SURE_LOG_ODDS
         if self.sparing:
-            rows = torch.nonzero(doubt)[:, 0]
-            drawing = torch.zeros_like(first).index_put((rows,), self.by_drawing(flux[rows]))
+            rows = torch.nonzero(self.in_doubt(profile))[:, 0]
+            drawing = torch.zeros_like(profile).index_put((rows,), self.by_drawing(flux[rows]))
         else:
             drawing = self.by_drawing(flux)
-        log_odds = first + self.weight[0] * drawing * doubt
+        log_odds = self.combine(drawing, profile)
         return torch.sigmoid(log_odds), features, log_odds
+
+    def in_doubt(self, profile: torch.Tensor) -> torch.Tensor:
+        """Whether the drawing is asked beside these log odds by the profile networks."""
+        return (self.weight[1] * profile).abs() < SURE_LOG_ODDS
+
+    def combine(self, drawing: torch.Tensor, profile: torch.Tensor) -> torch.Tensor:
+        """Log odds of the classifier from those by the drawing and by the profile networks."""
+        return self.weight[1] * profile + self.weight[0] * drawing * self.in_doubt(profile)
 
     def by_flux(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) log odds by the profile networks, and the (n, k) features before their last layers."""
