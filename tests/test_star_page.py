@@ -6,7 +6,6 @@ import asyncio
 import io
 import shutil
 import sqlite3
-import threading
 import time
 import warnings
 from contextlib import closing
@@ -14,14 +13,13 @@ from contextlib import closing
 import duckdb
 import numpy as np
 import pytest
-import uvicorn
 from astropy.io.votable import parse_single_table
 
 from models.explain import occlusion
 from models.score import DEFAULT_MODEL, ModelError, Scorer
 from publish import saliency, site, snapshot
-from publish.serve import Switch
 from schema.tables import TABLES
+from tests.serving import Server
 from tests.site_fixture import make_catalogue
 
 HALPHA_A = 6564.6
@@ -184,17 +182,10 @@ def test_units_of_a_votable_are_read_without_a_warning(get):
 
 @pytest.fixture(scope="module")
 def address(published):
-    """The site behind a real server, in a thread of this process."""
-    server = uvicorn.Server(uvicorn.Config(Switch(published), port=0, log_level="warning", lifespan="on"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    for _ in range(300):
-        if server.started:
-            break
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
+    """The site behind a real server in a process of its own: what it leaves open is not of this one."""
+    server = Server(published)
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
