@@ -23,6 +23,7 @@ __all__ = ["evaluate"]
 
 SNR_EDGES = (0, 10, 20, 50, 100, 1000)
 RESOLUTION_EDGES = (0, 3000, 6000, 9000, 100_000)
+SIGNIFICANCE_EDGES = (5, 6, 7, 8, 10, 20, 100_000)
 # What is read off an ROC curve: the share of Be spectra found while so many of the others are called Be.
 _FALSE_SHARE = 0.01
 
@@ -130,14 +131,20 @@ def _bins(values, edges) -> dict[str, np.ndarray]:
 
 
 def _accuracy(scored: Scored, threshold: float) -> dict:
-    """Figures of the spectra that belong to a class, whole and by class, S/N and resolution."""
+    """Figures of the spectra that belong to a class, whole and by class, S/N, resolution and significance of the feature."""
     known = scored.label >= 0
     p, label, kind = scored.probability[known], scored.label[known], scored.kind[known]
     snr = scored.truth("snr")[known]
     groups = _groups(kind, snr, scored.truth("resolving_power")[known])
+    seen = np.where(label == 1, scored.visibility[known], np.nan)
+    groups["significance"] = {"of nothing": label == 0} | _bins(seen, SIGNIFICANCE_EDGES)
     enough = snr >= 10
     by = {
-        name: {key: _figures(p, label, rows, threshold, name == "class") for key, rows in group.items() if rows.any()}
+        name: {
+            key: _figures(p, label, rows, threshold, name in ("class", "significance"))
+            for key, rows in group.items()
+            if rows.any()
+        }
         for name, group in groups.items()
     }
     return {
@@ -175,7 +182,8 @@ def _figures(p, label, rows, threshold, is_class: bool = False) -> dict:
 def _miss(scored: Scored, place: int) -> dict:
     """What is known of a spectrum that was called wrongly."""
     quantities = ("snr", "resolving_power", "ew_emission_a", "v_sin_i_km_s", "teff_k", "shell_fwhm_km_s")
-    values = {name: float(scored.truth(name)[place]) for name in (*quantities, "feature_significance_marginal")}
+    values = {name: float(scored.truth(name)[place]) for name in quantities}
+    values["significance"] = float(scored.visibility[place])
     return {
         "kind": str(scored.kind[place]),
         "label": int(scored.label[place]),

@@ -159,7 +159,7 @@ def draw_misses(path: Path, scored: Scored, generator: str, threshold: float) ->
     for place in scored.wrong(threshold)[:_PICTURES]:
         windows.append(centre(scored.profiles.flux[scored.rows[place]][None])[0])
         missed.append(scored.label[place] == 1)
-        significance = scored.truth("feature_significance_marginal")[place]
+        significance = scored.visibility[place]
         titles.append(
             f"{scored.kind[place]}, called {'not Be' if missed[-1] else 'Be'} (p {scored.probability[place]:.2f})\n"
             f"S/N {scored.truth('snr')[place]:.0f}, R {scored.truth('resolving_power')[place]:.0f}"

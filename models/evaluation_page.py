@@ -40,7 +40,8 @@ def page(result: dict, completeness: list[dict], figures: str) -> str:
         "",
         "Only spectra that belong to a class are counted: a feature that cannot be seen is in the completeness table. The ROC of a"
         " class is that against all spectra of the other label. *Found at 1 % false*: the share of Be spectra over the probability"
-        " that one in a hundred of the others exceeds.",
+        " that one in a hundred of the others exceeds. *Significance*: how many sigma the feature is from the spectrum's own star"
+        " without it, or from every star without a disc, whichever is less; a spectrum is labelled Be from five on.",
     ]
     for generator, title in _SIMULATED.items():
         lines += _simulated(title, generator, result[f"simulated_{generator}"], figures)
@@ -68,7 +69,7 @@ def _misses(generator, part, figures) -> list[str]:
     lines = [
         "",
         f"Errors at S/N >= 10 by class, with the medians of their S/N, resolution and significance of the feature"
-        f" (matched filter; {len(misses)} errors):",
+        f" ({len(misses)} errors):",
         "",
         "| class | called | errors | of | S/N | resolution | significance | emission EW (A) | v sin i (km/s) |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -78,7 +79,7 @@ def _misses(generator, part, figures) -> list[str]:
         if mine:
             called = "not Be" if mine[0]["label"] == 1 else "Be"
             of = row["be_found"] + row["be_missed"] + row["false_be"] + row["not_be"]
-            names = ("snr", "resolving_power", "feature_significance_marginal", "ew_emission_a", "v_sin_i_km_s")
+            names = ("snr", "resolving_power", "significance", "ew_emission_a", "v_sin_i_km_s")
             values = " | ".join(_median(mine, name) for name in names)
             lines.append(f"| {kind} | {called} | {len(mine)} | {of} | {values} |")
     return [*lines, "", f"![errors of generator {generator}]({figures}classifier_misses_{generator}.png)"]
@@ -86,8 +87,6 @@ def _misses(generator, part, figures) -> list[str]:
 
 def _median(misses, name) -> str:
     values = [miss[name] for miss in misses if name in miss]
-    if name == "feature_significance_marginal":
-        values = [value for value in values if value > 0]
     return f"{np.median(values):.3g}" if values else ""
 
 

@@ -11,7 +11,7 @@ from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions
 from simulate.instrument import add_noise_on_grid
 from simulate.labels import WINDOW as WIDE
-from simulate.labels import Profiles
+from simulate.labels import Profiles, visibility
 
 __all__ = ["NOISE_REDRAWN", "PERTURBATIONS", "centre", "flips", "noisy_twice"]
 
@@ -68,7 +68,7 @@ def noisy_twice(profiles: Profiles, rng: np.random.Generator) -> tuple[np.ndarra
     """
     truth = profiles.truth
     good = profiles.ivar > 0
-    visible = truth["feature_significance_marginal"] >= np.sqrt(2) * distributions()["labels"]["significance_min"]
+    visible = visibility(truth) >= np.sqrt(2) * distributions()["labels"]["significance_min"]
     kept = np.flatnonzero(
         (truth["snr"] >= np.sqrt(2) * MIN_SNR)
         & ((profiles.label == 0) | ((profiles.label == 1) & visible))

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from models.score import Scorer
 from models.training_data import window_of
-from simulate.labels import Profiles
+from simulate.labels import Profiles, visibility
 
 __all__ = ["Scored", "confusion", "roc_area", "roc_curve", "score_profiles", "wilson_interval"]
 
@@ -35,6 +35,11 @@ class Scored:
     def truth(self, name: str) -> np.ndarray:
         """(m,) values of one quantity of `simulate.labels.TRUTH`."""
         return self.profiles.truth[name][self.rows]
+
+    @property
+    def visibility(self) -> np.ndarray:
+        """(m,) significance of the features by the label rule; NaN without one."""
+        return visibility(self.profiles.truth)[self.rows]
 
     def wrong(self, threshold: float, snr_min: float = 10.0) -> np.ndarray:
         """Places of the errors among spectra that belong to a class, the surest error first."""

@@ -18,6 +18,7 @@ __all__ = [
     "empty_truth",
     "join",
     "label_by_visibility",
+    "visibility",
     "window_wavelength_a",
 ]
 
@@ -125,6 +126,10 @@ def label_by_visibility(kind: np.ndarray, truth: dict[str, np.ndarray], kinds: d
     """
     rule = distributions()["labels"]
     label = np.array([kinds[name]["label"] for name in kind], dtype=np.int8)
-    seen = np.minimum(truth["feature_significance_marginal"], truth["disc_free_significance"])
-    label[(label == 1) & ~(seen >= rule["significance_min"])] = -1
+    label[(label == 1) & ~(visibility(truth) >= rule["significance_min"])] = -1
     return label
+
+
+def visibility(truth: dict[str, np.ndarray]) -> np.ndarray:
+    """(n,) significance of features that the label rule asks for: against the spectrum's own star and against all, the less."""
+    return np.minimum(truth["feature_significance_marginal"], truth["disc_free_significance"])

@@ -137,6 +137,7 @@ def test_an_evaluation_writes_its_page_and_figures(scorer, tmp_path):
         for group in part["by"].values():
             for key in ("be_found", "be_missed", "false_be", "not_be"):
                 assert sum(row[key] for row in group.values()) == part["all"][key]
+        assert {"of nothing", "20-100000"} <= set(part["by"]["significance"])
     assert (tmp_path / "e" / "evaluation.json").read_text() == json.dumps(
         result, indent=1
     ) + "\n"  # NaN where a bin is empty
