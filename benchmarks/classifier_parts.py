@@ -43,18 +43,19 @@ def main() -> None:
         "drawing: missed, false",
         *networks,
         "flux, all networks",
-        "drawing where in doubt",
+        "the same in four views",
+        "closer look where in doubt",
         "in doubt",
     ]
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, (flux, label) in _sets(options).items():
-        drawing, *alone = (apply(part, flux) for part in (model.by_drawing, *model.profile))
-        profile = np.mean(alone, axis=0)
-        both = model.combine(torch.from_numpy(drawing), torch.from_numpy(profile)).numpy()
-        doubt = model.in_doubt(torch.from_numpy(profile)).numpy()
+        alone = [apply(part, flux) for part in model.profile]
+        first, closer = np.mean(alone, axis=0), apply(model.closer, flux)
+        all_parts = model.combine(torch.from_numpy(first), torch.from_numpy(closer)).numpy()
+        doubt = model.in_doubt(torch.from_numpy(first)).numpy()
         counts = [
             f"{((o < 0) & (label == 1)).sum()}, {((o >= 0) & (label == 0)).sum()}"
-            for o in (drawing, *alone, profile, both)
+            for o in (closer[:, 0], *alone, first, closer[:, 1], all_parts)
         ]
         print(f"| {name} | {len(label)} | " + " | ".join(counts) + f" | {doubt.mean():.1%} |", flush=True)
 

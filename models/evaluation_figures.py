@@ -86,10 +86,9 @@ def draw_confusion(path: Path, result: dict) -> None:
 
 def _binned(part) -> dict[str, dict]:
     return {
-        f"S/N {label}" if name == "S/N" else f"R {label}": figures
-        for name, group in part["by"].items()
-        if name != "class"
-        for label, figures in group.items()
+        f"{sign} {label}": figures
+        for name, sign in (("S/N", "S/N"), ("resolution", "R"))
+        for label, figures in part["by"][name].items()
     }
 
 

@@ -207,7 +207,7 @@ def export(
     directory : path
         Where the models go.
     n_calibration : int
-        Simulated spectra for the weights; 192 of those in doubt give the ranges of int8.
+        Simulated spectra for the weights; the 192 that are most in doubt give the ranges of int8.
     threshold : float
         Probability from which a spectrum is called Be, told to `Scorer` and written to table `model`.
     name : str
@@ -231,18 +231,18 @@ def export(
     flux, label = simulated(n_calibration, rng)
     # Real stars are not quite as simulated: half of these are not either.
     flux[::2] = warp_profiles(flux[::2], rng)
-    in_doubt = _fit(model, flux, label)
+    first = _fit(model, flux, label)
     files = {"int8": directory / f"{name}.onnx", "fp16": directory / f"{name}_fp16.onnx"}
     with tempfile.TemporaryDirectory() as folder:
         single = Path(folder) / "fp32.onnx"
         to_onnx(model, single, sparing=False)
         to_half_weights(single, files["fp16"])
         to_onnx(model, single, sparing=True)
-        to_int8(single, files["int8"], flux[in_doubt][:_N_RANGES])
+        to_int8(single, files["int8"], flux[np.abs(first).argsort()[:_N_RANGES]])
     files["json"] = directory / f"{name}.json"
     card = {
-        "architecture": "{members} one-dimensional residual networks on the flux; where in doubt, ResNet-18 on a drawing of"
-        " {size}x{size}, shown as means of {reduction}x{reduction}".format(**stage, members=members),
+        "architecture": "{members} one-dimensional residual networks on the flux; where in doubt, in four views of it, and ResNet-18"
+        " on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}".format(**stage, members=members),
         "training_data": _training_data(record),
         "be_probability_min": threshold,
         "window_a": list(WINDOW_A),
@@ -262,10 +262,10 @@ def export(
 
 
 def _fit(model, flux, label) -> np.ndarray:
-    """Set the weights of the log odds, as they are most likely on all spectra; which spectra are in doubt is returned."""
-    drawing, profile = apply(model.by_drawing, flux), apply(lambda part: model.by_flux(part)[0], flux)
-    model.weight.copy_(torch.from_numpy(fit_weights(np.stack([drawing, profile], axis=1), label)))
-    return model.in_doubt(torch.from_numpy(profile)).numpy()
+    """Set the weights of the log odds, as they are most likely by one view of all spectra; those by the flux are returned."""
+    drawing, first = apply(model.by_drawing, flux), apply(lambda part: model.by_flux(part)[0], flux)
+    model.weight.copy_(torch.from_numpy(fit_weights(np.stack([drawing, first], axis=1), label)))
+    return first
 
 
 @torch.inference_mode()

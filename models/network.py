@@ -16,14 +16,17 @@ from models.render import SCALES, LineImage
 __all__ = ["SURE_LOG_ODDS", "Classifier", "load_imagenet", "recompute_batch_norm"]
 
 
-# Log odds by the flux, 95 %, from which on the drawing is not asked.
+# Log odds by the flux, 95 %, from which on there is no closer look.
 SURE_LOG_ODDS = 3.0
+# A closer look sees the profile moved by so many pixels, 51 km/s, to both sides.
+_MOVED_PX = 9
 
 
 class Classifier(nn.Module):
     """Rectified flux of the window in, probability of a Be profile and its log odds out.
 
-    The profile networks look first. Where they leave doubt, ResNet-18 looks at the drawing, which costs far more.
+    The profile networks look first. Where they leave doubt, they look again at the profile mirrored and moved, and
+    ResNet-18 looks at the drawing, which costs far more.
 
     Parameters
     ----------
@@ -49,8 +52,8 @@ class Classifier(nn.Module):
         that neither saw: calibration (as temperature in Guo et al. 2017, arXiv:1706.04599) and combination. Until
         then only the drawing counts.
     sparing : bool
-        Draw only the spectra in doubt instead of all: the same result, much faster where there are few, but with an
-        inner batch of any size, which GPUs do not like.
+        Look closer only at the spectra in doubt instead of at all: the same result, much faster where there are few, but
+        with an inner batch of any size, which GPUs do not like.
     """
 
     def __init__(
@@ -71,22 +74,33 @@ class Classifier(nn.Module):
 
     def forward(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) probabilities, (n, k) features of the profile networks and (n,) log odds."""
-        profile, features = self.by_flux(flux)
+        first, features = self.by_flux(flux)
         if self.sparing:
-            rows = torch.nonzero(self.in_doubt(profile))[:, 0]
-            drawing = torch.zeros_like(profile).index_put((rows,), self.by_drawing(flux[rows]))
+            rows = torch.nonzero(self.in_doubt(first))[:, 0]
+            closer = flux.new_zeros(flux.shape[0], 2).index_put((rows,), self.closer(flux[rows]))
         else:
-            drawing = self.by_drawing(flux)
-        log_odds = self.combine(drawing, profile)
+            closer = self.closer(flux)
+        log_odds = self.combine(first, closer)
         return torch.sigmoid(log_odds), features, log_odds
 
-    def in_doubt(self, profile: torch.Tensor) -> torch.Tensor:
-        """Whether the drawing is asked beside these log odds by the profile networks."""
-        return (self.weight[1] * profile).abs() < SURE_LOG_ODDS
+    def in_doubt(self, first: torch.Tensor) -> torch.Tensor:
+        """Whether these log odds by the profile networks ask for a closer look."""
+        return (self.weight[1] * first).abs() < SURE_LOG_ODDS
 
-    def combine(self, drawing: torch.Tensor, profile: torch.Tensor) -> torch.Tensor:
-        """Log odds of the classifier from those by the drawing and by the profile networks."""
-        return self.weight[1] * profile + self.weight[0] * drawing * self.in_doubt(profile)
+    def combine(self, first: torch.Tensor, closer: torch.Tensor) -> torch.Tensor:
+        """Log odds of the classifier from those by the first look, (n,), and by the closer one, (n, 2)."""
+        return torch.where(self.in_doubt(first), closer @ self.weight, self.weight[1] * first)
+
+    def closer(self, flux: torch.Tensor) -> torch.Tensor:
+        """(n, 481) flux -> (n, 2) log odds by the drawing, and by the profile networks over four views.
+
+        A profile mirrored, or moved by a velocity, is as much that of a Be star as before: what the networks say of one view
+        only is chance, which the mean has less of.
+        """
+        blue, red = flux[:, :1].expand(-1, _MOVED_PX), flux[:, -1:].expand(-1, _MOVED_PX)
+        moved = torch.cat([blue, flux[:, :-_MOVED_PX]], dim=1), torch.cat([flux[:, _MOVED_PX:], red], dim=1)
+        views = flux, flux.flip(1), *moved
+        return torch.stack([self.by_drawing(flux), sum(self.by_flux(view)[0] for view in views) / len(views)], dim=1)
 
     def by_flux(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) log odds by the profile networks, and the (n, k) features before their last layers."""

@@ -25,7 +25,7 @@ from models.render import SCALES
 from models.train_profile import ProfileConfig, train_profiles
 from models.trained import picture_is_finished
 from models.training_data import Labelled, Mixture
-from models.training_state import count_errors, is_orphan, save, stream, validation_sets
+from models.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
 
 __all__ = ["Stage", "TrainConfig", "train"]
 
@@ -244,7 +244,7 @@ class _Trainer:
         for name in config.frozen_layers:
             self.model.network.get_submodule(name).eval()
         for group in self.optimizer.param_groups:
-            group["lr"] = stage.learning_rate * min(progress * 10 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 0.01)
+            group["lr"] = stage.learning_rate * rate(progress, rise=0.1, floor=0.01)
         flux, label = self._batch()
         rng = stream(config.seed, self.rank, "warps", self.step)
         warps = torch.Generator().manual_seed(int(rng.integers(2**62)))

@@ -18,7 +18,7 @@ from models.augment import warp_profiles
 from models.facts import FACTS, VELOCITY
 from models.profile_network import ProfileNetwork
 from models.training_data import Drawn, Labelled, Mixture
-from models.training_state import count_errors, is_orphan, save, stream, validation_sets
+from models.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
 from models.window import PIXELS
 
 __all__ = ["ProfileConfig", "train_profiles"]
@@ -177,7 +177,7 @@ class _Trainer:
         self.pool.add(self.mixture.draw(config.fresh, rng))
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(progress * 20 + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + 1e-3)
+            group["lr"] = config.learning_rate * rate(progress, rise=0.05, floor=1e-3)
         losses = []
         for rows in self.pool.choose(config.fresh * config.shown, rng).reshape(-1, config.batch):
             each = self._step(self.pool.show(rows, config.warped_share, rng))

@@ -12,7 +12,7 @@ import torch
 
 from models.training_data import Labelled, simulated
 
-__all__ = ["count_errors", "is_orphan", "save", "stream", "validation_sets"]
+__all__ = ["count_errors", "is_orphan", "rate", "save", "stream", "validation_sets"]
 
 _BATCH = 32
 
@@ -28,6 +28,11 @@ def save(path: Path, content) -> None:
     beside = path.with_suffix(".new")
     torch.save(content, beside)
     beside.replace(path)
+
+
+def rate(progress: float, rise: float, floor: float) -> float:
+    """Share of the peak learning rate: up in a straight line over the first share `rise`, then down as a cosine to `floor`."""
+    return min(progress / rise + 0.05, 0.5 * (1 + np.cos(np.pi * progress)) + floor)
 
 
 def is_orphan() -> bool:
