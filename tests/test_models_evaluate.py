@@ -116,6 +116,17 @@ def test_redrawn_noise_is_that_of_the_spectrum():
     assert np.median(scatter) == pytest.approx(np.sqrt(2 * 2 / 3 * 0.93), rel=0.1)
 
 
+def test_noise_is_redrawn_only_where_both_significances_outlast_it():
+    profiles = sample_profiles(400, np.random.default_rng(12), kinds=["emission_weak", "shell_absorption"])
+    once, _ = noisy_twice(profiles, np.random.default_rng(13))
+    truth, enough = profiles.truth, 5 * np.sqrt(2)
+    steady = (truth["snr"] >= 20 * np.sqrt(2)) & ((profiles.ivar > 0).mean(axis=1) > 0.9)
+    own = steady & (truth["feature_significance_marginal"] >= enough)
+    both = own & (truth["disc_free_significance"] >= enough)
+    assert 0 < both.sum() < own.sum()
+    assert len(once) == both.sum()
+
+
 def test_flips_are_counted(scorer):
     rng = np.random.default_rng(2)
     once, again = noisy_twice(sample_profiles(60, rng), rng)
