@@ -12,7 +12,6 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,7 +155,7 @@ def run(config: Path) -> None:
 
     try:
         configuration = Configuration.read(config)
-    except (ConfigurationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ConfigurationError as error:
         raise click.UsageError(f"{config}: {error}") from None
     run_pipeline(configuration)
 

@@ -10,7 +10,7 @@ import click
 
 from etl.archives.printed_stars import demo_stars, write_demo_archives
 from etl.catalogue import CatalogueError, open_catalogue
-from etl.pipeline import Configuration, run_pipeline
+from etl.pipeline import Configuration, ConfigurationError, run_pipeline
 from etl.sample_spectra import real_spectra
 from etl.show import print_funnel, print_why
 from simulate.survey import write_survey
@@ -64,7 +64,11 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
         config.write_text(
             _configuration(config, [survey / "spectra", *spectra], sorted(survey.glob("*catalogue*.csv*")), archives)
         )
-    run_pipeline(Configuration.read(config))
+    try:
+        configuration = Configuration.read(config)
+    except ConfigurationError as error:
+        raise CatalogueError(f"{config}: {error}: mend or remove that file, or choose a new directory") from None
+    run_pipeline(configuration)
     with open_catalogue(catalog, read_only=True) as connection:
         click.echo()
         print_funnel(connection)

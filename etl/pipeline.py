@@ -44,10 +44,13 @@ class Configuration:
         Raises
         ------
         ConfigurationError
-            An entry is unknown, of the wrong type, or names a file that is not there.
+            The file is no TOML, or an entry is unknown, of the wrong type, or names a file that is not there.
         """
-        with path.open("rb") as stream:
-            entries = tomllib.load(stream)
+        try:
+            with path.open("rb") as stream:
+                entries = tomllib.load(stream)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(str(error)) from None
         known = [f.name for f in fields(cls)]
         for name in entries:
             if name not in known:

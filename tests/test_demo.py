@@ -208,3 +208,13 @@ def test_other_files_in_the_directory_are_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     done = becat("demo", "--dir", tmp_path, check=1)
     assert "holds other files" in done.stderr and list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
+
+
+def test_a_configuration_that_names_files_no_longer_there_is_told_in_words(demo, tmp_path):
+    """As after the real spectra's package has moved with its environment."""
+    (tmp_path / ".becat-demo").write_text("")
+    (tmp_path / "survey").mkdir()
+    shutil.copyfile(demo[0] / "survey" / "truth.csv", tmp_path / "survey" / "truth.csv")
+    (tmp_path / "survey.toml").write_text('catalog = "catalog.duckdb"\nspectra = ["gone.fits"]\n')
+    done = becat("demo", "--dir", tmp_path, check=1)
+    assert "gone.fits" in done.stderr and "remove that file" in done.stderr and "Traceback" not in done.stderr
