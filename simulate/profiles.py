@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulate import second_generator
+from simulate import second_generator, third_generator
 from simulate.disc_free import FIRST, GRID
 from simulate.draw import distributions
 from simulate.injection import Hosts, sample_injected
@@ -23,14 +23,25 @@ from simulate.labels import (
 from simulate.systems import draw_radial_velocities, draw_systems, render
 from simulate.velocity import fourier_gaussian, multiply
 
-__all__ = ["WINDOW", "Hosts", "Profiles", "kind_names", "sample_injected", "sample_profiles", "window_wavelength_a"]
+__all__ = [
+    "GENERATORS",
+    "WINDOW",
+    "Hosts",
+    "Profiles",
+    "kind_names",
+    "sample_injected",
+    "sample_profiles",
+    "window_wavelength_a",
+]
 
 _CHUNK = 256
+_TEST_GENERATORS = {"b": second_generator, "c": third_generator}
+GENERATORS = ("a", *_TEST_GENERATORS)
 
 
 def kind_names(generator: str = "a") -> list[str]:
     """Kinds of profile of a generator."""
-    return list(distributions()["kinds"]) if generator == "a" else list(second_generator.KINDS)
+    return list(_kinds(generator))
 
 
 def sample_profiles(
@@ -49,8 +60,8 @@ def sample_profiles(
         Number of profiles.
     rng : numpy Generator
         The same state gives the same profiles.
-    generator : {"a", "b"}
-        "a" is for training; "b" has other physics and other ranges and is for testing only.
+    generator : {"a", "b", "c"}
+        "a" is for training; "b" and "c" have other physics and other ranges and are for testing only.
     kinds : sequence of str, optional
         Draw only these kinds, in the shares that their weights give; default all of them.
     hosts : Hosts, optional
@@ -70,7 +81,7 @@ def sample_profiles(
     from_hosts = round(n * host_fraction) if hosts is not None else 0
     names = _weights(generator, kinds)
     kind = rng.choice(list(names), n - from_hosts, p=np.array(list(names.values())))
-    chunk = _sample_chunk if generator == "a" else second_generator.sample_chunk
+    chunk = _sample_chunk if generator == "a" else _TEST_GENERATORS[generator].sample_chunk
     parts = [chunk(kind[start : start + _CHUNK], rng) for start in range(0, len(kind), _CHUNK)]
     if hosts is not None and from_hosts:
         parts.append(sample_injected(from_hosts, rng, hosts))
@@ -79,15 +90,22 @@ def sample_profiles(
 
 def _weights(generator, kinds):
     """Probability of each kind asked for."""
-    if generator not in ("a", "b"):
-        raise ValueError(f"generator {generator!r} is neither 'a' nor 'b'")
-    table = distributions()["kinds"] if generator == "a" else second_generator.KINDS
+    table = _kinds(generator)
     names = list(table) if kinds is None else list(kinds)
     unknown = [name for name in names if name not in table]
     if unknown:
         raise ValueError(f"unknown kinds {unknown}; generator {generator!r} has {list(table)}")
     total = sum(table[name]["weight"] for name in names)
     return {name: table[name]["weight"] / total for name in names}
+
+
+def _kinds(generator):
+    """Table of the kinds of a generator."""
+    if generator == "a":
+        return distributions()["kinds"]
+    if generator not in _TEST_GENERATORS:
+        raise ValueError(f"generator {generator!r} is none of {', '.join(GENERATORS)}")
+    return _TEST_GENERATORS[generator].KINDS
 
 
 def _sample_chunk(kind, rng):

@@ -11,17 +11,15 @@ import numpy as np
 from scipy.special import voigt_profile
 
 from schema.lines import SPEED_OF_LIGHT_KM_S
-from simulate.disc_free import GRID, DiscFree, first_stars, of_pairs
+from simulate.disc_free import DiscFree, first_stars, of_pairs
 from simulate.draw import distributions, draw, interpolate
-from simulate.instrument import feature_significance, gather
-from simulate.labels import Profiles, count_peaks, empty_truth, label_by_visibility, window_wavelength_a
+from simulate.labels import Profiles
+from simulate.photon_counting import FINE_A, STEP_A, on_library_grid, photograph
 from simulate.photosphere import HALPHA_A
 
 __all__ = ["KINDS", "sample_chunk"]
 
 KINDS = distributions("second_distributions.toml")["kinds"]
-_STEP_A = 0.1
-_FINE_A = HALPHA_A + _STEP_A * np.arange(-450, 451)
 _STRIPS = np.linspace(-0.96, 0.96, 25)
 _KM_S_TO_A = HALPHA_A / SPEED_OF_LIGHT_KM_S
 _SEED, _STARS_A_KIND = 20222, 250
@@ -40,26 +38,7 @@ def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
     -------
     Profiles
     """
-    table = distributions("second_distributions.toml")["observation"]
-    truth = empty_truth(len(kind))
-    for name in ("rv_km_s", "resolving_power", "snr"):
-        truth[name] = draw(table[name], rng, len(kind))
-    truth["step_a"] = HALPHA_A / truth["resolving_power"] / draw(table["pixels_per_resolution_element"], rng, len(kind))
-    truth["instrument"][:] = "second"
-    star = np.empty((len(kind), len(_FINE_A)), dtype=np.float32)
-    whole = np.empty_like(star)
-    for name in np.unique(kind):
-        rows = np.flatnonzero(kind == name)
-        star[rows], whole[rows], found = _model(KINDS[name], truth["rv_km_s"][rows], rng)
-        for key, values in found.items():
-            truth[key][rows] = values
-    star, whole = _blur(star, truth, rng), _blur(whole, truth, rng)
-    truth["n_peaks"], truth["violet_red_ratio"] = count_peaks(whole - star)
-    featured = np.array([KINDS[name]["label"] == 1 for name in kind])
-    known = {name: values[featured] for name, values in truth.items()}
-    truth["disc_free_significance"][featured] = _DISC_FREE.significance(whole[featured], _pixel, known)
-    flux, ivar = _observe(star, whole, truth, rng)
-    return Profiles(flux, ivar, label_by_visibility(kind, truth, KINDS), kind, truth)
+    return photograph(kind, rng, distributions("second_distributions.toml"), _model, _DISC_FREE)
 
 
 def _stars_of_both():
@@ -67,17 +46,10 @@ def _stars_of_both():
     rng = np.random.default_rng(_SEED)
     kinds = [table for table in KINDS.values() if table["label"] == 0]
     own = [of_pairs(_absorbed_light(kind, np.zeros(_STARS_A_KIND), rng)[0]) for kind in kinds]
-    place = np.broadcast_to(_pixel(GRID.wavelength_a), (_STARS_A_KIND * len(own), GRID.n_pixels))
-    on_grid = np.stack([gather(stars, place) for stars in np.concatenate(own, axis=1)])
-    return np.concatenate([first_stars(), on_grid], axis=1).astype(np.float32)
+    return np.concatenate([first_stars(), on_library_grid(np.concatenate(own, axis=1))], axis=1).astype(np.float32)
 
 
 _DISC_FREE = DiscFree(_stars_of_both)
-
-
-def _pixel(wavelength_a):
-    """Fractional pixel of the fine grid."""
-    return (wavelength_a - _FINE_A[0]) / _STEP_A
 
 
 def _model(kind, rv_km_s, rng):
@@ -92,7 +64,7 @@ def _model(kind, rv_km_s, rng):
     whole = alone + light
     if "shell_depth" in kind:
         half = draw(kind["shell_hwhm_km_s"], rng, n)
-        offset = (_FINE_A - HALPHA_A) / _KM_S_TO_A - (rv_km_s + rng.normal(0, 12, n))[:, None]
+        offset = (FINE_A - HALPHA_A) / _KM_S_TO_A - (rv_km_s + rng.normal(0, 12, n))[:, None]
         whole = whole * (1 - draw(kind["shell_depth"], rng, n)[:, None] / (1 + (offset / half[:, None]) ** 2))
         truth["shell_fwhm_km_s"] = 2 * half
     return alone, whole, truth
@@ -133,7 +105,7 @@ def _photosphere(star, rv_km_s):
     dark = star["limb_darkening"][:, None]
     weight = (1 - dark) * across + dark * np.pi / 4 * across**2
     weight /= weight.sum(axis=1, keepdims=True)
-    total = np.zeros((len(rv_km_s), len(_FINE_A)))
+    total = np.zeros((len(rv_km_s), len(FINE_A)))
     for i, strip in enumerate(_STRIPS):
         total += weight[:, i, None] * _line(star, rv_km_s + strip * star["v_sin_i_km_s"])
     return total
@@ -141,7 +113,7 @@ def _photosphere(star, rv_km_s):
 
 def _line(star, velocity_km_s):
     """(n, n_fine) unturned line at its own velocity."""
-    offset = _FINE_A - HALPHA_A - (velocity_km_s * _KM_S_TO_A)[:, None]
+    offset = FINE_A - HALPHA_A - (velocity_km_s * _KM_S_TO_A)[:, None]
     wing = star["opacity"][:, None] / (1 + np.abs(offset / star["scale_a"][:, None]) ** 2.5)
     sigma, gamma = star["core_sigma_a"][:, None], star["core_gamma_a"][:, None]
     core = star["core"][:, None] * voigt_profile(offset, sigma, gamma) / voigt_profile(0, sigma, gamma)
@@ -152,10 +124,10 @@ def _random_lines(rng, n):
     """(n, n_fine) transmission of narrow lines at random places."""
     table = distributions("second_distributions.toml")["observation"]
     count = draw(table["metal_lines"], rng, n).astype(int)
-    transmission = np.ones((n, len(_FINE_A)))
+    transmission = np.ones((n, len(FINE_A)))
     for row in range(n):
-        place = rng.uniform(_FINE_A[0], _FINE_A[-1], count[row])
-        shape = np.exp(-0.5 * ((_FINE_A - place[:, None]) / 0.15) ** 2)
+        place = rng.uniform(FINE_A[0], FINE_A[-1], count[row])
+        shape = np.exp(-0.5 * ((FINE_A - place[:, None]) / 0.15) ** 2)
         transmission[row] -= np.minimum(draw(table["metal_depth"], rng, count[row]) @ shape, 0.9)
     return transmission
 
@@ -164,46 +136,11 @@ def _emission(kind, ew_a, rv_km_s, rng):
     """(n, n_fine) composite emission and its peak separation, km/s."""
     table, n = distributions("second_distributions.toml")["emission"], len(ew_a)
     drawn = {name: draw(kind.get(name, spec), rng, n)[:, None] for name, spec in table.items()}
-    offset = (_FINE_A - HALPHA_A) / _KM_S_TO_A - rv_km_s[:, None]
+    offset = (FINE_A - HALPHA_A) / _KM_S_TO_A - rv_km_s[:, None]
     half, sigma = drawn["separation_km_s"] / 2, drawn["peak_sigma_km_s"]
     balance = np.exp(drawn["violet_red"] / 2)
     shape = balance * np.exp(-0.5 * ((offset + half) / sigma) ** 2)
     shape += np.exp(-0.5 * ((offset - half) / sigma) ** 2) / balance
     shape += drawn["bridge"] * np.exp(-0.5 * (offset / (0.5 * half + 0.6 * sigma)) ** 2)
     shape += drawn["feet"] / (1 + (offset / drawn["feet_km_s"]) ** 2) ** 1.5
-    return shape * (ew_a / (shape.sum(axis=1) * _STEP_A))[:, None], drawn["separation_km_s"][:, 0]
-
-
-def _blur(spectrum, truth, rng):
-    """Line-spread function with wings, in Fourier space."""
-    wing = draw(distributions("second_distributions.toml")["observation"]["wing_light"], rng, len(spectrum))[:, None]
-    sigma = (HALPHA_A / truth["resolving_power"] / 2.3548)[:, None]
-    frequency = 2 * np.pi * np.fft.rfftfreq(len(_FINE_A), _STEP_A)
-    kernel = (1 - wing) * np.exp(-0.5 * (frequency * sigma) ** 2) + wing * np.exp(-0.5 * (2 * frequency * sigma) ** 2)
-    return 1 - np.fft.irfft(np.fft.rfft(1 - spectrum, axis=1) * kernel, n=len(_FINE_A), axis=1)
-
-
-def _observe(star, whole, truth, rng):
-    """Photons on detector pixels, a cubic continuum error, and the way back to the grid; fills significances."""
-    table, window = distributions("second_distributions.toml")["observation"], window_wavelength_a()
-    step = truth["step_a"][:, None]
-    pixels = int(np.ceil((window[-1] - window[0]) / step.min())) + 4
-    native = window[0] - step * (1 + rng.random(step.shape)) + step * np.arange(pixels)
-    place = _pixel(native)
-    mean = np.maximum(gather(whole, place), 0)
-    snr, read = truth["snr"][:, None], draw(table["read_electrons"], rng, len(star))[:, None]
-    level = 0.5 * snr**2 + np.sqrt(0.25 * snr**4 + (snr * read) ** 2)  # electrons that give this S/N with read noise
-    counts = rng.poisson(mean * level) + read * rng.standard_normal(mean.shape)
-    hit = rng.random(len(star)) < table["cosmic_ray_fraction"]
-    counts[np.flatnonzero(hit), rng.integers(0, pixels, int(hit.sum()))] *= rng.uniform(1.1, 2.5, int(hit.sum()))
-    variance = (mean * level + read**2) / level**2
-    x = (native - HALPHA_A) / 35
-    factor = 1 + draw(table["scale"], rng, len(star))[:, None]
-    for power in (1, 2, 3):
-        factor = factor + draw(table["cubic"], rng, len(star))[:, None] * x**power
-    back = (window - native[:, :1]) / step
-    ivar = gather(1 / (variance * factor**2), back) * ((window[1] - window[0]) / step)
-    at_window = np.broadcast_to(_pixel(window), ivar.shape)
-    alone = gather(star, at_window)
-    truth |= feature_significance(alone, gather(whole, at_window) - alone, 1 / ivar, window)
-    return gather(counts / level * factor, back).astype(np.float32), ivar.astype(np.float32)
+    return shape * (ew_a / (shape.sum(axis=1) * STEP_A))[:, None], drawn["separation_km_s"][:, 0]
