@@ -18,7 +18,7 @@ from schema.lines import SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions
 from simulate.instrument import gather, resolution_sigma_km_s
 from simulate.labels import window_wavelength_a
-from simulate.photosphere import HALPHA_A
+from simulate.photosphere import HALPHA_A, irregular_shapes
 from simulate.systems import absorbed_light, draw_systems
 from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
@@ -33,8 +33,10 @@ _LIBRARY = {
     "absorption": 1000, "absorption_core": 800, "supergiant": 250, "late": 500, "weak": 200, "sb2": 4000, "composite": 1500,
 }  # fmt: skip
 # Of the nearest stars: how many are begun from, how many are mixed in, and the deviation of each one's amount. Chosen so that few
-# stars outside the library look like discs (benchmarks/label_rule.py), and nine in ten bare shells of S/N 100 still do.
+# stars outside the library look like discs (benchmarks/label_rule.py), and seven in eight bare shells of S/N 100 still do.
 _BASES, _NEIGHBOURS, _MIXED = 8, 10, 0.4
+# Rotation washes out the irregularities that are nearer to the centre of a line than so many times the half width of its bottom.
+_WASHED = 2.5
 _SEED = 20221
 
 
@@ -43,6 +45,8 @@ def first_stars() -> np.ndarray:
     """(2, n_stars, GRID.n_pixels) what stars without a disc of the first generator and their companions absorb, at rest."""
     rng = np.random.default_rng(_SEED)
     systems = [draw_systems(kind, rng, np.zeros(n)) for kind, n in _LIBRARY.items()]
+    for star, _, _ in (component for each in systems for component in each.stars):
+        star["line_scatter"][:] = 0  # no disc makes metal lines, and no library would hold how they scatter
     return np.concatenate([of_pairs(absorbed_light(each, GRID)) for each in systems], axis=1)
 
 
@@ -137,10 +141,10 @@ def _significance(flux, variance, near, base):
     others = np.delete(whole, base, axis=1) - star[:, None]
     shapes, sigma = _allowed(flux, near[:, :, base])
     shapes = np.concatenate([shapes, others], axis=1)
-    sigma = np.concatenate([sigma, np.full(others.shape[1], _MIXED)])
+    sigma = np.concatenate([sigma, np.full(others.shape[:2], _MIXED)], axis=1)
     weight = 1 / np.sqrt(variance)
     rest = (flux - star) * weight
-    scaled = shapes * weight[:, None] * sigma[:, None]
+    scaled = shapes * weight[:, None] * sigma[:, :, None]
     gram = scaled @ scaled.transpose(0, 2, 1) + np.eye(scaled.shape[1])
     products = np.einsum("nkm,nm->nk", scaled, rest)
     explained = np.einsum("nk,nk->n", products, np.linalg.solve(gram, products[:, :, None])[:, :, 0])
@@ -148,7 +152,7 @@ def _significance(flux, variance, near, base):
 
 
 def _allowed(flux, absorbed):
-    """Shapes (n, k, m) that the continuum and either star of a pair may add, and the deviation (k,) of each amount."""
+    """Shapes (n, k, m) that the continuum and either star of a pair may add, and the deviation (n, k) of each amount."""
     table = distributions()["continuum"]
     x = (window_wavelength_a()[::_STRIDE] - HALPHA_A) / 35
     level = np.concatenate([flux[:, :20], flux[:, -20:]], axis=1).mean(axis=1, keepdims=True)
@@ -168,4 +172,16 @@ def _allowed(flux, absorbed):
             (slope, 2.0),  # velocity: pixels
             (np.gradient(slope, axis=1), 2.0),  # width: pixels squared
         ]
-    return np.stack([shape for shape, _ in pairs], axis=1), np.array([deviation for _, deviation in pairs])
+    shapes = np.stack([shape for shape, _ in pairs], axis=1)
+    sigma = np.broadcast_to([deviation for _, deviation in pairs], shapes.shape[:2])
+    irregular, deviation = zip(*(_irregular(line, np.abs(35 * x)) for line in absorbed), strict=True)
+    return np.concatenate([shapes, *irregular], axis=1), np.concatenate([sigma, *deviation], axis=1)
+
+
+def _irregular(line, distance_a):
+    """Irregularities that lines (n, m) may have, (n, k, m), and their deviations (n, k): what rotation washes out, no star has."""
+    table = distributions()["photosphere"]
+    at_a = np.array(table["irregular_at_a"]) + 0.1
+    bottom = (line > 0.9 * line.max(axis=1, keepdims=True) - 1e-6).sum(axis=1) * (RED.step_a * _STRIDE / 2)
+    deviation = table["irregularity"]["normal"][1] / (1 + (_WASHED * bottom[:, None] / at_a) ** 2)
+    return line[:, None] * irregular_shapes(distance_a), deviation

@@ -10,12 +10,14 @@ from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions, draw, interpolate, line_list
 from simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, fourier_shift, multiply
 
-__all__ = ["HALPHA_A", "draw_star", "photosphere"]
+__all__ = ["HALPHA_A", "draw_star", "irregular_shapes", "photosphere"]
 
 HALPHA_A = LINES["halpha"].wavelength_a
 _LINE_FWHM_KM_S = 12.0  # thermal and turbulent width of metal lines
 _DAMPED_FWHM_KM_S = 90.0
 _FWHM_OF_SIGMA = 2.3548
+_DEEPEST, _INNERMOST_A = 0.97, 0.05  # no line is deeper; nearer to the centre a line's depth is that at the centre
+_SCATTER = {"metal": "cool_line_scatter", "magnesium": "cool_line_scatter"}
 _DRAWN = (
     "wing_power", "core_power", "core_damping", "macroturbulence_km_s", "limb_darkening", "polar_light", "metallicity_dex",
 )  # fmt: skip
@@ -28,7 +30,9 @@ def draw_star(group: str, rng: np.random.Generator, n: int) -> dict[str, np.ndar
     -------
     dict of (n,) arrays
         teff_k, logg_dex, v_sin_i_km_s, limb_darkening, polar_light, macroturbulence_km_s, metallicity_dex, and the H-alpha
-        shape: wing_depth, wing_hwhm_a, wing_power, core_depth, core_fwhm_a, core_power, core_damping.
+        shape: wing_depth, wing_hwhm_a, wing_power, core_depth, core_fwhm_a, core_power, core_damping; and as (n, k) arrays
+        irregularity, of the depth of H-alpha at k distances from its centre, and line_scatter, of the strengths of the k other lines, both
+        natural logarithms.
     """
     ranges, table = distributions()["stars"][group], distributions()["photosphere"]
     star = {name: draw(spec, rng, n) for name, spec in ranges.items()}
@@ -45,6 +49,15 @@ def draw_star(group: str, rng: np.random.Generator, n: int) -> dict[str, np.ndar
     core = interpolate(teff, table, "core_depth") * draw(table["scatter_core_depth"], rng, n)
     star["core_depth"] = np.clip(core, 0.05, 0.8)
     star["core_fwhm_a"] = interpolate(teff, table, "core_fwhm_a") * np.exp(draw(table["scatter_width"], rng, n))
+    k = len(table["irregular_at_a"])
+    star["irregularity"] = draw(table["irregularity"], rng, n * k).reshape(n, k).astype(np.float32)
+    star["line_scatter"] = np.stack(
+        [
+            draw(table[_SCATTER.get(str(name), "hot_line_scatter")], rng, n)
+            for name in line_list("stellar_lines.csv")["species"]
+        ],
+        axis=1,
+    ).astype(np.float32)
     return star
 
 
@@ -85,23 +98,33 @@ def _halpha(star, grid):
     wing = column("wing_depth") / (1 + (distance / column("wing_hwhm_a")) ** column("wing_power"))
     width, damped = 2 * distance / column("core_fwhm_a"), column("core_damping")
     core = (1 - damped) * np.exp(-np.log(2) * width ** column("core_power")) + damped / (1 + width**2)
-    return (1 - wing) * (1 - column("core_depth") * core)
+    depth = 1 - (1 - wing) * (1 - column("core_depth") * core)
+    return 1 - np.minimum(depth * np.exp(star["irregularity"] @ irregular_shapes(distance[0])), _DEEPEST)
+
+
+def irregular_shapes(distance_a: np.ndarray) -> np.ndarray:
+    """(k, p) how each irregularity of a line's depth goes with distance from its centre, (p,) Angstrom: bumps in its logarithm."""
+    table = distributions()["photosphere"]
+    apart = np.log(distance_a + _INNERMOST_A) - np.log(np.array(table["irregular_at_a"]) + _INNERMOST_A)[:, None]
+    return np.exp(-0.5 * (apart / table["irregular_width"]) ** 2).astype(np.float32)
 
 
 def _line_opacity(star, grid):
     """(n, n_pixels) optical depth of every other line, as a product of strengths and one Gaussian a line."""
-    lines, shape = _line_shapes(grid)
-    return _line_widths(star, lines).astype(np.float32) @ shape
+    inside, shape = _line_shapes(grid)
+    widths = _line_widths(star, line_list("stellar_lines.csv")[inside]) * np.exp(star["line_scatter"][:, inside])
+    return widths.astype(np.float32) @ shape
 
 
 @cache
 def _line_shapes(grid):
-    """Lines that the grid covers, and their (n_lines, n_pixels) profiles of unit area."""
+    """Numbers of the lines that the grid covers, and their (n_lines, n_pixels) profiles of unit area."""
     lines, wavelength = line_list("stellar_lines.csv"), grid.wavelength_a
-    lines = lines[(lines["wavelength_a"] > wavelength[0]) & (lines["wavelength_a"] < wavelength[-1])]
+    inside = np.flatnonzero((lines["wavelength_a"] > wavelength[0]) & (lines["wavelength_a"] < wavelength[-1]))
+    lines = lines[inside]
     sigma = lines["wavelength_a"] * _line_fwhm_km_s(lines, grid) / SPEED_OF_LIGHT_KM_S / _FWHM_OF_SIGMA
     shape = np.exp(-0.5 * ((wavelength - lines["wavelength_a"][:, None]) / sigma[:, None]) ** 2)
-    return lines, (shape / (sigma[:, None] * np.sqrt(2 * np.pi))).astype(np.float32)
+    return inside, (shape / (sigma[:, None] * np.sqrt(2 * np.pi))).astype(np.float32)
 
 
 def _line_fwhm_km_s(lines, grid):

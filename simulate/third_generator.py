@@ -8,6 +8,8 @@ when the photospheres that train were last changed. The two share the spectrogra
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from schema.lines import SPEED_OF_LIGHT_KM_S
@@ -17,7 +19,7 @@ from simulate.labels import Profiles
 from simulate.photon_counting import FINE_A, STEP_A, on_library_grid, photograph
 from simulate.photosphere import HALPHA_A
 
-__all__ = ["KINDS", "sample_chunk"]
+__all__ = ["KINDS", "photosphere_of", "ring_emission", "sample_chunk"]
 
 _CONFIG = distributions("third_distributions.toml")
 KINDS = _CONFIG["kinds"]
@@ -67,7 +69,9 @@ def _model(kind, rv_km_s, rng):
     if "ew_a" not in kind:
         return alone, alone, truth
     truth["ew_emission_a"] = draw(kind["ew_a"], rng, n)
-    light, truth["peak_separation_km_s"] = _rings(star["inclination_deg"], truth["ew_emission_a"], rv_km_s, rng)
+    light, truth["peak_separation_km_s"] = ring_emission(
+        star["inclination_deg"], truth["ew_emission_a"], rv_km_s, rng, _CONFIG["emission"]
+    )
     whole = alone + light
     if "shell_depth" in kind:
         sigma = draw(kind["shell_sigma_km_s"], rng, n)
@@ -104,16 +108,28 @@ def _absorbed_light(star, kind, rv_km_s, rng):
     """(n_components, n, n_fine) what the lines of each star take from the continuum."""
     n = len(star["teff_k"])
     rv_km_s = np.broadcast_to(np.asarray(rv_km_s, float), n)
-    alone = 1 - _photosphere(star, rv_km_s)
+    alone = 1 - photosphere_of(star, rv_km_s)
     if "velocity_difference_km_s" not in kind:
         return alone[None]
     apart = draw(kind["velocity_difference_km_s"], rng, n) * rng.choice([-1, 1], n)
     share = draw(kind["light_fraction"], rng, n)[:, None]
-    return np.stack([(1 - share) * alone, share * (1 - _photosphere(_draw_star(kind, rng, n), rv_km_s + apart))])
+    return np.stack([(1 - share) * alone, share * (1 - photosphere_of(_draw_star(kind, rng, n), rv_km_s + apart))])
 
 
-def _photosphere(star, rv_km_s):
-    """(n, n_fine) flux over the continuum, summed over the patches of the visible disc."""
+def photosphere_of(star: dict[str, np.ndarray], rv_km_s: np.ndarray) -> np.ndarray:
+    """Flux of turning stars over their continuum, summed over the patches of the visible disc.
+
+    Parameters
+    ----------
+    star : dict of (n,) arrays
+        teff_k (at the pole), logg_dex, speed_km_s at the equator and the critical one, inclination_deg, microturbulence_km_s,
+        metals, and scatter, (5, n), of the logarithms of the atmosphere's parameters.
+    rv_km_s : (n,) float array
+
+    Returns
+    -------
+    (n, n_fine) float32 array on `simulate.photon_counting.FINE_A`
+    """
     table = _CONFIG["photosphere"]
     sine, cosine = np.sin(np.radians(star["inclination_deg"])), np.cos(np.radians(star["inclination_deg"]))
     fraction = star["speed_km_s"] / star["critical_km_s"]
@@ -173,9 +189,25 @@ def _metal_opacity(star):
     return (cool[:, None] * (lines["strength"] @ shape)).astype(np.float32)
 
 
-def _rings(inclination_deg, ew_a, rv_km_s, rng):
-    """(n, n_fine) emission of rings in orbit, and the peak separation of the outermost, km/s."""
-    table, n = _CONFIG["emission"], len(ew_a)
+def ring_emission(
+    inclination_deg: np.ndarray, ew_a: np.ndarray, rv_km_s: np.ndarray, rng: np.random.Generator, table: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Emission of rings in circular orbit, seen through turbulence and electron scattering.
+
+    Parameters
+    ----------
+    inclination_deg, ew_a, rv_km_s : (n,) float arrays
+        Inclination, equivalent width (positive for emission, Angstrom) and radial velocity.
+    rng : numpy Generator
+    table : dict
+        Table ``[emission]`` of third_distributions.toml.
+
+    Returns
+    -------
+    (n, n_fine) float array, (n,) float array
+        Light over the continuum on `simulate.photon_counting.FINE_A`, and the peak separation of the outermost ring, km/s.
+    """
+    n = len(ew_a)
     drawn = {name: draw(spec, rng, n) for name, spec in table.items() if name not in ("radius_factor", "ring_share")}
     armed, offset = np.clip(drawn["one_armed"], -0.8, 0.8), _velocity() - rv_km_s[:, None]
     light, radius = np.zeros((n, len(FINE_A))), drawn["first_radius"]
