@@ -21,6 +21,7 @@ from models.export import apply
 from models.score import DEFAULT_MODEL
 from models.trained import load_trained
 from models.training_data import labelled_from_catalogue, simulated
+from simulate.profiles import GENERATORS
 
 _SEED = 40  # of draws that no training and no evaluation has seen
 
@@ -50,7 +51,8 @@ def main() -> None:
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, (flux, label) in _sets(options).items():
         alone = [apply(part, flux) for part in model.profile]
-        first, closer = np.mean(alone, axis=0), apply(model.closer, flux)
+        first = np.mean(alone, axis=0)
+        closer = apply(lambda part: model.closer(part, model.by_flux(part)[0]), flux)
         all_parts = model.combine(torch.from_numpy(first), torch.from_numpy(closer)).numpy()
         doubt = model.in_doubt(torch.from_numpy(first)).numpy()
         counts = [
@@ -63,7 +65,7 @@ def main() -> None:
 def _sets(options):
     """Flux and label by name."""
     sets = {}
-    for generator in "ab":
+    for generator in GENERATORS:
         rng = np.random.default_rng([_SEED, ord(generator)])
         sets[f"simulated, generator {generator}"] = simulated(options.spectra, rng, generator)
     if options.catalog:

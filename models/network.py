@@ -77,9 +77,9 @@ class Classifier(nn.Module):
         first, features = self.by_flux(flux)
         if self.sparing:
             rows = torch.nonzero(self.in_doubt(first))[:, 0]
-            closer = flux.new_zeros(flux.shape[0], 2).index_put((rows,), self.closer(flux[rows]))
+            closer = flux.new_zeros(flux.shape[0], 2).index_put((rows,), self.closer(flux[rows], first[rows]))
         else:
-            closer = self.closer(flux)
+            closer = self.closer(flux, first)
         log_odds = self.combine(first, closer)
         return torch.sigmoid(log_odds), features, log_odds
 
@@ -91,16 +91,16 @@ class Classifier(nn.Module):
         """Log odds of the classifier from those by the first look, (n,), and by the closer one, (n, 2)."""
         return torch.where(self.in_doubt(first), closer @ self.weight, self.weight[1] * first)
 
-    def closer(self, flux: torch.Tensor) -> torch.Tensor:
-        """(n, 481) flux -> (n, 2) log odds by the drawing, and by the profile networks over four views.
+    def closer(self, flux: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        """(n, 481) flux and (n,) log odds by the first look -> (n, 2) log odds by the drawing, and by the profile networks over four views.
 
         A profile mirrored, or moved by a velocity, is as much that of a Be star as before: what the networks say of one view
         only is chance, which the mean has less of.
         """
         blue, red = flux[:, :1].expand(-1, _MOVED_PX), flux[:, -1:].expand(-1, _MOVED_PX)
         moved = torch.cat([blue, flux[:, :-_MOVED_PX]], dim=1), torch.cat([flux[:, _MOVED_PX:], red], dim=1)
-        views = flux, flux.flip(1), *moved
-        return torch.stack([self.by_drawing(flux), sum(self.by_flux(view)[0] for view in views) / len(views)], dim=1)
+        seen = torch.stack([first, *(self.by_flux(view)[0] for view in (flux.flip(1), *moved))])
+        return torch.stack([self.by_drawing(flux), seen.mean(dim=0)], dim=1)
 
     def by_flux(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) log odds by the profile networks, and the (n, k) features before their last layers."""
