@@ -39,7 +39,7 @@ def classify(n, seed, generator="a", kinds=None):
         Number of profiles.
     seed : int
         Seed of the simulation.
-    generator : {"a", "b"}
+    generator : {"a", "b", "c"}
         Generator of `simulate.profiles`.
     kinds : list of str, optional
         Only these kinds.

@@ -17,7 +17,7 @@ from models.perturb import MIN_SNR, flips, noisy_twice
 from models.score import Scorer
 from models.scored import Scored, confusion, roc_area, roc_curve, score_profiles, wilson_interval
 from models.training_data import Labelled
-from simulate.profiles import sample_profiles
+from simulate.profiles import GENERATORS, sample_profiles
 
 __all__ = ["evaluate"]
 
@@ -67,7 +67,7 @@ def evaluate(
     directory.mkdir(parents=True, exist_ok=True)
     result: dict = {"model_id": scorer.model_id, "provider": scorer.provider, "threshold": threshold, "n": n}
     scored = {}
-    for generator in ("a", "b"):
+    for generator in GENERATORS:
         drawn = sample_profiles(n, np.random.default_rng([seed, ord(generator)]), generator)
         scored[generator] = score_profiles(scorer, drawn, f"generator {generator}")
         result[f"simulated_{generator}"] = _accuracy(scored[generator], threshold)
@@ -141,7 +141,7 @@ def _accuracy(scored: Scored, threshold: float) -> dict:
     enough = snr >= 10
     by = {
         name: {
-            key: _figures(p, label, rows, threshold, name in ("class", "significance"))
+            key: _figures(p, label, rows, threshold, one_label=name in ("class", "significance"))
             for key, rows in group.items()
             if rows.any()
         }
@@ -159,11 +159,11 @@ def _accuracy(scored: Scored, threshold: float) -> dict:
     }
 
 
-def _figures(p, label, rows, threshold, is_class: bool = False) -> dict:
-    """Confusion, accuracy and ROC of some rows; a class has one label, so its ROC is against all of the other label."""
+def _figures(p, label, rows, threshold, one_label: bool = False) -> dict:
+    """Confusion, accuracy and ROC of some rows; where these have one label, the ROC is against all rows of the other label."""
     counts = confusion(p[rows], label[rows], threshold)
     right, total = counts["be_found"] + counts["not_be"], int(rows.sum())
-    against = rows | (label != label[rows][0]) if is_class else rows
+    against = rows | (label != label[rows][0]) if one_label else rows
     area = roc_area(p[against], label[against])
     false, found = roc_curve(p[against], label[against])
     low, high = wilson_interval(right, total)

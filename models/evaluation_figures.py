@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from models.perturb import centre
 from models.scored import Scored, wilson_interval
 from models.window import window_wavelength_a
+from simulate.profiles import GENERATORS
 
 __all__ = [
     "draw_completeness",
@@ -67,7 +68,7 @@ def draw_confusion(path: Path, result: dict) -> None:
     """Confusion matrices of all spectra, of each S/N bin and of each bin of resolution."""
     sets = {
         f"generator {key}": {"all": result[f"simulated_{key}"]["all"]} | _binned(result[f"simulated_{key}"])
-        for key in "ab"
+        for key in GENERATORS
     }
     for side, part in result.get("real", {}).items():
         sets[f"real, {side}"] = {"all": part["all"]} | _binned(part)
@@ -110,8 +111,8 @@ def _matrix(axis: Axes, counts) -> None:
 
 def draw_reliability(path: Path, result: dict) -> None:
     """Share of Be among spectra of like probability, with 95 % intervals."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    for axis, generator in zip(figure.subplots(1, 2), "ab", strict=True):
+    figure = Figure(figsize=(4.5 * len(GENERATORS), 4), layout="constrained")
+    for axis, generator in zip(figure.subplots(1, len(GENERATORS)), GENERATORS, strict=True):
         part = result[f"simulated_{generator}"]
         n = np.array(part["reliability"]["n"])
         probability, observed = (np.array(part["reliability"][name], float) for name in ("probability", "observed"))

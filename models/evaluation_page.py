@@ -11,6 +11,7 @@ _RULE = "|---|---|---|---|---|---|---|---|---|"
 _SIMULATED = {
     "a": "Simulated, generator a (the one that trains; new draws)",
     "b": "Simulated, generator b (other physics, never trained on)",
+    "c": "Simulated, generator c (radiative transfer, never trained on)",
 }
 
 

@@ -55,8 +55,8 @@ def simulated(
     ----------
     n : int
     rng : numpy Generator
-    generator : {"a", "b"}
-        "a" trains; "b" only tests.
+    generator : {"a", "b", "c"}
+        "a" trains; "b" and "c" only test.
     kinds : list of str, optional
         Only these kinds of `simulate.profiles`.
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
+from models import evaluation_figures
 from models.calibration import expected_calibration_error, fit_weights, reliability
 from models.completeness import completeness, write_completeness
 from models.evaluate import evaluate
@@ -26,7 +27,7 @@ from schema import build
 from schema.grid import RED
 from schema.tables import TABLES
 from simulate.labels import WINDOW as WIDE
-from simulate.profiles import sample_profiles
+from simulate.profiles import GENERATORS, sample_profiles
 
 
 @settings(max_examples=40, deadline=None)
@@ -143,7 +144,7 @@ def test_an_evaluation_writes_its_page_and_figures(scorer, tmp_path):
     linked = re.findall(r"\]\((.*?)\)", page)
     assert len(linked) >= 4 and all((tmp_path / "docs" / link).is_file() for link in linked)
     assert not list((tmp_path / "docs" / "figures").glob("*real*"))
-    for name in ("a", "b"):
+    for name in GENERATORS:
         part = result[f"simulated_{name}"]
         for group in part["by"].values():
             for key in ("be_found", "be_missed", "false_be", "not_be"):
@@ -153,6 +154,26 @@ def test_an_evaluation_writes_its_page_and_figures(scorer, tmp_path):
         result, indent=1
     ) + "\n"  # NaN where a bin is empty
     assert result["real"]["validation"]["all"]["not_be"] + result["real"]["validation"]["all"]["false_be"] == 15
+
+
+def test_each_column_of_the_confusion_figure_is_one_bin(tmp_path, monkeypatch):
+    """A bin of S/N or resolution stands in one column for all sets of spectra; no class and no significance has one."""
+    seen = []
+    monkeypatch.setattr(evaluation_figures, "_matrix", lambda axis, counts: seen.append((axis, counts)))
+
+    def part(counts):
+        by = {name: {"10-20": f"{counts} {name} 10-20"} for name in ("class", "S/N", "resolution", "significance")}
+        return {"all": counts, "by": by | {"S/N": by["S/N"] | {"20-50": f"{counts} S/N 20-50"}}}
+
+    result = {f"simulated_{key}": part(key) for key in GENERATORS} | {"real": {"validation": part("v")}}
+    del result["real"]["validation"]["by"]["S/N"]["20-50"]
+    evaluation_figures.draw_confusion(tmp_path / "c.png", result)
+    columns = ["all", "S/N 10-20", "S/N 20-50", "R 10-20"]
+    assert [axis.get_title() for axis, _ in seen[:4]] == columns
+    names = ["", " S/N 10-20", " S/N 20-50", " resolution 10-20"]
+    expected = [key + name for key in (*GENERATORS, "v") for name in names]
+    expected[-2] = None  # no real spectrum in that bin
+    assert [counts for _, counts in seen] == expected
 
 
 @pytest.fixture(scope="module")
