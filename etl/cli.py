@@ -651,7 +651,23 @@ def _need_torch() -> None:
 @click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled spectra to train on too.")
 @labels_option
 @click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; by default torchvision's.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
+@click.option(
+    "--start-from",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of a finished training: keep its network of the drawing, and train its profile networks further.",
+)
+@click.option(
+    "--spectra",
+    type=click.IntRange(min=1),
+    help="With --start-from, spectra to draw for each network; 286,720 by default.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Seed; another one than before when starting from a training.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -662,6 +678,8 @@ def train(
     catalog: Path | None,
     labels: Path | None,
     imagenet: Path | None,
+    start_from: Path | None,
+    spectra: int | None,
     seed: int,
     workers: int | None,
 ) -> None:
@@ -671,15 +689,26 @@ def train(
     Example, with one's own labels:
         becat train training/ --catalog catalog.duckdb --labels labels.csv
     """
+    if imagenet and start_from:
+        raise click.UsageError("--imagenet starts anew, --start-from does not: give one of them")
+    if spectra and not start_from:
+        raise click.UsageError("--spectra is for a training that starts from another: give --start-from too")
     _need_torch()
     from models.train import TrainConfig
     from models.train import train as train_classifier
+    from models.train_profile import further
 
     config = TrainConfig(seed=seed, imagenet=str(imagenet) if imagenet else None)
+    if start_from:
+        config = replace(config, profile=further(start_from, *([spectra] if spectra else [])))
     if workers:
         config = replace(config, workers=workers)
     try:
         weights = train_classifier(directory, config, _labelled(catalog, labels))
+    except FileNotFoundError as error:
+        raise CatalogueError(
+            f"{error.filename} is missing: {start_from} is not the directory of a finished training"
+        ) from None
     except ValueError as error:
         raise CatalogueError(str(error)) from None
     click.echo(f"{weights}: export it with `becat export {directory} models/`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,13 +24,14 @@ from models.augment import augment, warp_profiles
 from models.network import Classifier, load_imagenet, recompute_batch_norm
 from models.render import SCALES
 from models.train_profile import ProfileConfig, train_profiles
-from models.trained import picture_is_finished
+from models.trained import picture_is_finished, record_of
 from models.training_data import Labelled, Mixture
 from models.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
 
 __all__ = ["Stage", "TrainConfig", "train"]
 
 _STEPS_DRAWN_AT_ONCE = 16
+_OTHER_CONFIGURATION = " holds a training with another configuration: choose another directory"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class TrainConfig:
         Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
         each other.
     profile : ProfileConfig
-        Of the profile networks, which are trained after the stages.
+        Of the profile networks, which are trained after the stages; or, with a ``start_from``, instead of them.
     """
 
     stages: tuple[Stage, ...] = (
@@ -127,28 +129,50 @@ def train(
     Raises
     ------
     ValueError
-        The directory holds a training with another configuration.
+        The directory holds a training with another configuration, or the training to start from is not finished.
     """
     config = config or TrainConfig()
     deadline = time.monotonic() + stop_after_s
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    checkpoint = directory / "checkpoint.pt"
-    if checkpoint.exists():
-        before = torch.load(checkpoint, weights_only=False)["config"]
-        if before | {"workers": 0} != asdict(config) | {"workers": 0}:
-            raise ValueError(f"{directory} holds a training with another configuration: choose another directory")
     workers = 1 if torch.cuda.is_available() else config.workers
-    if workers == 1:
-        _Trainer(directory, config, labelled, stop_after_s, 0, 1).run()
+    if config.profile.start_from is None:
+        _train_drawing(directory, config, labelled, stop_after_s, workers)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            arguments = (workers, f"file://{folder}/meeting", directory, config, labelled, stop_after_s)
-            mp.spawn(_worker, arguments, nprocs=workers)
+        _take_drawing(directory, config, labelled)
     if picture_is_finished(directory):
         left_s = deadline - time.monotonic()
         train_profiles(directory, config.profile, config.seed, config.n_validation, labelled, left_s, workers)
     return directory / "weights.pt"
+
+
+def _train_drawing(directory, config, labelled, stop_after_s, workers):
+    """The stages."""
+    checkpoint = directory / "checkpoint.pt"
+    if checkpoint.exists():
+        before = torch.load(checkpoint, weights_only=False)["config"]
+        if before | {"workers": 0} != asdict(config) | {"workers": 0}:
+            raise ValueError(f"{directory}{_OTHER_CONFIGURATION}")
+    if workers == 1:
+        _Trainer(directory, config, labelled, stop_after_s, 0, 1).run()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (workers, f"file://{folder}/meeting", directory, config, labelled, stop_after_s)
+        mp.spawn(_worker, arguments, nprocs=workers)
+
+
+def _take_drawing(directory, config, labelled):
+    """Weights and record of the drawing's network of another training; its configuration stays in the record, but for the profile networks."""
+    before = Path(config.profile.start_from)
+    record, curves = record_of(before), directory / "curves.json"
+    if config.profile.members > record["config"]["profile"]["members"]:
+        raise ValueError(f"{before} has only {record['config']['profile']['members']} profile networks")
+    record["config"] |= {"profile": asdict(config.profile) | {"start_from": before.name}, "profile_seed": config.seed}
+    record["data"] = labelled.description() if labelled is not None else {"real_spectra": 0}
+    if curves.exists() and json.loads(curves.read_text(encoding="utf-8")) != json.loads(json.dumps(record)):
+        raise ValueError(f"{directory}{_OTHER_CONFIGURATION}")
+    shutil.copy(before / "weights.pt", directory / "weights.pt")
+    curves.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def _worker(rank, workers, meeting, directory, config, labelled, stop_after_s):

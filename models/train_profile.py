@@ -21,7 +21,7 @@ from models.training_data import Drawn, Labelled, Mixture
 from models.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
 from models.window import PIXELS
 
-__all__ = ["ProfileConfig", "train_profiles"]
+__all__ = ["ProfileConfig", "further", "train_profiles"]
 
 _N_WINDOW = PIXELS.stop - PIXELS.start
 # Of the loss, beside the cross-entropy: the significance of a disc is what the label is made from.
@@ -54,6 +54,8 @@ class ProfileConfig:
     weight_decay : float
     validate_every : int
         Spectra drawn between two validations; a checkpoint is written then.
+    start_from : str or None
+        Directory of a finished training whose profile networks these begin as.
     """
 
     members: int = 2
@@ -66,6 +68,12 @@ class ProfileConfig:
     batch: int = 128
     weight_decay: float = 1e-3
     validate_every: int = 40_960
+    start_from: str | None = None
+
+
+def further(start_from: str | Path, n_spectra: int = 286_720) -> ProfileConfig:
+    """How the networks of a finished training are trained further: on fewer spectra and with smaller steps than the first time."""
+    return ProfileConfig(n_spectra=n_spectra, learning_rate=1.5e-3, start_from=str(start_from))
 
 
 def train_profiles(
@@ -155,6 +163,9 @@ class _Trainer:
         self.validation = validation_sets(labelled, n_validation, seed)
         self.pool = _Pool(config.pool)
         self.curves: dict[str, Any] = {"rounds": [], "validation": []}
+        if config.start_from is not None:
+            before = Path(config.start_from) / f"profile_{member}.pt"
+            self.model.load_state_dict(torch.load(before, map_location=self.device, weights_only=True))
         self._resume()
 
     def run(self):
