@@ -210,11 +210,15 @@ def test_other_files_in_the_directory_are_left_alone(tmp_path):
     assert "holds other files" in done.stderr and list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
 
 
-def test_a_configuration_that_names_files_no_longer_there_is_told_in_words(demo, tmp_path):
-    """As after the real spectra's package has moved with its environment."""
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [('catalog = "catalog.duckdb"\nspectra = ["gone.fits"]\n', "gone.fits"), ("catalog = \n", "survey.toml")],
+)
+def test_a_configuration_that_cannot_be_used_is_told_in_words(demo, tmp_path, text, told):
+    """As after the real spectra's package has moved with its environment, or after somebody has edited the file."""
     (tmp_path / ".becat-demo").write_text("")
     (tmp_path / "survey").mkdir()
     shutil.copyfile(demo[0] / "survey" / "truth.csv", tmp_path / "survey" / "truth.csv")
-    (tmp_path / "survey.toml").write_text('catalog = "catalog.duckdb"\nspectra = ["gone.fits"]\n')
+    (tmp_path / "survey.toml").write_text(text)
     done = becat("demo", "--dir", tmp_path, check=1)
-    assert "gone.fits" in done.stderr and "remove that file" in done.stderr and "Traceback" not in done.stderr
+    assert told in done.stderr and "remove that file" in done.stderr and "Traceback" not in done.stderr
