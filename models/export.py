@@ -277,7 +277,8 @@ def apply(part: Callable[[torch.Tensor], torch.Tensor], flux: np.ndarray) -> np.
 def _training_data(record) -> str:
     """One sentence for table `model`."""
     n_spectra = record["validation"][-1]["step"] * record["config"]["batch"]
-    n_profile = record["config"]["profile"]["n_spectra"]
+    profile = record["config"]["profile"]
+    n_profile = f"{profile['n_spectra']}{' more than in the training before' if profile.get('start_from') else ''}"
     data = record["data"]
     if not data["real_spectra"]:
         return f"{n_spectra} simulated spectra (simulate.profiles, generator a), each profile network {n_profile}"

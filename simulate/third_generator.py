@@ -1,9 +1,9 @@
 """A third generator of profiles, for testing only: stars by radiative transfer, discs of a few rings.
 
 Of the surface of an oblate, gravity-darkened star each patch has its own temperature, gravity, angle and velocity; its spectrum is that of an
-Eddington-Milne atmosphere whose line opacity has Stark wings and a Doppler core, in which scattering lowers the source function.
-The second generator has been looked at when its errors were explained; nobody had seen an error of this one
-when the photospheres that train were last changed. The two share the spectrograph and the label rule.
+Milne-Eddington atmosphere whose line opacity has Stark wings and a Doppler core, in which scattering lowers the source function.
+The second generator's errors have been looked at, and the photospheres that train made more various for them. This one was there before any classifier
+saw a spectrum of it, and nothing was set on it but what docs/classifier.md names. The two share the spectrograph and the label rule.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def photosphere_of(star: dict[str, np.ndarray], rv_km_s: np.ndarray) -> np.ndarr
 
 
 def _intensity(star, teff_k, gravity, mu, velocity_km_s, metals):
-    """Intensity in the line (n, n_fine) and in the continuum (n, 1) under one angle, of an Eddington-Milne atmosphere.
+    """Intensity in the line (n, n_fine) and in the continuum (n, 1) under one angle, of a Milne-Eddington atmosphere.
 
     The source function is 1 + gradient tau in the continuum (Mihalas 1978, Stellar Atmospheres, chapter 10), less by scattering where the
     core's opacity rules.

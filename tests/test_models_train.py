@@ -204,7 +204,8 @@ def test_networks_are_trained_further_from_another_training(tmp_path, config, tr
     record = json.loads((tmp_path / "curves.json").read_text())["config"]
     assert record["profile_seed"] == 2 and record["seed"] == config.seed
     assert record["profile"]["start_from"] == training.name
-    export(tmp_path, tmp_path / "model", n_calibration=192)
+    card = export(tmp_path, tmp_path / "model", n_calibration=192)["json"].read_text()
+    assert "each profile network 32 more than in the training before" in card
     before = (tmp_path / "profile_0.pt").read_bytes()
     train(tmp_path, longer)  # nothing is left to do
     assert (tmp_path / "profile_0.pt").read_bytes() == before
