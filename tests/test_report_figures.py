@@ -233,6 +233,8 @@ def test_peaks_are_those_of_the_smoothed_pixels(catalogue):
         assert f"{px} px" in right.get_title("left")
         flux = points(right)["flux"].get_ydata()
         wavelength = points(right)["flux"].get_xdata()
+        good = np.isfinite(flux)  # bad pixels are not drawn; over them the smoothing goes on a straight line
+        flux = np.interp(wavelength, wavelength[good], flux[good])
         window = np.bartlett(px) if px % 2 else np.convolve(np.bartlett(px), [0.5, 0.5])
         smooth = np.convolve(flux, window / window.sum(), mode="same")
         peaks, _ = find_peaks(smooth)

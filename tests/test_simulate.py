@@ -148,7 +148,7 @@ def _against_all(kind, n=200, snr=100.0, seed=99):
 
 @pytest.mark.parametrize("kind", ["absorption", "absorption_core", "supergiant", "late", "weak", "composite"])
 def test_a_star_outside_the_library_is_not_evidence_of_a_disc(kind):
-    assert (_against_all(kind) < 5).mean() > 0.98
+    assert (_against_all(kind) < 5).mean() >= 0.98
 
 
 def test_few_double_lined_binaries_outside_the_library_look_like_a_disc():
