@@ -8,7 +8,7 @@ that a fitted continuum has. Each star of a pair may move and widen by itself: p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -16,17 +16,19 @@ import numpy as np
 from schema.grid import RED
 from schema.lines import SPEED_OF_LIGHT_KM_S
 from simulate.draw import distributions
-from simulate.instrument import gather, resolution_sigma_km_s
+from simulate.instrument import gather, resolution_sigma_km_s, sky_lines, variance_of_means, water_opacity
 from simulate.labels import window_wavelength_a
 from simulate.photosphere import HALPHA_A, irregular_shapes
 from simulate.systems import absorbed_light, draw_systems
 from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
-__all__ = ["FIRST", "GRID", "DiscFree", "first_stars", "of_pairs"]
+__all__ = ["FIRST", "GRID", "REST_A", "DiscFree", "first_stars", "of_pairs"]
 
 # The window with margins for 400 km/s of rotation and 300 km/s of velocity.
 GRID = VelocityGrid(start_a=6506.0, n_pixels=1080)
 _STRIDE = 2  # of the window's pixels: enough for a comparison of noiseless spectra
+# Wavelengths in the star's frame at which spectra are compared, vacuum Angstrom.
+REST_A = window_wavelength_a()[::_STRIDE]
 _RESOLVING_POWERS = np.geomspace(1600, 16000, 15)
 # How many of each kind: enough that hardly a star outside the library is five sigma from it (tests/test_simulate.py).
 _LIBRARY = {
@@ -63,10 +65,13 @@ class DiscFree:
     stars : callable
         Gives (2, n_stars, GRID.n_pixels): what each star and its companion take from the continuum, at rest, infinitely
         resolved. Called when first needed.
+    foreground : bool
+        The spectra have water lines and residuals of sky lines (`simulate/telluric_lines.csv`): what these may explain is no feature.
     """
 
-    def __init__(self, stars: Callable[[], np.ndarray]):
+    def __init__(self, stars: Callable[[], np.ndarray], foreground: bool = False):
         self._stars = stars
+        self._foreground = foreground
         self._blurred: dict[int, np.ndarray] = {}
 
     def significance(self, flux: np.ndarray, pixel_of: Callable, truth: dict[str, np.ndarray]) -> np.ndarray:
@@ -79,36 +84,63 @@ class DiscFree:
         pixel_of : callable
             Fractional pixel of `flux` of wavelengths in Angstrom.
         truth : dict of (n,) arrays
-            rv_km_s, resolving_power, snr (per detector pixel) and step_a (of that pixel, Angstrom).
+            rv_km_s, resolving_power, snr (per detector pixel), step_a (of that pixel, Angstrom) and noise_correlation.
 
         Returns
         -------
         (n,) float64 array
             Least of ``sqrt(r C^-1 r)`` over the nearest stars: r is the difference, C the noise, the errors of the
-            continuum (`simulate/distributions.toml`, tables ``continuum`` and ``labels``) and what lies between
-            neighbouring stars of the library.
+            continuum (`simulate/distributions.toml`, tables ``continuum`` and ``labels``), the foreground and what lies
+            between neighbouring stars of the library.
         """
-        wavelength = window_wavelength_a()[::_STRIDE]
-        moved = wavelength * (1 + truth["rv_km_s"][:, None] / SPEED_OF_LIGHT_KM_S)
+        found = np.empty(len(flux))
+        for rows, _, comparisons in self.comparisons(flux, pixel_of, truth):
+            found[rows] = np.sqrt(np.min([left for *_, left in comparisons], axis=0))
+        return found
+
+    def comparisons(self, flux: np.ndarray, pixel_of: Callable, truth: dict[str, np.ndarray]) -> Iterator[tuple]:
+        """What the nearest stars leave of spectra, which need not be noiseless.
+
+        Parameters
+        ----------
+        flux, pixel_of, truth
+            As for `significance`.
+
+        Yields
+        ------
+        rows : (k,) int array
+            Spectra of one resolving power.
+        resolving_power : float
+        comparisons : iterable of (weight, rest, shapes, left)
+            One for each of the nearest stars, on `REST_A`: weight (k, m), one over the noise; rest (k, m), the difference from the
+            star, and shapes (k, j, m), what may explain it, both times weight, the latter of one standard deviation;
+            left (k,), the ``r C^-1 r`` of the difference.
+        """
+        moved = REST_A * (1 + truth["rv_km_s"][:, None] / SPEED_OF_LIGHT_KM_S)
         rest = gather(flux, pixel_of(moved))
-        variance = np.maximum(rest, 0.05) * (truth["step_a"] / truth["snr"] ** 2 / (RED.step_a * _STRIDE))[:, None]
-        found = np.empty(len(rest))
+        noise = np.maximum(rest, 0.05) / truth["snr"][:, None] ** 2
+        broad = truth["step_a"] / (RED.step_a * _STRIDE) * variance_of_means(truth["noise_correlation"])
+        foreground = (
+            _foreground(moved, rest, noise, truth["resolving_power"]) if self._foreground else _no_foreground(rest)
+        )
         bins = np.abs(np.log(truth["resolving_power"][:, None] / _RESOLVING_POWERS)).argmin(axis=1)
         for number in np.unique(bins):
             rows = np.flatnonzero(bins == number)
-            found[rows] = _least(rest[rows], variance[rows], self._library(int(number)))
-        return found
+            variance = noise[rows] * broad[rows, None]
+            near = _nearest(rest[rows], variance, self._library(int(number)))
+            every = (_compare(rest[rows], variance, near, base, foreground[rows]) for base in range(_BASES))
+            yield rows, float(_RESOLVING_POWERS[number]), every
 
     def _library(self, number):
         """(2, n_stars, m) library at one resolving power."""
         if number not in self._blurred:
             blur = fourier_gaussian(GRID, resolution_sigma_km_s(_RESOLVING_POWERS[number : number + 1]))
-            place = GRID.pixel(window_wavelength_a()[::_STRIDE])
+            place = GRID.pixel(REST_A)
             self._blurred[number] = np.stack([_resolved(stars, blur, place) for stars in self._stars()])
         return self._blurred[number]
 
 
-FIRST = DiscFree(first_stars)
+FIRST = DiscFree(first_stars, foreground=True)
 
 
 def _resolved(absorbed, blur, place):
@@ -120,41 +152,57 @@ def _resolved(absorbed, blur, place):
     return np.concatenate(parts).astype(np.float32)
 
 
-def _least(flux, variance, absorbed):
-    """(n,) significance against the best of the nearest stars."""
-    rule = distributions()["labels"]
+def _no_foreground(rest):
+    return np.empty((len(rest), 0, rest.shape[1]), np.float32)
+
+
+def _foreground(wavelength_a, rest, noise, resolving_power):
+    """(n, k, m) what water lines and residuals of sky lines add at the observed wavelengths (n, m), each of one standard deviation."""
+    table = distributions()["defects"]
+    water = water_opacity(GRID)[None, :] * np.ones((len(rest), 1), np.float32)
+    water = multiply(water, fourier_gaussian(GRID, resolution_sigma_km_s(resolving_power)))
+    low, high = table["telluric_strength"]["log"]
+    ratio = np.log(high / low)
+    spread = np.sqrt((high**2 - low**2) / (2 * ratio) - ((high - low) / ratio) ** 2)
+    wet = [
+        spread / np.sqrt(3) * gather(water, GRID.pixel(wavelength_a) - shift / GRID.step_km_s) * rest
+        for shift in np.linspace(*table["telluric_shift_km_s"]["uniform"], 3)
+    ]
+    sky = table["sky_residual_sigma"]["normal"][1] * sky_lines(wavelength_a, resolving_power) * np.sqrt(noise)
+    return np.concatenate([np.stack(wet), sky]).transpose(1, 0, 2).astype(np.float32)
+
+
+def _nearest(flux, variance, absorbed):
+    """(2, n, _NEIGHBOURS, m) absorbed light of the nearest stars of the library, the nearest first."""
     library = 1 - absorbed.sum(axis=0)
-    weight = (1 / (variance + rule["systematic_floor"] ** 2 + 0.01**2)).astype(np.float32)
+    weight = (1 / (variance + distributions()["labels"]["systematic_floor"] ** 2 + 0.01**2)).astype(np.float32)
     distance = weight @ (library**2).T - 2 * (weight * flux) @ library.T  # but for a term of the spectrum alone
     nearest = np.argpartition(distance, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
     order = np.take_along_axis(distance, nearest, axis=1).argsort(axis=1)
-    near = absorbed[:, np.take_along_axis(nearest, order, axis=1)]
-    total = variance + rule["disc_free_floor"] ** 2
-    found = [_significance(flux, total, near, base) for base in range(_BASES)]
-    return np.min(found, axis=0)
+    return absorbed[:, np.take_along_axis(nearest, order, axis=1)]
 
 
-def _significance(flux, variance, near, base):
-    """(n,) significance of the difference from one neighbour, with everything that may explain it."""
+def _compare(flux, variance, near, base, foreground):
+    """Difference from one neighbour, and everything that may explain it: see `DiscFree.comparisons`."""
     whole = 1 - near.sum(axis=0)
     star = whole[:, base]
     others = np.delete(whole, base, axis=1) - star[:, None]
     shapes, sigma = _allowed(flux, near[:, :, base])
-    shapes = np.concatenate([shapes, others], axis=1)
-    sigma = np.concatenate([sigma, np.full(others.shape[:2], _MIXED)], axis=1)
-    weight = 1 / np.sqrt(variance)
+    shapes = np.concatenate([shapes, others, foreground], axis=1)
+    sigma = np.concatenate([sigma, np.full(others.shape[:2], _MIXED), np.ones(foreground.shape[:2])], axis=1)
+    weight = 1 / np.sqrt(variance + distributions()["labels"]["disc_free_floor"] ** 2)
     rest = (flux - star) * weight
     scaled = shapes * weight[:, None] * sigma[:, :, None]
     gram = scaled @ scaled.transpose(0, 2, 1) + np.eye(scaled.shape[1])
     products = np.einsum("nkm,nm->nk", scaled, rest)
     explained = np.einsum("nk,nk->n", products, np.linalg.solve(gram, products[:, :, None])[:, :, 0])
-    return np.sqrt(np.maximum(np.einsum("nm,nm->n", rest, rest) - explained, 0))
+    return weight, rest, scaled, np.maximum(np.einsum("nm,nm->n", rest, rest) - explained, 0)
 
 
 def _allowed(flux, absorbed):
     """Shapes (n, k, m) that the continuum and either star of a pair may add, and the deviation (n, k) of each amount."""
     table = distributions()["continuum"]
-    x = (window_wavelength_a()[::_STRIDE] - HALPHA_A) / 35
+    x = (REST_A - HALPHA_A) / 35
     level = np.concatenate([flux[:, :20], flux[:, -20:]], axis=1).mean(axis=1, keepdims=True)
     waves = [wave(2 * np.pi * 35 * x / period) for period in (18.0, 35.0, 70.0) for wave in (np.sin, np.cos)]
     pairs = [

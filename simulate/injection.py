@@ -112,6 +112,7 @@ def _inject_chunk(kind, hosts, rng):
     truth = empty_truth(n) | {"host": row}
     truth |= {name: getattr(hosts, name)[row].astype(float) for name in ("resolving_power", "step_a", "snr")}
     truth["instrument"][:] = "host"
+    truth["noise_correlation"][:] = 0
     emission = np.zeros((n, _GRID.n_pixels), dtype=np.float32)
     passed = np.ones_like(emission)
     for name in np.unique(kind[kind != "host"]):

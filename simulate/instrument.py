@@ -19,7 +19,10 @@ __all__ = [
     "observe",
     "resolution_sigma_km_s",
     "significance",
+    "sky_lines",
     "telluric_transmission",
+    "variance_of_means",
+    "water_opacity",
 ]
 
 _FWHM_OF_SIGMA = 2.3548
@@ -40,7 +43,7 @@ def line_spread(rng: np.random.Generator, resolving_power: np.ndarray, grid: Vel
 
 
 def draw_instruments(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
-    """For n spectra: instrument (name), step_a (pixel at H-alpha, one value a call and instrument), resolving_power, snr."""
+    """For n spectra: instrument (name), step_a (pixel at H-alpha, one value a call and instrument), resolving_power, snr, noise_correlation."""
     table, noise = distributions()["instrument"], distributions()["noise"]
     names = list(table)
     share = np.array([table[name]["fraction"] for name in names])
@@ -53,20 +56,45 @@ def draw_instruments(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
         "resolving_power": power[which, rows],
         "step_a": step[which, rows],
         "snr": draw(noise["snr"], rng, n),
+        "noise_correlation": draw(noise["correlation"], rng, n) * (rng.random(n) < noise["correlated_fraction"]),
     }
+
+
+def variance_of_means(noise_correlation: np.ndarray) -> np.ndarray:
+    """(n,) variance of a mean over many pixels, in units of what white noise of the same pixels gives.
+
+    Parameters
+    ----------
+    noise_correlation : (n,) float array
+        Share of its neighbour's noise that each pixel has beside its own: see `distributions.toml`, table ``noise``.
+    """
+    return (1 + noise_correlation) ** 2 / (1 + noise_correlation**2)
+
+
+def water_opacity(grid: VelocityGrid) -> np.ndarray:
+    """(grid.n_pixels,) optical depth of a wet night's water vapour, heliocentric at rest."""
+    lines = line_list("telluric_lines.csv")
+    lines = lines[lines["kind"] == "h2o"]
+    place = np.arange(grid.n_pixels)
+    return lines["strength"] @ np.exp(-0.5 * ((place - grid.pixel(lines["wavelength_a"])[:, None]) / 1.6) ** 2)
+
+
+def sky_lines(wavelength_a: np.ndarray, resolving_power: np.ndarray) -> np.ndarray:
+    """(n_lines, n, m) profiles of sky lines of height 1 at wavelengths (n, m), each as wide as the resolution."""
+    lines = line_list("telluric_lines.csv")
+    lines = lines[lines["kind"] == "sky"]["wavelength_a"]
+    sigma = HALPHA_A / np.asarray(resolving_power) / _FWHM_OF_SIGMA
+    return np.stack([np.exp(-0.5 * ((wavelength_a - line) / sigma[:, None]) ** 2) for line in lines])
 
 
 def telluric_transmission(rng: np.random.Generator, n: int, grid: VelocityGrid) -> np.ndarray:
     """(n, grid.n_pixels) transmission of water vapour in the heliocentric frame, n nights."""
-    lines = line_list("telluric_lines.csv")
-    lines = lines[lines["kind"] == "h2o"]
     defects = distributions()["defects"]
     strength = draw(defects["telluric_strength"], rng, n)
     shift = draw(defects["telluric_shift_km_s"], rng, n) / grid.step_km_s
     # One template, moved by whole pixels: the lines are resolved by none of the instruments.
+    template = water_opacity(grid)
     place = np.arange(grid.n_pixels)
-    shape = np.exp(-0.5 * ((place - grid.pixel(lines["wavelength_a"])[:, None]) / 1.6) ** 2)
-    template = lines["strength"] @ shape
     rolled = (place[None, :] - np.rint(shift).astype(int)[:, None]) % grid.n_pixels
     return np.exp(-strength[:, None] * template[rolled]).astype(np.float32)
 
@@ -125,7 +153,7 @@ def observe(
     model, feature : (n, grid.n_pixels) float arrays
         Spectra over the continuum at the instrument's resolution, and the part of them that makes the label.
     setup : dict of (n,) arrays
-        As made by `draw_instruments`; one value of ``step_a``.
+        step_a (one value), resolving_power, snr and noise_correlation, as made by `draw_instruments`.
     grid : VelocityGrid
         Of the model.
     window_a : (p,) float array
@@ -145,8 +173,10 @@ def observe(
     truth, part = gather(model, place), gather(feature, place)
     read = draw(distributions()["noise"]["read_fraction"], rng, n)[:, None]
     variance = (np.maximum(truth, 0) * (1 - read) + read) / setup["snr"][:, None] ** 2
-    found = feature_significance(truth - part, part, variance, native_a)
-    flux = truth + _noise(rng, n, pixels) * np.sqrt(variance) + _sky_residuals(rng, native_a, variance, setup)
+    broad = variance * variance_of_means(setup["noise_correlation"])[:, None]
+    found = feature_significance(truth - part, part, broad, native_a)
+    noise = _noise(rng, setup["noise_correlation"], pixels)
+    flux = truth + noise * np.sqrt(variance) + _sky_residuals(rng, native_a, variance, setup)
     error = np.exp(draw(distributions()["noise"]["ivar_error"], rng, n))[:, None]
     flux, ivar = _defects(rng, flux, error / variance)
     continuum = _continuum_error(rng, native_a, truth)
@@ -197,26 +227,18 @@ def add_noise_on_grid(
     return gather(native, place) * sigma[:, None].astype(np.float32)
 
 
-def _noise(rng, n, pixels):
+def _noise(rng, noise_correlation, pixels):
     """(n, pixels) noise of unit variance; in some spectra neighbours share part of it, as in coadds."""
-    table = distributions()["noise"]
-    white = rng.standard_normal((n, pixels), dtype=np.float32)
-    share = draw(table["correlation"], rng, n) * (rng.random(n) < table["correlated_fraction"])
-    share = share[:, None].astype(np.float32)
+    white = rng.standard_normal((len(noise_correlation), pixels), dtype=np.float32)
+    share = noise_correlation[:, None].astype(np.float32)
     return (white + share * np.roll(white, 1, axis=1)) / np.sqrt(1 + share**2)
 
 
 def _sky_residuals(rng, native_a, variance, setup):
     """(n, m) what is left of badly subtracted sky lines, each as wide as the resolution."""
-    lines = line_list("telluric_lines.csv")
-    lines = lines[lines["kind"] == "sky"]["wavelength_a"]
+    lines = sky_lines(native_a, setup["resolving_power"])
     height = draw(distributions()["defects"]["sky_residual_sigma"], rng, len(native_a) * len(lines))
-    height = height.reshape(len(native_a), -1)
-    sigma = HALPHA_A / setup["resolving_power"] / _FWHM_OF_SIGMA
-    total = np.zeros_like(native_a)
-    for i, line in enumerate(lines):
-        total += height[:, i, None] * np.exp(-0.5 * ((native_a - line) / sigma[:, None]) ** 2)
-    return total * np.sqrt(variance)
+    return np.einsum("nk,knm->nm", height.reshape(len(native_a), -1), lines) * np.sqrt(variance)
 
 
 def _defects(rng, flux, ivar):

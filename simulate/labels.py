@@ -27,7 +27,7 @@ WINDOW = slice(round((6525.0 - RED.start_a) / RED.step_a), round((6595.0 - RED.s
 
 TRUTH = (
     "ew_emission_a", "v_sin_i_km_s", "peak_separation_km_s", "violet_red_ratio", "n_peaks", "inclination_deg",
-    "shell_fwhm_km_s", "shell_optical_depth", "rv_km_s", "teff_k", "logg_dex", "snr", "resolving_power", "step_a",
+    "shell_fwhm_km_s", "shell_optical_depth", "rv_km_s", "teff_k", "logg_dex", "snr", "resolving_power", "step_a", "noise_correlation",
     "feature_significance", "feature_significance_marginal", "disc_free_significance",
 )  # fmt: skip
 
@@ -47,7 +47,7 @@ class Profiles:
         Kind of distributions.toml, table ``[kinds]``; ``host`` for an untouched host.
     truth : dict of (n,) arrays
         Names in ``TRUTH``, ``instrument`` and ``host`` (row of the host, -1 without); ew_emission_a is positive for emission, peak_separation_km_s is that of
-        the disc's outer rim, n_peaks counts the emission peaks of the noiseless feature at the spectrum's resolution.
+        the disc's outer rim, noise_correlation is the share of its neighbour's noise that a pixel has beside its own, n_peaks counts the emission peaks of the noiseless feature at the spectrum's resolution.
         NaN where a quantity does not exist.
     """
 

@@ -47,6 +47,7 @@ def photograph(
         truth[name] = draw(table[name], rng, len(kind))
     truth["step_a"] = HALPHA_A / truth["resolving_power"] / draw(table["pixels_per_resolution_element"], rng, len(kind))
     truth["instrument"][:] = "test"
+    truth["noise_correlation"][:] = 0
     star = np.empty((len(kind), len(FINE_A)), dtype=np.float32)
     whole = np.empty_like(star)
     for name in np.unique(kind):

@@ -140,7 +140,7 @@ def _observe_all(model, feature, truth, rng):
     ivar = np.empty_like(flux)
     for name in np.unique(truth["instrument"]):
         rows = np.flatnonzero(truth["instrument"] == name)
-        setup = {key: truth[key][rows] for key in ("step_a", "resolving_power", "snr")}
+        setup = {key: truth[key][rows] for key in ("step_a", "resolving_power", "snr", "noise_correlation")}
         seen = observe(model[rows], feature[rows], setup, GRID, window_wavelength_a(), rng)
         flux[rows], ivar[rows] = seen["flux"], seen["ivar"]
         truth["feature_significance"][rows] = seen["feature_significance"]

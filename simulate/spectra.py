@@ -220,6 +220,7 @@ def _judge(truth, whole, feature, snr, grid, arm):
     place = np.broadcast_to(grid.pixel(native), (len(whole), len(native)))
     seen, part = gather(whole, place), gather(feature, place)
     truth["step_a"][:] = native[1] - native[0]
+    truth["noise_correlation"][:] = 0
     truth |= feature_significance(seen - part, part, np.maximum(seen, 0.05) / snr[:, None] ** 2, native)
     truth["n_peaks"], truth["violet_red_ratio"] = count_peaks(part)
 
