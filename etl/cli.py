@@ -646,6 +646,16 @@ def _need_torch() -> None:
         raise CatalogueError("PyTorch is not installed: pip install '.[train]' in becat's checkout") from None
 
 
+def _finished(start_from: Path, directory: Path) -> Path:
+    """A finished training as it is; an ONNX file as one, written into the new training's own directory."""
+    if start_from.is_dir():
+        return start_from
+    from models.recovered import recover_training
+
+    unpacked = directory / start_from.stem
+    return unpacked if (unpacked / "curves.json").exists() else recover_training(start_from, unpacked)
+
+
 @becat.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled spectra to train on too.")
@@ -653,8 +663,9 @@ def _need_torch() -> None:
 @click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; by default torchvision's.")
 @click.option(
     "--start-from",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Directory of a finished training: keep its network of the drawing, and train its profile networks further.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Finished training (its directory), or model (its ONNX file, its JSON file beside it): keep the network of the drawing,"
+    " and train the profile networks further.",
 )
 @click.option(
     "--spectra",
@@ -686,8 +697,8 @@ def train(
     """Train the classifier; the same command goes on after an interruption.
 
     \b
-    Example, with one's own labels:
-        becat train training/ --catalog catalog.duckdb --labels labels.csv
+    Example, becat's own model trained further with one's own labels:
+        becat train training/ --start-from models/becat_resnet18.onnx --seed 5 --catalog catalog.duckdb --labels labels.csv
     """
     if imagenet and start_from:
         raise click.UsageError("--imagenet starts anew, --start-from does not: give one of them")
@@ -699,15 +710,15 @@ def train(
     from models.train_profile import further
 
     config = TrainConfig(seed=seed, imagenet=str(imagenet) if imagenet else None)
-    if start_from:
-        config = replace(config, profile=further(start_from, *([spectra] if spectra else [])))
     if workers:
         config = replace(config, workers=workers)
     try:
+        if start_from:
+            config = replace(config, profile=further(_finished(start_from, directory), *([spectra] if spectra else [])))
         weights = train_classifier(directory, config, _labelled(catalog, labels))
     except FileNotFoundError as error:
         raise CatalogueError(
-            f"{error.filename} is missing: {start_from} is not the directory of a finished training"
+            f"{error.filename} is missing: {start_from} is neither the directory of a finished training nor a model with its card"
         ) from None
     except ValueError as error:
         raise CatalogueError(str(error)) from None

@@ -22,6 +22,7 @@ from models.export import apply, export, to_onnx  # noqa: E402
 from models.facts import FACTS, VELOCITY, facts_of  # noqa: E402
 from models.network import SURE_LOG_ODDS, Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
 from models.profile_network import ProfileNetwork, scales  # noqa: E402
+from models.recovered import recover_training  # noqa: E402
 from models.render import SCALES, LineImage  # noqa: E402
 from models.score import Scorer  # noqa: E402
 from models.train import Stage, TrainConfig, train  # noqa: E402
@@ -224,6 +225,37 @@ def test_networks_are_not_trained_further_from_what_is_not_finished(tmp_path, co
         train(tmp_path / "new", from_(tmp_path / "old"))
     with pytest.raises(ValueError, match="only 2 profile networks"):
         train(tmp_path / "new", from_(training, members=3))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_an_exported_model_is_trained_further(tmp_path, config, training, precision):
+    """The networks come back from the file, say what they said, and do so still after steps too small to go anywhere."""
+    files = export(training, tmp_path, n_calibration=192)
+    start = recover_training(files[precision], tmp_path / "start")
+    profile = replace(config.profile, n_spectra=32, learning_rate=1e-9, weight_decay=0.0, start_from=str(start))
+    train(tmp_path / "further", replace(config, profile=profile, seed=2))
+    flux = simulated(64, np.random.default_rng(9))[0]
+    before, again = load_trained(training), load_trained(start)
+    by_flux, by_drawing = (apply(part, flux) for part in (lambda f: before.by_flux(f)[0], before.by_drawing))
+    np.testing.assert_allclose(apply(lambda f: again.by_flux(f)[0], flux), by_flux, atol=1e-3)
+    drawn = apply(again.by_drawing, flux)
+    assert np.abs(drawn - by_drawing).max() < 0.1 * max(1, np.abs(by_drawing).max())
+    further = load_trained(tmp_path / "further").profile[0]
+    with torch.inference_mode():  # batch normalisation in training sees the same as before
+        one, two = (part.train().look(torch.from_numpy(flux)) for part in (further, again.profile[0]))
+    torch.testing.assert_close(one.mean(), two.mean(), rtol=0.1, atol=0.01)
+
+
+def test_a_model_that_is_not_what_its_card_says_is_not_trained_further(tmp_path, training):
+    files = export(training, tmp_path, n_calibration=192)
+    card = json.loads(files["json"].read_text())
+    card["training"]["config"]["profile"]["members"] = 3
+    files["json"].write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="does not hold the networks"):
+        recover_training(files["int8"], tmp_path / "start")
+    files["json"].unlink()
+    with pytest.raises(FileNotFoundError):
+        recover_training(files["int8"], tmp_path / "start")
 
 
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
