@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +50,15 @@ def recover_training(model: str | Path, directory: str | Path) -> Path:
     model, directory = Path(model), Path(directory)
     card = json.loads(model.with_name(model.name.replace("_fp16", "")).with_suffix(".json").read_text(encoding="utf-8"))
     config = card["training"]["config"]
-    classifier = Classifier(members=config["profile"]["members"]).eval()
+    graph, members = onnx.load(str(model)).graph, config["profile"]["members"]
+    last = {
+        node.input[1] for node in graph.node if _layer(node.name)[0] == "log_odds"
+    }  # more calls than networks: views
+    if len(last) != members:
+        raise ValueError(f"{model} holds {len(last)} profile networks, its JSON file names {members}")
+    classifier = Classifier(members=members).eval()
     try:
-        tensors = _tensors(onnx.load(str(model)).graph)
+        tensors = _tensors(graph)
         _fill(classifier.network, {name[len("network.") :]: found for (name, _), found in tensors.items()})
         for member, network in enumerate(classifier.profile):
             _fill(network, {name: found for (name, call), found in tensors.items() if call == member})
@@ -81,11 +86,14 @@ def _tensors(graph) -> dict[tuple[str, int], tuple[torch.Tensor, torch.Tensor]]:
     maker = {output: node for node in graph.node for output in node.output}
 
     def value(name):
-        if name not in stored:  # int8
-            number, scale, zero = (stored[part] for part in maker[name].input)
-            along = (-1,) + (1,) * (number.ndim - 1)  # one scale a channel, or one for all
-            return (number.astype(np.float32) - zero.reshape(along)) * scale.reshape(along)
-        return stored[name]
+        if name in stored:
+            return stored[name]
+        parts = [value(part) for part in maker[name].input]
+        if maker[name].op_type != "DequantizeLinear":  # the same numbers in another place, or in another precision
+            return parts[0]
+        number, scale, zero = parts
+        along = (-1,) + (1,) * (number.ndim - 1)  # one scale a channel, or one for all
+        return (number.astype(np.float32) - zero.reshape(along)) * scale.reshape(along)
 
     return {
         _layer(node.name): tuple(torch.from_numpy(np.array(value(name), np.float32)) for name in node.input[1:3])
@@ -96,12 +104,13 @@ def _tensors(graph) -> dict[tuple[str, int], tuple[torch.Tensor, torch.Tensor]]:
 
 def _layer(node_name):
     """Name of a layer in PyTorch, and its call, from the exporter's name of a node: ``/features/features.3/change/change.0_1/Conv``."""
-    parts = node_name.strip("/").split("/")[:-1]
+    parts = node_name.strip("/").split("/")[:-1] or [""]
     *parts, last = [
         part for part, following in zip(parts, [*parts[1:], ""], strict=True) if not following.startswith(f"{part}.")
     ]
-    last, call = re.fullmatch(r"(.+?)(?:_(\d+))?", last).groups()
-    return ".".join([*parts, last]), int(call or 0)
+    name, _, call = last.rpartition("_")
+    last, call = (name, int(call)) if call.isdigit() else (last, 0)
+    return ".".join([*parts, last]), call
 
 
 def _fill(module, tensors):

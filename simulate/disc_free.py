@@ -161,12 +161,12 @@ def _foreground(wavelength_a, rest, noise, resolving_power):
     table = distributions()["defects"]
     water = water_opacity(GRID)[None, :] * np.ones((len(rest), 1), np.float32)
     water = multiply(water, fourier_gaussian(GRID, resolution_sigma_km_s(resolving_power)))
-    low, high = table["telluric_strength"]["log"]
+    (low, high), (blue, red) = table["telluric_strength"]["log"], table["telluric_shift_km_s"]["uniform"]
     ratio = np.log(high / low)
     spread = np.sqrt((high**2 - low**2) / (2 * ratio) - ((high - low) / ratio) ** 2)
     wet = [
         spread / np.sqrt(3) * gather(water, GRID.pixel(wavelength_a) - shift / GRID.step_km_s) * rest
-        for shift in np.linspace(*table["telluric_shift_km_s"]["uniform"], 3)
+        for shift in np.linspace(blue, red, 3)
     ]
     sky = table["sky_residual_sigma"]["normal"][1] * sky_lines(wavelength_a, resolving_power) * np.sqrt(noise)
     return np.concatenate([np.stack(wet), sky]).transpose(1, 0, 2).astype(np.float32)

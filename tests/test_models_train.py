@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.ndimage import gaussian_filter1d, shift
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[train]'")
 pytest.importorskip("torchvision", reason="torchvision is not installed: pip install '.[train]'")
 
+from etl.cli import becat  # noqa: E402
 from models.augment import augment, warp_profiles  # noqa: E402
 from models.export import apply, export, to_onnx  # noqa: E402
 from models.facts import FACTS, VELOCITY, facts_of  # noqa: E402
@@ -251,11 +253,11 @@ def test_a_model_that_is_not_what_its_card_says_is_not_trained_further(tmp_path,
     card = json.loads(files["json"].read_text())
     card["training"]["config"]["profile"]["members"] = 3
     files["json"].write_text(json.dumps(card))
-    with pytest.raises(ValueError, match="does not hold the networks"):
+    with pytest.raises(ValueError, match="holds 2 profile networks, its JSON file names 3"):
         recover_training(files["int8"], tmp_path / "start")
     files["json"].unlink()
-    with pytest.raises(FileNotFoundError):
-        recover_training(files["int8"], tmp_path / "start")
+    said = CliRunner().invoke(becat, ["train", str(tmp_path / "further"), "--start-from", str(files["int8"])])
+    assert said.exit_code == 1 and "nor a model with its card" in said.output
 
 
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
