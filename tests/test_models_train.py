@@ -257,7 +257,7 @@ def test_a_model_that_is_not_what_its_card_says_is_not_trained_further(tmp_path,
         recover_training(files["int8"], tmp_path / "start")
     files["json"].unlink()
     said = CliRunner().invoke(becat, ["train", str(tmp_path / "further"), "--start-from", str(files["int8"])])
-    assert said.exit_code == 1 and "nor a model with its card" in said.output
+    assert said.exit_code == 1 and "nor a model with its card" in str(said.exception)
 
 
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
