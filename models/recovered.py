@@ -51,11 +51,10 @@ def recover_training(model: str | Path, directory: str | Path) -> Path:
     card = json.loads(model.with_name(model.name.replace("_fp16", "")).with_suffix(".json").read_text(encoding="utf-8"))
     config = card["training"]["config"]
     graph, members = onnx.load(str(model)).graph, config["profile"]["members"]
-    last = {
-        node.input[1] for node in graph.node if _layer(node.name)[0] == "log_odds"
-    }  # more calls than networks: views
-    if len(last) != members:
-        raise ValueError(f"{model} holds {len(last)} profile networks, its JSON file names {members}")
+    # A network that looks at several views is called as often, always with the same weights.
+    last_layers = {node.input[1] for node in graph.node if _layer(node.name)[0] == "log_odds"}
+    if len(last_layers) != members:
+        raise ValueError(f"{model} holds {len(last_layers)} profile networks, its JSON file names {members}")
     classifier = Classifier(members=members).eval()
     try:
         tensors = _tensors(graph)
