@@ -34,6 +34,7 @@ from models.training_data import Drawn, Mixture, simulated  # noqa: E402
 from simulate.profiles import sample_profiles  # noqa: E402
 
 SIZE = 64
+torch.set_num_threads(1)  # as in the processes of a training: rounding depends on the number
 
 
 @pytest.fixture(scope="module")
