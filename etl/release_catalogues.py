@@ -271,7 +271,7 @@ def _fits_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterato
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with fits.open(plain, memmap=True) as hdus:
+            with plain.open("rb") as file, fits.open(file, memmap=True) as hdus:  # a name could be taken for an address
                 table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
                 if table is None:
                     raise Rejected(path, "catalogue", "holds no table: not a catalogue")

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from datasette.app import Datasette
 from datasette.database import Database, Results
+
+from publish.allowed_sql import Guard, guard
 
 __all__ = ["Busy", "Snapshot", "asker", "is_page"]
 
@@ -58,12 +60,13 @@ class Snapshot(Database):
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def connect(self, write=False):
-        """A connection that can neither write nor answer without measure."""
+        """A connection that can neither write, nor call what is not named, nor answer without measure."""
         connection = sqlite3.connect(
             f"file:{self.path}?immutable=1", uri=True, check_same_thread=False, factory=_Connection
         )
         for limit, value in LIMITS.items():
             connection.setlimit(limit, value)
+        connection.guard = guard(connection)
         self._all_file_connections.append(connection)
         return connection
 
@@ -160,12 +163,22 @@ class Snapshot(Database):
 
 
 class _Connection(sqlite3.Connection):
+    guard: Guard | None = None
+
     def cursor(self, factory=None):
         return super().cursor(factory or _Cursor)
 
+    def execute(self, *statement):
+        return self.cursor().execute(*statement)  # not by way of C, which passes the cursor's own method by
+
 
 class _Cursor(sqlite3.Cursor):
-    """Gives rows a few at a time and stops where together they are too big to hold in memory."""
+    """Says in words what was refused, gives rows a few at a time and stops where together they are too big to hold in memory."""
+
+    def execute(self, *statement):
+        connection = cast(_Connection, self.connection)
+        run = super().execute
+        return run(*statement) if connection.guard is None else connection.guard.explained(run, *statement)
 
     def fetchmany(self, size: int | None = 1) -> list:
         size = size or 1

@@ -145,7 +145,10 @@ def _all_stars(extra_stars) -> pd.DataFrame:
     printed = groups.first().assign(tables=tables).reset_index(drop=True)
     if extra_stars is None:
         return printed
-    extra = pd.read_csv(extra_stars) if isinstance(extra_stars, str | Path) else extra_stars
+    extra = extra_stars
+    if isinstance(extra, str | Path):
+        with open(extra, "rb") as file:  # opened here: pandas would fetch what looks like an address
+            extra = pd.read_csv(file)
     extra = extra[["designation", "ra_deg", "dec_deg", "kind"]].drop_duplicates("designation")
     extra = extra[~extra.designation.isin(_printed().designation)]
     return pd.concat([printed, extra.sort_values("designation")], ignore_index=True)

@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from etl.archives.sources import ArchiveError, Source
 from etl.archives.tables import from_astropy
 from etl.catalogue import becat_version
+from schema.votable_safe import follow_no_address
 
 __all__ = ["DEC", "ID", "RA", "SERVERS", "Client"]
 
@@ -163,6 +164,7 @@ def _clients(server: str, timeout_s: float) -> dict[str, Any]:
         from astroquery.vizier import VizierClass
         from astroquery.xmatch import XMatchClass
         from pyvo.dal import TAPService
+    follow_no_address()  # that an archive's answer might hold: the clients read VOTables by astropy
 
     class XMatch(XMatchClass):
         URL, TIMEOUT = server, timeout_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from astropy.table import MaskedColumn, Table
 
 from etl.archives.sources import ArchiveError
+from schema.votable_safe import parse_votable
 
 __all__ = ["from_astropy", "read_table"]
 
@@ -44,10 +46,12 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            start = file.read(2)
-        with gzip.open(path) if start == b"\x1f\x8b" else path.open("rb") as stream:
-            start = stream.read(4096)
-        table, units = _read(path, start)
+            is_packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            with gzip.open(file) if is_packed else nullcontext(file) as stream:
+                start = stream.read(4096)
+                stream.seek(0)
+                table, units = _read(stream, start)
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # every reader has its own errors; whatever it is, the file is of no use
@@ -58,24 +62,25 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
     return table, units
 
 
-def _read(path, start):
+def _read(stream, start):
+    """From the open file alone: no reader is handed a name, which it might take for an address and fetch."""
     if start.startswith(b"PAR1"):
-        table = pq.read_table(path)
+        table = pq.read_table(stream)
         units = {f.name: f.metadata[b"unit"].decode() for f in table.schema if f.metadata and b"unit" in f.metadata}
         return _cleaned({name: table[name] for name in table.column_names}), units
     if start.startswith(b"SIMPLE  ="):
-        return from_astropy(Table.read(path, format="fits"))
-    if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<?xml", b"<VOTABLE")):
+        return from_astropy(Table.read(stream, format="fits"))
+    if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<?xml", b"<VOTABLE", b"<!DOCTYPE")):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of units and UCDs that are off the standard
-            return from_astropy(Table.read(path, format="votable", use_names_over_ids=True))
-    return _read_csv(path, start), {}
+            return from_astropy(Table.read(parse_votable(stream), format="votable", use_names_over_ids=True))
+    return _read_csv(stream, start), {}
 
 
-def _read_csv(path, start):
+def _read_csv(stream, start):
     header = start.decode("utf-8-sig", "replace").splitlines()[0]
     separator = max(_SEPARATORS, key=header.count)
-    frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype_backend="pyarrow", skip_blank_lines=True)
+    frame = pd.read_csv(stream, sep=separator, encoding="utf-8-sig", dtype_backend="pyarrow", skip_blank_lines=True)
     frame.columns = [str(name).strip() for name in frame.columns]
     return _cleaned({name: pa.chunked_array(pa.array(frame[name])) for name in frame.columns})
 

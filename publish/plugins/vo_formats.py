@@ -10,6 +10,7 @@ from typing import Any
 from datasette import Response, hookimpl
 from datasette.database import QueryInterrupted
 from datasette.utils import sqlite_timelimit
+from datasette.views.base import DatasetteError
 
 from publish.fields import describe_fields
 from publish.fits_table import to_fits
@@ -77,4 +78,6 @@ async def _all_rows(datasette, database, table, rows, data, written: Callable[[l
     try:
         return await datasette.get_database(database).execute_fn(read)
     except sqlite3.OperationalError as error:
-        raise QueryInterrupted(error, sql, query.get("params")) from error
+        if error.args == ("interrupted",):
+            raise QueryInterrupted(error, sql, query.get("params")) from error
+        raise DatasetteError(str(error), title="Invalid SQL", status=400) from error

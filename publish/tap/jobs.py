@@ -304,7 +304,8 @@ def _environment(folder: Path) -> dict[str, str]:
     """What a worker needs to know of this process: none of its secrets."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
     return kept | {
-        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(folder), "HOME": str(folder),
+        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(folder), "TMPDIR": str(folder),
+        "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder), "XDG_DATA_HOME": str(folder),
         "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip
 

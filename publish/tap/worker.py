@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from publish.tap import upload
+from publish.allowed_sql import guard
+from publish.tap import upload, walls
 from publish.tap.adql import AdqlError, translate
 from publish.tap.geometry import decode, register
 from publish.votable import Field, end, row_element, start
@@ -67,23 +68,6 @@ def catalogue(connection: sqlite3.Connection) -> dict[tuple[str, str], dict[str,
     return found
 
 
-def _guard(connection: sqlite3.Connection) -> None:
-    """Refuse everything but reading, whatever the SQL says: the second wall, behind the ADQL that was checked."""
-    allowed = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
-    forbidden = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
-
-    def decide(action, first, second, _database, _view):
-        if action not in allowed or (action == sqlite3.SQLITE_FUNCTION and second in forbidden):
-            return sqlite3.SQLITE_DENY
-        return (
-            sqlite3.SQLITE_DENY
-            if action == sqlite3.SQLITE_READ and str(first).startswith("sqlite_")
-            else sqlite3.SQLITE_OK
-        )
-
-    connection.set_authorizer(decide)
-
-
 def answer(question: dict, folder: Path) -> dict:
     """Run a query and write its rows.
 
@@ -107,8 +91,8 @@ def answer(question: dict, folder: Path) -> dict:
             if question.get("uploads"):
                 known |= upload.load(connection, question["uploads"], question["upload_rows_max"])
             query = translate(question["adql"], known)
-            _guard(connection)
-            rows = Rows(connection.execute(query.sql), question["rows_max"])
+            allowed = guard(connection, pages=False)  # the second wall, behind the ADQL that was checked
+            rows = Rows(allowed.explained(connection.execute, query.sql), question["rows_max"])
             write = {"votable": _write_votable, "fits": _write_fits}.get(question["format"], _write_text)
             write(rows, query.columns, question, folder)
         except AdqlError as error:
@@ -229,9 +213,11 @@ def _limit(question: dict) -> None:
 
 def main() -> None:
     """Read a question, answer it, say how it went."""
+    walls.leave_the_network()
     question = json.load(sys.stdin)
     folder = Path(question["folder"])
     _limit(question)
+    walls.stay_within(folder)
     try:
         outcome = answer(question, folder)
     except MemoryError:
