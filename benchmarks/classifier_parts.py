@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.export import apply
-from models.score import DEFAULT_MODEL
-from models.trained import load_trained
-from models.training_data import labelled_from_catalogue, simulated
-from simulate.profiles import GENERATORS
+from becat.models.score import DEFAULT_MODEL
+from becat.models.training.export import apply
+from becat.models.training.trained import load_trained
+from becat.models.training.training_data import labelled_from_catalogue, simulated
+from becat.simulate.profiles import GENERATORS
 
 _SEED = 40  # of draws that no training and no evaluation has seen
 

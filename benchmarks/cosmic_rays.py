@@ -9,11 +9,11 @@ import argparse
 
 import numpy as np
 
-from etl.quality import PixelMask
-from etl.readers import RawArm
-from etl.reduce.cosmic import flag_cosmic_rays
-from etl.reduce.rectangle import pack
-from schema.grid import RED
+from becat.etl.readers import RawArm
+from becat.etl.reduce.cosmic import flag_cosmic_rays
+from becat.etl.reduce.rectangle import pack
+from becat.schema.grid import RED
+from becat.schema.quality import PixelMask
 
 # Native pixel at H-alpha, Angstrom, and resolving power.
 INSTRUMENTS = {

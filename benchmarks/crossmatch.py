@@ -27,7 +27,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.table import Table
 
-from etl.match.sphere import Side, match
+from becat.etl.match.sphere import Side, match
 
 
 def positions(n, seed):

@@ -12,7 +12,7 @@ import duckdb
 import matplotlib as mpl
 import numpy as np
 
-from schema.grid import RED
+from becat.schema.grid import RED
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # the backend must be chosen first

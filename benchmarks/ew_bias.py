@@ -3,7 +3,7 @@
     python -m benchmarks.ew_bias [--trials N] [--seed N]
 
 Lines of known equivalent width are put on simulated continua (a slope and a blaze function, bent at random), seen at
-R = 7500 in pixels of LAMOST's red arm with noise, and go through `etl.reduce.reduce_batch`. The width measured over
+R = 7500 in pixels of LAMOST's red arm with noise, and go through `becat.etl.reduce.reduce_batch`. The width measured over
 6548-6578 A is compared with that of the injected profile over the same band: what a broad line loses outside the band
 is no bias of the reduction.
 """
@@ -14,10 +14,10 @@ import argparse
 
 import numpy as np
 
-from etl.readers import RawArm
-from etl.reduce import reduce_batch
-from schema.grid import RED
-from schema.lines import LINES
+from becat.etl.readers import RawArm
+from becat.etl.reduce import reduce_batch
+from becat.schema.grid import RED
+from becat.schema.lines import LINES
 
 BAND_A = (6548.0, 6578.0)
 # Equivalent width (positive in absorption) and full width at half maximum, Angstrom; the last is Lorentzian, like the

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from etl.errors import Rejected
-from etl.readers import RawSpectrum, read_file
-from tests.mutations import Mutant, mutants, packaged_spectra
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.readers import RawSpectrum, read_file
+from tests.tools.mutations import Mutant, mutants, packaged_spectra
 
 SLOW_S = 5.0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from schema import build
+from becat.schema import build
 
 DEFAULT = Path(os.environ.get("BECAT_REAL_DATA", Path(__file__).parents[1] / ".." / "shared" / "real"))
 FILE = DEFAULT / "catalogues" / "hou_2016_subset.csv"

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import duckdb
 
-from etl.sample_spectra import real_spectra
-from schema import build
+from becat.sample_spectra import real_spectra
+from becat.schema import build
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLS_A_COMMAND = 2
 # Columns that tell when and by which run a row was written.
 RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
 SMALL_BATCHES = (
-    "import onnxruntime, etl.stages.load, etl.stages.flux_batches, etl.cli;"
-    " etl.stages.load.FILES_PER_BATCH = 1; etl.stages.flux_batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); etl.cli.main()"
+    "import onnxruntime; import becat.etl.load.load; import becat.etl.catalogue.batches; import becat.cli;"
+    " becat.etl.load.load.FILES_PER_BATCH = 1; becat.etl.catalogue.batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); becat.cli.main()"
 )
 PACKAGES = ("schema", "etl", "udfs", "models", "publish")
 

@@ -18,8 +18,8 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from etl.kinematics import POLE_RA_DEG, KinematicModel, peculiar_velocity, velocity_errors
-from schema import build
+from becat.etl.kinematics.velocity import POLE_RA_DEG, KinematicModel, peculiar_velocity, velocity_errors
+from becat.schema import build
 
 TABLE_9 = Path(__file__).parents[1] / "etl" / "data" / "wang2022" / "table9_runaways.csv"
 

@@ -13,11 +13,11 @@ import argparse
 
 import numpy as np
 
-from simulate.disc_free import FIRST, GRID
-from simulate.draw import distributions
-from simulate.instrument import draw_instruments, resolution_sigma_km_s
-from simulate.systems import draw_radial_velocities, draw_systems, render
-from simulate.velocity import fourier_gaussian, multiply
+from becat.simulate.disc_free import FIRST, GRID
+from becat.simulate.draw import distributions
+from becat.simulate.instrument import draw_instruments, resolution_sigma_km_s
+from becat.simulate.systems import draw_radial_velocities, draw_systems, render
+from becat.simulate.velocity import fourier_gaussian, multiply
 
 _SEED = 5
 _CHUNK = 256

@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from isal import isal_zlib
 
-from etl.catalogue import open_catalogue
-from etl.readers.content import read_content
-from etl.stages import load
-from schema import build
-from simulate.survey import write_survey
-from udfs.memory import keep_freed_memory
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load import load
+from becat.etl.readers.content import read_content
+from becat.schema import build
+from becat.simulate.survey import write_survey
+from becat.udfs.memory import keep_freed_memory
 
 N_SURVEY = 2_260_387
 STEP = 1000

@@ -21,16 +21,16 @@ import numpy as np
 from scipy.optimize import minimize
 from tqdm import tqdm
 
-from models.score import DEFAULT_MODEL, Scorer
-from models.training_data import window_of
-from simulate import instrument
-from simulate.disc_free import FIRST, GRID, REST_A
-from simulate.draw import distributions
-from simulate.instrument import gather, resolution_sigma_km_s
-from simulate.labels import visibility, window_wavelength_a
-from simulate.profiles import kind_names, sample_profiles
-from simulate.systems import draw_systems, render
-from simulate.velocity import fourier_gaussian, multiply
+from becat.models.score import DEFAULT_MODEL, Scorer
+from becat.models.training.training_data import window_of
+from becat.simulate import instrument
+from becat.simulate.disc_free import FIRST, GRID, REST_A
+from becat.simulate.draw import distributions
+from becat.simulate.instrument import gather, resolution_sigma_km_s
+from becat.simulate.labels import visibility, window_wavelength_a
+from becat.simulate.profiles import kind_names, sample_profiles
+from becat.simulate.systems import draw_systems, render
+from becat.simulate.velocity import fourier_gaussian, multiply
 
 _SEED = 79
 _LEFT_OUT = ("late", "noise", "nebular", "p_cygni", "emission_clear")

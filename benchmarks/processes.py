@@ -2,7 +2,7 @@
 
     python -m benchmarks.processes [--rounds 5] [--partitions 8] [FILE ...]
 
-Partitions of 64 files go through `etl.cluster` as in `becat load`, in one process and in two in turns, until all their tables are
+Partitions of 64 files go through `becat.etl.catalogue.workers` as in `becat load`, in one process and in two in turns, until all their tables are
 back; the processes are warm, and each has one thread of BLAS. Time on the clock, so the machine must be quiet. The real
 spectra of the package laspec are used unless files are given. Exit 1 where the median of the ratios is below 1.8.
 """
@@ -18,10 +18,10 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 import numpy as np
 
-from etl.cluster import Processes, work_through
-from etl.sample_spectra import real_spectra
-from etl.stages.load import FILES_PER_BATCH, Options, read_partition
-from udfs.memory import keep_freed_memory
+from becat.etl.catalogue.workers import Processes, work_through
+from becat.etl.load.load import FILES_PER_BATCH, Options, read_partition
+from becat.sample_spectra import real_spectra
+from becat.udfs.memory import keep_freed_memory
 
 GOAL = 1.8
 

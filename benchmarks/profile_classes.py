@@ -13,13 +13,13 @@ import sys
 
 import numpy as np
 
-from etl.readers.spectrum import RawArm
-from etl.reduce import reduce_batch
-from schema.grid import RED
-from schema.lines import SPEED_OF_LIGHT_KM_S
-from simulate.profiles import WINDOW, sample_profiles
-from simulate.spectra import draw_stars, expose
-from udfs import profile_batch
+from becat.etl.readers.spectrum import RawArm
+from becat.etl.reduce import reduce_batch
+from becat.schema.grid import RED
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.simulate.profiles import WINDOW, sample_profiles
+from becat.simulate.spectra import draw_stars, expose
+from becat.udfs import profile_batch
 
 CLASSES = ("absorption", "emission", "emission with shell", "absorption with shell")
 _LABELS = ((1, "Be, feature visible"), (0, "not Be"), (-1, "feature too weak to be seen"))
@@ -40,13 +40,13 @@ def classify(n, seed, generator="a", kinds=None):
     seed : int
         Seed of the simulation.
     generator : {"a", "b", "c"}
-        Generator of `simulate.profiles`.
+        Generator of `becat.simulate.profiles`.
     kinds : list of str, optional
         Only these kinds.
 
     Returns
     -------
-    profiles : simulate.profiles.Profiles
+    profiles : becat.simulate.profiles.Profiles
     measured : dict of (n,) arrays
         Columns of profile_class.
     """
@@ -72,7 +72,7 @@ def classify_arms(n, seed, kinds=None):
 
     Returns
     -------
-    simulated : simulate.spectra.Simulated
+    simulated : becat.simulate.spectra.Simulated
     measured : dict of (n,) arrays
         Columns of profile_class.
     """

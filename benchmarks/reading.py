@@ -20,10 +20,10 @@ from pathlib import Path
 
 from astropy.io import fits
 
-from etl.readers import read_file
-from etl.readers.content import read_content
-from etl.readers.fits import parse
-from etl.readers.mrs import read_mrs
+from becat.etl.readers import read_file
+from becat.etl.readers.content import read_content
+from becat.etl.readers.fits import parse
+from becat.etl.readers.mrs import read_mrs
 
 COLUMNS = ("FLUX", "IVAR", "LOGLAM", "ORMASK")
 

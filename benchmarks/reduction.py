@@ -8,7 +8,7 @@ laspec 2021.508.0 needs an environment of its own:
 In each round becat goes through a batch as `becat load` does (64 files), then laspec through the files once, both on one core:
 what disturbs the machine disturbs both. CPU time of the process, not time on the clock; medians over the rounds, and quartiles of
 the ratios within rounds. A spectrum is the coadd of one file, two arms. becat keeps freed memory as its own programs do
-(`udfs.memory`); --give-memory-back leaves the C library's default, as the peer has it.
+(`becat.udfs.memory`); --give-memory-back leaves the C library's default, as the peer has it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ os.environ.update(dict.fromkeys(THREADS, "1"))  # before numpy is loaded: CPU pe
 
 import numpy as np  # noqa: E402
 
-from etl.readers import read_file  # noqa: E402
-from etl.readers.content import read_content  # noqa: E402
-from etl.readers.fits import parse  # noqa: E402
-from etl.readers.mrs import read_mrs  # noqa: E402
-from etl.reduce import reduce_batch  # noqa: E402
-from etl.reduce.continuum import fit_continuum  # noqa: E402
-from etl.reduce.cosmic import flag_cosmic_rays  # noqa: E402
-from etl.reduce.rectangle import bridge_gaps, pack  # noqa: E402
-from etl.reduce.resample import resample  # noqa: E402
-from etl.reduce.restore import restore_emission  # noqa: E402
-from etl.stages.load import FILES_PER_BATCH  # noqa: E402
-from schema.grid import ARMS  # noqa: E402
-from udfs.memory import keep_freed_memory  # noqa: E402
+from becat.etl.load.load import FILES_PER_BATCH  # noqa: E402
+from becat.etl.readers import read_file  # noqa: E402
+from becat.etl.readers.content import read_content  # noqa: E402
+from becat.etl.readers.fits import parse  # noqa: E402
+from becat.etl.readers.mrs import read_mrs  # noqa: E402
+from becat.etl.reduce import reduce_batch  # noqa: E402
+from becat.etl.reduce.continuum import fit_continuum  # noqa: E402
+from becat.etl.reduce.cosmic import flag_cosmic_rays  # noqa: E402
+from becat.etl.reduce.rectangle import bridge_gaps, pack  # noqa: E402
+from becat.etl.reduce.resample import resample  # noqa: E402
+from becat.etl.reduce.restore import restore_emission  # noqa: E402
+from becat.schema.grid import ARMS  # noqa: E402
+from becat.udfs.memory import keep_freed_memory  # noqa: E402
 
 PEER = Path(__file__).with_name("peer_laspec.py")
 RESOLVING_POWER = 7500.0

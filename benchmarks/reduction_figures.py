@@ -19,12 +19,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from etl.readers import read_file
-from etl.reduce import reduce_batch
-from etl.reduce.continuum import fit_continuum
-from etl.reduce.rectangle import bridge_gaps, pack
-from etl.reduce.resample import resample
-from schema.grid import ARMS
+from becat.etl.readers import read_file
+from becat.etl.reduce import reduce_batch
+from becat.etl.reduce.continuum import fit_continuum
+from becat.etl.reduce.rectangle import bridge_gaps, pack
+from becat.etl.reduce.resample import resample
+from becat.schema.grid import ARMS
 
 STEPS = [
     ("mrs/med-58440*sp11-073*", "red", "MRS, Be star"),

@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from models.render import SCALES
-from models.train import Stage, TrainConfig, train
-from models.train_profile import ProfileConfig
+from becat.models.training.render import SCALES
+from becat.models.training.train import Stage, TrainConfig, train
+from becat.models.training.train_profile import ProfileConfig
 
 _DRAWINGS = [
     *((5.0, (name, name, name)) for name in SCALES),

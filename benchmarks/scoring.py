@@ -30,8 +30,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.score import DEFAULT_MODEL, Scorer
-from models.training_data import simulated
+from becat.models.score import DEFAULT_MODEL, Scorer
+from becat.models.training.training_data import simulated
 
 TURN = 100
 _SEED = 8
@@ -144,8 +144,8 @@ def _pytorch(training: Path, model_path: Path) -> dict[str, Callable[[np.ndarray
     """The classifier before export, weights of the log odds as in the model's card: drawing every spectrum, and sparing."""
     import torch
 
-    from models.export import apply
-    from models.trained import load_trained
+    from becat.models.training.export import apply
+    from becat.models.training.trained import load_trained
 
     model = load_trained(training, json.loads(model_path.with_suffix(".json").read_text(encoding="utf-8")))
     model.sparing = True
@@ -168,7 +168,7 @@ def _peak_of_scoring(model: Path, n: int) -> float:
         subprocess.run([sys.executable, "-c", fill], check=True)
         import duckdb
 
-        from etl.stages.score import score_spectra
+        from becat.etl.score import score_spectra
 
         with duckdb.connect(str(path)) as connection:
             score_spectra(connection, model)

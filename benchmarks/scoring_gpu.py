@@ -25,13 +25,13 @@ import onnx
 import onnxruntime
 import pyarrow as pa
 
-from etl.stages.flux_batches import flux_batches, matrix
-from etl.stages.score import score_spectra
-from models.score import DEFAULT_MODEL, Scorer
-from models.training_data import simulated
-from models.window import PIXELS, cut_window
-from schema import build
-from schema.grid import RED
+from becat.etl.catalogue.batches import flux_batches, matrix
+from becat.etl.score import score_spectra
+from becat.models.score import DEFAULT_MODEL, Scorer
+from becat.models.training.training_data import simulated
+from becat.models.window import PIXELS, cut_window
+from becat.schema import build
+from becat.schema.grid import RED
 
 _BATCHES = (64, 256, 1024, 2048, 4096)
 _GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")

@@ -14,8 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from publish import site, snapshot
-from tests.site_fixture import make_catalogue
+from becat.publish import site
+from becat.publish.snapshot import write as snapshot
+from tests.tools.site_fixture import make_catalogue
 
 SHARES = (0.0085, 0.0025, 0.0003, 0.38, 0.5787, 0.03)
 PAGES = (

@@ -86,7 +86,7 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        code = f"from publish.serve import serve; serve({str(snapshot.absolute())!r}, port={self.port})"
+        code = f"from becat.publish.serve import serve; serve({str(snapshot.absolute())!r}, port={self.port})"
         self.process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
         while ask(self.port, "/")[0] != 200:
             if self.process.poll() is not None:

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from etl.spectral_types import parse
+from becat.etl.archives.spectral_types import parse
 
 DEFAULT = Path(os.environ.get("BECAT_REAL_DATA", Path(__file__).parents[1] / ".." / "shared" / "real"))
 CATALOGUES = {

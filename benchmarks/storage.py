@@ -25,10 +25,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etl.catalogue import CHECKPOINT_AT, ROWS_PER_GROUP, TO_WRITE
-from etl.stages.load import FILES_PER_BATCH
-from schema import build
-from schema.grid import ARMS
+from becat.etl.catalogue.connection import CHECKPOINT_AT, ROWS_PER_GROUP, TO_WRITE
+from becat.etl.load.load import FILES_PER_BATCH
+from becat.schema import build
+from becat.schema.grid import ARMS
 
 
 @dataclass(frozen=True)

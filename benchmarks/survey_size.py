@@ -22,8 +22,8 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from etl.catalogue import ROWS_PER_GROUP
-from schema import build
+from becat.etl.catalogue.connection import ROWS_PER_GROUP
+from becat.schema import build
 
 N_SPECTRA, N_STARS = 2_260_387, 789_918
 GOALS_S = {"funnel": 0.5, "one verdict": 0.05, "classical_be": 1.0}

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.signal import find_peaks
 
-import udfs
-from schema.grid import RED
-from udfs.bands import band_weights
-from udfs.bartlett import bartlett_width
-from udfs.memory import keep_freed_memory
-from udfs.register import HALPHA
+from becat import udfs
+from becat.schema.grid import RED
+from becat.udfs.bands import band_weights
+from becat.udfs.bartlett import bartlett_width
+from becat.udfs.memory import keep_freed_memory
+from becat.udfs.register import HALPHA
 
 BAND_A = (6548.0, 6578.0)
 PEAK_BAND_A = (6551.0, 6579.0)

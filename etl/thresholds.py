@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from etl.catalogue import CatalogueError
+from becat.schema.errors import CatalogueError
 
 __all__ = ["Threshold", "change", "thresholds"]
 

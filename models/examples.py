@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.score import Scorer
-from models.training_data import window_of
-from simulate.profiles import sample_profiles
+from becat.models.score import Scorer
+from becat.models.training.training_data import window_of
+from becat.simulate.profiles import sample_profiles
 
 __all__ = ["Examples"]
 

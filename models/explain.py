@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
-from models.score import Scorer
-from models.window import cut_window, window_wavelength_a
+from becat.models.score import Scorer
+from becat.models.window import cut_window, window_wavelength_a
 
 __all__ = ["WIDTHS_A", "occlusion"]
 

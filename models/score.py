@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from models.window import cut_window
+from becat.models.window import cut_window
 
 __all__ = ["DEFAULT_MODEL", "ModelError", "Scorer"]
 
@@ -52,7 +52,7 @@ class Scorer:
     provider : str
         Execution provider that runs the model: the one that onnxruntime took, which is not always the first asked for.
     outputs : set of str
-        What the model gives: ``probability``, and of models that `models.export` writes now ``features`` and ``log_odds``.
+        What the model gives: ``probability``, and of models that `becat.models.training.export` writes now ``features`` and ``log_odds``.
     sha256, model_id : str
         Hash of the file and its first 12 digits.
     description : dict
@@ -106,12 +106,12 @@ class Scorer:
         Parameters
         ----------
         flux, ivar : (n_spectra, 4001) float arrays
-            Rectified red-arm flux and inverse variance on `schema.grid.RED`, or only the 481 pixels of the window.
+            Rectified red-arm flux and inverse variance on `becat.schema.grid.RED`, or only the 481 pixels of the window.
 
         Returns
         -------
         (n_spectra,) float32 array
-            NaN where fewer than `models.window.MIN_GOOD_FRACTION` of the pixels of 6530-6590 Angstrom, or of those within
+            NaN where fewer than `becat.models.window.MIN_GOOD_FRACTION` of the pixels of 6530-6590 Angstrom, or of those within
             10 Angstrom of H-alpha, are good.
         """
         return self._run("probability", flux, ivar, np.full(len(flux), np.nan, np.float32))
@@ -254,7 +254,7 @@ def _card() -> dict:
 
 
 def _card_of(path: Path, sha256: str) -> dict:
-    """Card of a model: becat's own, or the JSON file beside another model, as `models.export` names it."""
+    """Card of a model: becat's own, or the JSON file beside another model, as `becat.models.training.export` names it."""
     beside = path.with_name(path.stem.removesuffix("_fp16") + ".json")
     for card in (_card(), json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}):
         for precision, entry in card.get("files", {}).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from schema.grid import RED
+from becat.schema.grid import RED
 
 __all__ = ["MIN_GOOD_FRACTION", "PIXELS", "WINDOW_A", "cut_window", "window_wavelength_a"]
 
@@ -27,7 +27,7 @@ def cut_window(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Parameters
     ----------
     flux, ivar : (n_spectra, 4001) float arrays
-        Rectified red-arm flux (continuum = 1) and its inverse variance on `schema.grid.RED`; a pixel with zero inverse
+        Rectified red-arm flux (continuum = 1) and its inverse variance on `becat.schema.grid.RED`; a pixel with zero inverse
         variance or a flux that is not finite is bad. Arrays of 481 pixels are taken to be the window itself.
 
     Returns

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from publish.tap.geometry import FUNCTIONS as OF_THE_SKY
+from becat.publish.vo.tap.geometry import FUNCTIONS as OF_THE_SKY
 
 __all__ = ["FUNCTIONS", "Guard", "guard"]
 

@@ -8,7 +8,7 @@ from datasette.app import Datasette
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite_timelimit
 
-from publish.transpile import with_views
+from becat.publish.snapshot.transpile import with_views
 
 __all__ = ["chain", "first", "rows", "scored_by", "snapshot_of"]
 

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from datasette.app import Datasette
 from datasette.database import Database, Results
 
-from publish.allowed_sql import Guard, guard
+from becat.publish.allowed_sql import Guard, guard
 
 __all__ = ["Busy", "Snapshot", "asker", "is_page"]
 

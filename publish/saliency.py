@@ -12,11 +12,11 @@ from threading import Thread
 
 import numpy as np
 
-from models.examples import Examples
-from models.explain import occlusion
-from models.score import DEFAULT_MODEL, ModelError, Scorer
-from models.window import WINDOW_A
-from schema.grid import RED
+from becat.models.examples import Examples
+from becat.models.explain import occlusion
+from becat.models.score import DEFAULT_MODEL, ModelError, Scorer
+from becat.models.window import WINDOW_A
+from becat.schema.grid import RED
 
 __all__ = ["Busy", "Explainer"]
 
@@ -71,7 +71,7 @@ class Explainer:
         ----------
         spectrum_id : int
         start_a : float
-            Wavelength of the first pixel, Angstrom; the pixels are those of `schema.grid.RED`.
+            Wavelength of the first pixel, Angstrom; the pixels are those of `becat.schema.grid.RED`.
         flux : list of float
             Rectified flux; None where a pixel must not be used.
 

@@ -16,11 +16,12 @@ from pathlib import Path
 import uvicorn
 from datasette.app import Datasette
 
-from models.score import ModelError
-from publish import leftovers, site
-from publish.reading import scored_by, snapshot_of
-from publish.saliency import Explainer
-from publish.tap.jobs import close_service
+from becat.models.score import ModelError
+from becat.publish import site
+from becat.publish.reading import scored_by, snapshot_of
+from becat.publish.saliency import Explainer
+from becat.publish.snapshot import leftovers
+from becat.publish.vo.tap.jobs import close_service
 
 __all__ = ["ServeError", "Switch", "serve"]
 
@@ -182,11 +183,11 @@ def serve(
     Parameters
     ----------
     snapshot : path
-        Made by `publish.snapshot.write`. When the file is replaced in one step the server goes over to the new one.
+        Made by `becat.publish.snapshot.write.write`. When the file is replaced in one step the server goes over to the new one.
     host, port : str, int
         Address to listen on.
     labels : path, optional
-        SQLite file of people who may judge by eye and of what they said (`publish.inspection`); it is made when missing.
+        SQLite file of people who may judge by eye and of what they said (`becat.publish.inspection`); it is made when missing.
     open_browser : bool
         Show the site in the user's browser.
     settings : dict, optional

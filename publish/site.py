@@ -9,8 +9,8 @@ from pathlib import Path
 
 from datasette.app import Datasette
 
-from publish import metadata
-from publish.readonly import Snapshot
+from becat.publish.readonly import Snapshot
+from becat.publish.snapshot import metadata
 
 __all__ = ["Site", "create"]
 

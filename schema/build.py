@@ -12,9 +12,10 @@ from duckdb_sqlalchemy import Dialect
 from scipy.special import lambertw
 from sqlalchemy.schema import CreateTable
 
-from schema import parameters, thresholds
-from schema.grid import ARMS
-from schema.tables import METADATA
+from becat.schema import bind as thresholds
+from becat.schema import parameters
+from becat.schema.grid import ARMS
+from becat.schema.tables import METADATA
 
 __all__ = [
     "MACROS",

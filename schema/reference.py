@@ -1,4 +1,4 @@
-"""Writes docs/reference.md, the list of tables, thresholds and views: `python -m schema.reference`."""
+"""Writes docs/reference.md, the list of tables, thresholds and views: `python -m becat.schema.reference`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from schema import build, parameters
-from schema.tables import TABLES, column_info
+from becat.schema import build, parameters
+from becat.schema.tables import TABLES, column_info
 
 __all__ = ["PAGE", "reference"]
 
@@ -54,7 +54,7 @@ def _view_columns():
 def _lines():
     yield "# Tables, thresholds and views"
     yield ""
-    yield "Generated from `schema/` by `python -m schema.reference`; do not edit. Units are VOUnits, UCDs are UCD1+."
+    yield "Generated from `schema/` by `python -m becat.schema.reference`; do not edit. Units are VOUnits, UCDs are UCD1+."
     yield ""
     yield "## Tables"
     for table in TABLES.values():

@@ -21,7 +21,7 @@ from sqlalchemy import (
     Text,
 )
 
-from schema.grid import BLUE, RED
+from becat.schema.grid import BLUE, RED
 
 __all__ = ["METADATA", "TABLES", "column_info"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulate.draw import distributions, draw
-from simulate.photosphere import HALPHA_A
-from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
+from becat.simulate.draw import distributions, draw
+from becat.simulate.photosphere import HALPHA_A
+from becat.simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
 __all__ = ["disc_emission", "draw_disc", "draw_shell", "shell_absorption"]
 

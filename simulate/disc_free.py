@@ -13,14 +13,14 @@ from functools import cache
 
 import numpy as np
 
-from schema.grid import RED
-from schema.lines import SPEED_OF_LIGHT_KM_S
-from simulate.draw import distributions
-from simulate.instrument import gather, resolution_sigma_km_s, sky_lines, variance_of_means, water_opacity
-from simulate.labels import window_wavelength_a
-from simulate.photosphere import HALPHA_A, irregular_shapes
-from simulate.systems import absorbed_light, draw_systems
-from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
+from becat.schema.grid import RED
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.simulate.draw import distributions
+from becat.simulate.instrument import gather, resolution_sigma_km_s, sky_lines, variance_of_means, water_opacity
+from becat.simulate.labels import window_wavelength_a
+from becat.simulate.photosphere import HALPHA_A, irregular_shapes
+from becat.simulate.systems import absorbed_light, draw_systems
+from becat.simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
 __all__ = ["FIRST", "GRID", "REST_A", "DiscFree", "first_stars", "of_pairs"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from schema.lines import vacuum_to_air
-from simulate.fits_bytes import image_hdu, table_hdu
-from simulate.headers import primary_cards
-from simulate.spectra import Exposure
+from becat.schema.lines import vacuum_to_air
+from becat.simulate.fits_bytes import image_hdu, table_hdu
+from becat.simulate.headers import primary_cards
+from becat.simulate.spectra import Exposure
 
 __all__ = ["LAYOUTS", "write_image", "write_lrs", "write_mrs"]
 

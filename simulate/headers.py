@@ -6,7 +6,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from simulate.fits_bytes import Card
+from becat.simulate.fits_bytes import Card
 
 __all__ = ["primary_cards"]
 

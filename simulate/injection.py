@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulate.disc import disc_emission, draw_disc, draw_shell, shell_absorption
-from simulate.draw import distributions, draw
-from simulate.instrument import add_noise_on_grid, feature_significance, gather, resolution_sigma_km_s
-from simulate.labels import Profiles, count_peaks, empty_truth, join, label_by_visibility, window_wavelength_a
-from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
+from becat.simulate.disc import disc_emission, draw_disc, draw_shell, shell_absorption
+from becat.simulate.draw import distributions, draw
+from becat.simulate.instrument import add_noise_on_grid, feature_significance, gather, resolution_sigma_km_s
+from becat.simulate.labels import Profiles, count_peaks, empty_truth, join, label_by_visibility, window_wavelength_a
+from becat.simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
 __all__ = ["INJECTED_KINDS", "Hosts", "inject", "sample_injected"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from schema.lines import SPEED_OF_LIGHT_KM_S
-from simulate.draw import distributions, draw, line_list
-from simulate.photosphere import HALPHA_A
-from simulate.velocity import VelocityGrid, fourier_gaussian
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.simulate.draw import distributions, draw, line_list
+from becat.simulate.photosphere import HALPHA_A
+from becat.simulate.velocity import VelocityGrid, fourier_gaussian
 
 __all__ = [
     "add_noise_on_grid",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import find_peaks
 
-from schema.grid import RED
-from simulate.draw import distributions
+from becat.schema.grid import RED
+from becat.simulate.draw import distributions
 
 __all__ = [
     "TRUTH",
@@ -39,7 +39,7 @@ class Profiles:
     Attributes
     ----------
     flux, ivar : (n, n_window) float32 arrays
-        Rectified flux and its inverse variance (zero: do not use) on ``schema.grid.RED`` pixels ``WINDOW``. The
+        Rectified flux and its inverse variance (zero: do not use) on ``becat.schema.grid.RED`` pixels ``WINDOW``. The
         inverse variance is scaled by grid step over detector step, so that sums over a band have the right error.
     label : (n,) int8 array
         1 Be, 0 not Be, -1 neither: there is a feature, but it cannot be seen.

@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from simulate.draw import distributions, draw, interpolate, line_list
-from simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, fourier_shift, multiply
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.simulate.draw import distributions, draw, interpolate, line_list
+from becat.simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, fourier_shift, multiply
 
 __all__ = ["HALPHA_A", "draw_star", "irregular_shapes", "photosphere"]
 

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulate import second_generator, third_generator
-from simulate.disc_free import FIRST, GRID
-from simulate.draw import distributions
-from simulate.injection import Hosts, sample_injected
-from simulate.instrument import draw_instruments, line_spread, observe, resolution_sigma_km_s, telluric_transmission
-from simulate.labels import (
+from becat.simulate.disc_free import FIRST, GRID
+from becat.simulate.draw import distributions
+from becat.simulate.injection import Hosts, sample_injected
+from becat.simulate.instrument import (
+    draw_instruments,
+    line_spread,
+    observe,
+    resolution_sigma_km_s,
+    telluric_transmission,
+)
+from becat.simulate.labels import (
     WINDOW,
     Profiles,
     count_peaks,
@@ -20,8 +25,9 @@ from simulate.labels import (
     label_by_visibility,
     window_wavelength_a,
 )
-from simulate.systems import draw_radial_velocities, draw_systems, render
-from simulate.velocity import fourier_gaussian, multiply
+from becat.simulate.systems import draw_radial_velocities, draw_systems, render
+from becat.simulate.testing import second_generator, third_generator
+from becat.simulate.velocity import fourier_gaussian, multiply
 
 __all__ = [
     "GENERATORS",

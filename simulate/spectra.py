@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from schema.lines import LINES
-from simulate.disc_free import FIRST
-from simulate.draw import distributions, draw
-from simulate.instrument import feature_significance, gather, resolution_sigma_km_s, telluric_transmission
-from simulate.labels import count_peaks, empty_truth, label_by_visibility
-from simulate.systems import Systems, draw_radial_velocities, draw_systems, render
-from simulate.velocity import VelocityGrid, fourier_gaussian, multiply
+from becat.schema.lines import LINES
+from becat.simulate.disc_free import FIRST
+from becat.simulate.draw import distributions, draw
+from becat.simulate.instrument import feature_significance, gather, resolution_sigma_km_s, telluric_transmission
+from becat.simulate.labels import count_peaks, empty_truth, label_by_visibility
+from becat.simulate.systems import Systems, draw_radial_velocities, draw_systems, render
+from becat.simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
 __all__ = ["Exposure", "Simulated", "Stars", "draw_stars", "expose"]
 

@@ -12,10 +12,10 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 from tqdm import tqdm
 
-from schema.lines import SPEED_OF_LIGHT_KM_S
-from simulate.draw import distributions, draw
-from simulate.files import write_image, write_lrs, write_mrs
-from simulate.spectra import Simulated, Stars, draw_stars, expose
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.simulate.draw import distributions, draw
+from becat.simulate.files import write_image, write_lrs, write_mrs
+from becat.simulate.spectra import Simulated, Stars, draw_stars, expose
 
 __all__ = ["FIRST_OBSID", "write_survey"]
 

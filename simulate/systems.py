@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from simulate.disc import disc_emission, draw_disc, draw_shell, shell_absorption
-from simulate.draw import distributions, draw
-from simulate.photosphere import HALPHA_A, draw_star, photosphere
-from simulate.velocity import VelocityGrid
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.simulate.disc import disc_emission, draw_disc, draw_shell, shell_absorption
+from becat.simulate.draw import distributions, draw
+from becat.simulate.photosphere import HALPHA_A, draw_star, photosphere
+from becat.simulate.velocity import VelocityGrid
 
 __all__ = ["Systems", "absorbed_light", "draw_radial_velocities", "draw_systems", "render"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
 __all__ = ["VelocityGrid", "fourier_gaussian", "fourier_rotation", "fourier_shift", "multiply"]
 

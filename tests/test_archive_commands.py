@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from tests.pipeline_tools import becat, contents, new_catalogue
+from tests.tools.pipeline_tools import becat, contents, new_catalogue
 
 
 @pytest.fixture

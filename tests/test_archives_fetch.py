@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from etl.archives import sources
-from etl.archives.apply import apply
-from etl.archives.fetch import Manners, fetch
-from etl.archives.sources import ArchiveError
-from etl.match.stars import gather
-from tests.servers.archive_server import ArchiveServer
-from tests.view_rows import catalogue
+from becat.etl.archives import sources
+from becat.etl.archives.apply import apply
+from becat.etl.archives.fetch import Manners, fetch
+from becat.etl.archives.sources import ArchiveError
+from becat.etl.match.stars import gather
+from tests.tools.servers.archive_server import ArchiveServer
+from tests.tools.view_rows import catalogue
 
 N = 25
 QUICK = Manners(chunk=10, tries=4, first_wait_s=0.01, pause_s=0.0, timeout_s=1.0)

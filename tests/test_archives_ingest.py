@@ -10,13 +10,13 @@ import pytest
 from astropy import units as u
 from astropy.table import MaskedColumn, Table
 
-from etl.archives.apply import apply, fingerprint
-from etl.archives.ingest import ingest_file
-from etl.archives.sources import ArchiveError, ColumnMissing, load, source
-from etl.archives.tables import read_table
-from etl.match.stars import gather
-from schema.tables import TABLES
-from tests.view_rows import catalogue, insert
+from becat.etl.archives.apply import apply, fingerprint
+from becat.etl.archives.ingest import ingest_file
+from becat.etl.archives.sources import ArchiveError, ColumnMissing, load, source
+from becat.etl.archives.tables import read_table
+from becat.etl.match.stars import gather
+from becat.schema.tables import TABLES
+from tests.tools.view_rows import catalogue, insert
 
 BIG = 4_053_935_518_061_656_832  # a Gaia identifier: a double would lose its last digits
 

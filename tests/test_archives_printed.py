@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from etl.archives.apply import apply
-from etl.archives.ingest import ingest_file
-from etl.archives.printed_stars import DATA, demo_stars, designation_position, write_demo_archives
-from etl.clusters import cluster_name
-from etl.match.stars import gather
-from etl.stages.kinematics import compute_kinematics
-from tests.view_rows import add_spectrum, catalogue
+from becat.demo_archives import DATA, demo_stars, designation_position, write_demo_archives
+from becat.etl.archives.apply import apply
+from becat.etl.archives.clusters import cluster_name
+from becat.etl.archives.ingest import ingest_file
+from becat.etl.kinematics.fill import compute_kinematics
+from becat.etl.match.stars import gather
+from tests.tools.view_rows import add_spectrum, catalogue
 
 CLASSES = {"A1": "emission with shell", "A2": "absorption with shell"}
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from etl.catalogue import CatalogueError, open_catalogue
-from etl.stages.load import load_spectra
-from etl.stages.measure import measure_spectra
-from etl.stages.score import score_spectra
-from tests.pipeline_tools import becat, contents, new_catalogue, real_spectra
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load.load import load_spectra
+from becat.etl.measure import measure_spectra
+from becat.etl.score import score_spectra
+from becat.schema.errors import CatalogueError
+from tests.tools.pipeline_tools import becat, contents, new_catalogue, real_spectra
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install '.[cluster]'")
 
@@ -80,8 +81,8 @@ def environment() -> dict[str, str]:
 def small_partitions():
     """So that eight files are work for three."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("etl.stages.load.FILES_PER_BATCH", 1)
-        patch.setattr("etl.stages.flux_batches.SPECTRA_PER_BATCH", 8)
+        patch.setattr("becat.etl.load.load.FILES_PER_BATCH", 1)
+        patch.setattr("becat.etl.catalogue.batches.SPECTRA_PER_BATCH", 8)
         yield
 
 
@@ -165,7 +166,7 @@ def test_scheduler_restarted_in_the_middle_costs_its_partitions_only(local, tmp_
 
 
 def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("etl.cluster.CONNECT_S", 1)
+    monkeypatch.setattr("becat.etl.catalogue.workers.CONNECT_S", 1)
     path = new_catalogue(tmp_path / "c.duckdb")
     with open_catalogue(path) as connection, pytest.raises(CatalogueError, match="no Dask scheduler answers"):
         load_spectra(connection, real_spectra()[:1], scheduler="tcp://127.0.0.1:9")

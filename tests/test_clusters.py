@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from etl.archives.apply import apply
-from etl.archives.ingest import ingest_file
-from etl.archives.sources import source
-from etl.clusters import cluster_name
-from etl.match.stars import gather
-from tests.view_rows import catalogue
+from becat.etl.archives.apply import apply
+from becat.etl.archives.clusters import cluster_name
+from becat.etl.archives.ingest import ingest_file
+from becat.etl.archives.sources import source
+from becat.etl.match.stars import gather
+from tests.tools.view_rows import catalogue
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load import load
+from becat.etl.load.discover import find_spectra
+from becat.schema.errors import CatalogueError
 from benchmarks.kills import kill_and_compare
-from etl.catalogue import CatalogueError, open_catalogue
-from etl.discover import find_spectra
-from etl.stages import load
-from tests.pipeline_tools import becat, contents, new_catalogue, obey_permissions, real_spectra
+from tests.tools.pipeline_tools import becat, contents, new_catalogue, obey_permissions, real_spectra
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,7 +33,7 @@ def test_full_disk_is_said_in_one_line_and_the_next_run_goes_on(tmp_path):
     limit = 1_000_000  # of any file: the log of the first batch does not fit
     words = ["load", *map(str, files), "--exposures", "all", "--workers", "1", "-c", str(path)]
     done = subprocess.run(
-        [sys.executable, "-c", "from etl.cli import main; main()", *words],
+        [sys.executable, "-c", "from becat.cli import main; main()", *words],
         capture_output=True,
         text=True,
         cwd=ROOT,

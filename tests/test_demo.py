@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from astropy.io import ascii as astropy_ascii
 
-from publish.report.make import make_report
-from tests.pipeline_tools import becat, contents
+from becat.publish.report.make import make_report
+from tests.tools.pipeline_tools import becat, contents
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from etl.catalogue import CatalogueError, open_catalogue
-from etl.diff import compare, verdicts, verdicts_with
-from tests.pipeline_tools import becat, contents, new_catalogue
+from becat.diff import compare, verdicts, verdicts_with
+from becat.etl.catalogue.connection import open_catalogue
+from becat.schema.errors import CatalogueError
+from tests.tools.pipeline_tools import becat, contents, new_catalogue
 
 
 @pytest.fixture

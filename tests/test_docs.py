@@ -11,12 +11,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from etl.catalogue import open_catalogue
-from etl.cli import becat
-from publish import inspection, saliency, site, slowdown
-from publish.plugins import headers, vo_formats
-from tests import doc_pages
-from tests.pipeline_tools import new_catalogue
+from becat.cli import becat
+from becat.etl.catalogue.connection import open_catalogue
+from becat.publish import inspection, saliency, site, slowdown
+from becat.publish.plugins import headers, vo_formats
+from tests.tools import doc_pages
+from tests.tools.pipeline_tools import new_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "models" / "README.md"]
@@ -74,7 +74,7 @@ def test_the_tutorial_and_its_pages_run_and_print_what_they_say(tmp_path, monkey
         for step in steps:
             # Another version finds other stars: the columns of a query stay, and what a command says at its end.
             said, printed = (doc_pages.outline(step.asked, text) for text in (step.said, step.printed))
-            assert said == printed, f"{page.name}: {step.asked}: mend it, or run python -m tests.doc_pages"
+            assert said == printed, f"{page.name}: {step.asked}: mend it, or run python -m tests.tools.doc_pages"
 
 
 def test_figures_of_the_page_on_security_are_those_of_the_code():

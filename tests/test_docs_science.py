@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from becat.etl.archives.spectral_types import parse
 from benchmarks import hou_infrared, kinematic_models, spectral_types
-from etl.spectral_types import parse
-from tests.view_rows import add_astrometry, add_star, add_type, catalogue, insert, printed
+from tests.tools.view_rows import add_astrometry, add_star, add_type, catalogue, insert, printed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = ("kinematics", "spectral_types", "infrared")

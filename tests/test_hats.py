@@ -8,12 +8,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from etl.catalogue import open_catalogue
-from etl.hats import export_hats, healpix29, partition
-from etl.stages.load import load_spectra
-from etl.stages.measure import measure_spectra
-from etl.stages.stars import gather_stars
-from tests.pipeline_tools import becat, new_catalogue, real_spectra
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load.load import load_spectra
+from becat.etl.match.gather import gather_stars
+from becat.etl.measure import measure_spectra
+from becat.publish.hats import export_hats, healpix29, partition
+from tests.tools.pipeline_tools import becat, new_catalogue, real_spectra
 
 
 @pytest.fixture(scope="module")

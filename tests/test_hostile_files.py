@@ -21,11 +21,11 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.errors import Rejected
-from etl.readers import RawSpectrum, read_file
-from etl.readers.content import MAX_BYTES
-from schema.tables import TABLES
-from tests.mutations import mutants, packaged_spectra, with_checksums
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.readers import RawSpectrum, read_file
+from becat.etl.readers.content import MAX_BYTES
+from becat.schema.tables import TABLES
+from tests.tools.mutations import mutants, packaged_spectra, with_checksums
 
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
 

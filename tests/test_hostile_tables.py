@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from etl.archives import printed_stars
-from etl.archives.sources import ArchiveError
-from etl.archives.tables import read_table
-from publish.allowed_sql import FUNCTIONS, guard
-from publish.readonly import Snapshot
-from publish.tap import jobs, walls, worker
-from schema.votable_safe import UnsafeVOTable, parse_votable
-from tests.vo_fixture import Asker, Server
+from becat import demo_archives as printed_stars
+from becat.etl.archives.sources import ArchiveError
+from becat.etl.archives.tables import read_table
+from becat.publish.allowed_sql import FUNCTIONS, guard
+from becat.publish.readonly import Snapshot
+from becat.publish.vo.tap import jobs, walls, worker
+from becat.schema.votable_safe import UnsafeVOTable, parse_votable
+from tests.tools.vo_fixture import Asker, Server
 
 SECRET = "what only the owner may read"
 XML = '<?xml version="1.0"?>'
@@ -160,7 +160,7 @@ def test_a_table_that_unpacks_to_too_much_is_refused(tmp_path):
 WALLED = """
 import json, sys
 from pathlib import Path
-from publish.tap import walls, worker
+from becat.publish.vo.tap import walls, worker
 alone = walls.leave_the_network()
 walls.stay_within(Path(sys.argv[1]))
 import os, socket, sqlite3, subprocess, urllib.request

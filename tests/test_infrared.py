@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.view_rows import add_star, catalogue, insert, printed
+from tests.tools.view_rows import add_star, catalogue, insert, printed
 
 # The criteria and extinction ratios as the paper prints them (section 5.3).
 R_V, H, K, W1 = 3.1, 0.190, 0.114, 0.061

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import duckdb
 
-from etl.catalogue import open_catalogue
-from etl.stages.inspections import take_inspections
-from publish.inspection import add_inspector, judge
-from tests.pipeline_tools import becat, contents, new_catalogue
+from becat.etl.catalogue.connection import open_catalogue
+from becat.inspections import take_inspections
+from becat.publish.inspection import add_inspector, judge
+from tests.tools.pipeline_tools import becat, contents, new_catalogue
 
 
 def test_judgements_are_taken_in_once_and_decide(tmp_path):

@@ -13,10 +13,10 @@ from astropy import units as u
 from astropy.coordinates import ICRS, Galactic, SkyCoord
 from scipy.stats import maxwell
 
-from etl.kinematics import KinematicModel, fit_maxwellian, galactic, peculiar_velocity, velocity_errors
-from etl.stages.kinematics import compute_kinematics, fit_limits
-from schema.build import maxwellian_limit
-from tests.pipeline_tools import contents, new_catalogue
+from becat.etl.kinematics.fill import compute_kinematics, fit_limits
+from becat.etl.kinematics.velocity import KinematicModel, fit_maxwellian, galactic, peculiar_velocity, velocity_errors
+from becat.schema.build import maxwellian_limit
+from tests.tools.pipeline_tools import contents, new_catalogue
 
 PAPER = KinematicModel("wang_2022", 11.10, 12.24, 7.25, 8.5, 220.0, 0.0, 20.5, 192.95948, 27.12825)
 IAU_POLE = replace(PAPER, pole_ra_deg=192.85948)

@@ -14,9 +14,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from etl.catalogue import open_catalogue
-from etl.stages.load import load_spectra
-from tests.pipeline_tools import becat, contents, new_catalogue, real_spectra
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load.load import load_spectra
+from tests.tools.pipeline_tools import becat, contents, new_catalogue, real_spectra
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_touched_but_equal_file_is_left_alone(catalogue, spectra):
 
 
 def test_one_process_and_two_give_the_same(tmp_path, spectra, monkeypatch):
-    monkeypatch.setattr("etl.stages.load.FILES_PER_BATCH", 1)
+    monkeypatch.setattr("becat.etl.load.load.FILES_PER_BATCH", 1)
     one, two = new_catalogue(tmp_path / "one.duckdb"), new_catalogue(tmp_path / "two.duckdb")
     load(one, spectra, workers=1)
     load(two, spectra, workers=2)
@@ -134,8 +134,8 @@ def test_bad_file_is_rejected_and_the_rest_goes_on(catalogue, spectra, kind):
 
 
 def test_a_reader_that_dies_costs_only_its_file(catalogue, spectra, monkeypatch):
-    monkeypatch.setattr("etl.stages.load.read_file", dying_reader)
-    monkeypatch.setattr("etl.stages.load.FILES_PER_BATCH", 2)
+    monkeypatch.setattr("becat.etl.load.load.read_file", dying_reader)
+    monkeypatch.setattr("becat.etl.load.load.FILES_PER_BATCH", 2)
     counts = load(catalogue, spectra, workers=2)
     assert counts["loaded"] == 2
     ((file, reason),) = rows(catalogue, "select file, reason from rejected_input")
@@ -143,7 +143,7 @@ def test_a_reader_that_dies_costs_only_its_file(catalogue, spectra, monkeypatch)
 
 
 def dying_reader(path, **options):
-    from etl.readers import read_file
+    from becat.etl.readers import read_file
 
     if Path(path).name == real_spectra()[0].name:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -153,7 +153,7 @@ def dying_reader(path, **options):
 def test_killed_loads_end_as_an_uninterrupted_one(tmp_path):
     whole, killed = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "killed.duckdb")
     script = (
-        "import etl.stages.load as l, sys; from etl.catalogue import open_catalogue; l.FILES_PER_BATCH = 1\n"
+        "from becat.etl.load import load as l; import sys; from becat.etl.catalogue.connection import open_catalogue; l.FILES_PER_BATCH = 1\n"
         "with open_catalogue(sys.argv[1]) as c: l.load_spectra(c, sys.argv[2:], exposures='all', workers=1)"
     )
     files = [str(path) for path in real_spectra()]

@@ -18,7 +18,7 @@ from erfa import ErfaWarning
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.match.sphere import Side, match, match_table
+from becat.etl.match.sphere import Side, match, match_table
 
 ARCSEC = 1 / 3600
 

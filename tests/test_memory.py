@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from etl.catalogue import TO_READ, TO_WRITE, bounded_memory
+from becat.etl.catalogue.connection import TO_READ, TO_WRITE, bounded_memory
 
 
 def limit(connection) -> str:

@@ -15,19 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from models import evaluation_figures
-from models.calibration import expected_calibration_error, fit_weights, reliability
-from models.completeness import completeness, write_completeness
-from models.evaluate import evaluate
-from models.perturb import NOISE_REDRAWN, PERTURBATIONS, centre, flips, noisy_twice
-from models.score import Scorer
-from models.scored import confusion, roc_area, roc_curve, wilson_interval
-from models.training_data import Labelled, Mixture, labelled_from_catalogue, simulated
-from schema import build
-from schema.grid import RED
-from schema.tables import TABLES
-from simulate.labels import WINDOW as WIDE
-from simulate.profiles import GENERATORS, sample_profiles
+from becat.models.evaluation import figures as evaluation_figures
+from becat.models.evaluation.calibration import expected_calibration_error, fit_weights, reliability
+from becat.models.evaluation.completeness import completeness, write_completeness
+from becat.models.evaluation.evaluate import evaluate
+from becat.models.evaluation.perturb import NOISE_REDRAWN, PERTURBATIONS, centre, flips, noisy_twice
+from becat.models.evaluation.scored import confusion, roc_area, roc_curve, wilson_interval
+from becat.models.score import Scorer
+from becat.models.training.training_data import Labelled, Mixture, labelled_from_catalogue, simulated
+from becat.schema import build
+from becat.schema.grid import RED
+from becat.schema.tables import TABLES
+from becat.simulate.labels import WINDOW as WIDE
+from becat.simulate.profiles import GENERATORS, sample_profiles
 
 
 @settings(max_examples=40, deadline=None)

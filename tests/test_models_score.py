@@ -14,16 +14,16 @@ import pytest
 from onnx import TensorProto, helper
 from scipy.special import expit
 
-from etl.readers import read_file
-from etl.reduce import reduce_batch
-from models.examples import Examples
-from models.explain import occlusion
-from models.score import DEFAULT_MODEL, ModelError, Scorer
-from models.training_data import simulated, window_of
-from models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wavelength_a
-from publish.saliency import Explainer
-from schema.grid import RED
-from simulate.profiles import sample_profiles
+from becat.etl.readers import read_file
+from becat.etl.reduce import reduce_batch
+from becat.models.examples import Examples
+from becat.models.explain import occlusion
+from becat.models.score import DEFAULT_MODEL, ModelError, Scorer
+from becat.models.training.training_data import simulated, window_of
+from becat.models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wavelength_a
+from becat.publish.saliency import Explainer
+from becat.schema.grid import RED
+from becat.simulate.profiles import sample_profiles
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_damaged_model_is_named(tmp_path, monkeypatch):
     with copy.open("r+b") as stream:
         stream.seek(1_000_000)
         stream.write(b"damage")
-    monkeypatch.setattr("models.score._FOLDER", tmp_path)
+    monkeypatch.setattr("becat.models.score._FOLDER", tmp_path)
     with pytest.raises(ModelError, match="damaged"):
         Scorer(copy)
 
@@ -180,7 +180,7 @@ def test_card_tells_the_shipped_model(scorer):
 
 
 def test_provider_is_the_one_that_runs_and_nothing_is_printed():
-    code = "from models.score import Scorer; s = Scorer(providers=['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider']); print(s.provider)"
+    code = "from becat.models.score import Scorer; s = Scorer(providers=['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider']); print(s.provider)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=DEFAULT_MODEL.parent.parent)
     assert done.returncode == 0
     assert done.stdout.strip().removesuffix("ExecutionProvider") in ("CPU", "CUDA", "Tensorrt")
@@ -211,7 +211,7 @@ def test_a_gpu_that_cannot_be_used_leaves_the_model_for_cpus(monkeypatch, tmp_pa
     """The file in half precision is there and a GPU is asked for, but onnxruntime finds none."""
     half = tmp_path / "becat_resnet18_fp16.onnx"
     shutil.copy(DEFAULT_MODEL, half)
-    monkeypatch.setattr("models.score._HALF_MODEL", half)
+    monkeypatch.setattr("becat.models.score._HALF_MODEL", half)
     found = Scorer(providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
     if found.provider == "CPUExecutionProvider":
         assert found.path == DEFAULT_MODEL

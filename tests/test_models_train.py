@@ -18,20 +18,20 @@ from scipy.ndimage import gaussian_filter1d, shift
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[train]'")
 pytest.importorskip("torchvision", reason="torchvision is not installed: pip install '.[train]'")
 
-from etl.cli import becat  # noqa: E402
-from models.augment import augment, warp_profiles  # noqa: E402
-from models.export import apply, export, to_onnx  # noqa: E402
-from models.facts import FACTS, VELOCITY, facts_of  # noqa: E402
-from models.network import SURE_LOG_ODDS, Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
-from models.profile_network import ProfileNetwork, scales  # noqa: E402
-from models.recovered import recover_training  # noqa: E402
-from models.render import SCALES, LineImage  # noqa: E402
-from models.score import DEFAULT_MODEL, Scorer  # noqa: E402
-from models.train import Stage, TrainConfig, train  # noqa: E402
-from models.train_profile import ProfileConfig, _Pool, train_profiles  # noqa: E402
-from models.trained import load_trained  # noqa: E402
-from models.training_data import Drawn, Mixture, simulated  # noqa: E402
-from simulate.profiles import sample_profiles  # noqa: E402
+from becat.cli import becat  # noqa: E402
+from becat.models.score import DEFAULT_MODEL, Scorer  # noqa: E402
+from becat.models.training.augment import augment, warp_profiles  # noqa: E402
+from becat.models.training.export import apply, export, to_onnx  # noqa: E402
+from becat.models.training.facts import FACTS, VELOCITY, facts_of  # noqa: E402
+from becat.models.training.network import SURE_LOG_ODDS, Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
+from becat.models.training.profile_network import ProfileNetwork, scales  # noqa: E402
+from becat.models.training.recovered import recover_training  # noqa: E402
+from becat.models.training.render import SCALES, LineImage  # noqa: E402
+from becat.models.training.train import Stage, TrainConfig, train  # noqa: E402
+from becat.models.training.train_profile import ProfileConfig, _Pool, train_profiles  # noqa: E402
+from becat.models.training.trained import load_trained  # noqa: E402
+from becat.models.training.training_data import Drawn, Mixture, simulated  # noqa: E402
+from becat.simulate.profiles import sample_profiles  # noqa: E402
 
 SIZE = 64
 torch.set_num_threads(1)  # as in the processes of a training: rounding depends on the number
@@ -159,7 +159,7 @@ _PARENT = """
 import multiprocessing, pathlib, sys, time
 
 def child(path):
-    from models.training_state import is_orphan
+    from becat.models.training.training_state import is_orphan
     path.write_text("alone" if is_orphan() else "begun")
     while not is_orphan():
         time.sleep(0.05)
@@ -387,7 +387,7 @@ def test_warps_move_lines_little_and_keep_the_continuum():
 
 def test_warps_blur_half_of_the_profiles_as_scipy_does(monkeypatch):
     for name in ("STRETCH", "DEPTH", "SCALE", "TILT"):
-        monkeypatch.setattr(f"models.augment.{name}", 0.0)
+        monkeypatch.setattr(f"becat.models.training.augment.{name}", 0.0)
     pixel = np.arange(481) - 240
     line = 0.6 * np.exp(-0.5 * (pixel / 8) ** 2)
     absorbed = 1 - warp_profiles(np.tile(1 - line, (400, 1)).astype(np.float32), np.random.default_rng(1))

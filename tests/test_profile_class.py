@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from becat.etl.readers import read_file
+from becat.etl.reduce import reduce_batch
+from becat.schema import build
+from becat.schema.grid import RED
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.udfs import profile_batch
+from becat.udfs.rotation import rotation_limit
 from benchmarks.profile_classes import classify, classify_arms
-from etl.readers import read_file
-from etl.reduce import reduce_batch
-from schema import build
-from schema.grid import RED
-from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from udfs import profile_batch
-from udfs.rotation import rotation_limit
 
 HALPHA_A = LINES["halpha"].wavelength_a
 

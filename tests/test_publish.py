@@ -16,12 +16,12 @@ import pytest
 import sqlglot
 from astropy.io.votable.ucd import parse_ucd
 
-from publish import snapshot
-from publish.metadata import column_note, describe
-from publish.transpile import Macro, inline, read_macros, to_sqlite
-from schema import build
-from schema.tables import TABLES
-from tests.site_fixture import HTML_NAME, SQL_NAME, make_catalogue
+from becat.publish.snapshot import write as snapshot
+from becat.publish.snapshot.metadata import column_note, describe
+from becat.publish.snapshot.transpile import Macro, inline, read_macros, to_sqlite
+from becat.schema import build
+from becat.schema.tables import TABLES
+from tests.tools.site_fixture import HTML_NAME, SQL_NAME, make_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 

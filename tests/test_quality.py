@@ -4,7 +4,7 @@ from enum import IntFlag
 
 import pytest
 
-from etl.quality import DESCRIPTIONS, PixelMask, Quality
+from becat.schema.quality import DESCRIPTIONS, PixelMask, Quality
 from tests.conftest import ROOT
 
 

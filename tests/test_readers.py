@@ -14,13 +14,13 @@ from astropy.io import fits
 from astropy.time import Time
 from specutils.utils.wcs_utils import air_to_vac
 
-from etl.errors import Rejected
-from etl.quality import Quality
-from etl.readers import read_file
-from etl.readers.checks import WINDOW_A, normal_snr
-from etl.readers.content import read_content
-from etl.readers.fits import parse
-from tests.mutations import packaged_spectra
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.readers import read_file
+from becat.etl.readers.checks import WINDOW_A, normal_snr
+from becat.etl.readers.content import read_content
+from becat.etl.readers.fits import parse
+from becat.schema.quality import Quality
+from tests.tools.mutations import packaged_spectra
 
 
 def lamost_spectra(real_data: Path) -> list[Path]:

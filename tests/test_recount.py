@@ -9,9 +9,9 @@ import duckdb
 import numpy as np
 import pytest
 
-from publish import recount
-from schema import build
-from tests.site_fixture import make_catalogue
+from becat.publish.snapshot import recount
+from becat.schema import build
+from tests.tools.site_fixture import make_catalogue
 
 LISTS = ("be_candidate", "new_cbe", "classical_be")
 SWITCHES = ("inspection_required", "exclude_contaminants", "exclude_peculiar_types", "shell_on_emission_counts")

@@ -12,9 +12,9 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from etl import reddening
-from etl.reddening import EBV_PER_UNIT, fill_reddening, n_stars_to_fill
-from tests.view_rows import catalogue
+from becat.etl.archives import reddening
+from becat.etl.archives.reddening import EBV_PER_UNIT, fill_reddening, n_stars_to_fill
+from tests.tools.view_rows import catalogue
 
 pytest.importorskip("dustmaps", reason="dustmaps is not installed: pip install 'becat[reddening]'")
 h5py = pytest.importorskip("h5py")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.readers import RawArm, read_file
-from etl.reduce import reduce_batch
-from etl.sample_spectra import real_spectra
-from schema.grid import ARMS, RED
+from becat.etl.readers import RawArm, read_file
+from becat.etl.reduce import reduce_batch
+from becat.sample_spectra import real_spectra
+from becat.schema.grid import ARMS, RED
 
 # Measured: 0 with OpenBLAS on one thread. The sums of the continuum are made in double precision by BLAS, whose order
 # of summation may depend on the number of spectra: a flux may turn to the next single-precision number.

@@ -7,12 +7,12 @@ from astropy.modeling import models
 from specutils import SpectralRegion, Spectrum
 from specutils.fitting import fit_continuum as specutils_continuum
 
+from becat.etl.readers import RawArm, read_file
+from becat.etl.reduce import reduce_batch
+from becat.etl.reduce.continuum import line_free
+from becat.schema.grid import BLUE, RED
+from becat.schema.quality import Quality
 from benchmarks.ew_bias import BAND_A, LINES_A, cell
-from etl.quality import Quality
-from etl.readers import RawArm, read_file
-from etl.reduce import reduce_batch
-from etl.reduce.continuum import line_free
-from schema.grid import BLUE, RED
 
 
 @pytest.mark.parametrize("snr", [10, 50, 200])

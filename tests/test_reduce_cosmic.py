@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.quality import PixelMask
-from etl.readers import RawArm, read_file
-from etl.reduce import reduce_batch
-from etl.reduce.cosmic import flag_cosmic_rays
-from etl.reduce.rectangle import pack
-from schema.grid import RED
+from becat.etl.readers import RawArm, read_file
+from becat.etl.reduce import reduce_batch
+from becat.etl.reduce.cosmic import flag_cosmic_rays
+from becat.etl.reduce.rectangle import pack
+from becat.schema.grid import RED
+from becat.schema.quality import PixelMask
 
 MRS = (0.151, 7500.0)
 LRS = (1.5, 1800.0)

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from specutils import Spectrum
 from specutils.manipulation import FluxConservingResampler
 
-from etl.quality import PixelMask
-from etl.readers import RawArm
-from etl.reduce.rectangle import Rectangle, bridge_gaps, pack
-from etl.reduce.resample import resample
-from schema.grid import RED, Grid
+from becat.etl.readers import RawArm
+from becat.etl.reduce.rectangle import Rectangle, bridge_gaps, pack
+from becat.etl.reduce.resample import resample
+from becat.schema.grid import RED, Grid
+from becat.schema.quality import PixelMask
 
 SMALL = Grid("red", 6500.0, 0.5, 121)
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
-from etl.errors import Rejected
-from etl.release_catalogues import COLUMNS, read_catalogue
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.load.release_files import COLUMNS, read_catalogue
 
 # Columns as in the MRS general and stellar-parameter catalogues of DR7 to DR10.
 ROWS = pd.DataFrame(

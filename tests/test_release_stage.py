@@ -5,11 +5,11 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from etl.catalogue import open_catalogue
-from etl.stages.load import load_spectra
-from etl.stages.measure import measure_spectra
-from etl.stages.release import apply_release_entries, load_release_catalogues
-from tests.pipeline_tools import contents, new_catalogue, real_spectra
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load.load import load_spectra
+from becat.etl.load.release import apply_release_entries, load_release_catalogues
+from becat.etl.measure import measure_spectra
+from tests.tools.pipeline_tools import contents, new_catalogue, real_spectra
 
 GENERAL = """obsid|lmjm|band|coadd|snr
 666912076|83908880|B|1|61.5

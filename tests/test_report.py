@@ -20,12 +20,12 @@ from astropy.io import ascii as astropy_ascii
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from publish.report import cds, html
-from publish.report.make import MANIFEST, ReportError, make_report
-from publish.report.tables import PAPER_TABLES, Column, columns_of, rows_of
-from tests.pipeline_tools import becat, new_catalogue
-from tests.site_fixture import HTML_NAME, make_catalogue
-from udfs.bartlett import MRS_PIXEL_A, bartlett_width
+from becat.publish.report import cds, html
+from becat.publish.report.make import MANIFEST, ReportError, make_report
+from becat.publish.report.tables import PAPER_TABLES, Column, columns_of, rows_of
+from becat.udfs.bartlett import MRS_PIXEL_A, bartlett_width
+from tests.tools.pipeline_tools import becat, new_catalogue
+from tests.tools.site_fixture import HTML_NAME, make_catalogue
 
 SOUTH_OF_ZERO, ACCENTED = 10_001, 10_003
 

@@ -17,14 +17,14 @@ from matplotlib.text import Text
 from scipy.optimize import root_scalar
 from scipy.signal import find_peaks
 
-from etl.arms_of_file import read_arms
-from publish.report.figures import figures
-from publish.report.figures.density import count_cells
-from publish.report.style import ra_for_sky
-from schema import build
-from schema.grid import RED
-from tests.pipeline_tools import becat
-from tests.site_fixture import make_catalogue
+from becat.etl.load.arms_of_file import read_arms
+from becat.publish.report.figures import figures
+from becat.publish.report.figures.density import count_cells
+from becat.publish.report.style import ra_for_sky
+from becat.schema import build
+from becat.schema.grid import RED
+from tests.tools.pipeline_tools import becat
+from tests.tools.site_fixture import make_catalogue
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
 NUMBERS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "A1", "A2", "S1", "S2", "S3"]

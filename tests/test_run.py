@@ -11,9 +11,9 @@ import duckdb
 import onnx
 import pytest
 
-from models.score import DEFAULT_MODEL
-from tests.pipeline_tools import becat, contents, real_spectra
-from tests.serving import Server
+from becat.models.score import DEFAULT_MODEL
+from tests.tools.pipeline_tools import becat, contents, real_spectra
+from tests.tools.serving import Server
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import duckdb
 import numpy as np
 import pytest
 
-from schema import build, parameters
-from schema.lines import LINES, air_to_vacuum, vacuum_to_air
-from schema.tables import TABLES, column_info
+from becat.schema import build, parameters
+from becat.schema.lines import LINES, air_to_vacuum, vacuum_to_air
+from becat.schema.tables import TABLES, column_info
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "catalog.duckdb.template"

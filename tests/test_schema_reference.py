@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from schema.reference import PAGE, reference
+from becat.schema.reference import PAGE, reference
 
 
 def test_reference_is_fresh():
-    assert PAGE.read_text(encoding="utf-8") == reference(), "docs/reference.md is stale: run python -m schema.reference"
+    assert PAGE.read_text(encoding="utf-8") == reference(), (
+        "docs/reference.md is stale: run python -m becat.schema.reference"
+    )

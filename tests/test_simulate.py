@@ -14,24 +14,17 @@ from scipy.signal import find_peaks
 from specutils import SpectralRegion, Spectrum
 from specutils.analysis import equivalent_width
 
-from schema.lines import LINES, air_to_vacuum
-from simulate.disc import disc_emission, draw_disc
-from simulate.disc_free import FIRST, DiscFree, first_stars
-from simulate.draw import distributions, draw
-from simulate.instrument import observe, resolution_sigma_km_s, variance_of_means, water_opacity
-from simulate.photon_counting import FINE_A
-from simulate.photosphere import HALPHA_A, draw_star, photosphere
-from simulate.profiles import (
-    GENERATORS,
-    Hosts,
-    kind_names,
-    sample_injected,
-    sample_profiles,
-    window_wavelength_a,
-)
-from simulate.systems import draw_systems, render
-from simulate.third_generator import KINDS, photosphere_of, ring_emission
-from simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, multiply
+from becat.schema.lines import LINES, air_to_vacuum
+from becat.simulate.disc import disc_emission, draw_disc
+from becat.simulate.disc_free import FIRST, DiscFree, first_stars
+from becat.simulate.draw import distributions, draw
+from becat.simulate.instrument import observe, resolution_sigma_km_s, variance_of_means, water_opacity
+from becat.simulate.photosphere import HALPHA_A, draw_star, photosphere
+from becat.simulate.profiles import GENERATORS, Hosts, kind_names, sample_injected, sample_profiles, window_wavelength_a
+from becat.simulate.systems import draw_systems, render
+from becat.simulate.testing.photon_counting import FINE_A
+from becat.simulate.testing.third_generator import KINDS, photosphere_of, ring_emission
+from becat.simulate.velocity import VelocityGrid, fourier_gaussian, fourier_rotation, multiply
 
 GRID = VelocityGrid(6506.0, 1080)
 BE_KINDS = {name for name, kind in distributions()["kinds"].items() if kind["label"] == 1}

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
-from schema.lines import LINES, vacuum_to_air
-from simulate.spectra import draw_stars, expose
-from simulate.survey import FIRST_OBSID, _designations, write_survey
+from becat.schema.lines import LINES, vacuum_to_air
+from becat.simulate.spectra import draw_stars, expose
+from becat.simulate.survey import FIRST_OBSID, _designations, write_survey
 
 REAL = {
     "mrs_rows": "mrs/med-58649-TD193637N444141K01_sp10-159.fits.gz",
@@ -35,7 +35,7 @@ PRINTED = [
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory):
     """A survey in which every layout appears and every file of the medium-resolution survey holds its exposures."""
-    from simulate.draw import distributions
+    from becat.simulate.draw import distributions
 
     folder = tmp_path_factory.mktemp("a survey é")
     table = distributions()["survey"]

@@ -18,12 +18,13 @@ from astropy.io import fits
 from astropy.io.votable import parse_single_table, validate
 from astropy.table import Table
 
-from publish import serve, site, snapshot
-from publish.plugins.cone import separation_deg
-from publish.plugins.search import read_position
-from publish.votable import Field, to_votable
-from tests.serving import Server
-from tests.site_fixture import SQL_NAME, make_catalogue
+from becat.publish import serve, site
+from becat.publish.plugins.cone import separation_deg
+from becat.publish.plugins.search import read_position
+from becat.publish.snapshot import write as snapshot
+from becat.publish.vo.votable import Field, to_votable
+from tests.tools.serving import Server
+from tests.tools.site_fixture import SQL_NAME, make_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from etl.pipeline import Configuration, run_pipeline
-from models.training_data import labelled_from_catalogue
-from publish import inspection, site, slowdown, snapshot
-from publish.plugins import inspecting
-from simulate.survey import write_survey
-from tests.site_fixture import make_catalogue
+from becat.models.training.training_data import labelled_from_catalogue
+from becat.pipeline import Configuration, run_pipeline
+from becat.publish import inspection, site, slowdown
+from becat.publish.plugins import inspecting
+from becat.publish.snapshot import write as snapshot
+from becat.simulate.survey import write_survey
+from tests.tools.site_fixture import make_catalogue
 
 PASSWORD = "correct horse battery"
 

@@ -8,11 +8,12 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from publish import readonly, site, snapshot
-from publish.plugins.errors import describe
-from publish.plugins.limits import page_size_within
-from publish.reading import snapshot_of
-from tests.site_fixture import make_catalogue
+from becat.publish import readonly, site
+from becat.publish.plugins.errors import describe
+from becat.publish.plugins.limits import page_size_within
+from becat.publish.reading import snapshot_of
+from becat.publish.snapshot import write as snapshot
+from tests.tools.site_fixture import make_catalogue
 
 
 @pytest.fixture(scope="module")

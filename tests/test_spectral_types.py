@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.spectral_types import parse, parse_table
-from tests.pipeline_tools import new_catalogue
+from becat.etl.archives.spectral_types import parse, parse_table
+from tests.tools.pipeline_tools import new_catalogue
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from etl.match.stars import gather
-from schema import build
+from becat.etl.match.stars import gather
+from becat.schema import build
 
 ARCSEC = 1 / 3600
 

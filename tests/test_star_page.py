@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from astropy.io.votable import parse_single_table
 
-from models.explain import occlusion
-from models.score import DEFAULT_MODEL, ModelError, Scorer
-from publish import saliency, site, snapshot
-from schema.tables import TABLES
-from tests.serving import Server
-from tests.site_fixture import make_catalogue
+from becat.models.explain import occlusion
+from becat.models.score import DEFAULT_MODEL, ModelError, Scorer
+from becat.publish import saliency, site
+from becat.publish.snapshot import write as snapshot
+from becat.schema.tables import TABLES
+from tests.tools.serving import Server
+from tests.tools.site_fixture import make_catalogue
 
 HALPHA_A = 6564.6
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from schema import build, thresholds
+from becat.schema import bind as thresholds
+from becat.schema import build
 
 SCHEMA = """
 create table selection_parameter (name varchar, value double);

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.signal import find_peaks
 
-from schema.grid import RED
-from udfs.bartlett import bartlett_peaks, bartlett_width, local_extrema, smooth_bartlett, smoothed_error
-from udfs.extrema import significant_extrema
+from becat.schema.grid import RED
+from becat.udfs.bartlett import bartlett_peaks, bartlett_width, local_extrema, smooth_bartlett, smoothed_error
+from becat.udfs.extrema import significant_extrema
 
 BAND_A = (6551.0, 6579.0)
 

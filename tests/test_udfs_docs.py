@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import udfs
-from schema import build
-from schema.grid import RED
-from udfs.register import FUNCTIONS
+from becat import udfs
+from becat.schema import build
+from becat.schema.grid import RED
+from becat.udfs.register import FUNCTIONS
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "measurements.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from specutils import SpectralRegion, Spectrum
 from specutils.analysis import equivalent_width as specutils_equivalent_width
 
-from etl.readers import read_file
-from etl.reduce import reduce_batch
-from schema.grid import BLUE, RED
-from udfs.colour import q_index
-from udfs.equivalent_width import doppler_factor, equivalent_width
+from becat.etl.readers import read_file
+from becat.etl.reduce import reduce_batch
+from becat.schema.grid import BLUE, RED
+from becat.udfs.colour import q_index
+from becat.udfs.equivalent_width import doppler_factor, equivalent_width
 
 HALPHA_A = (6548.0, 6578.0)
 MGB_A = (5160.0, 5193.0)

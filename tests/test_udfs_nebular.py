@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from schema.grid import RED
-from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from udfs.nebular import emission_fwhm, local_equivalent_width, nebular_significance
+from becat.schema.grid import RED
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.udfs.nebular import emission_fwhm, local_equivalent_width, nebular_significance
 
 BAND_A = (6551.0, 6579.0)
 RED_LINES = ["nii_6550", "nii_6585", "sii_6718", "sii_6733", "hei_6680"]

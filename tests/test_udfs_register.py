@@ -5,14 +5,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import udfs
-from schema.grid import BLUE, RED
-from schema.lines import LINES
-from schema.tables import TABLES
-from udfs.bartlett import bartlett_peaks
-from udfs.colour import q_index
-from udfs.equivalent_width import equivalent_width
-from udfs.nebular import local_equivalent_width
+from becat import udfs
+from becat.schema.grid import BLUE, RED
+from becat.schema.lines import LINES
+from becat.schema.tables import TABLES
+from becat.udfs.bartlett import bartlett_peaks
+from becat.udfs.colour import q_index
+from becat.udfs.equivalent_width import equivalent_width
+from becat.udfs.nebular import local_equivalent_width
 
 
 def _arrays(matrix, present):

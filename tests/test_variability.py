@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from tests.view_rows import add_spectrum, add_star, catalogue
+from tests.tools.view_rows import add_spectrum, add_star, catalogue
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import shutil
 import duckdb
 import pytest
 
-from etl.catalogue import open_catalogue
-from etl.stages.load import load_spectra
-from etl.stages.measure import measure_spectra
-from etl.stages.stars import gather_stars
-from etl.verify import verify
-from tests.pipeline_tools import becat, new_catalogue, real_spectra
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load.load import load_spectra
+from becat.etl.match.gather import gather_stars
+from becat.etl.measure import measure_spectra
+from becat.verify import verify
+from tests.tools.pipeline_tools import becat, new_catalogue, real_spectra
 
 
 @pytest.fixture(scope="module")

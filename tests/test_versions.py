@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from etl import versions
+from becat.etl.catalogue import versions
 
 CODE = '''"""A module."""
 from a.b import c

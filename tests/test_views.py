@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.view_rows import (
+from tests.tools.view_rows import (  # fmt: skip
     add_astrometry,
     add_match,
     add_spectrum,
@@ -18,7 +18,7 @@ from tests.view_rows import (
     catalogue,
     insert,
     stars,
-)  # fmt: skip
+)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.view_rows import add_astrometry, add_match, add_star, catalogue, insert, printed
+from tests.tools.view_rows import add_astrometry, add_match, add_star, catalogue, insert, printed
 
 SAME_STAR_DEG = 1.0 / 3600
 

@@ -14,12 +14,12 @@ from astropy.coordinates import SkyCoord, search_around_sky
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from publish.allowed_sql import guard
-from publish.tap import worker
-from publish.tap.adql import AdqlError, translate
-from publish.tap.geometry import register
-from publish.votable import Field
-from tests.vo_fixture import Asker
+from becat.publish.allowed_sql import guard
+from becat.publish.vo.tap import worker
+from becat.publish.vo.tap.adql import AdqlError, translate
+from becat.publish.vo.tap.geometry import register
+from becat.publish.vo.votable import Field
+from tests.tools.vo_fixture import Asker
 
 EXAMPLES = Path(__file__).parents[1] / "publish" / "tap" / "examples"
 

@@ -25,9 +25,9 @@ from astropy import units
 from astropy.io.votable import parse, parse_single_table
 from astropy.table import MaskedColumn, Table
 
-from publish.tap.jobs import Busy, Limits, Service
-from publish.votable import Field, to_votable
-from tests.vo_fixture import Asker, Server
+from becat.publish.vo.tap.jobs import Busy, Limits, Service
+from becat.publish.vo.votable import Field, to_votable
+from tests.tools.vo_fixture import Asker, Server
 
 pyvo = pytest.importorskip("pyvo", reason="pyvo is not installed")
 needs_stilts = pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts is not installed")

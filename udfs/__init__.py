@@ -1,8 +1,8 @@
 """Measurements of rectified spectra as array functions, and their registration in DuckDB."""
 
-from udfs.measure import MEASURE_PARAMETERS, measure_batch
-from udfs.profile import PROFILE_PARAMETERS, profile_batch
-from udfs.register import register
+from becat.udfs.measure import MEASURE_PARAMETERS, measure_batch
+from becat.udfs.profile import PROFILE_PARAMETERS, profile_batch
+from becat.udfs.register import register
 
 __all__ = ["MEASURE_PARAMETERS", "PARAMETERS", "PROFILE_PARAMETERS", "measure_batch", "profile_batch", "register"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from udfs.bands import moving_window, pixel_edges, repair
-from udfs.equivalent_width import shifted_band
+from becat.udfs.bands import moving_window, pixel_edges, repair
+from becat.udfs.equivalent_width import shifted_band
 
 __all__ = ["Extrema", "Peaks", "bartlett_peaks", "bartlett_width", "local_extrema", "smooth_bartlett", "smoothed_error"]
 
@@ -60,7 +60,7 @@ def smooth_bartlett(flux, width_px):
     Parameters
     ----------
     flux : (n_spectra, n_pixels) float array
-        Flux without masked pixels (see `udfs.bands.repair`).
+        Flux without masked pixels (see `becat.udfs.bands.repair`).
     width_px : (n_spectra,) int array
         Width of the window as given to ``numpy.bartlett``. A window of even width has no central pixel and would move
         the spectrum by half a pixel: the mean of its two centrings is used. Zero gives NaN.
@@ -204,7 +204,7 @@ def bartlett_peaks(
     """Peaks and valleys in a band of the smoothed spectrum.
 
     A wider stretch is smoothed and then cut, so that the limits of the band make no artefacts. Every local maximum
-    is a peak, as in the paper: noise that survives the smoothing counts. `udfs.profile` counts those above the noise.
+    is a peak, as in the paper: noise that survives the smoothing counts. `becat.udfs.profile` counts those above the noise.
 
     Parameters
     ----------

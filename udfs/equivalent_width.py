@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from schema.lines import SPEED_OF_LIGHT_KM_S
-from udfs.bands import band_weights, pixel_edges, pixel_window, weighted_sum
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.udfs.bands import band_weights, pixel_edges, pixel_window, weighted_sum
 
 __all__ = ["doppler_factor", "equivalent_width", "shifted_band"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.bartlett import local_extrema
+from becat.udfs.bartlett import local_extrema
 
 __all__ = ["significant_extrema"]
 

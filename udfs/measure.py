@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from schema.grid import BLUE, RED
-from schema.lines import LINES
-from schema.parameters import load
-from udfs.bartlett import bartlett_peaks
-from udfs.equivalent_width import equivalent_width
-from udfs.nebular import FORBIDDEN_LINES, emission_fwhm, local_equivalent_width, nebular_significance
+from becat.schema.grid import BLUE, RED
+from becat.schema.lines import LINES
+from becat.schema.parameters import load
+from becat.udfs.bartlett import bartlett_peaks
+from becat.udfs.equivalent_width import equivalent_width
+from becat.udfs.nebular import FORBIDDEN_LINES, emission_fwhm, local_equivalent_width, nebular_significance
 
 __all__ = ["MEASURE_PARAMETERS", "measure_batch"]
 
@@ -47,9 +47,9 @@ def measure_batch(
     Parameters
     ----------
     flux_red, ivar_red : (n_spectra, 4001) float array
-        Rectified flux on ``schema.grid.RED`` and its inverse variance (zero where masked).
+        Rectified flux on ``becat.schema.grid.RED`` and its inverse variance (zero where masked).
     flux_blue, ivar_blue : (n_spectra, 3201) float array or None
-        The same on ``schema.grid.BLUE``; NaN rows (or None for all) where there is no blue arm.
+        The same on ``becat.schema.grid.BLUE``; NaN rows (or None for all) where there is no blue arm.
     snr_r : (n_spectra,) float array
         Signal to noise per pixel of the red arm; without it (NaN) there are no peaks.
     velocity_shift_km_s : (n_spectra,) float array, optional

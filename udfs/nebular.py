@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from udfs.bands import band_weights, moving_window, pixel_edges, repair, weighted_sum
-from udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
-from udfs.crossing import crossing
-from udfs.equivalent_width import doppler_factor, shifted_band
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.udfs.bands import band_weights, moving_window, pixel_edges, repair, weighted_sum
+from becat.udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
+from becat.udfs.crossing import crossing
+from becat.udfs.equivalent_width import doppler_factor, shifted_band
 
 __all__ = ["FORBIDDEN_LINES", "emission_fwhm", "local_equivalent_width", "nebular_significance"]
 
@@ -45,7 +45,7 @@ def local_equivalent_width(
         Flux and its inverse variance; a masked pixel has zero inverse variance.
     wavelength_a : (n_pixels,) float array
         Vacuum wavelength of the pixel centres, Angstrom, uniform.
-    line : schema.lines.Line
+    line : becat.schema.lines.Line
         The line: its band is its wavelength plus and minus its half width; the side bands are 3 A wide each.
     velocity_shift_km_s : (n_spectra,) float array, optional
         Velocity by which the bands are moved, to the nearest pixel; NaN counts as zero.

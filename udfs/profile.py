@@ -2,7 +2,7 @@
 
 The rules, in the order in which they are applied to the smoothed profile:
 
-1.  Extrema count only if they stand out of the noise (`udfs.extrema`), by `profile_emission_significance` standard
+1.  Extrema count only if they stand out of the noise (`becat.udfs.extrema`), by `profile_emission_significance` standard
     errors of a difference and by at least `profile_height_min` of the continuum.
 2.  A maximum is an **emission peak** if it rises above the continuum, or if it lies inside *one* broad absorption.
     The ridge between two absorption cores (a double-lined binary, neighbouring metal lines) is not emission: of two
@@ -14,7 +14,7 @@ The rules, in the order in which they are applied to the smoothed profile:
     the peaks of a disc is broad, or very deep (`shell_broad_depth_min`). A still narrower core (`shell_cusp_width_max`) needs to reach down only
     `shell_cusp_depth_min` of the lower peak's height.
     A core without emission peaks is a shell line only if it is far narrower (`shell_rotation_ratio_max`) than the
-    rotation that He I 6678 and Si II 6347, 6371 show (`udfs.rotation`); a narrow core by itself is what every slowly
+    rotation that He I 6678 and Si II 6347, 6371 show (`becat.udfs.rotation`); a narrow core by itself is what every slowly
     rotating A or late-B star has.
 4.  With a shell line the class is *emission with shell* where the equivalent width is negative, else *absorption
     with shell*. Without: *emission* where there is an emission peak, else *absorption*.
@@ -27,15 +27,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schema.grid import RED
-from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from schema.parameters import load
-from udfs.bands import repair
-from udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
-from udfs.crossing import limits_around
-from udfs.equivalent_width import doppler_factor, equivalent_width
-from udfs.extrema import significant_extrema
-from udfs.rotation import V_SIN_I_KM_S, rotation_limit
+from becat.schema.grid import RED
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.schema.parameters import load
+from becat.udfs.bands import repair
+from becat.udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
+from becat.udfs.crossing import limits_around
+from becat.udfs.equivalent_width import doppler_factor, equivalent_width
+from becat.udfs.extrema import significant_extrema
+from becat.udfs.rotation import V_SIN_I_KM_S, rotation_limit
 
 __all__ = ["PROFILE_PARAMETERS", "profile_batch"]
 
@@ -98,7 +98,7 @@ def profile_batch(
     Parameters
     ----------
     flux_red, ivar_red : (n_spectra, 4001) float array
-        Rectified flux on ``schema.grid.RED`` and its inverse variance (zero where masked).
+        Rectified flux on ``becat.schema.grid.RED`` and its inverse variance (zero where masked).
     snr_r : (n_spectra,) float array
         Signal to noise per pixel of the red arm; without it (NaN) there is no class.
     velocity_shift_km_s : (n_spectra,) float array, optional

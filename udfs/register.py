@@ -2,7 +2,7 @@
 
 >>> import duckdb, udfs
 >>> connection = duckdb.connect("catalog.duckdb", read_only=True)
->>> udfs.register(connection)
+>>> becat.udfs.register(connection)
 >>> connection.sql("select spectrum_id, equivalent_width(flux, ivar, 6548, 6578).ew_a from flux_red")
 
 A Python function lives in one connection only: no view may use one. Functions of arrays take an array on the red or
@@ -20,16 +20,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from schema.grid import ARMS, RED, Grid
-from schema.lines import LINES
-from schema.parameters import load
-from udfs.arrow import lists, matrix, nullable, struct, vector
-from udfs.bands import repair
-from udfs.bartlett import bartlett_peaks, bartlett_width, smooth_bartlett
-from udfs.colour import q_index
-from udfs.equivalent_width import equivalent_width
-from udfs.nebular import local_equivalent_width
-from udfs.profile import profile_batch
+from becat.schema.grid import ARMS, RED, Grid
+from becat.schema.lines import LINES
+from becat.schema.parameters import load
+from becat.udfs.arrow import lists, matrix, nullable, struct, vector
+from becat.udfs.bands import repair
+from becat.udfs.bartlett import bartlett_peaks, bartlett_width, smooth_bartlett
+from becat.udfs.colour import q_index
+from becat.udfs.equivalent_width import equivalent_width
+from becat.udfs.nebular import local_equivalent_width
+from becat.udfs.profile import profile_batch
 
 __all__ = ["FUNCTIONS", "HALPHA", "register"]
 

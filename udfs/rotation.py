@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from schema.grid import RED
-from schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.schema.grid import RED
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 
 __all__ = ["ROTATION_LINES", "rotation_limit"]
 
@@ -32,7 +32,7 @@ def rotation_limit(flux, ivar, velocity_km_s, significance):
     Parameters
     ----------
     flux, ivar : (n_spectra, 4001) float array
-        Rectified flux on ``schema.grid.RED`` and its inverse variance.
+        Rectified flux on ``becat.schema.grid.RED`` and its inverse variance.
     velocity_km_s : (n_spectra,) float array
         Velocity of the star.
     significance : float

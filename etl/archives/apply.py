@@ -6,15 +6,15 @@ import hashlib
 
 import duckdb
 
-from etl import clusters
-from etl.archives.ingest import ingested
-from etl.archives.rows import replace_rows
-from etl.archives.sources import Source, load
-from etl.catalogue import transaction
-from etl.match.columns import quoted
-from etl.match.sphere import Side, match
-from etl.reddening import OURS
-from etl.spectral_types import parse_table
+from becat.etl.archives import clusters
+from becat.etl.archives.ingest import ingested
+from becat.etl.archives.reddening import OURS
+from becat.etl.archives.rows import replace_rows
+from becat.etl.archives.sources import Source, load
+from becat.etl.archives.spectral_types import parse_table
+from becat.etl.catalogue.connection import transaction
+from becat.etl.match.columns import quoted
+from becat.etl.match.sphere import Side, match
 
 __all__ = ["apply", "fingerprint"]
 
@@ -259,7 +259,7 @@ def _fill_literature(connection, matched, run_id, changed):
 
 
 def _fill_spectral_types(connection, matched, run_id, changed):
-    """Every type of every list; `etl.spectral_types` reads the strings and says which one is adopted."""
+    """Every type of every list; `becat.etl.archives.spectral_types` reads the strings and says which one is adopted."""
     lists = [source for source in matched if "spectral_type" in source.fills]
     if not lists:
         return

@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from etl.archives import sources
-from etl.archives.ingest import checked, ingested, store
-from etl.archives.services import DEC, ID, RA, SERVERS, Client
-from etl.archives.sources import ArchiveError, ColumnMissing
+from becat.etl.archives import sources
+from becat.etl.archives.ingest import checked, ingested, store
+from becat.etl.archives.services import DEC, ID, RA, SERVERS, Client
+from becat.etl.archives.sources import ArchiveError, ColumnMissing
 
 __all__ = ["Fetched", "Manners", "fetch"]
 
@@ -80,7 +80,7 @@ def fetch(
     run_id : int
         Written to archive.source.
     servers : dict, optional
-        Other addresses than those of `etl.archives.services.SERVERS`, by service.
+        Other addresses than those of `becat.etl.archives.services.SERVERS`, by service.
     manners : Manners, optional
     sleep : callable
         Waits for a number of seconds.

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from astropy import units as u
 from astropy.coordinates import Angle
 
-from etl.archives.sources import ArchiveError, ColumnMissing, Source, source
-from etl.archives.tables import read_table
-from etl.catalogue import transaction
-from etl.match.columns import quoted
+from becat.etl.archives.sources import ArchiveError, ColumnMissing, Source, source
+from becat.etl.archives.tables import read_table
+from becat.etl.catalogue.connection import transaction
+from becat.etl.match.columns import quoted
 
 __all__ = ["checked", "ingest_file", "ingested", "prepare", "store"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from schema.tables import TABLES
+from becat.schema.tables import TABLES
 
 __all__ = ["replace_rows"]
 

@@ -16,10 +16,10 @@ from astropy import units as u
 from astropy.table import Table, vstack
 from requests.adapters import HTTPAdapter
 
-from etl.archives.sources import ArchiveError, Source
-from etl.archives.tables import from_astropy
-from etl.catalogue import becat_version
-from schema.votable_safe import follow_no_address
+from becat.etl.archives.sources import ArchiveError, Source
+from becat.etl.archives.tables import from_astropy
+from becat.schema.version import becat_version
+from becat.schema.votable_safe import follow_no_address
 
 __all__ = ["DEC", "ID", "RA", "SERVERS", "Client"]
 

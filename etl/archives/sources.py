@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import schema
-from schema import parameters
+from becat import schema
+from becat.schema import parameters
 
 __all__ = ["ArchiveError", "ColumnMissing", "Position", "Source", "load", "sentinel", "source"]
 

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy.table import MaskedColumn, Table
 
-from etl.archives.sources import ArchiveError
-from schema.votable_safe import parse_votable
+from becat.etl.archives.sources import ArchiveError
+from becat.schema.votable_safe import parse_votable
 
 __all__ = ["from_astropy", "read_table"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from etl.match.columns import column_names, guess_position, quoted, quoted_table
+from becat.etl.match.columns import column_names, guess_position, quoted, quoted_table
 
 __all__ = ["MAX_RADIUS_ARCSEC", "Side", "match", "match_table"]
 

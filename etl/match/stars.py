@@ -14,10 +14,10 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from etl.catalogue import transaction
-from etl.match.sphere import Side, match
-from schema import parameters
-from schema.tables import TABLES
+from becat.etl.catalogue.connection import transaction
+from becat.etl.match.sphere import Side, match
+from becat.schema import parameters
+from becat.schema.tables import TABLES
 
 __all__ = ["Gathered", "gather"]
 

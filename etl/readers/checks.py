@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from etl.quality import Quality
-from etl.readers.problem import Problem
-from etl.readers.spectrum import RawArm
-from etl.reduce.rectangle import der_snr_noise
-from schema.grid import ARMS
+from becat.etl.readers.problem import Problem
+from becat.etl.readers.spectrum import RawArm
+from becat.etl.reduce.rectangle import der_snr_noise
+from becat.schema.grid import ARMS
+from becat.schema.quality import Quality
 
 __all__ = ["NEEDED_A", "WINDOW_A", "ascending", "make_arm", "normal_snr"]
 
@@ -98,7 +98,7 @@ def make_arm(
     Returns
     -------
     RawArm, int
-        The arm, and bits of `etl.quality.Quality`.
+        The arm, and bits of `becat.schema.quality.Quality`.
 
     Raises
     ------

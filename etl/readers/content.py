@@ -10,7 +10,7 @@ from pathlib import Path
 import deflate
 from isal import isal_zlib
 
-from etl.readers.problem import Problem
+from becat.etl.readers.problem import Problem
 
 __all__ = ["MAX_BYTES", "gunzip", "read_content"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from etl.readers.fits import Hdu
-from etl.readers.problem import Problem
+from becat.etl.readers.fits import Hdu
+from becat.etl.readers.problem import Problem
 
 __all__ = ["PLAUSIBLE_MJD", "exposure_s", "lamost_coadd_mjd", "lamost_single_mjd", "lmjm_list", "mjd_of_date"]
 

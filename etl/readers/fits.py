@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from etl.readers.problem import Problem
+from becat.etl.readers.problem import Problem
 
 __all__ = ["Hdu", "parse"]
 

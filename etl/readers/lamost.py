@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from etl.readers.fits import Hdu
-from etl.readers.problem import Problem
-from etl.readers.spectrum import MAX_OBSID, hashed_id
-from schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.etl.readers.fits import Hdu
+from becat.etl.readers.problem import Problem
+from becat.etl.readers.spectrum import MAX_OBSID, hashed_id
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
 __all__ = ["check_complete", "identity_parts", "obsid", "primary_meta", "snr", "spectrum_id"]
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from etl.quality import Quality
-from etl.readers import lamost
-from etl.readers.checks import ascending, make_arm
-from etl.readers.epoch import exposure_s, lamost_coadd_mjd, lmjm_list
-from etl.readers.fits import Hdu
-from etl.readers.problem import Problem
-from etl.readers.spectrum import RawSpectrum
-from schema.lines import air_to_vacuum
+from becat.etl.readers import lamost
+from becat.etl.readers.checks import ascending, make_arm
+from becat.etl.readers.epoch import exposure_s, lamost_coadd_mjd, lmjm_list
+from becat.etl.readers.fits import Hdu
+from becat.etl.readers.problem import Problem
+from becat.etl.readers.spectrum import RawSpectrum
+from becat.schema.lines import air_to_vacuum
+from becat.schema.quality import Quality
 
 __all__ = ["is_lrs", "read_lrs"]
 

@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from etl.quality import Quality
-from etl.readers import lamost
-from etl.readers.checks import make_arm
-from etl.readers.epoch import exposure_s, lamost_coadd_mjd, lamost_single_mjd, lmjm_list
-from etl.readers.fits import Hdu
-from etl.readers.problem import Problem
-from etl.readers.spectrum import RawArm, RawSpectrum, hashed_id, single_id
-from schema.lines import air_to_vacuum
+from becat.etl.readers import lamost
+from becat.etl.readers.checks import make_arm
+from becat.etl.readers.epoch import exposure_s, lamost_coadd_mjd, lamost_single_mjd, lmjm_list
+from becat.etl.readers.fits import Hdu
+from becat.etl.readers.problem import Problem
+from becat.etl.readers.spectrum import RawArm, RawSpectrum, hashed_id, single_id
+from becat.schema.lines import air_to_vacuum
+from becat.schema.quality import Quality
 
 __all__ = ["is_mrs", "read_mrs"]
 

@@ -6,13 +6,13 @@ import re
 
 import numpy as np
 
-from etl.quality import Quality
-from etl.readers.checks import NEEDED_A, ascending, make_arm
-from etl.readers.epoch import PLAUSIBLE_MJD, mjd_of_date
-from etl.readers.fits import Hdu
-from etl.readers.problem import Problem
-from etl.readers.spectrum import RawSpectrum, hashed_id
-from schema.lines import LINES, air_to_vacuum
+from becat.etl.readers.checks import NEEDED_A, ascending, make_arm
+from becat.etl.readers.epoch import PLAUSIBLE_MJD, mjd_of_date
+from becat.etl.readers.fits import Hdu
+from becat.etl.readers.problem import Problem
+from becat.etl.readers.spectrum import RawSpectrum, hashed_id
+from becat.schema.lines import LINES, air_to_vacuum
+from becat.schema.quality import Quality
 
 __all__ = ["make_spectrum", "read_observatory"]
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from etl.errors import Rejected
-from etl.readers.content import read_content
-from etl.readers.fits import parse
-from etl.readers.lamost import check_complete
-from etl.readers.lrs import is_lrs, read_lrs
-from etl.readers.mrs import is_mrs, read_mrs
-from etl.readers.observatory import read_observatory
-from etl.readers.problem import Problem
-from etl.readers.spectrum import RawSpectrum
-from etl.readers.text import looks_like_text, read_text
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.readers.content import read_content
+from becat.etl.readers.fits import parse
+from becat.etl.readers.lamost import check_complete
+from becat.etl.readers.lrs import is_lrs, read_lrs
+from becat.etl.readers.mrs import is_mrs, read_mrs
+from becat.etl.readers.observatory import read_observatory
+from becat.etl.readers.problem import Problem
+from becat.etl.readers.spectrum import RawSpectrum
+from becat.etl.readers.text import looks_like_text, read_text
 
 __all__ = ["EXPOSURES", "read_file"]
 

@@ -55,7 +55,7 @@ class RawSpectrum:
     meta : dict
         Columns of the table ``spectrum`` that the file fills.
     quality : int
-        Bits of `etl.quality.Quality`.
+        Bits of `becat.schema.quality.Quality`.
     """
 
     spectrum_id: int

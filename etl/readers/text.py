@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 
-from etl.readers.observatory import make_spectrum
-from etl.readers.problem import Problem
-from etl.readers.spectrum import RawSpectrum, hashed_id
+from becat.etl.readers.observatory import make_spectrum
+from becat.etl.readers.problem import Problem
+from becat.etl.readers.spectrum import RawSpectrum, hashed_id
 
 __all__ = ["looks_like_text", "read_text"]
 

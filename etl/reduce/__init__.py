@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from etl.quality import PixelMask, Quality
-from etl.reduce.continuum import fit_continuum
-from etl.reduce.cosmic import flag_cosmic_rays, resolution_pixels
-from etl.reduce.exposures import compare_exposures
-from etl.reduce.rectangle import bridge_gaps, pack
-from etl.reduce.resample import resample
-from etl.reduce.restore import restore_emission
-from schema.grid import Grid
+from becat.etl.reduce.continuum import fit_continuum
+from becat.etl.reduce.cosmic import flag_cosmic_rays, resolution_pixels
+from becat.etl.reduce.exposures import compare_exposures
+from becat.etl.reduce.rectangle import bridge_gaps, pack
+from becat.etl.reduce.resample import resample
+from becat.etl.reduce.restore import restore_emission
+from becat.schema.grid import Grid
+from becat.schema.quality import PixelMask, Quality
 
 if TYPE_CHECKING:
-    from etl.readers import RawArm
+    from becat.etl.readers import RawArm
 
 __all__ = ["MEASURED_BAND_A", "MIN_GOOD_FRACTION", "Reduced", "reduce_batch"]
 
@@ -39,9 +39,9 @@ class Reduced:
     ivar : (n_spectra, n_pixels) float32 array
         Its inverse variance; 0 in masked pixels.
     mask : (n_spectra, n_pixels) uint8 array
-        Bits of `etl.quality.PixelMask`.
+        Bits of `becat.schema.quality.PixelMask`.
     quality : (n_spectra,) int64 array
-        Bits of `etl.quality.Quality` that the reduction found.
+        Bits of `becat.schema.quality.Quality` that the reduction found.
     good_fraction : (n_spectra,) float array
         Share of good pixels in the band that is measured (red: 6530-6590, blue: 5160-5193 Angstrom).
     """
@@ -60,7 +60,7 @@ def reduce_batch(arms: Sequence[RawArm], grid: Grid, resolving_power: float | np
     ----------
     arms : sequence of RawArm
         Arms of one kind, all red or all blue.
-    grid : schema.grid.Grid
+    grid : becat.schema.grid.Grid
         Grid of that arm.
     resolving_power : float or (n_spectra,) float array
         Resolving power of each spectrum; NaN where it is not known: 2.4 pixels are then taken for a resolution element.

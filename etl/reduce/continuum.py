@@ -9,8 +9,8 @@ from scipy.interpolate import BSpline
 from scipy.linalg.lapack import dpbsv  # pyright: ignore[reportAttributeAccessIssue]  # made by f2py when it is imported
 from scipy.stats import norm
 
-from schema.grid import Grid
-from schema.lines import LINES
+from becat.schema.grid import Grid
+from becat.schema.lines import LINES
 
 __all__ = ["Continuum", "fit_continuum", "line_free"]
 
@@ -147,7 +147,7 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
     ----------
     flux, ivar : (n_spectra, grid.n_pixels) float arrays
         Flux before rectifying and its inverse variance, 0 in pixels that do not count; NaN flux allowed there.
-    grid : schema.grid.Grid
+    grid : becat.schema.grid.Grid
 
     Returns
     -------

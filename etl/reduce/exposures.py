@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import median_filter
 
-from etl.quality import PixelMask
-from etl.reduce.rectangle import Rectangle
+from becat.etl.reduce.rectangle import Rectangle
+from becat.schema.quality import PixelMask
 
 if TYPE_CHECKING:
-    from etl.readers import RawArm
+    from becat.etl.readers import RawArm
 
 __all__ = ["compare_exposures"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from etl.quality import PixelMask
-from schema.grid import Grid
+from becat.schema.grid import Grid
+from becat.schema.quality import PixelMask
 
 if TYPE_CHECKING:
-    from etl.readers import RawArm
+    from becat.etl.readers import RawArm
 
 __all__ = ["MAX_GAP_A", "Rectangle", "bridge_gaps", "der_snr_noise", "pack"]
 
@@ -35,7 +35,7 @@ class Rectangle:
     file_flux : (n_spectra, n_native) float32 array
         Flux of the file, also in pixels that it marks as bad.
     mask : (n_spectra, n_native) uint8 array
-        Bits of `etl.quality.PixelMask`.
+        Bits of `becat.schema.quality.PixelMask`.
     """
 
     edges_a: np.ndarray
@@ -62,7 +62,7 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
     ----------
     arms : sequence of RawArm
         Arms of one kind (all red or all blue); wavelengths in vacuum, ascending.
-    grid : schema.grid.Grid
+    grid : becat.schema.grid.Grid
         Pixels farther than 3 Angstrom outside it are left out.
 
     Returns

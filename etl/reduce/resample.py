@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from etl.quality import PixelMask
-from etl.reduce.rectangle import Rectangle
-from schema.grid import Grid
+from becat.etl.reduce.rectangle import Rectangle
+from becat.schema.grid import Grid
+from becat.schema.quality import PixelMask
 
 __all__ = ["resample"]
 
@@ -22,7 +22,7 @@ def resample(rectangle: Rectangle, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
     ----------
     rectangle : Rectangle
         Native pixels, gaps bridged.
-    grid : schema.grid.Grid
+    grid : becat.schema.grid.Grid
 
     Returns
     -------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from etl.quality import PixelMask
-from etl.reduce.rectangle import Rectangle
-from schema.lines import LINES
+from becat.etl.reduce.rectangle import Rectangle
+from becat.schema.lines import LINES
+from becat.schema.quality import PixelMask
 
 __all__ = ["restore_emission"]
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from datasette import hookimpl
 from markupsafe import Markup, escape
 
-from publish.formatting import FLAG, format_value
+from becat.publish.snapshot.formatting import FLAG, format_value
 
 LINKS = {
     "bibcode": "https://ui.adsabs.harvard.edu/abs/{}/abstract",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datasette import Response, hookimpl
 
-from publish.reading import rows, snapshot_of
+from becat.publish.reading import rows, snapshot_of
 
 
 @hookimpl

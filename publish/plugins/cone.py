@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from datasette import Response, hookimpl
 
-from publish.metadata import column_note
-from publish.reading import rows, snapshot_of
-from publish.votable import Field, to_votable, votable_error
+from becat.publish.reading import rows, snapshot_of
+from becat.publish.snapshot.metadata import column_note
+from becat.publish.vo.votable import Field, to_votable, votable_error
 
 ROWS_MAX = 50_000
 RADIUS_MAX_DEG = 180.0

@@ -13,7 +13,7 @@ from datasette.plugins import pm
 from datasette.utils.asgi import Base400
 from datasette.views.base import DatasetteError
 
-from publish.readonly import Busy
+from becat.publish.readonly import Busy
 
 # Datasette asks every handler and takes the first answer. Its own one prints a page of the log for each question that was
 # stopped (and, where rich is installed, all local variables), so that a visitor could fill the log.

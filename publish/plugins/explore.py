@@ -6,8 +6,8 @@ import asyncio
 
 from datasette import NotFound, Response, hookimpl
 
-from publish import figures
-from publish.reading import snapshot_of
+from becat.publish.reading import snapshot_of
+from becat.publish.snapshot import figure_data as figures
 
 
 @hookimpl

@@ -6,8 +6,8 @@ from functools import wraps
 
 from datasette import Response, hookimpl
 
-from publish.metadata import queries
-from publish.reading import first, rows, snapshot_of
+from becat.publish.reading import first, rows, snapshot_of
+from becat.publish.snapshot.metadata import queries
 
 ADDRESS = "-/front"
 ROW_TARGETS = {  # the view whose rows a step of the funnel counts

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from datasette import NotFound, Response, hookimpl
 
-from publish import inspection
-from publish.plugins.star import profile_data
-from publish.reading import first, rows, snapshot_of
-from publish.slowdown import slowdown_of
+from becat.publish import inspection
+from becat.publish.plugins.star import profile_data
+from becat.publish.reading import first, rows, snapshot_of
+from becat.publish.slowdown import slowdown_of
 
 QUEUE = "select star_id from be_candidate order by (star_id * 2654435761) % 4294967296"  # a scrambled, fixed order
 STAR = """

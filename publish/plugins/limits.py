@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from datasette import Response, hookimpl
 
-from publish.reading import snapshot_of
-from publish.readonly import PAGE_ROWS_MAX, asker, is_page
+from becat.publish.reading import snapshot_of
+from becat.publish.readonly import PAGE_ROWS_MAX, asker, is_page
 
 OF_THE_MACHINE = ("/-/databases", "/-/plugins", "/-/versions", "/-/threads", "/-/settings", "/-/config", "/-/metadata")
 FILES = (".json", ".csv", ".votable", ".fits", ".db", ".blob", ".jsono")
@@ -17,7 +17,7 @@ FILES = (".json", ".csv", ".votable", ".fits", ".db", ".blob", ".jsono")
 
 @hookimpl
 def asgi_wrapper(datasette):
-    """Mark the requests that hold a question of the visitor's own, for `publish.readonly.Snapshot` to let them wait."""
+    """Mark the requests that hold a question of the visitor's own, for `becat.publish.readonly.Snapshot` to let them wait."""
 
     def wrap(application):
         @wraps(application)

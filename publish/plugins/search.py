@@ -9,7 +9,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from datasette import Response, hookimpl
 
-from publish.reading import rows, snapshot_of
+from becat.publish.reading import rows, snapshot_of
 
 RADIUS_DEG = 1 / 60
 LIMIT = 50

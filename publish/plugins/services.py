@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datasette import Response, hookimpl
 
-from publish.reading import snapshot_of
-from publish.tap.jobs import service
+from becat.publish.reading import snapshot_of
+from becat.publish.vo.tap.jobs import service
 
 
 @hookimpl

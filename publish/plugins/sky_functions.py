@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datasette import hookimpl
 
-from publish.tap.geometry import register
+from becat.publish.vo.tap.geometry import register
 
 
 @hookimpl

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from datasette import NotFound, Response, hookimpl
 
-from publish import spectra
-from publish.reading import first, rows, snapshot_of
-from publish.tap import vosi
-from publish.tap.geometry import separation_deg
-from publish.votable import Field, field_element, to_votable, votable_error
+from becat.publish.reading import first, rows, snapshot_of
+from becat.publish.vo import spectra
+from becat.publish.vo.tap import vosi
+from becat.publish.vo.tap.geometry import separation_deg
+from becat.publish.vo.votable import Field, field_element, to_votable, votable_error
 
 ROWS = 5_000
 ROWS_MAX = 50_000

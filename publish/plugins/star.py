@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from datasette import NotFound, Response, hookimpl
 
-from publish.reading import first, rows, scored_by, snapshot_of
-from publish.saliency import Busy, Explainer
+from becat.publish.reading import first, rows, scored_by, snapshot_of
+from becat.publish.saliency import Busy, Explainer
 
 PROFILES = """
         select spectrum_id, start_a, step_a, flux, mjd, snr_r, bartlett_width_px

@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl
 from datasette import Response, hookimpl
 from datasette.utils.asgi import asgi_send_file
 
-from publish.reading import snapshot_of
-from publish.tap import upload, uws, vosi
-from publish.tap.jobs import Busy, Job, Limits, Service, service
-from publish.tap.worker import FORMATS
-from publish.votable import votable_error
+from becat.publish.reading import snapshot_of
+from becat.publish.vo.tap import upload, uws, vosi
+from becat.publish.vo.tap.jobs import Busy, Job, Limits, Service, service
+from becat.publish.vo.tap.worker import FORMATS
+from becat.publish.vo.votable import votable_error
 
 XML = "text/xml; charset=utf-8"
 VOTABLE = "application/x-votable+xml"

@@ -6,9 +6,9 @@ from collections import defaultdict
 
 from datasette import hookimpl
 
-from publish.formatting import format_value, unit_label
-from publish.metadata import column_note
-from publish.reading import rows, snapshot_of
+from becat.publish.reading import rows, snapshot_of
+from becat.publish.snapshot.formatting import format_value, unit_label
+from becat.publish.snapshot.metadata import column_note
 
 STEP_LABELS = {
     "spectra": "All spectra", "good_snr": "S/N in both arms", "teff": "No late A or F star by temperature",

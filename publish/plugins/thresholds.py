@@ -9,8 +9,8 @@ import math
 import numpy as np
 from datasette import Response, hookimpl
 
-from publish.reading import chain, rows, snapshot_of
-from publish.recount import THRESHOLDS, count, load
+from becat.publish.reading import chain, rows, snapshot_of
+from becat.publish.snapshot.recount import THRESHOLDS, count, load
 
 SLIDERS = {  # lowest, highest, step
     "snr_min": (0, 100, 1),

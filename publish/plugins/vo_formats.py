@@ -12,9 +12,9 @@ from datasette.database import QueryInterrupted
 from datasette.utils import sqlite_timelimit
 from datasette.views.base import DatasetteError
 
-from publish.fields import describe_fields
-from publish.fits_table import to_fits
-from publish.votable import to_votable
+from becat.publish.vo.fields import describe_fields
+from becat.publish.vo.fits_table import to_fits
+from becat.publish.vo.votable import to_votable
 
 ROWS_MAX = 100_000
 TIME_LIMIT_MS = 10_000

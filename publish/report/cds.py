@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from publish.report.tables import Column
+from becat.publish.report.tables import Column
 
 __all__ = ["FixedTable", "write_readme", "write_table"]
 

@@ -11,9 +11,9 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
-from publish import provenance
-from publish.report import cds
-from publish.report.tables import PAPER_TABLES, Column, PaperTable, columns_of, lacking, rows_of, why_empty
+from becat.publish.report import cds
+from becat.publish.report.tables import PAPER_TABLES, Column, PaperTable, columns_of, lacking, rows_of, why_empty
+from becat.publish.snapshot import provenance
 
 __all__ = ["Content", "DrawnFigure", "WrittenTable", "gather"]
 
@@ -106,7 +106,7 @@ def gather(
         Its name, to be printed.
     folder : Path
         Existing folder; figures go to ``figures/``, tables to ``tables/`` in it.
-    figures : sequence of publish.report.figures.Figure
+    figures : sequence of becat.publish.report.figures.Figure
     tick : callable
         Told the name of each figure and table before it is made.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from publish.formatting import UNITS, format_value
-from publish.report.content import Content, DrawnFigure, WrittenTable
-from publish.report.tables import Column
+from becat.publish.report.content import Content, DrawnFigure, WrittenTable
+from becat.publish.report.tables import Column
+from becat.publish.snapshot.formatting import UNITS, format_value
 
 __all__ = ["cell_text", "number_text", "ratio_text", "shown", "write"]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import duckdb
 from tqdm import tqdm
 
-from publish import leftovers
-from publish.provenance import becat_version
-from publish.report import html, pdf
-from publish.report.content import Content, gather
-from publish.report.tables import PAPER_TABLES
+from becat.publish.report import html, pdf
+from becat.publish.report.content import Content, gather
+from becat.publish.report.tables import PAPER_TABLES
+from becat.publish.snapshot import leftovers
+from becat.publish.snapshot.provenance import becat_version
 
 __all__ = ["Report", "ReportError", "make_report"]
 
@@ -59,7 +59,7 @@ def make_report(
     catalogue : str
         Name of the catalogue, to be printed.
     figures : sequence of Figure, optional
-        By default those of the paper, without what only the files of spectra have (`publish.report.figures.figures`).
+        By default those of the paper, without what only the files of spectra have (`becat.publish.report.figures.figures`).
     progress : bool
         Show a progress bar.
 
@@ -74,7 +74,7 @@ def make_report(
     """
     directory = Path(directory).absolute()
     if figures is None:
-        from publish.report.figures import figures as all_figures
+        from becat.publish.report.figures import figures as all_figures
 
         figures = all_figures()
     try:

@@ -31,10 +31,10 @@ from reportlab.platypus import (
     Table,
 )
 
-from publish.formatting import UNITS
-from publish.report.content import Content, DrawnFigure, WrittenTable
-from publish.report.html import cell_text, number_text, ratio_text, shown
-from publish.report.tables import Column
+from becat.publish.report.content import Content, DrawnFigure, WrittenTable
+from becat.publish.report.html import cell_text, number_text, ratio_text, shown
+from becat.publish.report.tables import Column
+from becat.publish.snapshot.formatting import UNITS
 
 __all__ = ["write"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import duckdb
 
-from publish.formatting import decimals_of
-from publish.metadata import column_note
-from schema.tables import TABLES
+from becat.publish.snapshot.formatting import decimals_of
+from becat.publish.snapshot.metadata import column_note
+from becat.schema.tables import TABLES
 
 __all__ = ["PAPER_TABLES", "Column", "PaperTable", "columns_of", "lacking", "rows_of", "why_empty"]
 

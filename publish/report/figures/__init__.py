@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from publish.report.figures.classifier import CLASSIFIER
-from publish.report.figures.colours import COLOURS
-from publish.report.figures.diagram import DIAGRAM
-from publish.report.figures.figure import Figure
-from publish.report.figures.funnel import FUNNEL
-from publish.report.figures.galleries import GALLERIES
-from publish.report.figures.peaks import PEAKS
-from publish.report.figures.reduction import ReadArms, reduction
-from publish.report.figures.sky import SKY
-from publish.report.figures.velocities import VELOCITIES
-from publish.report.figures.visits import VISITS
-from publish.report.figures.widths import WIDTHS
+from becat.publish.report.figures.classifier import CLASSIFIER
+from becat.publish.report.figures.colours import COLOURS
+from becat.publish.report.figures.diagram import DIAGRAM
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.funnel import FUNNEL
+from becat.publish.report.figures.galleries import GALLERIES
+from becat.publish.report.figures.peaks import PEAKS
+from becat.publish.report.figures.reduction import ReadArms, reduction
+from becat.publish.report.figures.sky import SKY
+from becat.publish.report.figures.velocities import VELOCITIES
+from becat.publish.report.figures.visits import VISITS
+from becat.publish.report.figures.widths import WIDTHS
 
 __all__ = ["Figure", "figures"]
 
@@ -31,6 +31,6 @@ def figures(read_arms: ReadArms | None = None) -> tuple[Figure, ...]:
     Parameters
     ----------
     read_arms : callable, optional
-        Reads a spectrum from its file, for Figure 1 (`etl.arms_of_file.read_arms`).
+        Reads a spectrum from its file, for Figure 1 (`becat.etl.load.arms_of_file.read_arms`).
     """
     return (*sorted((reduction(read_arms), *_OTHERS_OF_THE_PAPER), key=_place), FUNNEL, COLOURS, SKY)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from publish.report.figures.figure import Figure
-from publish.report.style import BLUE, GREEN, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, styled
-from schema.parameters import value
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.style import BLUE, GREEN, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, styled
+from becat.schema.parameters import value
 
 __all__ = ["CLASSIFIER"]
 

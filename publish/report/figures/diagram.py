@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from publish.report.figures.density import count_cells, draw_cells
-from publish.report.figures.figure import Figure
-from publish.report.style import BLUE, CROWD, INK, TWO_COLUMNS_IN, invert_magnitudes, panel_title, styled
+from becat.publish.report.figures.density import count_cells, draw_cells
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.style import BLUE, CROWD, INK, TWO_COLUMNS_IN, invert_magnitudes, panel_title, styled
 
 __all__ = ["DIAGRAM"]
 

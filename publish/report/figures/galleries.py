@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from publish.report.figures.figure import Figure
-from publish.report.figures.profiles import (
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.profiles import (
     Panel,
     choose,
     draw_profile,
@@ -14,7 +14,7 @@ from publish.report.figures.profiles import (
     peak_band,
     why_no_profiles,
 )
-from publish.report.style import TWO_COLUMNS_IN, panel_title, styled
+from becat.publish.report.style import TWO_COLUMNS_IN, panel_title, styled
 
 __all__ = ["GALLERIES"]
 

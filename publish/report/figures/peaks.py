@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from publish.report.figures.figure import Figure
-from publish.report.figures.profiles import (
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.profiles import (
     Panel,
     choose,
     draw_extrema,
@@ -13,8 +13,8 @@ from publish.report.figures.profiles import (
     peak_band,
     why_no_profiles,
 )
-from publish.report.style import TWO_COLUMNS_IN, panel_title, styled
-from schema.grid import RED as GRID
+from becat.publish.report.style import TWO_COLUMNS_IN, panel_title, styled
+from becat.schema.grid import RED as GRID
 
 __all__ = ["PEAKS"]
 

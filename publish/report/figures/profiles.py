@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.transforms import offset_copy
 
-from publish.report.style import BLUE, GREEN, INK, QUIET, RED, plain
-from schema.grid import RED as GRID
-from schema.parameters import value
-from udfs.bands import repair
-from udfs.bartlett import bartlett_peaks, local_extrema, smooth_bartlett
+from becat.publish.report.style import BLUE, GREEN, INK, QUIET, RED, plain
+from becat.schema.grid import RED as GRID
+from becat.schema.parameters import value
+from becat.udfs.bands import repair
+from becat.udfs.bartlett import bartlett_peaks, local_extrema, smooth_bartlett
 
 __all__ = [
     "Panel",

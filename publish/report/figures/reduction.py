@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import median_filter
 
-from publish.report.figures.figure import Figure
-from publish.report.style import INK, RED, TWO_COLUMNS_IN, note, panel_title, plain, styled
-from schema.grid import ARMS
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.style import INK, RED, TWO_COLUMNS_IN, note, panel_title, plain, styled
+from becat.schema.grid import ARMS
 
 __all__ = ["ReadArms", "reduction"]
 
-# Gives the arms of a spectrum, as its file has them (`etl.arms_of_file.ArmOfFile`), or none and why.
+# Gives the arms of a spectrum, as its file has them (`becat.etl.load.arms_of_file.ArmOfFile`), or none and why.
 ReadArms = Callable[[str | None, int], tuple[dict[str, Any], str]]
 
 MEDIAN_PX = 41  # 5 Angstrom

@@ -6,9 +6,9 @@ import numpy as np
 from astropy import units
 from astropy.coordinates import SkyCoord
 
-from publish.report.figures.density import count_cells, draw_cells
-from publish.report.figures.figure import Figure
-from publish.report.style import BLUE, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, ra_for_sky, styled
+from becat.publish.report.figures.density import count_cells, draw_cells
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.style import BLUE, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, ra_for_sky, styled
 
 __all__ = ["SKY"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from publish.report.figures.figure import Figure
-from publish.report.style import BLUE, INK, TWO_COLUMNS_IN, panel_title, styled
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.style import BLUE, INK, TWO_COLUMNS_IN, panel_title, styled
 
 __all__ = ["VISITS"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from publish.report.figures.density import count_cells, draw_cells
-from publish.report.figures.figure import Figure
-from publish.report.style import BLUE, INK, RED, TWO_COLUMNS_IN, styled
-from schema.parameters import value
+from becat.publish.report.figures.density import count_cells, draw_cells
+from becat.publish.report.figures.figure import Figure
+from becat.publish.report.style import BLUE, INK, RED, TWO_COLUMNS_IN, styled
+from becat.schema.parameters import value
 
 __all__ = ["WIDTHS"]
 

@@ -1,0 +1,792 @@
+"""The `becat` command: one page of help each, progress on the terminal, exit 0, 1 or 2.
+
+Exit 2 means that the words of the call or of the configuration are wrong, 1 that it could not be done; either way
+one line says what and what to do. What a command needs is imported when it runs, so that `becat --help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before numpy is loaded: work is spread over processes, and threads of BLAS that wait for each other only cost time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import duckdb
+
+from becat.etl.catalogue.connection import open_catalogue, what_went_wrong
+from becat.schema.errors import CatalogueError
+from becat.schema.version import becat_version
+from becat.udfs.memory import keep_freed_memory
+
+__all__ = ["main"]
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are used, not of the alphabet."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    keep_freed_memory()
+    try:
+        becat.main(prog_name="becat", standalone_mode=False)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "becat"
+        _stop(2, f"{error.format_message()} (see `{path} --help`)")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _stop(1, "stopped; the same command goes on where it stopped")
+    except click.ClickException as error:
+        _stop(error.exit_code, error.format_message())
+    except CatalogueError as error:
+        _stop(1, str(error))
+    except BrokenPipeError:
+        _stop(1, "the output was closed")
+    except (duckdb.Error, OSError) as error:
+        _stop(1, what_went_wrong(error))
+
+
+def _stop(code: int, message: str) -> None:
+    click.echo(f"becat: {message}", err=True)
+    sys.exit(code)
+
+
+catalog_option = click.option(
+    "--catalog",
+    "-c",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("catalog.duckdb"),
+    show_default=True,
+    help="The catalogue, a DuckDB file.",
+)
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Let the workers of this Dask scheduler do it, as in tcp://host:8786 (see docs/cluster.md).",
+)
+existing = click.Path(exists=True, path_type=Path)
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(becat_version(), prog_name="becat")
+def becat() -> None:
+    """Find classical Be stars in LAMOST spectra: spectra in, one DuckDB catalogue out.
+
+    \b
+    Example, from nothing to a web site:
+        becat init catalog.duckdb
+        becat load spectra/ --catalog catalog.duckdb
+        becat measure && becat score && becat funnel
+        becat publish catalog.sqlite && becat serve catalog.sqlite
+    """
+
+
+@becat.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Where to put everything.",
+)
+@click.option("--spectra", type=click.IntRange(min=100), default=1000, show_default=True, help="Simulated spectra.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated survey.")
+def demo(directory: Path, spectra: int, seed: int) -> None:
+    """Run everything on real LAMOST DR7 spectra and a simulated survey.
+
+    Leaves DIR/catalog.duckdb and DIR/catalog.sqlite. Simulated rows are marked in the column is_simulated.
+
+    \b
+    Example:
+        becat demo --dir demo
+    """
+    from becat.demo import run_demo
+
+    run_demo(directory, n_spectra=spectra, seed=seed)
+
+
+@becat.command()
+@click.argument("catalog", type=click.Path(path_type=Path))
+def init(catalog: Path) -> None:
+    """Make a new, empty catalogue.
+
+    \b
+    Example:
+        becat init catalog.duckdb
+    """
+    from becat.schema import build
+
+    if catalog.exists():
+        raise CatalogueError(f"{catalog} exists already: choose another name or delete it first")
+    if not catalog.absolute().parent.is_dir():
+        raise CatalogueError(f"there is no directory {catalog.absolute().parent}: make it first")
+    build.create(catalog)
+    click.echo(f"new catalogue {catalog}")
+
+
+@becat.command()
+@click.argument("config", type=existing_file)
+def run(config: Path) -> None:
+    """Run every stage that CONFIG.toml names, doing only what is new or stale.
+
+    \b
+    CONFIG.toml (paths are relative to it; all but catalog are optional):
+        catalog = "catalog.duckdb"
+        spectra = ["spectra/dr7", "spectra/dr9"]     # files and directories
+        exposures = "coadd"                          # coadd, single or all
+        release_catalogues = ["dr7_v2.0_MRS_catalogue.csv.gz"]
+        archives = {tmass = "2mass.parquet"}         # tables on disk, by source
+        fetch = ["gaia", "allwise"]                  # sources to ask on the network
+        model = "my_model.onnx"
+        inspections = "labels.sqlite"
+        scheduler = "tcp://host:8786"                # Dask, if a cluster is to do it
+        publish = "catalog.sqlite"
+    \b
+    Example:
+        becat run survey.toml
+    """
+    from becat.pipeline import Configuration, ConfigurationError, run_pipeline
+
+    try:
+        configuration = Configuration.read(config)
+    except ConfigurationError as error:
+        raise click.UsageError(f"{config}: {error}") from None
+    run_pipeline(configuration)
+
+
+@becat.command()
+@click.argument("paths", nargs=-1, required=True, type=existing)
+@catalog_option
+@click.option(
+    "--exposures",
+    type=click.Choice(["coadd", "single", "all"]),
+    default="coadd",
+    show_default=True,
+    help="Coadds, single exposures, or both.",
+)
+@click.option(
+    "--release-catalogue",
+    "release_catalogues",
+    multiple=True,
+    type=existing_file,
+    help="The release's general or stellar-parameter catalogue (CSV, CSV.gz or FITS); may be repeated.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that read; by default one a core.")
+@scheduler_option
+def load(paths, catalog, exposures, release_catalogues, workers, scheduler) -> None:
+    """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
+
+    Files that were loaded before and have not changed are left alone; what cannot be trusted goes to the table
+    rejected_input with the reason.
+
+    \b
+    Example:
+        becat load dr7/ my_spectra/gamma_cas.fits --catalog catalog.duckdb
+    """
+    from becat.etl.load.load import load_spectra
+    from becat.etl.load.release import apply_release_entries, load_release_catalogues
+    from becat.etl.match.gather import gather_stars
+
+    with open_catalogue(catalog) as connection:
+        if release_catalogues:
+            counts = load_release_catalogues(connection, release_catalogues)
+            click.echo(f"release catalogues: {counts['rows']:,} rows, {counts['rejected']:,} rejected")
+        counts = load_spectra(connection, paths, exposures=exposures, workers=workers, scheduler=scheduler)
+        apply_release_entries(connection)
+        n_stars = gather_stars(connection)
+    click.echo(
+        f"{counts['files']:,} files: {counts['loaded']:,} loaded ({counts['spectra']:,} spectra),"
+        f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected; {n_stars:,} stars in {catalog}"
+    )
+    if counts["rejected"]:
+        click.echo("why: select file, stage, reason from rejected_input")
+
+
+@becat.command()
+@catalog_option
+@scheduler_option
+def measure(catalog: Path, scheduler: str | None) -> None:
+    """Measure equivalent widths, peaks and profile classes of the loaded spectra.
+
+    \b
+    Example:
+        becat measure --catalog catalog.duckdb
+    """
+    from becat.etl.measure import measure_spectra
+
+    with open_catalogue(catalog) as connection:
+        counts = measure_spectra(connection, scheduler)
+    click.echo(f"{counts['measured']:,} spectra measured")
+
+
+@becat.command()
+@catalog_option
+@click.option("--model", type=existing_file, help="An ONNX model; by default the one that comes with becat.")
+@scheduler_option
+def score(catalog: Path, model: Path | None, scheduler: str | None) -> None:
+    """Score the loaded spectra with the classifier.
+
+    \b
+    Example:
+        becat score --catalog catalog.duckdb
+    """
+    from becat.etl.score import score_spectra
+
+    with open_catalogue(catalog) as connection:
+        counts = score_spectra(connection, model, scheduler)
+    click.echo(f"{counts['scored']:,} spectra scored by model {counts['model_id']} on {counts['provider']}")
+
+
+@becat.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@catalog_option
+@click.option("--from", "file", type=existing, help="Take the table from this file or folder instead of the network.")
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where answers are kept; by default a folder beside the catalogue.",
+)
+def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Path | None) -> None:
+    """Get archive tables for the stars of the catalogue, and match them.
+
+    SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (docs/archives.md lists them), or
+    "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
+    from a CSV, VOTable, FITS or Parquet file with the archive's own column names.
+
+    \b
+    Examples:
+        becat fetch gaia gaia_distance tmass allwise reddening
+        becat fetch skiff_2014 --from skiff.csv --catalog catalog.duckdb
+    """
+    from becat.etl.archives.sources import load as known_sources
+    from becat.etl.archives.stage import fetch_archives, ingest_archives, match_archives
+    from becat.pipeline import default_cache
+
+    if file is not None and (len(sources) != 1 or sources[0] == "all"):
+        raise click.UsageError("with --from name one source, as in `becat fetch skiff_2014 --from skiff.csv`")
+    fetchable = [name for name, source in known_sources().items() if source.service != "file"]
+    names = fetchable if sources == ("all",) else list(sources)
+    unknown = [name for name in names if name not in known_sources()]
+    if unknown:
+        raise click.UsageError(f"unknown source {', '.join(unknown)}: known are {', '.join(known_sources())}")
+    with open_catalogue(catalog) as connection:
+        if file is not None:
+            click.echo(f"{sources[0]}: {ingest_archives(connection, {sources[0]: file}):,} new rows")
+            n_failed = 0
+        else:
+            n_failed = fetch_archives(connection, names, cache or default_cache(catalog))
+        _print_matched(match_archives(connection))
+    if n_failed:
+        raise CatalogueError(f"{n_failed} of {len(names)} sources are not complete: the same command goes on with them")
+
+
+def _print_matched(changed: dict[str, int]) -> None:
+    rows = ", ".join(f"{table} {n:,}" for table, n in changed.items())
+    click.echo(f"rows changed: {rows}" if rows else "nothing is new or stale")
+
+
+@becat.command()
+@click.argument("table", required=False)
+@catalog_option
+@click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec.")
+@click.option("--ra", help="Column of right ascension in TABLE, degrees; guessed if not given.")
+@click.option("--dec", help="Column of declination in TABLE, degrees; guessed if not given.")
+@click.option("--into", help="Table to make; by default match_TABLE.")
+def match(table, catalog, radius, ra, dec, into) -> None:
+    """Match the archives with the stars, or a table of your own.
+
+    Without TABLE: every archive that was taken in is matched with the stars, and types, clusters, velocities and the
+    runaway limit follow. With TABLE, a table or view of the catalogue, or a file (CSV, VOTable, FITS, Parquet), which
+    becomes a table named after it: every star within the radius, in a new table with separation and rank.
+
+    \b
+    Examples:
+        becat match --catalog catalog.duckdb
+        becat match my_targets.csv --radius 3
+    """
+    from becat.etl.archives.stage import match_archives
+    from becat.etl.archives.tables import ArchiveError
+    from becat.etl.archives.take_in import take_in_file
+    from becat.etl.match.sphere import match_table
+
+    if (table is None) != (radius is None):
+        raise click.UsageError("to match a table of your own give TABLE and --radius")
+    with open_catalogue(catalog) as connection:
+        if table is None:
+            _print_matched(match_archives(connection))
+            return
+        try:
+            if Path(table).is_file():
+                table = take_in_file(connection, Path(table))
+            made, n_pairs = match_table(connection, table, radius, ra, dec, into)
+        except (ValueError, ArchiveError) as error:
+            raise CatalogueError(str(error)) from None
+    click.echo(f"{n_pairs:,} pairs in table {made}")
+
+
+@becat.command()
+@catalog_option
+def funnel(catalog: Path) -> None:
+    """Print how many spectra and stars pass each step of the selection.
+
+    \b
+    Example:
+        becat funnel --catalog catalog.duckdb
+    """
+    from becat.show import print_funnel
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        print_funnel(connection)
+
+
+@becat.command()
+@click.argument("star")
+@catalog_option
+def why(star: str, catalog: Path) -> None:
+    """Say why STAR is or is not a Be star, step by step.
+
+    STAR is a designation (J192814.09+435531.0), a position ("292.0587 43.9253", "19:28:14.1 +43:55:31") or the
+    number of a spectrum or star.
+
+    \b
+    Example:
+        becat why J192814.09+435531.0 --catalog catalog.duckdb
+    """
+    from becat.show import print_why
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        print_why(connection, star)
+
+
+@becat.command()
+@catalog_option
+@click.option("--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Spectra to read again.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the sample.")
+def verify(catalog: Path, sample: int, seed: int) -> None:
+    """Check the catalogue: keys, references, ranges, counts, and a random sample against the files.
+
+    Exit 1 and a list when something is off.
+
+    \b
+    Example:
+        becat verify --catalog catalog.duckdb --sample 100
+    """
+    from becat.verify import verify as verify_catalogue
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        findings = verify_catalogue(connection, sample, seed)
+    for finding in findings:
+        click.echo(f"{finding.check}: {finding.n_rows:,} are not, as {finding.examples}")
+    if findings:
+        raise CatalogueError(f"{len(findings)} checks of {catalog} failed")
+    click.echo(f"{catalog} holds together; {sample} spectra read again agree")
+
+
+@becat.command()
+@click.argument("before", type=existing_file)
+@click.argument("after", type=existing_file, required=False)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Compare with this threshold; repeatable.")
+def diff(before: Path, after: Path | None, settings: tuple[str, ...]) -> None:
+    """Show which stars enter and leave the classical Be stars, and which step does it.
+
+    Compares the catalogues BEFORE and AFTER, or BEFORE with itself under other thresholds, which are not kept.
+
+    \b
+    Examples:
+        becat diff dr7.duckdb dr9.duckdb
+        becat diff catalog.duckdb --set be_probability_min=0.9 --set q_late_min_mag=0.35
+    """
+    from becat.diff import compare, verdicts, verdicts_with
+    from becat.show import print_changes
+
+    if (after is None) == (not settings):
+        raise click.UsageError("name a second catalogue, or thresholds with --set NAME=VALUE")
+    thresholds = dict(_setting(word) for word in settings)
+    with open_catalogue(before, read_only=not settings) as connection:
+        old = verdicts(connection)
+        new = verdicts_with(connection, thresholds) if settings else None
+    if new is None and after is not None:
+        with open_catalogue(after, read_only=True) as connection:
+            new = verdicts(connection)
+    print_changes(compare(old, new))
+
+
+def _setting(word: str) -> tuple[str, float]:
+    name, _, value = word.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise click.UsageError(f"{word}: give a name and a number, as in snr_min=20") from None
+
+
+@becat.command()
+@click.argument("words", nargs=-1, metavar="[NAME | NAME=VALUE]...")
+@catalog_option
+def threshold(words: tuple[str, ...], catalog: Path) -> None:
+    """Show the thresholds of the catalogue, or keep other values.
+
+    Without words all are listed, with a NAME that one in full. NAME=VALUE is kept in the catalogue: the views follow at
+    once, a published snapshot with the next `becat publish`, and what `becat measure` reads with the next `becat
+    measure`. To try a value first, without keeping it: `becat diff`.
+
+    \b
+    Examples:
+        becat threshold --catalog catalog.duckdb
+        becat threshold be_probability_min=0.9 q_late_min_mag=-0.1
+    """
+    from becat.etl.thresholds import change, thresholds
+    from becat.show import print_funnel, print_threshold, print_thresholds
+
+    settings = dict(_setting(word) for word in words if "=" in word)
+    shown = [word for word in words if "=" not in word]
+    with open_catalogue(catalog, read_only=not settings) as connection:
+        if not words:
+            print_thresholds(thresholds(connection))
+        for found in thresholds(connection, shown) if shown else ():
+            print_threshold(found)
+        if settings:
+            before = thresholds(connection, settings)
+            change(connection, settings)
+            for old in before:
+                click.echo(f"{old.name} was {old.value:g}, is {settings[old.name]:g}")
+            print_funnel(connection)
+
+
+@becat.command()
+@click.argument("snapshot", type=click.Path(dir_okay=False, path_type=Path))
+@catalog_option
+def publish(snapshot: Path, catalog: Path) -> None:
+    """Write a SQLite snapshot of the catalogue for Datasette.
+
+    \b
+    Example:
+        becat publish catalog.sqlite --catalog catalog.duckdb
+    """
+    from becat.snapshot import publish_snapshot
+
+    with open_catalogue(catalog, read_only=True):
+        pass  # says in its own words what is wrong with a file that is no catalogue
+    click.echo(f"snapshot {publish_snapshot(catalog, snapshot)}: look at it with `becat serve {snapshot}`")
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@catalog_option
+@click.option(
+    "--table",
+    type=click.Choice(["stars", "spectra", "flux_red", "flux_blue"]),
+    default="stars",
+    show_default=True,
+    help="Stars with their verdict, spectra with measurements and scores, or the arrays of an arm.",
+)
+def partition(directory: Path, catalog: Path, table: str) -> None:
+    """Write the catalogue or its spectra to DIRECTORY as Parquet partitioned on the sky (HATS), which LSDB opens.
+
+    \b
+    Example:
+        becat partition hats/stars --catalog catalog.duckdb
+    """
+    from becat.publish.hats import export_hats
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        n_rows = export_hats(connection, directory, table)
+    click.echo(f'{n_rows:,} rows in {directory}: open them with lsdb.open_catalog("{directory}")')
+
+
+@becat.command()
+@click.argument("snapshot", type=existing_file)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="Port to listen on.")
+@click.option(
+    "--labels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="SQLite file of the people who may judge candidates at /inspect, and of what they said.",
+)
+@click.option(
+    "--model",
+    type=existing_file,
+    help="The ONNX model that gave the scores, if not becat's own: it says what it looked at.",
+)
+@click.option("--open", "open_browser", is_flag=True, help="Show the site in the browser.")
+def serve(snapshot: Path, host: str, port: int, labels: Path | None, model: Path | None, open_browser: bool) -> None:
+    """Serve a snapshot with Datasette.
+
+    \b
+    Example:
+        becat serve catalog.sqlite --port 8001 --labels labels.sqlite
+    """
+    from becat.publish.serve import ServeError
+    from becat.publish.serve import serve as serve_snapshot
+
+    try:
+        serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser)
+    except ServeError as error:
+        raise CatalogueError(str(error)) from None
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@catalog_option
+def report(directory: Path, catalog: Path) -> None:
+    """Write the paper's figures and tables, made from the catalogue, to DIRECTORY.
+
+    A web page that needs no other file, a PDF, every figure by itself, and every table in the fixed width of CDS and AAS.
+    A report of before is replaced; files that are not becat's are never touched.
+
+    \b
+    Example:
+        becat report report/ --catalog catalog.duckdb
+    """
+    from becat.etl.load.arms_of_file import read_arms
+    from becat.publish.report.figures import figures
+    from becat.publish.report.make import ReportError, make_report
+
+    try:
+        with open_catalogue(catalog, read_only=True) as connection:
+            made = make_report(connection, directory, catalogue=catalog.name, figures=figures(read_arms))
+    except ReportError as error:
+        raise CatalogueError(str(error)) from None
+    for problem in made.problems:
+        click.echo(problem)
+    click.echo(
+        f"{made.n_figures} figures and {made.n_tables} tables, {made.size_bytes / 1e6:.1f} MB in {directory}:"
+        f" look at {directory / 'report.html'} or {directory / 'report.pdf'}"
+    )
+
+
+@becat.command()
+@click.argument("labels", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("name")
+@click.password_option(help="Asked for if not given; ten characters or more.")
+def inspector(labels: Path, name: str, password: str) -> None:
+    """Let NAME sign in at /inspect and judge candidates by eye; LABELS is the SQLite file of the labels.
+
+    \b
+    Example:
+        becat inspector labels.sqlite "Ada Lovelace"
+    """
+    from becat.publish.inspection import add_inspector
+
+    try:
+        add_inspector(labels, name, password)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"{name} may sign in; labels are kept in {labels}")
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--spectra", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of spectra.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
+@click.option("--archives", is_flag=True, help="Tables of the archives for these stars too, in DIRECTORY/archives.")
+def simulate(directory: Path, spectra: int, seed: int, archives: bool) -> None:
+    """Write a simulated survey in LAMOST's own file layouts, with its truth beside it.
+
+    \b
+    Example:
+        becat simulate survey/ --spectra 500 --seed 7
+    """
+    from becat.demo_archives import write_demo_archives
+    from becat.simulate.survey import write_survey
+
+    if directory.exists() and any(directory.iterdir()):
+        raise CatalogueError(f"{directory} is not empty: choose a new directory")
+    write_survey(directory, n=spectra, seed=seed, progress=True)
+    if archives:
+        write_demo_archives(directory / "archives", directory / "truth.csv")
+    click.echo(f"{spectra:,} simulated spectra and their truth in {directory}")
+
+
+@becat.command()
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default=Path("catalog.duckdb.template"))
+def template(path: Path) -> None:
+    """Write the empty catalogue that the repository ships, from schema/.
+
+    \b
+    Example:
+        becat template catalog.duckdb.template
+    """
+    from becat.schema import build
+
+    build.write_template(path)
+    click.echo(f"template {path}")
+
+
+labels_option = click.option(
+    "--labels", type=existing_file, help="CSV of spectrum_id,label (1 Be, 0 not Be); by default the table inspection."
+)
+
+
+def _labelled(catalog: Path | None, labels: Path | None):
+    from becat.models.training.training_data import labelled_from_catalogue
+
+    if catalog is None:
+        if labels is not None:
+            raise click.UsageError("--labels needs --catalog, where the flux of its spectra is")
+        return None
+    if not catalog.is_file():
+        raise CatalogueError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
+    try:
+        return labelled_from_catalogue(catalog, labels)
+    except ValueError as error:
+        raise CatalogueError(str(error)) from None
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+        import torchvision  # noqa: F401
+    except ImportError:
+        raise CatalogueError("PyTorch is not installed: pip install '.[train]' in becat's checkout") from None
+
+
+def _finished(start_from: Path, directory: Path) -> Path:
+    """A finished training as it is; an ONNX file as one, written into the new training's own directory."""
+    if start_from.is_dir():
+        return start_from
+    from becat.models.training.recovered import recover_training
+
+    unpacked = directory / start_from.stem
+    return unpacked if (unpacked / "curves.json").exists() else recover_training(start_from, unpacked)
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled spectra to train on too.")
+@labels_option
+@click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; by default torchvision's.")
+@click.option(
+    "--start-from",
+    type=click.Path(exists=True, path_type=Path),
+    help="Finished training (its directory), or model (its ONNX file, its JSON file beside it): keep the network of the drawing,"
+    " and train the profile networks further.",
+)
+@click.option(
+    "--spectra",
+    type=click.IntRange(min=1),
+    help="With --start-from, spectra to draw for each network; 286,720 by default.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Seed; another one than before when starting from a training.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes on a machine without GPU, by default one a core. Seed and workers together decide which spectra are drawn.",
+)
+def train(
+    directory: Path,
+    catalog: Path | None,
+    labels: Path | None,
+    imagenet: Path | None,
+    start_from: Path | None,
+    spectra: int | None,
+    seed: int,
+    workers: int | None,
+) -> None:
+    """Train the classifier; the same command goes on after an interruption.
+
+    \b
+    Example, becat's own model trained further with one's own labels:
+        becat train training/ --start-from models/becat_resnet18.onnx --seed 5 --catalog catalog.duckdb --labels labels.csv
+    """
+    if imagenet and start_from:
+        raise click.UsageError("--imagenet starts anew, --start-from does not: give one of them")
+    if spectra and not start_from:
+        raise click.UsageError("--spectra is for a training that starts from another: give --start-from too")
+    _need_torch()
+    from becat.models.training.train import TrainConfig
+    from becat.models.training.train import train as train_classifier
+    from becat.models.training.train_profile import further
+
+    config = TrainConfig(seed=seed, imagenet=str(imagenet) if imagenet else None)
+    if workers:
+        config = replace(config, workers=workers)
+    try:
+        if start_from:
+            config = replace(config, profile=further(_finished(start_from, directory), *([spectra] if spectra else [])))
+        weights = train_classifier(directory, config, _labelled(catalog, labels))
+    except FileNotFoundError as error:
+        raise CatalogueError(
+            f"{error.filename} is missing: {start_from} is neither the directory of a finished training nor a model with its card"
+        ) from None
+    except ValueError as error:
+        raise CatalogueError(str(error)) from None
+    click.echo(f"{weights}: export it with `becat export {directory} models/`")
+
+
+@becat.command()
+@click.argument("training", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Decision threshold.")
+@click.option("--name", default="classifier", show_default=True, help="First part of the file names.")
+def export(training: Path, directory: Path, threshold: float, name: str) -> None:
+    """Export a training to ONNX: int8 for CPUs, half precision for GPUs, and their card.
+
+    \b
+    Example:
+        becat export training/ mymodel/ && becat score --model mymodel/classifier.onnx
+    """
+    _need_torch()
+    from becat.models.training.export import export as export_models
+
+    try:
+        files = export_models(training, directory, threshold=threshold, name=name)
+    except FileNotFoundError as error:
+        raise CatalogueError(
+            f"{error.filename} is missing: `becat train {training}` writes it, and goes on where it stopped"
+        ) from None
+    except ValueError as error:
+        raise CatalogueError(str(error)) from None
+    for precision, path in files.items():
+        click.echo(f"{precision}: {path}")
+
+
+@becat.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--model", type=existing_file, help="An ONNX model; by default the one that comes with becat.")
+@click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled real spectra.")
+@labels_option
+@click.option(
+    "--spectra", type=click.IntRange(min=100), default=3000, show_default=True, help="Simulated spectra a table."
+)
+@click.option("--quick", is_flag=True, help="A look: 200 spectra a table.")
+@click.option("--docs", type=click.Path(dir_okay=False, path_type=Path), help="Page of documentation to write too.")
+def evaluate(
+    directory: Path,
+    model: Path | None,
+    catalog: Path | None,
+    labels: Path | None,
+    spectra: int,
+    quick: bool,
+    docs: Path | None,
+) -> None:
+    """Evaluate a classifier: accuracy, calibration, steadiness, completeness; tables and figures.
+
+    \b
+    Examples:
+        becat evaluate evaluation/ --quick
+        becat evaluate evaluation/ -c catalog.duckdb --labels models/real_labels.csv --docs docs/classifier_evaluation.md
+    """
+    from becat.models.evaluation.evaluate import evaluate as evaluate_model
+    from becat.models.score import ModelError, Scorer
+
+    try:
+        scorer = Scorer(model)
+    except ModelError as error:
+        raise CatalogueError(str(error)) from None
+    evaluate_model(scorer, directory, _labelled(catalog, labels), n=200 if quick else spectra, docs=docs)
+    click.echo((directory / "evaluation.md").read_text(encoding="utf-8"))
+    click.echo(f"tables and figures in {directory}")

@@ -1,0 +1,173 @@
+"""`becat run`: every stage in its order, each doing only what is new or stale."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from becat.etl.catalogue.connection import open_catalogue
+from becat.schema import build
+
+__all__ = ["Configuration", "ConfigurationError", "default_cache", "run_pipeline"]
+
+
+class ConfigurationError(Exception):
+    """A configuration that cannot be followed; the message names the entry."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What `becat run` is to do; the paths are absolute."""
+
+    catalog: Path
+    spectra: list[Path] = field(default_factory=list)
+    exposures: str = "coadd"
+    release_catalogues: list[Path] = field(default_factory=list)
+    archives: dict[str, Path] = field(default_factory=dict)
+    fetch: list[str] = field(default_factory=list)
+    cache: Path | None = None
+    model: Path | None = None
+    inspections: Path | None = None
+    publish: Path | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Configuration:
+        """Read and check a TOML file.
+
+        Raises
+        ------
+        ConfigurationError
+            The file is no TOML, or an entry is unknown, of the wrong type, or names a file that is not there.
+        """
+        try:
+            with path.open("rb") as stream:
+                entries = tomllib.load(stream)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(str(error)) from None
+        known = [f.name for f in fields(cls)]
+        for name in entries:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+                raise ConfigurationError(f"unknown entry {name!r}: {hint}")
+        if "catalog" not in entries:
+            raise ConfigurationError('no entry "catalog": name the DuckDB file, as in catalog = "catalog.duckdb"')
+        folder = path.absolute().parent
+        checked: dict[str, Any] = {name: _checked(name, value, folder) for name, value in entries.items()}
+        return cls(**checked)
+
+
+def _checked(name: str, value, folder: Path):
+    if name in ("catalog", "publish", "inspections", "cache"):
+        return folder / _of_type(name, value, str, "a path")
+    if name == "model":
+        return _existing(name, folder / _of_type(name, value, str, "a path"))
+    if name in ("spectra", "release_catalogues"):
+        paths = _of_type(name, [value] if isinstance(value, str) else value, list, "a list of paths")
+        return [_existing(name, folder / _of_type(name, p, str, "a list of paths")) for p in paths]
+    if name == "archives":
+        table = _of_type(name, value, dict, "a table of source and file")
+        return {source: _existing(name, folder / _of_type(name, p, str, "a path")) for source, p in table.items()}
+    if name == "scheduler":
+        return _of_type(name, value, str, "the address of a Dask scheduler")
+    if name == "fetch":
+        return [_of_type(name, s, str, "a list of sources") for s in _of_type(name, value, list, "a list of sources")]
+    if name == "workers":
+        workers = _of_type(name, value, int, "a number of processes")
+        if workers < 1:
+            raise ConfigurationError(f"{name} must be 1 or more, not {workers}")
+        return workers
+    if value not in ("coadd", "single", "all"):
+        raise ConfigurationError(f"{name} must be coadd, single or all, not {value!r}")
+    return value
+
+
+def _of_type(name: str, value, kind: type, words: str):
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be {words}, not {value!r}")
+    return value
+
+
+def _existing(name: str, path: Path) -> Path:
+    if not path.exists():
+        raise ConfigurationError(f"{name}: no such file or directory: {path}")
+    return path
+
+
+def run_pipeline(configuration: Configuration) -> None:
+    """Do every stage of a configuration and print a line for each.
+
+    Parameters
+    ----------
+    configuration : Configuration
+
+    Raises
+    ------
+    CatalogueError
+        A stage could not be done.
+    """
+    # The stages are imported here: `becat run --help` should not wait for them.
+    from becat.etl.archives.stage import fetch_archives, ingest_archives, match_archives
+    from becat.etl.load.load import load_spectra
+    from becat.etl.load.release import apply_release_entries, load_release_catalogues
+    from becat.etl.match.gather import gather_stars
+    from becat.etl.measure import measure_spectra
+    from becat.etl.score import score_spectra
+    from becat.inspections import take_inspections
+    from becat.snapshot import publish_snapshot
+
+    if not configuration.catalog.exists():
+        build.create(configuration.catalog)
+        click.echo(f"new catalogue {configuration.catalog}")
+    with open_catalogue(configuration.catalog) as connection:
+        build.upgrade(connection)
+        last_run = _last_run(connection)
+        if configuration.release_catalogues:
+            counts = load_release_catalogues(connection, list(configuration.release_catalogues))
+            click.echo(f"release catalogues: {counts['rows']:,} new rows, {counts['rejected']:,} rejections")
+        counts = load_spectra(
+            connection,
+            list(configuration.spectra),
+            exposures=configuration.exposures,
+            workers=configuration.workers,
+            scheduler=configuration.scheduler,
+        )
+        click.echo(
+            f"load:    {counts['files']:,} files, {counts['unchanged']:,} unchanged, {counts['spectra']:,} spectra"
+            f" written, {counts['rejected']:,} rejections"
+        )
+        updated = apply_release_entries(connection)
+        click.echo(f"release: {updated:,} spectra updated")
+        click.echo(f"stars:   {gather_stars(connection):,}")
+        click.echo(f"measure: {measure_spectra(connection, configuration.scheduler)['measured']:,} spectra")
+        scored = score_spectra(connection, configuration.model, configuration.scheduler)
+        click.echo(f"score:   {scored['scored']:,} spectra, model {scored['model_id']}, {scored['provider']}")
+        n_rows = ingest_archives(connection, configuration.archives)
+        if configuration.fetch:
+            fetch_archives(connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog))
+        n_matched = sum(match_archives(connection).values())
+        click.echo(f"match:   {n_rows:,} new archive rows, {n_matched:,} rows of the catalogue changed")
+        if configuration.inspections:
+            click.echo(f"inspect: {take_inspections(connection, configuration.inspections):,} new judgements")
+        changed = _last_run(connection) != last_run
+    if configuration.publish and (changed or not configuration.publish.exists()):
+        click.echo(f"publish: {publish_snapshot(configuration.catalog, configuration.publish)}")
+    if not changed:
+        click.echo("nothing is new or stale")
+
+
+def default_cache(catalog: Path) -> Path:
+    """Folder of fetched answers beside a catalogue."""
+    return catalog.with_name(f"{catalog.stem}-archives")
+
+
+def _last_run(connection) -> int:
+    row = connection.execute("select coalesce(max(run_id), 0) from etl_run").fetchone()
+    return int(row[0])

@@ -1,0 +1,202 @@
+"""Answers on the terminal: the funnel, and why a star is or is not a Be star."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import click
+import duckdb
+
+from becat.etl.thresholds import Threshold
+from becat.schema.errors import CatalogueError
+
+__all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
+
+POSITION_RADIUS_ARCSEC = 5.0
+
+
+def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
+    """Print the view `funnel`: spectra and stars that pass each step."""
+    rows = connection.execute("select step, name, spectra, stars from funnel order by step").fetchall()
+    width = max((len(row[1]) for row in rows), default=10)
+    click.echo(f"{'step':>4}  {'':{width}}  {'spectra':>10}  {'stars':>10}")
+    for step, name, spectra, stars in rows:
+        click.echo(f"{step:>4}  {name:{width}}  {_count(spectra):>10}  {_count(stars):>10}")
+
+
+def print_thresholds(found: Sequence[Threshold]) -> None:
+    """Print the thresholds, one a line; those that are not as shipped say what they were."""
+    width = max(len(threshold.name) for threshold in found)
+    for threshold in found:
+        note = "" if threshold.value == threshold.shipped else f"  (shipped as {threshold.shipped:g})"
+        click.echo(f"{threshold.name:{width}}  {threshold.value:>10g}  {threshold.unit or ''}{note}".rstrip())
+
+
+def print_threshold(threshold: Threshold) -> None:
+    """Print one threshold in full."""
+    unit = f" {threshold.unit}" if threshold.unit else ""
+    click.echo(f"{threshold.name} = {threshold.value:g}{unit} (shipped as {threshold.shipped:g})")
+    click.echo(f"  {threshold.description} [{threshold.reference}]")
+
+
+def _count(n: int | None) -> str:
+    return "" if n is None else f"{n:,}"
+
+
+def find_spectrum(connection: duckdb.DuckDBPyConnection, words: str) -> int | None:
+    """The spectrum that a user asks about: one that is named by number, else the one that stands for a star.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    words : str
+        Designation (with or without "LAMOST"), right ascension and declination in degrees or sexagesimal, a
+        spectrum_id, an obsid or a star_id.
+
+    Returns
+    -------
+    int or None
+        spectrum_id.
+    """
+    text = words.strip()
+    if re.fullmatch(r"-?\d+", text):
+        number = int(text)
+        found = _first(
+            connection,
+            "select spectrum_id from spectrum where spectrum_id = $n or obsid = $n order by spectrum_id <> $n, coadd desc",
+            {"n": number},
+        )
+        return found if found is not None else _of_star(connection, number)
+    name = re.sub(r"^lamost\s*", "", text, flags=re.IGNORECASE)
+    star = _first(
+        connection,
+        "select star_id from star_alias where designation ilike $name or designation ilike 'LAMOST ' || $name",
+        {"name": name},
+    )
+    if star is not None:
+        return _of_star(connection, star)
+    position = _position(name)
+    if position is None:
+        return _first(connection, "select spectrum_id from spectrum where designation ilike $name", {"name": name})
+    return _of_star(connection, _nearest_star(connection, *position))
+
+
+def _nearest_star(connection, ra_deg: float, dec_deg: float) -> int | None:
+    return _first(
+        connection,
+        """
+        with near as (
+            select star_id, 3600 * degrees(2 * asin(sqrt(
+                pow(sin(radians(dec_deg - $dec) / 2), 2)
+                + cos(radians(dec_deg)) * cos(radians($dec)) * pow(sin(radians(ra_deg - $ra) / 2), 2)
+            ))) as separation_arcsec
+            from star
+        )
+        select star_id from near where separation_arcsec < $radius order by separation_arcsec
+        """,
+        {"ra": ra_deg, "dec": dec_deg, "radius": POSITION_RADIUS_ARCSEC},
+    )
+
+
+def _of_star(connection, star_id: int | None) -> int | None:
+    """The spectrum that stands for a star."""
+    return _first(
+        connection,
+        "select spectrum_id from spectrum_verdict where star_id = $star and rank_in_star = 1",
+        {"star": star_id},
+    )
+
+
+def _first(connection, sql: str, parameters: dict) -> int | None:
+    row = connection.execute(sql, parameters).fetchone()
+    return row[0] if row else None
+
+
+def _position(text: str) -> tuple[float, float] | None:
+    """Right ascension and declination, degrees, from degrees, sexagesimal or a JHHMMSS.ss+DDMMSS.s name."""
+    from astropy import units
+    from astropy.coordinates import SkyCoord
+
+    match = re.fullmatch(r"J?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)([+-]\d{2})(\d{2})(\d{2}(?:\.\d+)?)", text)
+    if match:
+        text = "{}:{}:{} {}:{}:{}".format(*match.groups())
+    numbers = re.fullmatch(r"\s*([+-]?\d+(?:\.\d*)?)[\s,]+([+-]?\d+(?:\.\d*)?)\s*", text)
+    try:
+        if numbers:
+            found = SkyCoord(float(numbers[1]), float(numbers[2]), unit="deg")
+        else:
+            found = SkyCoord(text, unit=(units.hourangle, units.deg))
+    except ValueError:
+        return None
+    return float(found.ra.deg), float(found.dec.deg)
+
+
+def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
+    """Print every step for a star with value, threshold and margin, and the first that it fails.
+
+    Raises
+    ------
+    CatalogueError
+        No star is found.
+    """
+    spectrum_id = find_spectrum(connection, words)
+    if spectrum_id is None:
+        raise CatalogueError(
+            f"no star {words!r} here: give a designation such as J192814.09+435531.0, a position in degrees such as"
+            " '292.0587 43.9253', or the number of a spectrum"
+        )
+    star_id = _print_heading(connection, spectrum_id)
+    # The view ranks the spectra of each star: with the star named it reads that star's rows only.
+    of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"
+    steps = connection.execute(
+        f"""
+        select name, quantity, value, threshold, margin, unit, detail, passed, is_asked, is_verdict
+        from verdict_step where {of_star} and spectrum_id = ? order by test
+        """,
+        [spectrum_id],
+    ).fetchall()
+    *tests, (*_, conclusion, is_be, _, _) = steps
+    names = max(len(row[0]) for row in tests)
+    quantities = max(len(row[1] or "") for row in tests)
+    click.echo(f"{'step':{names}}  {'':{quantities}}  {'value':>10}  {'threshold':>10}  {'margin':>10}")
+    for name, quantity, value, threshold, margin, unit, detail, passed, is_asked, _ in tests:
+        numbers = f"{_number(value):>10}  {_number(threshold):>10}  {_number(margin):>10}"
+        outcome = ("pass" if passed else "FAIL") if is_asked else "not asked"
+        words = "  ".join(part for part in (outcome, unit, detail) if part)
+        click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
+    failed = next((f"{row[0]} ({row[1]})" for row in tests if row[9]), None)
+    click.echo(f"first step that fails: {failed}" if not is_be else f"no step fails: {conclusion}")
+
+
+def _print_heading(connection, spectrum_id: int) -> int | None:
+    """Print which star and spectrum it is; gives the star_id."""
+    star_id, designation, ra, dec, mjd, file, simulated = connection.execute(
+        """
+        select star_id, coalesce(star.designation, spectrum.designation), spectrum.ra_deg, spectrum.dec_deg, mjd, file,
+            spectrum.is_simulated
+        from spectrum left join star using (star_id) where spectrum_id = ?
+        """,
+        [spectrum_id],
+    ).fetchall()[0]
+    place = "no position in the file" if ra is None else f"RA {ra:.5f} deg, Dec {dec:+.5f} deg"
+    click.echo(f"{designation}  star {star_id}  {place}{'  SIMULATED' if simulated else ''}")
+    click.echo(f"spectrum {spectrum_id}  MJD {'-' if mjd is None else f'{mjd:.4f}'}  {file}")
+    return star_id
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def print_changes(changes: list[tuple]) -> None:
+    """Print what `becat.diff.compare` found, with a count of each kind at the end."""
+    for change, designation, ra, dec, before, after, value, threshold in changes:
+        numbers = "" if value is None else f"  {_number(value)} against {_number(threshold)}"
+        click.echo(
+            f"{change:8} {designation or '':22} {ra:10.5f} {dec:+9.5f}"
+            f"  {before or 'not there'} -> {after or 'not there'}{numbers}"
+        )
+    kinds = [change[0] for change in changes]
+    counts = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in ("entered", "left", "moved") if kind in kinds)
+    click.echo(f"classical Be stars: {counts}" if changes else "no star differs")

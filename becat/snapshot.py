@@ -1,0 +1,25 @@
+"""The SQLite snapshot that Datasette serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from becat.publish.snapshot.write import PublishError, write
+from becat.schema.errors import CatalogueError
+
+__all__ = ["publish_snapshot"]
+
+
+def publish_snapshot(catalog: Path, snapshot: Path) -> str:
+    """Write the snapshot of a catalogue and say so in a line.
+
+    Raises
+    ------
+    CatalogueError
+        It could not be written.
+    """
+    try:
+        write(catalog, snapshot)
+    except PublishError as error:
+        raise CatalogueError(str(error)) from None
+    return f"{snapshot} ({snapshot.stat().st_size / 1e6:.1f} MB)"

@@ -1,0 +1,153 @@
+"""Peculiar velocities of the stars that have astrometry, in every kinematic model, and the fitted Maxwellians."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from becat.etl.catalogue.batches import insert_columns
+from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.catalogue.versions import code_version
+from becat.etl.kinematics.velocity import KinematicModel, fit_maxwellian, peculiar_velocity, velocity_errors
+from becat.schema import parameters
+from becat.schema.build import maxwellian_limit
+
+__all__ = ["compute_kinematics", "fit_limits"]
+
+STARS_PER_BATCH = 100_000
+# A Maxwellian fitted to fewer stars says little of the tail that makes the limit; the published one then stays.
+MIN_STARS_OF_FIT = 100
+
+
+def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
+    """Fill `kinematics` for every star whose astrometry is new, in every model.
+
+    Stars of bad RUWE are computed too: the views leave them out, so that the limit can be moved.
+
+    Returns
+    -------
+    int
+        Number of rows written.
+    """
+    version = code_version("kinematics")
+    n_written = 0
+    with Run(connection, "kinematics", version) as run:
+        for model in KinematicModel.read_all(connection):
+            stars = _todo(connection, model, version)
+            starts = range(0, len(stars["star_id"]), STARS_PER_BATCH)
+            for first in tqdm(starts, desc=f"kinematics {model.kinematic_model}", disable=None, leave=False):
+                batch = {name: values[first : first + STARS_PER_BATCH] for name, values in stars.items()}
+                with transaction(connection):
+                    _write(connection, batch, model, run.run_id)
+                n_written += len(batch["star_id"])
+        connection.execute("delete from kinematics where star_id not in (select star_id from astrometry)")
+        run.n_done = n_written
+    return n_written
+
+
+def _todo(connection, model: KinematicModel, version: str) -> dict[str, np.ndarray]:
+    """Astrometry of the stars that this model has not been computed for, or not by this code."""
+    return connection.execute(
+        """
+        select a.star_id, a.ra_deg, a.dec_deg, a.pmra_mas_yr, a.pmdec_mas_yr, a.parallax_mas,
+            a.e_pmra_mas_yr, a.e_pmdec_mas_yr, a.e_parallax_mas,
+            coalesce(a.pmra_pmdec_corr, 0) as pmra_pmdec_corr,
+            coalesce(a.parallax_pmra_corr, 0) as parallax_pmra_corr,
+            coalesce(a.parallax_pmdec_corr, 0) as parallax_pmdec_corr
+        from astrometry a
+        where not exists (
+            from kinematics k join etl_run r using (run_id)
+            where k.star_id = a.star_id and k.kinematic_model = ? and r.code_version = ? and k.run_id >= a.run_id
+        )
+        order by a.star_id
+        """,
+        [model.kinematic_model, version],
+    ).fetchnumpy()
+
+
+def _write(connection, batch: dict[str, np.ndarray], model: KinematicModel, run_id: int) -> None:
+    values = {
+        name: np.ma.filled(np.ma.asarray(v).astype(float), np.nan) for name, v in batch.items() if name != "star_id"
+    }
+    ra, dec, pmra, pmdec, parallax = (
+        values[name] for name in ("ra_deg", "dec_deg", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas")
+    )
+    found = peculiar_velocity(ra, dec, pmra, pmdec, parallax, model)
+    e_v_tp, e_z = velocity_errors(ra, dec, pmra, pmdec, parallax, _covariance(values), model)
+    n = len(found.v_tp_km_s)
+    connection.register("computed", pa.table({"star_id": np.asarray(batch["star_id"])}))
+    connection.execute(
+        "delete from kinematics where kinematic_model = ? and star_id in (select star_id from computed)",
+        [model.kinematic_model],
+    )
+    connection.unregister("computed")
+    insert_columns(
+        connection,
+        "kinematics",
+        {
+            "star_id": np.asarray(batch["star_id"]),
+            "kinematic_model": [model.kinematic_model] * n,
+            **vars(found),
+            "e_v_tp_km_s": e_v_tp,
+            "e_z_pc": e_z,
+            "run_id": [run_id] * n,
+        },
+    )
+
+
+def _covariance(values: dict[str, np.ndarray]) -> np.ndarray:
+    """(n, 3, 3) covariance of pmra, pmdec and parallax from errors and correlations."""
+    errors = np.stack([values[f"e_{name}"] for name in ("pmra_mas_yr", "pmdec_mas_yr", "parallax_mas")], axis=-1)
+    correlation = np.broadcast_to(np.eye(3), (len(errors), 3, 3)).copy()
+    for (i, j), name in (((0, 1), "pmra_pmdec"), ((0, 2), "parallax_pmra"), ((1, 2), "parallax_pmdec")):
+        correlation[:, i, j] = correlation[:, j, i] = values[f"{name}_corr"]
+    return correlation * errors[:, :, None] * errors[:, None, :]
+
+
+def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
+    """Fit the Maxwellian of every model but the published one to this catalogue's classical Be stars.
+
+    A model keeps what it has where there are fewer than `MIN_STARS_OF_FIT` stars.
+
+    Returns
+    -------
+    dict
+        b in km/s of the models that changed.
+    """
+    changed = {}
+    with Run(connection, "fit maxwellian") as run:
+        fraction = parameters.value("runaway_fraction_of_peak", connection)
+        models = [
+            row[0]
+            for row in connection.execute("select kinematic_model from kinematic_model where not is_default").fetchall()
+        ]
+        for model in models:
+            speeds = connection.execute(
+                "select v_tp_km_s from runaway_by_model where kinematic_model = ? and v_tp_km_s is not null", [model]
+            ).fetchnumpy()["v_tp_km_s"]
+            if len(speeds) < MIN_STARS_OF_FIT:
+                continue
+            try:
+                _, b, _, e_b = fit_maxwellian(speeds)
+            except ValueError:
+                continue
+            new = (
+                round(b, 6),
+                round(e_b, 6),
+                maxwellian_limit(round(b, 6), fraction),
+                f"fitted to {len(speeds)} stars",
+            )
+            columns = "maxwellian_b_km_s, e_maxwellian_b_km_s, v_limit_km_s, maxwellian_source"
+            old = connection.execute(
+                f"select {columns} from kinematic_model where kinematic_model = ?", [model]
+            ).fetchone()
+            if old != new:
+                connection.execute(
+                    "update kinematic_model set maxwellian_b_km_s = ?, e_maxwellian_b_km_s = ?, v_limit_km_s = ?,"
+                    " maxwellian_source = ?, run_id = ? where kinematic_model = ?",
+                    [*new, run.run_id, model],
+                )
+                changed[model] = b
+    return changed

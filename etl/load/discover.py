@@ -1,0 +1,58 @@
+"""Finding the files of spectra below the paths that a user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from becat.schema.errors import CatalogueError
+
+__all__ = ["find_spectra"]
+
+SPECTRUM_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz")
+
+
+def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
+    """Files of spectra, in a stable order.
+
+    A file that is named is taken whatever it is called; in a directory, and below it, files with a FITS ending are.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files or directories.
+
+    Raises
+    ------
+    CatalogueError
+        A path does not exist, or a directory below it cannot be listed.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            found.update(dict.fromkeys(_below(path)))
+        elif path.exists():
+            found[_absolute(path)] = None
+        else:
+            raise CatalogueError(f"no such file or directory: {path}")
+    return list(found)
+
+
+def _below(directory: Path) -> list[Path]:
+    found = []
+    for folder, folders, files in os.walk(directory, onerror=_stop):
+        folders.sort()
+        found += [_absolute(Path(folder, name)) for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)]
+    return found
+
+
+def _stop(error: OSError) -> None:
+    """A directory that is passed over would leave a hole in the survey that nobody sees."""
+    raise CatalogueError(f"{error.filename} cannot be listed ({error.strerror}): make it readable, or name other paths")
+
+
+def _absolute(path: Path) -> Path:
+    """The path without `..`, so that one file has one name; links are kept as they are."""
+    return Path(os.path.abspath(path))

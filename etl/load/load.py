@@ -1,0 +1,367 @@
+"""Loading spectra: workers read and reduce partitions of files, one writer commits them one by one with their ledger.
+
+A partition is one transaction: its spectra, its arrays, its rows of `input_file` and its rejections are there together
+or not at all, so that a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from tqdm import tqdm
+
+from becat.etl.catalogue.batches import matrix
+from becat.etl.catalogue.connection import TO_WRITE, Run, bounded_memory, transaction
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.catalogue.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger, write_rejections
+from becat.etl.catalogue.versions import code_version
+from becat.etl.catalogue.workers import Tables, open_pool, work_through
+from becat.etl.load.discover import find_spectra
+from becat.etl.readers import RawSpectrum, read_file
+from becat.etl.reduce import reduce_batch
+from becat.schema.errors import CatalogueError
+from becat.schema.grid import ARMS
+from becat.schema.tables import TABLES
+
+__all__ = ["load_spectra"]
+
+FILES_PER_BATCH = 64
+# Tables whose rows are made from a spectrum, to be emptied when the spectrum is replaced.
+DERIVED = ("flux_red", "flux_blue", "line_measurement", "profile_class", "be_score")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are read: which exposures (coadd, single or all), and whether S/N must be in the file."""
+
+    exposures: str = "coadd"
+    need_snr: bool = True
+
+
+@dataclass
+class Batch:
+    """What a worker hands to the writer: files, and for each arm the arrays of the spectra that have it."""
+
+    files: list[FileRead]
+    arrays: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+
+def load_spectra(
+    connection: duckdb.DuckDBPyConnection,
+    paths: list[str | Path],
+    *,
+    exposures: str = "coadd",
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> dict[str, int]:
+    """Read, clean, rectify and grid every new or changed file, and write it to the catalogue.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+        A catalogue open for writing.
+    paths : list of path
+        Files, or directories to be searched.
+    exposures : {'coadd', 'single', 'all'}
+        Which spectra of a file to take.
+    workers : int, optional
+        Processes that read; by default one a core.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers read instead.
+
+    Returns
+    -------
+    dict
+        Counts: ``files`` found, ``unchanged``, ``loaded`` files, ``spectra`` written, ``rejected`` files or parts.
+
+    Raises
+    ------
+    CatalogueError
+        A path does not exist, cannot be searched, or goes away while it is read.
+    """
+    version = f"{code_version('reduce')}:{exposures}"
+    files = find_spectra(paths)
+    # Without a release catalogue a LAMOST spectrum must bring its own S/N.
+    need_snr = connection.execute("select 1 from release_entry limit 1").fetchone() is None
+    todo = new_or_changed(connection, files, "spectra", version)
+    counts = {"files": len(files), "unchanged": len(files) - len(todo), "loaded": 0, "spectra": 0, "rejected": 0}
+    with Run(connection, "load", version) as run, bounded_memory(connection, TO_WRITE):
+        for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):
+            written = _write_committed(connection, batch, version, run.run_id)
+            for name, n in written.items():
+                counts[name] += n
+            run.n_done += written["loaded"]
+            run.n_rejected += written["rejected"]
+        run.message = f"{counts['spectra']} spectra from {counts['loaded']} files"
+    return counts
+
+
+def _read_batches(connection, todo: list[Path], options: Options, workers, scheduler) -> Iterator[Batch]:
+    """Batches in the order of the files."""
+    chunks = [[str(p) for p in todo[i : i + FILES_PER_BATCH]] for i in range(0, len(todo), FILES_PER_BATCH)]
+    if not chunks:
+        return
+    n_processes = min(workers or os.cpu_count() or 1, len(chunks))
+    with (
+        tqdm(total=len(todo), desc="loading spectra", unit=" files", disable=None) as bar,
+        open_pool(connection, scheduler, n_processes) as pool,
+    ):
+        partitions = ((chunk, options) for chunk in chunks)
+        for (chunk, _), tables in work_through(pool, read_partition, partitions, _single_files, _dead_file):
+            yield _from_tables(tables)
+            bar.update(len(chunk))
+
+
+def _single_files(partition: tuple[list[str], Options]) -> list[tuple]:
+    """Each file by itself: the one that kills its reader is rejected, the others are kept."""
+    files, options = partition
+    return [([file], options) for file in files] if len(files) > 1 else []
+
+
+def _dead_file(partition: tuple[list[str], Options]) -> Tables:
+    read = file_read(partition[0][0])
+    read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
+    return _to_tables(Batch([read], {}))
+
+
+def _take_out_vanished(batch: Batch) -> list[FileRead]:
+    """Files that were listed and are gone now: they stay as the catalogue knows them, and are tried again.
+
+    Raises
+    ------
+    CatalogueError
+        No file of the batch is there: the directory or the disk behind it has gone.
+    """
+    vanished = [read for read in batch.files if read.size_bytes is None]
+    if vanished and len(vanished) == len(batch.files):
+        raise CatalogueError(
+            f"{Path(vanished[0].file).parent} went away while it was read, nothing was lost: when it is back, the same"
+            " command goes on"
+        )
+    batch.files = [read for read in batch.files if read.size_bytes is not None]
+    for read in vanished:
+        read.rejected = [("open", "", "it went away after the directory was listed: put it back and load again")]
+    return vanished
+
+
+def read_partition(partition: tuple[list[str], Options]) -> Tables:
+    """Read files and bring their spectra to the grid, as Arrow tables (the work of one process).
+
+    Parameters
+    ----------
+    partition : (list of str, Options)
+
+    Returns
+    -------
+    dict of str to pyarrow.Table
+        ``file``: a row a file with its spectra and rejections; ``flux_red`` and ``flux_blue``.
+    """
+    return _to_tables(read_and_reduce(*partition))
+
+
+def _to_tables(batch: Batch) -> Tables:
+    files = [vars(read) | {"rejected": [list(words) for words in read.rejected]} for read in batch.files]
+    tables = {"file": pa.Table.from_pylist(files)}
+    for arm, (ids, flux, ivar, mask) in batch.arrays.items():
+        columns = {"spectrum_id": pa.array(ids)}
+        for name, array in (("flux", flux), ("ivar", ivar), ("mask", mask)):
+            columns[name] = pa.FixedSizeListArray.from_arrays(
+                pa.array(np.ascontiguousarray(array).ravel()), array.shape[1]
+            )
+        tables[f"flux_{arm}"] = pa.table(columns)
+    return tables
+
+
+def _from_tables(tables: Tables) -> Batch:
+    files = [
+        FileRead(**row | {"rejected": [tuple(words) for words in row["rejected"]]})
+        for row in tables["file"].to_pylist()
+    ]
+    arrays = {}
+    for arm in ARMS:
+        if f"flux_{arm}" in tables:
+            table = tables[f"flux_{arm}"]
+            ids = table["spectrum_id"].to_numpy()
+            arrays[arm] = (ids, *(matrix(table[name])[0] for name in ("flux", "ivar", "mask")))
+    return Batch(files, arrays)
+
+
+def read_and_reduce(files: list[str], options: Options) -> Batch:
+    """Read the files and bring their spectra to the grid (the work of one process).
+
+    Parameters
+    ----------
+    files : list of str
+    options : Options
+
+    Returns
+    -------
+    Batch
+    """
+    reads = []
+    spectra: list[RawSpectrum] = []
+    for file in files:
+        read = file_read(file)
+        reads.append(read)
+        try:
+            found, rejected = read_file(file, exposures=options.exposures, need_snr=options.need_snr)
+        except Rejected as error:
+            found, rejected = [], [error]
+        except Exception as error:
+            # A file must never stop the run: what the readers did not foresee is a rejection too.
+            found, rejected = [], [Rejected(file, "read", f"unexpected {type(error).__name__}: {error}")]
+        read.rejected += [(r.stage, r.detail, r.reason) for r in rejected]
+        for spectrum in found:
+            read.spectra.append(_row(file, spectrum))
+            spectra.append(spectrum)
+    rows = [row for read in reads for row in read.spectra]
+    return Batch(reads, _reduce(spectra, rows))
+
+
+def _row(file: str, spectrum: RawSpectrum) -> dict:
+    digest = hashlib.sha256()
+    for _, arm in sorted(spectrum.arms.items()):
+        for array in (arm.wavelength_a, arm.flux, arm.ivar):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return {
+        **spectrum.meta,
+        "spectrum_id": spectrum.spectrum_id,
+        "file": file,
+        "quality": int(spectrum.quality),
+        "content_hash": digest.hexdigest()[:16],
+    }
+
+
+def _reduce(spectra: list[RawSpectrum], rows: list[dict]) -> dict:
+    """Arrays of each arm; the quality bits and the good fraction go to the rows."""
+    arrays = {}
+    for name, grid in ARMS.items():
+        having = [i for i, s in enumerate(spectra) if name in s.arms]
+        if not having:
+            continue
+        resolving_power = np.array([spectra[i].meta["resolving_power"] for i in having], dtype=float)
+        reduced = reduce_batch([spectra[i].arms[name] for i in having], grid, resolving_power)
+        for k, i in enumerate(having):
+            rows[i]["quality"] |= int(reduced.quality[k])
+            if name == "red":
+                rows[i]["good_fraction_red"] = float(reduced.good_fraction[k])
+        ids = np.array([rows[i]["spectrum_id"] for i in having], dtype=np.int64)
+        arrays[name] = (ids, reduced.flux, reduced.ivar, reduced.mask)
+    return arrays
+
+
+def _write_committed(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
+    """One batch, in one transaction."""
+    vanished = _take_out_vanished(batch)
+    with transaction(connection):
+        written = _write(connection, batch, version, run_id)
+        written["rejected"] += write_rejections(connection, vanished, run_id)
+    return written
+
+
+def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
+    """Write one batch inside the transaction of the caller."""
+    _reject_without_snr(connection, batch)
+    kept = _settle_duplicates(connection, batch)
+    changed = [read.file for read in batch.files]
+    connection.execute("create or replace temp table batch_file as select unnest(?::varchar[]) as file", [changed])
+    connection.execute(
+        "create or replace temp table stale_spectrum as"
+        " select spectrum_id from spectrum"
+        " where file in (select file from batch_file) or spectrum_id in (select unnest(?::bigint[]))",
+        [list(kept)],
+    )
+    for table in (*DERIVED, "spectrum"):
+        connection.execute(f"delete from {table} where spectrum_id in (select spectrum_id from stale_spectrum)")
+    forget_files(connection, changed)
+    _insert_spectra(connection, batch, kept, version.split(":")[0], run_id)
+    n_loaded, n_rejected = write_ledger(connection, batch.files, "spectra", version, run_id)
+    return {"loaded": n_loaded, "spectra": len(kept), "rejected": n_rejected}
+
+
+def _reject_without_snr(connection, batch: Batch) -> None:
+    """A spectrum that has no S/N must find it in the release's catalogue."""
+    lacking = [row for read in batch.files for row in read.spectra if row.get("snr_r") is None]
+    if not lacking:
+        return
+    given = connection.execute(
+        "select obsid, lmjm from release_entry where snr_r is not null and obsid in (select unnest(?::bigint[]))",
+        [[row["obsid"] for row in lacking]],
+    ).fetchall()
+    known = set(given)
+    for read in batch.files:
+        for row in read.spectra:
+            if row.get("snr_r") is None and (row["obsid"], 0 if row["coadd"] else row["lmjm"]) not in known:
+                reason = "no S/N in the header or in a release catalogue: give the general catalogue of its release"
+                read.rejected.append(("load", str(row["spectrum_id"]), reason))
+                row["spectrum_id"] = None
+        read.spectra = [row for row in read.spectra if row["spectrum_id"] is not None]
+
+
+def _settle_duplicates(connection, batch: Batch) -> set[int]:
+    """Identities to write: of two spectra with one identity the first stays; another content is rejected."""
+    files = {read.file for read in batch.files}
+    ids = [row["spectrum_id"] for read in batch.files for row in read.spectra]
+    stored = connection.execute(
+        "select spectrum_id, file, content_hash from spectrum where spectrum_id in (select unnest(?::bigint[]))", [ids]
+    ).fetchall()
+    # A file that has gone, or that is read again now, has no claim: its spectra are replaced.
+    gone = {file for _, file, _ in stored if not Path(file).exists()}
+    owner = {i: (file, content) for i, file, content in stored if file not in files | gone}
+    kept = set()
+    for read in batch.files:
+        mine = []
+        for row in read.spectra:
+            first = owner.setdefault(row["spectrum_id"], (read.file, row["content_hash"]))
+            if first[0] == read.file and row["spectrum_id"] not in kept:
+                kept.add(row["spectrum_id"])
+                mine.append(row)
+            elif first[1] != row["content_hash"]:
+                reason = (
+                    f"spectrum {row['spectrum_id']} is already there from {first[0]} with other content:"
+                    " keep one of the two files"
+                )
+                read.rejected.append(("load", str(row["spectrum_id"]), reason))
+        read.spectra = mine
+        read.n_rows = len(mine)
+    return kept
+
+
+def _insert_spectra(connection, batch: Batch, kept: set[int], version: str, run_id: int) -> None:
+    rows = [row for read in batch.files for row in read.spectra]
+    if not rows:
+        return
+    columns = [c.name for c in TABLES["spectrum"].columns]
+    frame = pd.DataFrame(rows).reindex(columns=columns).astype(object)
+    frame["reduction_version"] = version
+    frame["run_id"] = run_id
+    frame = frame.where(frame.notna(), None)
+    table = pa.table({name: pa.array(frame[name].tolist()) for name in columns})
+    connection.register("new_spectrum", table)
+    connection.execute("insert into spectrum by name select * from new_spectrum")
+    connection.unregister("new_spectrum")
+    for arm, (ids, *arrays) in batch.arrays.items():
+        first = np.unique(ids, return_index=True)[1]
+        wanted = np.sort(first[np.isin(ids[first], np.fromiter(kept, np.int64, len(kept)))])
+        _insert_flux(connection, arm, ids[wanted], [a[wanted] for a in arrays], run_id)
+
+
+def _insert_flux(connection, arm: str, ids: np.ndarray, arrays: list[np.ndarray], run_id: int) -> None:
+    if not len(ids):
+        return
+    n_pixels = ARMS[arm].n_pixels
+    fields = {"spectrum_id": pa.array(ids)}
+    for name, array in zip(("flux", "ivar", "mask"), arrays, strict=True):
+        fields[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).ravel()), n_pixels)
+    fields["run_id"] = pa.array(np.full(len(ids), run_id, np.int64))
+    connection.register("new_flux", pa.table(fields))
+    connection.execute(f"insert into flux_{arm} by name select * from new_flux")
+    connection.unregister("new_flux")

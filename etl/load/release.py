@@ -1,0 +1,113 @@
+"""The release's own catalogues: S/N, T_eff, log g, [Fe/H] and radial velocity of each spectrum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+from tqdm import tqdm
+
+from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.catalogue.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger
+from becat.etl.catalogue.versions import code_version
+from becat.etl.load.release_files import read_catalogue
+from becat.schema.errors import CatalogueError
+
+__all__ = ["apply_release_entries", "load_release_catalogues"]
+
+VALUES = ("snr_b", "snr_r", "teff_k", "e_teff_k", "logg_dex", "feh_dex", "rv_km_s", "e_rv_km_s")
+
+
+def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: list[str | Path]) -> dict[str, int]:
+    """Read new or changed catalogues of a release into `release_entry`.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    paths : list of path
+        General or stellar-parameter catalogues, CSV (also gzipped) or FITS.
+
+    Returns
+    -------
+    dict
+        Counts: ``loaded`` catalogues, ``rows``, ``rejected``.
+    """
+    missing = [str(path) for path in paths if not Path(path).exists()]
+    if missing:
+        raise CatalogueError(f"no such file: {', '.join(missing)}")
+    version = code_version("release")
+    files = [Path(path).absolute() for path in paths]
+    counts = {"loaded": 0, "rows": 0, "rejected": 0}
+    with Run(connection, "load release catalogue", version) as run:
+        for path in tqdm(
+            new_or_changed(connection, files, "release catalogue", version), desc="release catalogues", disable=None
+        ):
+            with transaction(connection):
+                read = _take_in(connection, file_read(path), run.run_id)
+                forget_files(connection, [read.file])
+                n_loaded, n_rejected = write_ledger(connection, [read], "release catalogue", version, run.run_id)
+            counts = {
+                "loaded": counts["loaded"] + n_loaded,
+                "rows": counts["rows"] + read.n_rows,
+                "rejected": counts["rejected"] + n_rejected,
+            }
+        run.n_done, run.n_rejected = counts["loaded"], counts["rejected"]
+    return counts
+
+
+def _take_in(connection, read: FileRead, run_id: int) -> FileRead:
+    connection.execute("delete from release_entry where file = ?", [read.file])
+    try:
+        for batch in read_catalogue(read.file):
+            connection.register("new_entry", batch.table)
+            connection.execute(
+                "insert or replace into release_entry by name select *, ? as file, ? as run_id from new_entry",
+                [read.file, run_id],
+            )
+            connection.unregister("new_entry")
+            read.n_rows += len(batch.table)
+            read.rejected += [(r.stage, r.detail, r.reason) for r in batch.rejected]
+    except Rejected as error:
+        read.rejected.append((error.stage, error.detail, error.reason))
+    return read
+
+
+def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
+    """Give each spectrum what the release's catalogues say of it; where two of them do, the one read last.
+
+    Only rows that differ are written. What was measured on a spectrum whose S/N or velocity has changed is
+    dropped, for the width of the smoothing and the place of the bands depend on them.
+
+    Returns
+    -------
+    int
+        Number of spectra that changed.
+    """
+    latest = ", ".join(f"arg_max({name}, run_id) as {name}" for name in VALUES)
+    differs = " or ".join(f"(e.{name} is not null and s.{name} is distinct from e.{name})" for name in VALUES)
+    measured_anew = " or ".join(
+        f"(e.{name} is not null and s.{name} is distinct from e.{name})" for name in ("snr_r", "rv_km_s")
+    )
+    with transaction(connection):
+        connection.execute(
+            f"""
+            create or replace temp table news as
+            with entry as (select obsid, lmjm, {latest} from release_entry group by obsid, lmjm)
+            select s.spectrum_id, e.*, ({measured_anew}) as measured_anew
+            from spectrum s
+            join entry e on s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
+            where {differs}
+            """
+        )
+        given = ", ".join(f"{name} = coalesce(e.{name}, s.{name})" for name in VALUES)
+        connection.execute(
+            f"update spectrum s set {given}, snr_source = case when e.snr_r is null then snr_source else 'catalogue' end"
+            " from news e where s.spectrum_id = e.spectrum_id"
+        )
+        for table in ("line_measurement", "profile_class"):
+            connection.execute(
+                f"delete from {table} where spectrum_id in (select spectrum_id from news where measured_anew)"
+            )
+    row = connection.execute("select count(*) from news").fetchone()
+    return int(row[0]) if row else 0

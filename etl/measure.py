@@ -1,0 +1,96 @@
+"""Measuring the stored spectra: equivalent widths, peaks, nebular lines and profile classes."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from becat import udfs
+from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_columns, matrix
+from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.catalogue.versions import code_version
+from becat.etl.catalogue.workers import Tables, open_pool, partition_table, work_through
+from becat.schema import parameters
+
+__all__ = ["measure_spectra"]
+
+# Whether the bands are shifted with a star's velocity; the paper measures in the observed frame.
+FOLLOW = "bands_follow_velocity"
+COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
+    s.snr_r, s.rv_km_s, s.resolving_power"""
+
+
+def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None = None) -> dict[str, int]:
+    """Measure every spectrum that has no measurement by this code and these parameters.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+        A catalogue open for writing.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers measure instead of this process.
+
+    Returns
+    -------
+    dict
+        ``measured`` spectra.
+    """
+    in_force = {name: parameters.value(name, connection) for name in (*udfs.PARAMETERS, FOLLOW)}
+    version = code_version("measure", in_force)
+    todo = """
+        not exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.measure_version = ?)
+        or not exists (from profile_class c where c.spectrum_id = r.spectrum_id and c.profile_version = ?)
+    """
+    n_measured = 0
+    with Run(connection, "measure", version) as run, open_pool(connection, scheduler) as pool:
+        batches = flux_batches(connection, todo, [version, version], COLUMNS, "measuring")
+        partitions = ((pool.give(table), in_force) for table in batches)
+        for _, tables in work_through(pool, measure_partition, partitions):
+            ids = tables["line_measurement"]["spectrum_id"]
+            n = len(ids)
+            common = {"run_id": [run.run_id] * n}
+            with transaction(connection):
+                connection.register("measured", pa.table({"spectrum_id": ids}))
+                for name, version_column in (
+                    ("line_measurement", "measure_version"),
+                    ("profile_class", "profile_version"),
+                ):
+                    connection.execute(f"delete from {name} where spectrum_id in (select spectrum_id from measured)")
+                    rows = dict(zip(tables[name].column_names, tables[name].columns, strict=True))
+                    insert_columns(connection, name, {**rows, **common, version_column: [version] * n})
+                connection.unregister("measured")
+            n_measured += n
+            run.n_done = n_measured
+        run.message = f"{n_measured} spectra measured"
+    return {"measured": n_measured}
+
+
+def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tables:
+    """Columns of `line_measurement` and of `profile_class` for one batch (the work of one process).
+
+    Parameters
+    ----------
+    partition : (table or path of one, dict)
+        `COLUMNS` of a batch of spectra, and the parameters in force.
+
+    Returns
+    -------
+    dict of str to pyarrow.Table
+    """
+    table, in_force = partition_table(partition[0]), partition[1]
+    flux_red, ivar_red = matrix(table["flux_red"])[0], matrix(table["ivar_red"])[0]
+    flux_blue, has_blue = matrix(table["flux_blue"])
+    flux_blue = np.where(has_blue[:, None], flux_blue, np.nan)
+    ivar_blue = np.where(has_blue[:, None], matrix(table["ivar_blue"])[0], 0)
+    snr, velocity, power = (_numbers(table[name]) for name in ("snr_r", "rv_km_s", "resolving_power"))
+    shift = velocity if in_force[FOLLOW] else None
+    lines = udfs.measure_batch(flux_red, ivar_red, flux_blue, ivar_blue, snr, shift, parameters=in_force)
+    profiles = udfs.profile_batch(flux_red, ivar_red, snr, shift, power, parameters=in_force)
+    ids = {"spectrum_id": table["spectrum_id"]}
+    return {"line_measurement": arrow_columns(ids | lines), "profile_class": arrow_columns(ids | profiles)}
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of numbers with NaN for NULL."""
+    return column.to_numpy().astype(float)

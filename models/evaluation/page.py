@@ -1,0 +1,167 @@
+"""The tables of an evaluation as a page of Markdown; `becat evaluate` writes it, nobody edits it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["page"]
+
+_HEAD = "| group | Be found | Be missed | false Be | not Be | right | 95 % interval | ROC area | found at 1 % false |"
+_RULE = "|---|---|---|---|---|---|---|---|---|"
+_SIMULATED = {
+    "a": "Simulated, generator a (the one that trains; new draws)",
+    "b": "Simulated, generator b (other physics, never trained on)",
+    "c": "Simulated, generator c (radiative transfer, never trained on)",
+}
+
+
+def page(result: dict, completeness: list[dict], figures: str) -> str:
+    """All tables, with links to the figures.
+
+    Parameters
+    ----------
+    result : dict
+        Of `becat.models.evaluation.evaluate.evaluate`.
+    completeness : list of dict
+        Of `becat.models.evaluation.completeness.completeness`.
+    figures : str
+        Path from the page to the folder of the figures, with its slash; empty where they lie beside it.
+
+    Returns
+    -------
+    str
+    """
+    real = " --catalog CATALOGUE --labels models/real_labels.csv" if "real" in result else ""
+    lines = [
+        "# Evaluation of the classifier",
+        "",
+        f"Written by `becat evaluate DIRECTORY{real} --spectra {result['n']} --docs docs/classifier_evaluation.md`."
+        f" Model {result['model_id']}, threshold {result['threshold']}, {result['n']} simulated spectra a table, run by"
+        f" {result['provider']}.",
+        "",
+        "Only spectra that belong to a class are counted: a feature that cannot be seen is in the completeness table. The ROC of a"
+        " class is that against all spectra of the other label. *Found at 1 % false*: the share of Be spectra over the probability"
+        " that one in a hundred of the others exceeds. *Significance*: how many sigma the feature is from the spectrum's own star"
+        " without it, or from every star without a disc, whichever is less; a spectrum is labelled Be from five on.",
+    ]
+    for generator, title in _SIMULATED.items():
+        lines += _simulated(title, generator, result[f"simulated_{generator}"], figures)
+    if "real" in result:
+        lines += _real(result["real"])
+    lines += ["", "## ROC curves and confusion matrices", "", f"![ROC curves]({figures}classifier_roc.png)", ""]
+    lines += [f"![confusion matrices]({figures}classifier_confusion.png)"]
+    lines += ["", "## Reliability", "", f"![reliability]({figures}classifier_reliability.png)", ""]
+    lines += [*_reliability(result), *_flips(result["flips"]), *_completeness(completeness, figures)]
+    return "\n".join(lines) + "\n"
+
+
+def _simulated(title, generator, part, figures) -> list[str]:
+    lines = ["", f"## {title}", "", _HEAD, _RULE, _line("all", part["all"]), _line("S/N >= 10", part["snr_over_10"])]
+    for name, group in part["by"].items():
+        lines += [_line(f"{name} {label}", row) for label, row in group.items()]
+    return [*lines, *_misses(generator, part, figures)]
+
+
+def _misses(generator, part, figures) -> list[str]:
+    """What the errors are: counts and middle values by class, and the picture of the surest ones."""
+    misses = part["misses"]
+    if not misses:
+        return ["", "No error at S/N >= 10."]
+    lines = [
+        "",
+        f"Errors at S/N >= 10 by class, with the medians of their S/N, resolution and significance of the feature"
+        f" ({len(misses)} errors):",
+        "",
+        "| class | called | errors | of | S/N | resolution | significance | emission EW (A) | v sin i (km/s) |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, row in part["by"]["class"].items():
+        mine = [miss for miss in misses if miss["kind"] == kind]
+        if mine:
+            called = "not Be" if mine[0]["label"] == 1 else "Be"
+            of = row["be_found"] + row["be_missed"] + row["false_be"] + row["not_be"]
+            names = ("snr", "resolving_power", "significance", "ew_emission_a", "v_sin_i_km_s")
+            values = " | ".join(_median(mine, name) for name in names)
+            lines.append(f"| {kind} | {called} | {len(mine)} | {of} | {values} |")
+    return [*lines, "", f"![errors of generator {generator}]({figures}classifier_misses_{generator}.png)"]
+
+
+def _median(misses, name) -> str:
+    values = [miss[name] for miss in misses if name in miss]
+    return f"{np.median(values):.3g}" if values else ""
+
+
+def _real(real) -> list[str]:
+    lines = ["", "## Real spectra with S/N over 10", "", _HEAD, _RULE]
+    for side, part in real.items():
+        lines.append(_line(side, part["all"]))
+        for name, group in part["by"].items():
+            lines += [_line(f"{side}, {name} {label}", row) for label, row in group.items()]
+    for side, part in real.items():
+        named = ", ".join(f"{name} ({p})" for name, p in part["wrong"].items()) or "none"
+        lines += ["", f"Wrong ({side}), with the probability: {named}"]
+    return lines
+
+
+def _reliability(result) -> list[str]:
+    lines = []
+    for generator in _SIMULATED:
+        part = result[f"simulated_{generator}"]
+        table = part["reliability"]
+        lines += [
+            f"Generator {generator}, S/N >= 10: expected calibration error {part['expected_calibration_error']:.4f}.",
+            "",
+            "| mean probability | observed share | spectra |",
+            "|---|---|---|",
+            *(
+                f"| {p:.3f} | {o:.3f} | {m} |"
+                for p, o, m in zip(table["probability"], table["observed"], table["n"], strict=True)
+                if m
+            ),
+            "",
+        ]
+    return lines
+
+
+def _flips(table) -> list[str]:
+    lines = [
+        "## Changes that mean nothing, S/N >= 20",
+        "",
+        "Noise redrawn: two observations of one spectrum, each with as much noise again as it had, at native pixels.",
+        "",
+        "| spectra | change | number | decisions that flip | median change of the probability |",
+        "|---|---|---|---|---|",
+    ]
+    for name, changes in table.items():
+        lines += [
+            f"| {name} | {change} | {f['n']} | {f['n_flipped']} ({100 * f['flip_rate']:.2f} %) | {f['median_change']:.4f} |"
+            for change, f in changes.items()
+        ]
+    return lines
+
+
+def _completeness(rows, figures) -> list[str]:
+    return [
+        "",
+        "## Completeness",
+        "",
+        f"![completeness]({figures}classifier_completeness.png)",
+        "",
+        "| host | emission EW (A) | S/N | v sin i (km/s) | injected | found |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {r['host']} | {r['ew_emission_a']:g} | {r['snr']:g} | "
+            f"{'' if r['v_sin_i_km_s'] < 0 else format(r['v_sin_i_km_s'], 'g')} | {r['n_injected']} |"
+            f" {100 * r['n_detected'] / r['n_injected']:.0f} % |"
+            for r in rows
+        ),
+    ]
+
+
+def _line(name: str, f: dict) -> str:
+    area = "" if f["roc_area"] is None else f"{f['roc_area']:.4f}"
+    found = "" if f["found_at_1_percent_false"] is None else f"{100 * f['found_at_1_percent_false']:.1f} %"
+    return (
+        f"| {name} | {f['be_found']} | {f['be_missed']} | {f['false_be']} | {f['not_be']} | {100 * f['accuracy']:.2f} % |"
+        f" {100 * f['accuracy_low']:.1f}-{100 * f['accuracy_high']:.1f} % | {area} | {found} |"
+    )

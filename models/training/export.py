@@ -1,0 +1,289 @@
+"""Export of the trained classifier to ONNX: half-precision weights for GPUs, static int8 for CPUs, the drawing inside."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from becat.models.evaluation.calibration import fit_weights
+from becat.models.training.augment import warp_profiles
+from becat.models.training.network import SURE_LOG_ODDS, Classifier
+from becat.models.training.trained import load_trained, record_of
+from becat.models.training.training_data import simulated
+from becat.models.window import PIXELS, WINDOW_A
+
+__all__ = ["OPSET", "apply", "export", "to_half_weights", "to_int8", "to_onnx"]
+
+# Read by onnxruntime 1.20 and later.
+OPSET = 18
+_N_RANGES = 192
+CALIBRATION_SEED = [20260101, 99]
+_IR_VERSION = 10
+
+
+def to_onnx(model: Classifier, path: str | Path, *, sparing: bool) -> None:
+    """Write drawing and networks as an ONNX graph in single precision.
+
+    The graph takes ``flux`` (n, 481) and gives ``probability`` (n,), ``features`` (n, k) and ``log_odds`` (n,).
+
+    Parameters
+    ----------
+    model : Classifier
+    path : path
+        Result.
+    sparing : bool
+        Draw only the spectra in doubt: see `becat.models.training.network.Classifier`.
+    """
+    model.sparing = sparing
+    example = torch.ones(2, PIXELS.stop - PIXELS.start)
+    outputs = ["probability", "features", "log_odds"]
+    with _quiet():
+        torch.onnx.export(
+            model.cpu().eval(),
+            (example,),
+            str(path),
+            input_names=["flux"],
+            output_names=outputs,
+            dynamic_axes={name: {0: "n"} for name in ("flux", *outputs)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    graph = onnx.load(str(path))
+    graph.ir_version = _IR_VERSION
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(path))
+
+
+@contextlib.contextmanager
+def _quiet():
+    """The exporters talk: tracing, deprecations, quantisation hints."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def to_half_weights(source: str | Path, path: str | Path) -> None:
+    """Store the network's weights as fp16, and let the network compute in it; drawing and probability stay fp32.
+
+    A cast stands after the drawing and another after the last layer, so that a GPU runs the convolutions in half precision
+    and a CPU still runs the file. The profile networks stay fp32.
+    """
+    model = onnx.load(str(source))
+    graph = model.graph
+    network = _network_nodes(graph)
+    inside = {output for node in network for output in node.output}
+    used = {name for node in network for name in node.input}
+    for index, tensor in enumerate(list(graph.initializer)):
+        if tensor.name in used and tensor.data_type == TensorProto.FLOAT:
+            half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name)
+            graph.initializer[index].CopyFrom(half)
+    constants = {t.name for t in graph.initializer}
+    entering = sorted(used - inside - constants)
+    leaving = sorted(
+        {name for node in graph.node if node not in network for name in node.input if name in inside}
+        | {out.name for out in graph.output if out.name in inside}
+    )
+    _recast(graph, network, entering, leaving)
+    model.ir_version = _IR_VERSION
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _network_nodes(graph):
+    """Nodes of ResNet-18."""
+    return [node for node in graph.node if node.name.startswith("/network/")]
+
+
+def _recast(graph, network, entering, leaving):
+    """Cast to fp16 where the network begins and back to fp32 where it ends."""
+    for node in network:
+        for k, name in enumerate(node.input):
+            if name in entering:
+                node.input[k] = f"{name}_half"
+        for k, name in enumerate(node.output):
+            if name in leaving:
+                node.output[k] = f"{name}_half"
+    for node in network:
+        for k, name in enumerate(node.input):
+            if name in leaving:
+                node.input[k] = f"{name}_half"
+    casts_in = [helper.make_node("Cast", [name], [f"{name}_half"], to=TensorProto.FLOAT16) for name in entering]
+    casts_out = [helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT) for name in leaving]
+    first = list(graph.node).index(network[0])
+    last = list(graph.node).index(network[-1])
+    nodes = list(graph.node)
+    ordered = nodes[:first] + casts_in + nodes[first : last + 1] + casts_out + nodes[last + 1 :]
+    del graph.node[:]
+    graph.node.extend(ordered)
+
+
+class _Spectra(CalibrationDataReader):
+    """Calibration spectra, a few at a time."""
+
+    def __init__(self, flux: np.ndarray, batch: int = 16):
+        self._batches = iter([{"flux": flux[k : k + batch]} for k in range(0, len(flux), batch)])
+
+    def get_next(self):
+        return next(self._batches, None)
+
+
+def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
+    """Quantise ResNet-18 but its first convolution statically to int8, weights per channel.
+
+    The first convolution stays in single precision: it is a tenth of the time, and quantised it made more than half of
+    the error of the log odds. So do the profile networks, a few hundredths of the operations, and the pooling after the first convolution,
+    since a maximum is the same before and after rounding.
+
+    Parameters
+    ----------
+    source : path
+        Graph in single precision.
+    path : path
+        Result.
+    flux : (n, 481) float32 array
+        Spectra on which the ranges of the activations are measured: a few hundred of all kinds.
+    """
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(path),
+            _Spectra(np.ascontiguousarray(flux, np.float32)),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "Add", "GlobalAveragePool"],
+            nodes_to_quantize=_nodes_to_quantize(prepared),
+            per_channel=True,
+            reduce_range=False,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+
+
+def _nodes_to_quantize(path):
+    """Names of the nodes of ResNet-18 after its first convolution."""
+    nodes = _network_nodes(onnx.load(str(path)).graph)
+    first = [node.op_type for node in nodes].index("Conv")
+    return [node.name for node in nodes[first + 1 :]]
+
+
+def export(
+    training: str | Path,
+    directory: str | Path,
+    *,
+    n_calibration: int = 6000,
+    threshold: float = 0.5,
+    name: str = "becat_resnet18",
+) -> dict[str, Path]:
+    """Write the int8 and fp16 models of a training and the JSON file that `becat.models.score` checks them against.
+
+    The weights of drawing and profile in the log odds and the ranges of int8 are found on simulated spectra that no
+    training draws, half of them warped.
+
+    Parameters
+    ----------
+    training : path
+        Directory of `becat.models.training.train.train`.
+    directory : path
+        Where the models go.
+    n_calibration : int
+        Simulated spectra for the weights; the 192 that are most in doubt give the ranges of int8.
+    threshold : float
+        Probability from which a spectrum is called Be, told to `Scorer` and written to table `model`.
+    name : str
+        First part of the file names.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        Files by precision, and ``json``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The training was stopped before its end.
+    """
+    training, directory = Path(training), Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    record, model = record_of(training), load_trained(training)
+    stage, members = record["config"]["stages"][-1], record["config"]["profile"]["members"]
+    rng = np.random.default_rng(CALIBRATION_SEED)
+    flux, label = simulated(n_calibration, rng)
+    # Real stars are not quite as simulated: half of these are not either.
+    flux[::2] = warp_profiles(flux[::2], rng)
+    first = _fit(model, flux, label)
+    files = {"int8": directory / f"{name}.onnx", "fp16": directory / f"{name}_fp16.onnx"}
+    with tempfile.TemporaryDirectory() as folder:
+        single = Path(folder) / "fp32.onnx"
+        to_onnx(model, single, sparing=False)
+        to_half_weights(single, files["fp16"])
+        to_onnx(model, single, sparing=True)
+        to_int8(single, files["int8"], flux[np.abs(first).argsort()[:_N_RANGES]])
+    files["json"] = directory / f"{name}.json"
+    card = {
+        "architecture": "{members} one-dimensional residual networks on the flux; where in doubt, in four views of it, and ResNet-18"
+        " on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}".format(**stage, members=members),
+        "training_data": _training_data(record),
+        "be_probability_min": threshold,
+        "window_a": list(WINDOW_A),
+        "sure_log_odds": SURE_LOG_ODDS,
+        "log_odds_weight": dict(zip(("drawing", "profile"), map(float, model.weight), strict=True)),
+        "training": {key: record[key] for key in ("config", "data", "torch", "device", "imagenet")},
+        "steps": record["validation"][-1]["step"],
+        "opset": OPSET,
+        "files": {
+            precision: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for precision, path in files.items()
+            if precision != "json"
+        },
+    }
+    files["json"].write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return files
+
+
+def _fit(model, flux, label) -> np.ndarray:
+    """Set the weights of the log odds, as they are most likely by one view of all spectra; those by the flux are returned."""
+    drawing, first = apply(model.by_drawing, flux), apply(lambda part: model.by_flux(part)[0], flux)
+    model.weight.copy_(torch.from_numpy(fit_weights(np.stack([drawing, first], axis=1), label)))
+    return first
+
+
+@torch.inference_mode()
+def apply(part: Callable[[torch.Tensor], torch.Tensor], flux: np.ndarray) -> np.ndarray:
+    """(n,) what a part of the classifier gives for (n, 481) flux, in bounded batches."""
+    return np.concatenate([part(torch.from_numpy(flux[k : k + 32])).numpy() for k in range(0, len(flux), 32)])
+
+
+def _training_data(record) -> str:
+    """One sentence for table `model`."""
+    n_spectra = record["validation"][-1]["step"] * record["config"]["batch"]
+    profile = record["config"]["profile"]
+    n_profile = f"{profile['n_spectra']}{' more than in the training before' if profile.get('start_from') else ''}"
+    data = record["data"]
+    if not data["real_spectra"]:
+        return f"{n_spectra} simulated spectra (becat.simulate.profiles, generator a), each profile network {n_profile}"
+    n_train = data["real_spectra"] - data["validation_spectra"]
+    return (
+        f"{n_spectra} spectra, each profile network {n_profile}: simulated (becat.simulate.profiles, generator a), and {n_train} real spectra"
+        f" ({data['real_be'] - data['validation_be']} of them Be) as they are and as hosts of injected emission"
+    )

@@ -1,0 +1,357 @@
+"""Training of the classifier on fresh simulated spectra and, where given, labelled real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn import functional
+from tqdm import tqdm
+
+from becat.models.training.augment import augment, warp_profiles
+from becat.models.training.network import Classifier, load_imagenet, recompute_batch_norm
+from becat.models.training.render import SCALES
+from becat.models.training.train_profile import ProfileConfig, train_profiles
+from becat.models.training.trained import picture_is_finished, record_of
+from becat.models.training.training_data import Labelled, Mixture
+from becat.models.training.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
+
+__all__ = ["Stage", "TrainConfig", "train"]
+
+_STEPS_DRAWN_AT_ONCE = 16
+_OTHER_CONFIGURATION = " holds a training with another configuration: choose another directory"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one drawing: see `becat.models.training.network.Classifier`. The last one's is the model's."""
+
+    size: int
+    n_spectra: int
+    learning_rate: float
+    line_width: float = 5.0
+    reduction: int = 2
+    warped_share: float = 0.0  # of the profiles, before they are drawn: `becat.models.training.augment.warp_profiles`
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what comes out of a training run.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+        In order. The learning rate of each rises over its first tenth and then falls as a cosine.
+    scales : tuple of str
+        Flux scales of the drawing: see `becat.models.training.render.LineImage`.
+    batch : int
+        Spectra a step, over all workers.
+    seed : int
+        Sixteen steps draw their spectra at once, from (seed, worker, their number), so that none is ever seen twice.
+    frozen_layers : tuple of str
+        Layers that keep their ImageNet weights, with statistics recomputed on drawn profiles.
+    average_decay : float
+        Of the exponential moving average of the weights; the average is what is validated and exported.
+    weight_decay : float
+    label_smoothing : float
+    augmented_share : float
+        Share of pictures that each warp of `becat.models.training.augment` touches.
+    validate_every : int
+        Spectra between two validations.
+    n_validation : int
+        Simulated spectra of a validation.
+    imagenet : str or None
+        Archive of ImageNet weights; None: torchvision's own download.
+    workers : int
+        Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
+        each other.
+    profile : ProfileConfig
+        Of the profile networks, which are trained after the stages; or, with a ``start_from``, instead of them.
+    """
+
+    stages: tuple[Stage, ...] = (
+        Stage(256, 96_000, 1e-3, reduction=4),
+        Stage(256, 57_600, 6e-4),
+        Stage(256, 25_600, 3e-4, warped_share=0.5),
+    )
+    scales: tuple[str, str, str] = SCALES
+    batch: int = 32
+    seed: int = 1
+    frozen_layers: tuple[str, ...] = ("conv1", "bn1", "layer1")
+    average_decay: float = 0.99
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    augmented_share: float = 0.3
+    validate_every: int = 6400
+    n_validation: int = 480
+    imagenet: str | None = None
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+
+
+def train(
+    directory: str | Path,
+    config: TrainConfig | None = None,
+    labelled: Labelled | None = None,
+    stop_after_s: float = np.inf,
+) -> Path:
+    """Train, or go on with a training that was interrupted.
+
+    Parameters
+    ----------
+    directory : path
+        Receives ``checkpoint.pt`` (after every validation; training goes on from it), ``curves.json`` (configuration,
+        seeds, hashes of the data, losses and accuracies) and ``weights.pt``, the averaged weights; and the like for the
+        profile networks, as `becat.models.training.train_profile.train_profiles` says.
+    config : TrainConfig, optional
+    labelled : Labelled, optional
+        Labelled real spectra with their split into training and validation by star.
+    stop_after_s : float
+        Stop at the first checkpoint after so many seconds; the next call goes on.
+
+    Returns
+    -------
+    pathlib.Path
+        ``weights.pt``, for `becat.models.training.export.export`.
+
+    Raises
+    ------
+    ValueError
+        The directory holds a training with another configuration, or the training to start from is not finished.
+    """
+    config = config or TrainConfig()
+    deadline = time.monotonic() + stop_after_s
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    workers = 1 if torch.cuda.is_available() else config.workers
+    if config.profile.start_from is None:
+        _train_drawing(directory, config, labelled, stop_after_s, workers)
+    else:
+        _take_drawing(directory, config, labelled)
+    if picture_is_finished(directory):
+        left_s = deadline - time.monotonic()
+        train_profiles(directory, config.profile, config.seed, config.n_validation, labelled, left_s, workers)
+    return directory / "weights.pt"
+
+
+def _train_drawing(directory, config, labelled, stop_after_s, workers):
+    """The stages."""
+    checkpoint = directory / "checkpoint.pt"
+    if checkpoint.exists():
+        before = torch.load(checkpoint, weights_only=False)["config"]
+        if before | {"workers": 0} != asdict(config) | {"workers": 0}:
+            raise ValueError(f"{directory}{_OTHER_CONFIGURATION}")
+    if workers == 1:
+        _Trainer(directory, config, labelled, stop_after_s, 0, 1).run()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (workers, f"file://{folder}/meeting", directory, config, labelled, stop_after_s)
+        mp.spawn(_worker, arguments, nprocs=workers)
+
+
+def _take_drawing(directory, config, labelled):
+    """Weights and record of the drawing's network of another training; its configuration stays in the record, but for the profile networks."""
+    before = Path(config.profile.start_from)
+    record, curves = record_of(before), directory / "curves.json"
+    if config.profile.members > record["config"]["profile"]["members"]:
+        raise ValueError(f"{before} has only {record['config']['profile']['members']} profile networks")
+    record["config"] |= {"profile": asdict(config.profile) | {"start_from": before.name}, "profile_seed": config.seed}
+    record["data"] = labelled.description() if labelled is not None else {"real_spectra": 0}
+    if curves.exists() and json.loads(curves.read_text(encoding="utf-8")) != json.loads(json.dumps(record)):
+        raise ValueError(f"{directory}{_OTHER_CONFIGURATION}")
+    shutil.copy(before / "weights.pt", directory / "weights.pt")
+    curves.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def _worker(rank, workers, meeting, directory, config, labelled, stop_after_s):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    try:
+        _Trainer(directory, config, labelled, stop_after_s, rank, workers).run()
+    finally:
+        dist.destroy_process_group()
+
+
+class _Trainer:
+    """State of a training and its loop."""
+
+    def __init__(self, directory, config, labelled, stop_after_s, rank, workers):
+        self.directory, self.config, self.rank, self.workers = directory, config, rank, workers
+        self.deadline = time.monotonic() + stop_after_s
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(config.seed)
+        # On CPUs convolutions are faster with the channels last.
+        self.model = Classifier(members=0).to(self.device, memory_format=torch.channels_last)
+        self.curves: dict[str, Any] = {
+            "config": asdict(config) | {"imagenet": config.imagenet and Path(config.imagenet).name},
+            "data": labelled.description() if labelled is not None else {"real_spectra": 0},
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else platform.processor() or "CPU",
+            "imagenet": load_imagenet(self.model, config.imagenet),
+            "steps": [],
+            "validation": [],
+        }
+        for name in config.frozen_layers:
+            self.model.network.get_submodule(name).requires_grad_(False)
+        self.parameters = [p for p in self.model.network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=1e-3, weight_decay=config.weight_decay)
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None)
+        self.validation = validation_sets(labelled, config.n_validation, config.seed)
+        self.block: tuple = (None, None)
+        self.step = 0
+        self._resume()
+
+    def run(self):
+        total = sum(stage.n_spectra for stage in self.config.stages) // self.config.batch
+        with tqdm(total=total, initial=self.step, desc="training", unit=" steps", disable=self.rank > 0) as bar:
+            for stage, first, last in self._schedule():
+                if self.step >= last:
+                    continue
+                self._enter(stage)
+                while self.step < last:
+                    if is_orphan():
+                        return
+                    loss = self._advance(stage, (self.step - first) / (last - first))
+                    bar.update(1)
+                    bar.set_postfix(size=stage.size, loss=f"{loss:.3f}")
+                    if (
+                        self.step * self.config.batch % self.config.validate_every < self.config.batch
+                        or self.step == last
+                    ):
+                        self._checkpoint(stage)
+                        if time.monotonic() > self.deadline:
+                            return
+
+    def _schedule(self) -> Iterator[tuple[Stage, int, int]]:
+        first = 0
+        for stage in self.config.stages:
+            last = first + stage.n_spectra // self.config.batch
+            yield stage, first, last
+            first = last
+
+    def _enter(self, stage):
+        """Draw in the stage's way; statistics of the frozen layers belong to it."""
+        self.model.draw = drawing(self.config, stage).to(self.device)
+        recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
+
+    def _batch(self):
+        """Flux (n, 481) and label (n,) of the next step; several steps are drawn at once, since many cost less each."""
+        block, place = divmod(self.step, _STEPS_DRAWN_AT_ONCE)
+        n = self.config.batch // self.workers
+        if self.block[0] != block:
+            rng = stream(self.config.seed, self.rank, "train", block)
+            self.block = block, self.mixture.draw(n * _STEPS_DRAWN_AT_ONCE, rng)
+        flux, label, _ = self.block[1]
+        rows = slice(place * n, (place + 1) * n)
+        return flux[rows], label[rows]
+
+    def _sample(self, n, purpose, step):
+        drawn = self.mixture.draw(n, stream(self.config.seed, 0, purpose, step))
+        return torch.from_numpy(drawn.flux).to(self.device)
+
+    def _advance(self, stage, progress):
+        config = self.config
+        self.model.train()
+        for name in config.frozen_layers:
+            self.model.network.get_submodule(name).eval()
+        for group in self.optimizer.param_groups:
+            group["lr"] = stage.learning_rate * rate(progress, rise=0.1, floor=0.01)
+        flux, label = self._batch()
+        rng = stream(config.seed, self.rank, "warps", self.step)
+        warps = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        warped = rng.random(len(flux)) < stage.warped_share
+        flux[warped] = warp_profiles(flux[warped], rng)
+        with torch.no_grad():
+            image = augment(self.model.draw(torch.from_numpy(flux).to(self.device)), warps, config.augmented_share)
+            image = image.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = self.model.network(image)
+        target = torch.from_numpy(label).long().to(self.device)
+        loss = functional.cross_entropy(logits.float(), target, label_smoothing=config.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self._share_gradients()
+        self.optimizer.step()
+        self.step += 1
+        decay = min(config.average_decay, self.step / (self.step + 10))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        value = float(loss.detach())
+        if self.rank == 0:
+            accuracy = float((logits.argmax(1) == target).float().mean())
+            self.curves["steps"].append([self.step, stage.size, round(value, 4), round(accuracy, 4)])
+        return value
+
+    def _share_gradients(self):
+        if self.workers == 1:
+            return
+        flat = torch.cat([p.grad.reshape(-1) for p in self.parameters])
+        dist.all_reduce(flat)
+        flat /= self.workers
+        for parameter, part in zip(self.parameters, flat.split([p.numel() for p in self.parameters]), strict=True):
+            parameter.grad.copy_(part.view_as(parameter))
+
+    def _checkpoint(self, stage):
+        """Validate the averaged weights and save; every worker waits for the first."""
+        if self.rank == 0:
+            trained = [p.detach().clone() for p in self.parameters]
+            statistics = {name: value.clone() for name, value in self.model.network.named_buffers()}
+            self._put(self.average)
+            recompute_batch_norm(self.model, [self._sample(16, "statistics", k) for k in range(8)])
+            self.model.eval()
+            found = {
+                name: count_errors(self._probability, *data, self.device) for name, data in self.validation.items()
+            }
+            self.curves["validation"].append({"step": self.step, "size": stage.size, **found})
+            save(self.directory / "weights.pt", self.model.network.state_dict())
+            self._put(trained)
+            self.model.network.load_state_dict(statistics, strict=False)
+            save(
+                self.directory / "checkpoint.pt",
+                {
+                    "config": asdict(self.config),
+                    "step": self.step,
+                    "model": self.model.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "average": self.average,
+                    "curves": self.curves,
+                },
+            )
+            (self.directory / "curves.json").write_text(json.dumps(self.curves, indent=1))
+            tqdm.write(f"step {self.step}, {stage.size} px: " + ", ".join(f"{k} {v}" for k, v in found.items()))
+        if self.workers > 1:
+            dist.barrier()
+
+    def _probability(self, flux):
+        return torch.sigmoid(self.model.by_drawing(flux))
+
+    def _put(self, values):
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, values, strict=True):
+                parameter.copy_(value)
+
+    def _resume(self):
+        path = self.directory / "checkpoint.pt"
+        if not path.exists():
+            return
+        saved = torch.load(path, map_location=self.device, weights_only=False)
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.average, self.step, self.curves = saved["average"], saved["step"], saved["curves"]
+
+
+def drawing(config: TrainConfig, stage: Stage) -> torch.nn.Module:
+    """How a stage draws."""
+    return Classifier(stage.size, stage.line_width, config.scales, stage.reduction, members=0).draw

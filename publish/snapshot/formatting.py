@@ -1,0 +1,52 @@
+"""How a value is written on a page: as many digits as it deserves, by the name of its column."""
+
+from __future__ import annotations
+
+import re
+
+from becat.publish.snapshot.metadata import column_note
+
+__all__ = ["decimals_of", "format_value", "unit_label"]
+
+# First match decides: decimals of a floating-point column whose name fits the pattern.
+DECIMALS = (
+    (r"^(ra|dec|l|b)_deg$", 5),
+    (r"^mjd", 4),
+    (r"_mag$", 3),
+    (r"_km_s$", 1),
+    (r"probability", 3),
+    (r"^(e_)?ew_|_a$", 3),
+    (r"_(mas|mas_yr)$", 4),
+    (r"_(pc|k|s)$", 1),
+    (r"_arcsec$", 2),
+    (r"^snr", 1),
+    (r"(log_age_yr|fe_h|ratio|asymmetry)$", 3),
+)
+FLAG = re.compile(r"^(is|has|by|passes|asks|lacks)_|^(coadd|passed)$|_ambiguous$")
+UNITS = {
+    "Angstrom": "Å", "deg": "°", "km.s**-1": "km/s", "mas.yr**-1": "mas/yr", "arcsec": "″", "pix": "px",
+    "dex(cm.s**-2)": "dex", "dex(yr)": "dex yr", "km.s**-1.kpc**-1": "km/s/kpc", "mag**2": "mag²",
+}  # fmt: skip
+
+
+def format_value(value, column: str = "") -> str:
+    """A value as text; a flag as yes or no, a missing value as an en dash."""
+    if value is None or value == "":
+        return "–"
+    if FLAG.search(column) and value in (0, 1):
+        return "yes" if value else "no"
+    if not isinstance(value, float):
+        return str(value)
+    decimals = decimals_of(column)
+    return f"{value:.5g}" if decimals is None else f"{value:.{decimals}f}"
+
+
+def decimals_of(column: str) -> int | None:
+    """Decimals that a floating-point column deserves; None where its name does not say."""
+    return next((decimals for pattern, decimals in DECIMALS if re.search(pattern, column)), None)
+
+
+def unit_label(table: str, column: str) -> str:
+    """Unit of a column as it is written on a page."""
+    unit = column_note(table, column)[1]
+    return UNITS.get(unit, unit)

@@ -1,0 +1,154 @@
+"""Carry the SQL of a catalogue's views from DuckDB's dialect to SQLite's, with macros written out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+from becat.publish.snapshot.syntax import bottom_up
+
+__all__ = ["Macro", "inline", "read_macros", "to_sqlite", "with_views"]
+
+DEPTH_MAX = 20
+COMPARISON = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In, exp.Between, exp.Not)
+ATOM = (exp.Paren, exp.Subquery, exp.Column, exp.Literal, exp.Func)
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A scalar SQL macro: the names of its arguments and the expression that it stands for."""
+
+    arguments: tuple[str, ...]
+    body: exp.Expression
+
+
+def read_macros(connection: duckdb.DuckDBPyConnection) -> dict[str, Macro]:
+    """Scalar macros that a catalogue defines, by lower-case name."""
+    rows = connection.execute(
+        "select function_name, parameters, macro_definition from duckdb_functions()"
+        " where function_type = 'macro' and not internal and schema_name = current_schema()"
+    ).fetchall()
+    return {
+        name.lower(): Macro(
+            tuple(argument.lower() for argument in arguments), sqlglot.parse_one(definition, read="duckdb")
+        )
+        for name, arguments, definition in rows
+    }
+
+
+def inline(tree: exp.Expression, macros: dict[str, Macro]) -> exp.Expression:
+    """Replace every call of a macro by its body, until none is left (macros may call macros)."""
+
+    def expand(node: exp.Expression) -> exp.Expression:
+        macro = macros.get(node.name.lower()) if isinstance(node, exp.Anonymous) else None
+        return _expand(macro, node.expressions) if macro else node
+
+    for _ in range(DEPTH_MAX):
+        expanded = tree.transform(expand)
+        if expanded == tree:
+            return expanded
+        tree = expanded
+    raise ValueError("macros call each other without end")
+
+
+def _expand(macro: Macro, values: list[exp.Expression]) -> exp.Expression:
+    """The body with the values in place; a long value that it uses more than once is computed once, in a subquery."""
+    arguments = dict(zip(macro.arguments, values, strict=True))
+    uses = [node.name.lower() for node in macro.body.find_all(exp.Column) if not node.table]
+    bound = {
+        name: value
+        for name, value in arguments.items()
+        if uses.count(name) > 1 and not isinstance(value, exp.Column | exp.Literal)
+    }
+    if any(column.name.lower() in bound for value in arguments.values() for column in value.find_all(exp.Column)):
+        bound = arguments  # a name of the caller's would be taken for the one bound here
+
+    def substitute(part: exp.Expression) -> exp.Expression:
+        # A qualified name is a column of the macro's own tables, never an argument.
+        if not isinstance(part, exp.Column) or part.table:
+            return part
+        value = None if part.name.lower() in bound else arguments.get(part.name.lower())
+        return part if value is None else exp.paren(value.copy())
+
+    body = macro.body.copy().transform(substitute)
+    if not bound:
+        return body if isinstance(body, exp.Subquery) else exp.paren(body)
+    once = exp.select(*(exp.alias_(value.copy(), name) for name, value in bound.items()))
+    return exp.select(body).from_(once.subquery("argument")).subquery()
+
+
+def to_sqlite(sql: str, macros: dict[str, Macro]) -> str:
+    """One query of DuckDB in SQLite's dialect.
+
+    Parameters
+    ----------
+    sql : str
+        A select statement in DuckDB's dialect.
+    macros : dict of str to Macro
+        From `read_macros`; their calls are written out.
+
+    Returns
+    -------
+    str
+        The query, laid out over lines, without a closing semicolon.
+    """
+    tree = inline(sqlglot.parse_one(sql, read="duckdb"), macros)
+    for change in (_rewrite, _without_parentheses):
+        tree = bottom_up(tree, change)
+    return re.sub(
+        r"\(\s*SELECT\s+\"value\"\s+FROM selection_parameter\s+WHERE\s+\"name\" = ('\w+')\s*\)",
+        r"(SELECT value FROM selection_parameter WHERE name = \1)",
+        tree.sql(dialect="sqlite", pretty=True),
+    )
+
+
+def _rewrite(node: exp.Expression) -> exp.Expression:
+    """What sqlglot leaves to the target: functions that SQLite calls otherwise, or treats NULL otherwise in."""
+    if isinstance(node, exp.Greatest | exp.Least):
+        return _extreme([node.this, *node.expressions], "MAX" if isinstance(node, exp.Greatest) else "MIN")
+    if isinstance(node, exp.LogicalOr | exp.LogicalAnd):
+        return (exp.Max if isinstance(node, exp.LogicalOr) else exp.Min)(this=node.this)
+    if isinstance(node, exp.Cast) and node.is_type("boolean") and isinstance(node.this, exp.Literal):
+        return exp.Boolean(this=node.this.name.lower() in ("t", "true"))
+    return node
+
+
+def _extreme(values: list[exp.Expression], function: str) -> exp.Expression:
+    """greatest() and least() skip NULL in DuckDB; SQLite's max() and min() of several values give NULL."""
+    found = values[0]
+    for value in values[1:]:
+        both = exp.Anonymous(this=function, expressions=[found.copy(), value.copy()])
+        found = exp.Coalesce(this=both, expressions=[found.copy(), value.copy()])
+    return found
+
+
+def _without_parentheses(node: exp.Expression) -> exp.Expression:
+    """Drop the parentheses that DuckDB writes around everything in a macro and that change nothing."""
+    if not isinstance(node, exp.Paren):
+        return node
+    inner, parent = node.this, node.parent
+    alone = isinstance(inner, ATOM) and not isinstance(inner, exp.Connector)
+    clause = isinstance(parent, exp.Where | exp.Paren | exp.Alias | exp.If)
+    joined = isinstance(inner, COMPARISON) and isinstance(parent, exp.Connector)
+    product = isinstance(inner, exp.Mul) and isinstance(parent, exp.Add | exp.Sub)
+    left = isinstance(inner, exp.Mul) and isinstance(parent, exp.Mul | exp.Div) and parent.this is node
+    return inner if alone or clause or joined or product or left else node
+
+
+def with_views(sql: str, views: Iterable[tuple[str, str]]) -> str:
+    """A query together with the views that it needs, as one statement of common table expressions.
+
+    Parameters
+    ----------
+    sql : str
+        A select statement that names views.
+    views : iterable of (str, str)
+        Names and SQL of the views, each after those that it uses.
+    """
+    heads = ",\n".join(f'"{name}" as (\n{body}\n)' for name, body in views)
+    return f"with\n{heads}\n{sql}" if heads else sql

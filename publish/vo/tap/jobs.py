@@ -1,0 +1,325 @@
+"""Queries of strangers and their answers: how many may run, for how long, and how much they may leave on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from becat.publish.snapshot import leftovers
+from becat.publish.vo.tap import schema
+
+__all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "close_service", "service"]
+
+ROOT = Path(__file__).resolve().parents[2]
+UPLOADED = ".upload"
+FINAL = ("COMPLETED", "ERROR", "ABORTED")
+
+
+class Busy(Exception):
+    """The service takes no more for now; the message says so."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What strangers may use."""
+
+    sync_seconds: int = 20
+    async_seconds: int = 120
+    async_seconds_max: int = 900
+    rows: int = 100_000
+    rows_max: int = 1_000_000
+    bytes_max: int = 250_000_000
+    sync_at_once: int = 2
+    sync_waiting: int = 20
+    sync_of_one: int = 6
+    async_at_once: int = 1
+    jobs: int = 40
+    jobs_of_one: int = 10
+    disk_bytes: int = 4_000_000_000
+    upload_bytes: int = 10_000_000
+    upload_rows: int = 50_000
+    uploads_at_once: int = 2
+    upload_seconds: float = 60.0
+    kept_hours: float = 24.0
+    kept_hours_max: float = 72.0
+    pending_minutes: float = 60.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a query went; `path` is the answer where there is no `error`."""
+
+    path: Path
+    error: str = ""
+    content_type: str = ""
+    rows: int = 0
+
+
+@dataclass
+class Job:
+    """A query to be answered later (UWS 1.1)."""
+
+    identity: str
+    folder: Path
+    parameters: dict[str, str]
+    created: datetime
+    destruction: datetime
+    duration_s: int
+    address: str = ""
+    phase: str = "PENDING"
+    started: datetime | None = None
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    task: asyncio.Task | None = field(default=None, repr=False)
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing will change any more."""
+        return self.phase in FINAL
+
+
+class Service:
+    """Runs queries on the snapshot that is served now, in processes of their own.
+
+    Parameters
+    ----------
+    limits : Limits, optional
+    """
+
+    def __init__(self, limits: Limits | None = None):
+        self.limits = limits or DEFAULT_LIMITS
+        self.folder = _own_folder()
+        self.latest: Path | None = None
+        self.jobs: dict[str, Job] = {}
+        self.waiting: Counter[str] = Counter()
+        self._schemas: dict[Path, Path] = {}
+        self._running: set[asyncio.subprocess.Process] = set()
+        self._describing = asyncio.Lock()
+        self._sync = asyncio.Semaphore(self.limits.sync_at_once)
+        self._async = asyncio.Semaphore(self.limits.async_at_once)
+        self.uploading = asyncio.Semaphore(self.limits.uploads_at_once)
+
+    def close(self) -> None:
+        """End all jobs and remove what they left."""
+        for job in list(self.jobs.values()):
+            self.destroy(job)
+        for process in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def tap_schema(self, snapshot: Path) -> Path:
+        """The file that describes a snapshot's tables; it is made once."""
+        self.latest = snapshot
+        async with self._describing:
+            if snapshot not in self._schemas:
+                for gone in [known for known in self._schemas if not known.exists()]:
+                    self._schemas.pop(gone).unlink(missing_ok=True)
+                path = self.folder / f"tap_schema_{secrets.token_hex(4)}.sqlite"
+                await asyncio.to_thread(schema.write, snapshot, path)
+                self._schemas[snapshot] = path
+        return self._schemas[snapshot]
+
+    @contextlib.asynccontextmanager
+    async def answered(
+        self, snapshot: Path, question: dict, address: str = "", uploads: Mapping[str, bytes] | None = None
+    ):
+        """The outcome of a query at once, asked from an address; its answer is removed at the end of the block.
+
+        `uploads` are VOTable files by the name of the table in TAP_UPLOAD.
+
+        Raises
+        ------
+        Busy
+            Too many are waiting.
+        """
+        all_of_them = self.waiting.total() >= self.limits.sync_waiting + self.limits.sync_at_once
+        if all_of_them or self.waiting[address] >= self.limits.sync_of_one:
+            raise Busy("too many queries are waiting; try again in a minute, or as an asynchronous job")
+        self.waiting[address] += 1
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        _keep(folder, uploads)
+        try:
+            async with self._sync:
+                outcome = await self._run(snapshot, question, self.limits.sync_seconds, folder)
+            yield outcome
+        finally:
+            self.waiting[address] -= 1
+            self.waiting += Counter()  # forgets addresses that wait for nothing
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _run(self, snapshot: Path, question: dict, seconds: int, folder: Path) -> Outcome:
+        tap_schema = await self.tap_schema(snapshot)
+        asked = question | {
+            "snapshot": str(snapshot), "tap_schema": str(tap_schema), "folder": str(folder), "seconds": seconds,
+            "bytes_max": self.limits.bytes_max, "upload_rows_max": self.limits.upload_rows,
+            "uploads": {path.stem: str(path) for path in sorted(folder.glob(f"*{UPLOADED}"))},
+        }  # fmt: skip
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "becat.publish.vo.tap.worker", cwd=ROOT, env=_environment(folder),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        self._running.add(process)
+        try:
+            _, said = await asyncio.wait_for(process.communicate(json.dumps(asked).encode()), seconds)
+        except TimeoutError:
+            return Outcome(folder / "result", error=f"the query was stopped after {seconds} seconds")
+        finally:
+            self._running.discard(process)
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return _outcome(folder, said)
+
+    def create(self, parameters: dict[str, str], address: str = "", uploads: Mapping[str, bytes] | None = None) -> Job:
+        """A new job of somebody at an address, which waits to be started; `uploads` are as in `answered`.
+
+        Raises
+        ------
+        Busy
+            There are as many jobs as may be, or as many unfinished ones of this address.
+        """
+        self._make_room()
+        if sum(job.address == address and not job.is_final for job in self.jobs.values()) >= self.limits.jobs_of_one:
+            raise Busy("you have as many unfinished jobs as one may have here; wait for one, or delete one")
+        now = datetime.now(UTC)
+        job = Job(
+            identity=secrets.token_urlsafe(12), folder=Path(tempfile.mkdtemp(dir=self.folder)), parameters=parameters,
+            created=now, destruction=now + timedelta(hours=self.limits.kept_hours), duration_s=self.limits.async_seconds,
+            address=address,
+        )  # fmt: skip
+        _keep(job.folder, uploads)
+        self.jobs[job.identity] = job
+        return job
+
+    def _make_room(self) -> None:
+        """Drop what has expired; then, if there is still no room, the oldest finished jobs."""
+        self.sweep()
+        finished = sorted((job for job in self.jobs.values() if job.is_final), key=lambda job: job.created)
+        while finished and (len(self.jobs) >= self.limits.jobs or self._bytes() > self.limits.disk_bytes):
+            self.destroy(finished.pop(0))
+        if len(self.jobs) >= self.limits.jobs:
+            raise Busy("there are as many jobs as this service keeps; try again later")
+
+    def _bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.glob("*/*"))
+
+    def sweep(self) -> None:
+        """Destroy jobs whose time has come, and those that nobody started."""
+        now = datetime.now(UTC)
+        idle = timedelta(minutes=self.limits.pending_minutes)
+        for job in list(self.jobs.values()):
+            if now >= job.destruction or (job.phase == "PENDING" and now - job.created >= idle):
+                self.destroy(job)
+
+    def start(self, job: Job, snapshot: Path, question: dict) -> None:
+        """Let a job run as soon as its turn comes, on the snapshot or, if that is gone by then, on the one served since."""
+        if job.phase == "PENDING":
+            job.phase = "QUEUED"
+            job.task = asyncio.create_task(self._work(job, snapshot, question))
+
+    async def _work(self, job: Job, snapshot: Path, question: dict) -> None:
+        try:
+            async with self._async:
+                job.phase, job.started = "EXECUTING", datetime.now(UTC)
+                served = snapshot if snapshot.exists() else self.latest or snapshot
+                job.outcome = await self._run(served, question, job.duration_s, job.folder)
+            job.phase = "ERROR" if job.outcome.error else "COMPLETED"
+        except asyncio.CancelledError:
+            job.phase = "ABORTED"
+        except Exception as error:  # a job that fails by our fault must say so, not wait for ever
+            job.outcome = Outcome(job.folder / "result", error="something is wrong with this service")
+            job.phase = "ERROR"
+            print(f"becat serve: a TAP job failed: {error!r}", file=sys.stderr)
+        job.ended = datetime.now(UTC)
+
+    def fail(self, job: Job, message: str) -> None:
+        """End a job that cannot be run."""
+        job.outcome, job.phase = Outcome(job.folder / "result", error=message), "ERROR"
+        job.started = job.ended = datetime.now(UTC)
+
+    def abort(self, job: Job) -> None:
+        """Stop a job."""
+        if job.is_final:
+            return
+        job.phase, job.ended = "ABORTED", datetime.now(UTC)
+        if job.task is not None:
+            job.task.cancel()
+
+    def destroy(self, job: Job) -> None:
+        """Stop a job and forget it, its answer too."""
+        self.abort(job)
+        self.jobs.pop(job.identity, None)
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+
+_services: WeakKeyDictionary[asyncio.AbstractEventLoop, Service] = WeakKeyDictionary()
+
+
+def service() -> Service:
+    """The service of this server; a new snapshot is served by the same one, so that jobs outlive the old."""
+    loop = asyncio.get_running_loop()
+    if loop not in _services:
+        _services[loop] = Service()
+        atexit.register(_services[loop].close)
+    return _services[loop]
+
+
+def close_service() -> None:
+    """End the jobs of this server, if there are any; a server that a signal ends does not come to its exit handlers."""
+    found = _services.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        found.close()
+
+
+def _keep(folder: Path, uploads: Mapping[str, bytes] | None) -> None:
+    for name, content in (uploads or {}).items():
+        (folder / f"{name}{UPLOADED}").write_bytes(content)
+
+
+def _own_folder() -> Path:
+    """A folder that goes when the server ends, or when the next one finds it after a crash."""
+    mark = Path(tempfile.gettempdir()) / "becat-tap"
+    leftovers.remove_stale(mark)
+    return Path(tempfile.mkdtemp(prefix=leftovers.own_prefix(mark), dir=mark.parent))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What a worker needs to know of this process: none of its secrets."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+    return kept | {
+        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(folder), "TMPDIR": str(folder),
+        "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder), "XDG_DATA_HOME": str(folder),
+        "OPENBLAS_NUM_THREADS": "1",
+    }  # fmt: skip
+
+
+def _outcome(folder: Path, said: bytes) -> Outcome:
+    path = folder / "outcome.json"
+    if not path.exists():
+        if said:
+            print(
+                f"becat serve: a TAP query ended without an answer: {said.decode(errors='replace')[-500:]}",
+                file=sys.stderr,
+            )
+        return Outcome(folder / "result", error="the query used more memory or processor time than it may")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not found["ok"]:
+        return Outcome(folder / "result", error=found["error"])
+    return Outcome(folder / "result", content_type=found["content_type"], rows=found["rows"])
