@@ -19,7 +19,7 @@ import click
 import duckdb
 
 from becat.etl.catalogue.connection import open_catalogue, what_went_wrong
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 from becat.schema.version import becat_version
 from becat.udfs.memory import keep_freed_memory
 
@@ -45,8 +45,8 @@ def main() -> None:
         _stop(1, "stopped; the same command goes on where it stopped")
     except click.ClickException as error:
         _stop(error.exit_code, error.format_message())
-    except CatalogueError as error:
-        _stop(1, str(error))
+    except BecatError as error:
+        _stop(error.exit_code, str(error))
     except BrokenPipeError:
         _stop(1, "the output was closed")
     except (duckdb.Error, OSError) as error:
@@ -125,9 +125,9 @@ def init(catalog: Path) -> None:
     from becat.schema import build
 
     if catalog.exists():
-        raise CatalogueError(f"{catalog} exists already: choose another name or delete it first")
+        raise BecatError(f"{catalog} exists already: choose another name or delete it first")
     if not catalog.absolute().parent.is_dir():
-        raise CatalogueError(f"there is no directory {catalog.absolute().parent}: make it first")
+        raise BecatError(f"there is no directory {catalog.absolute().parent}: make it first")
     build.create(catalog)
     click.echo(f"new catalogue {catalog}")
 
@@ -285,7 +285,7 @@ def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Pat
             n_failed = fetch_archives(connection, names, cache or default_cache(catalog))
         _print_matched(match_archives(connection))
     if n_failed:
-        raise CatalogueError(f"{n_failed} of {len(names)} sources are not complete: the same command goes on with them")
+        raise BecatError(f"{n_failed} of {len(names)} sources are not complete: the same command goes on with them")
 
 
 def _print_matched(changed: dict[str, int]) -> None:
@@ -313,7 +313,6 @@ def match(table, catalog, radius, ra, dec, into) -> None:
         becat match my_targets.csv --radius 3
     """
     from becat.etl.archives.stage import match_archives
-    from becat.etl.archives.tables import ArchiveError
     from becat.etl.archives.take_in import take_in_file
     from becat.etl.match.sphere import match_table
 
@@ -327,8 +326,8 @@ def match(table, catalog, radius, ra, dec, into) -> None:
             if Path(table).is_file():
                 table = take_in_file(connection, Path(table))
             made, n_pairs = match_table(connection, table, radius, ra, dec, into)
-        except (ValueError, ArchiveError) as error:
-            raise CatalogueError(str(error)) from None
+        except ValueError as error:
+            raise BecatError(str(error)) from None
     click.echo(f"{n_pairs:,} pairs in table {made}")
 
 
@@ -386,7 +385,7 @@ def verify(catalog: Path, sample: int, seed: int) -> None:
     for finding in findings:
         click.echo(f"{finding.check}: {finding.n_rows:,} are not, as {finding.examples}")
     if findings:
-        raise CatalogueError(f"{len(findings)} checks of {catalog} failed")
+        raise BecatError(f"{len(findings)} checks of {catalog} failed")
     click.echo(f"{catalog} holds together; {sample} spectra read again agree")
 
 
@@ -442,7 +441,7 @@ def threshold(words: tuple[str, ...], catalog: Path) -> None:
         becat threshold --catalog catalog.duckdb
         becat threshold be_probability_min=0.9 q_late_min_mag=-0.1
     """
-    from becat.etl.thresholds import change, thresholds
+    from becat.schema.parameters import change, thresholds
     from becat.show import print_funnel, print_threshold, print_thresholds
 
     settings = dict(_setting(word) for word in words if "=" in word)
@@ -523,13 +522,9 @@ def serve(snapshot: Path, host: str, port: int, labels: Path | None, model: Path
     Example:
         becat serve catalog.sqlite --port 8001 --labels labels.sqlite
     """
-    from becat.publish.serve import ServeError
     from becat.publish.serve import serve as serve_snapshot
 
-    try:
-        serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser)
-    except ServeError as error:
-        raise CatalogueError(str(error)) from None
+    serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser)
 
 
 @becat.command()
@@ -547,13 +542,10 @@ def report(directory: Path, catalog: Path) -> None:
     """
     from becat.etl.load.arms_of_file import read_arms
     from becat.publish.report.figures import figures
-    from becat.publish.report.make import ReportError, make_report
+    from becat.publish.report.make import make_report
 
-    try:
-        with open_catalogue(catalog, read_only=True) as connection:
-            made = make_report(connection, directory, catalogue=catalog.name, figures=figures(read_arms))
-    except ReportError as error:
-        raise CatalogueError(str(error)) from None
+    with open_catalogue(catalog, read_only=True) as connection:
+        made = make_report(connection, directory, catalogue=catalog.name, figures=figures(read_arms))
     for problem in made.problems:
         click.echo(problem)
     click.echo(
@@ -598,7 +590,7 @@ def simulate(directory: Path, spectra: int, seed: int, archives: bool) -> None:
     from becat.simulate.survey import write_survey
 
     if directory.exists() and any(directory.iterdir()):
-        raise CatalogueError(f"{directory} is not empty: choose a new directory")
+        raise BecatError(f"{directory} is not empty: choose a new directory")
     write_survey(directory, n=spectra, seed=seed, progress=True)
     if archives:
         write_demo_archives(directory / "archives", directory / "truth.csv")
@@ -633,11 +625,11 @@ def _labelled(catalog: Path | None, labels: Path | None):
             raise click.UsageError("--labels needs --catalog, where the flux of its spectra is")
         return None
     if not catalog.is_file():
-        raise CatalogueError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
+        raise BecatError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
     try:
         return labelled_from_catalogue(catalog, labels)
     except ValueError as error:
-        raise CatalogueError(str(error)) from None
+        raise BecatError(str(error)) from None
 
 
 def _need_torch() -> None:
@@ -645,7 +637,7 @@ def _need_torch() -> None:
         import torch  # noqa: F401
         import torchvision  # noqa: F401
     except ImportError:
-        raise CatalogueError("PyTorch is not installed: pip install '.[train]' in becat's checkout") from None
+        raise BecatError("PyTorch is not installed: pip install '.[train]' in becat's checkout") from None
 
 
 def _finished(start_from: Path, directory: Path) -> Path:
@@ -719,11 +711,11 @@ def train(
             config = replace(config, profile=further(_finished(start_from, directory), *([spectra] if spectra else [])))
         weights = train_classifier(directory, config, _labelled(catalog, labels))
     except FileNotFoundError as error:
-        raise CatalogueError(
+        raise BecatError(
             f"{error.filename} is missing: {start_from} is neither the directory of a finished training nor a model with its card"
         ) from None
     except ValueError as error:
-        raise CatalogueError(str(error)) from None
+        raise BecatError(str(error)) from None
     click.echo(f"{weights}: export it with `becat export {directory} models/`")
 
 
@@ -745,11 +737,11 @@ def export(training: Path, directory: Path, threshold: float, name: str) -> None
     try:
         files = export_models(training, directory, threshold=threshold, name=name)
     except FileNotFoundError as error:
-        raise CatalogueError(
+        raise BecatError(
             f"{error.filename} is missing: `becat train {training}` writes it, and goes on where it stopped"
         ) from None
     except ValueError as error:
-        raise CatalogueError(str(error)) from None
+        raise BecatError(str(error)) from None
     for precision, path in files.items():
         click.echo(f"{precision}: {path}")
 
@@ -781,12 +773,8 @@ def evaluate(
         becat evaluate evaluation/ -c catalog.duckdb --labels models/real_labels.csv --docs docs/classifier_evaluation.md
     """
     from becat.models.evaluation.evaluate import evaluate as evaluate_model
-    from becat.models.score import ModelError, Scorer
+    from becat.models.score import Scorer
 
-    try:
-        scorer = Scorer(model)
-    except ModelError as error:
-        raise CatalogueError(str(error)) from None
-    evaluate_model(scorer, directory, _labelled(catalog, labels), n=200 if quick else spectra, docs=docs)
+    evaluate_model(Scorer(model), directory, _labelled(catalog, labels), n=200 if quick else spectra, docs=docs)
     click.echo((directory / "evaluation.md").read_text(encoding="utf-8"))
     click.echo(f"tables and figures in {directory}")

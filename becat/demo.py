@@ -12,7 +12,7 @@ from becat.demo_archives import demo_stars, write_demo_archives
 from becat.etl.catalogue.connection import open_catalogue
 from becat.pipeline import Configuration, ConfigurationError, run_pipeline
 from becat.sample_spectra import real_spectra
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 from becat.show import print_funnel, print_why
 from becat.simulate.survey import write_survey
 
@@ -49,7 +49,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
     directory = directory.absolute()
     mark = directory / MARK
     if directory.exists() and any(directory.iterdir()) and not mark.exists():
-        raise CatalogueError(f"{directory} holds other files: choose a new directory")
+        raise BecatError(f"{directory} holds other files: choose a new directory")
     directory.mkdir(parents=True, exist_ok=True)
     mark.write_text("made by becat demo: safe to delete\n")
 
@@ -68,7 +68,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
     try:
         configuration = Configuration.read(config)
     except ConfigurationError as error:
-        raise CatalogueError(f"{config}: {error}: mend or remove that file, or choose a new directory") from None
+        raise BecatError(f"{config}: {error}: mend or remove that file, or choose a new directory") from None
     run_pipeline(configuration)
     with open_catalogue(catalog, read_only=True) as connection:
         click.echo()

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from becat import etl
 from becat.etl.kinematics.velocity import KinematicModel, peculiar_velocity
 
 __all__ = ["demo_stars", "designation_position", "write_demo_archives"]
 
-DATA = Path(__file__).parent.parent / "data" / "wang2022"
+DATA = Path(etl.__file__).parent / "data" / "wang2022"
 _PAPER = "2022ApJS..260...35W"
 _MADE = "simulated"
 _R_V, _A_J, _A_H, _A_K, _A_W1 = 3.1, 0.282, 0.190, 0.114, 0.061  # Wang et al. 2022, section 5.3

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
-from becat.etl.thresholds import change
+from becat.schema.parameters import change
 
 __all__ = ["compare", "verdicts", "verdicts_with"]
 
@@ -43,7 +43,7 @@ def verdicts_with(connection: duckdb.DuckDBPyConnection, thresholds: Mapping[str
 
     Raises
     ------
-    CatalogueError
+    BecatError
         There is no such parameter.
     """
     connection.execute("begin transaction")

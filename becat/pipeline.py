@@ -12,12 +12,15 @@ import click
 
 from becat.etl.catalogue.connection import open_catalogue
 from becat.schema import build
+from becat.schema.errors import BecatError
 
 __all__ = ["Configuration", "ConfigurationError", "default_cache", "run_pipeline"]
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(BecatError):
     """A configuration that cannot be followed; the message names the entry."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def run_pipeline(configuration: Configuration) -> None:
 
     Raises
     ------
-    CatalogueError
+    BecatError
         A stage could not be done.
     """
     # The stages are imported here: `becat run --help` should not wait for them.

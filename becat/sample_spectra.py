@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 
 __all__ = ["real_spectra"]
 
@@ -17,13 +17,13 @@ def real_spectra() -> list[Path]:
 
     Raises
     ------
-    CatalogueError
+    BecatError
         The package is not installed.
     """
     try:
         found = [Path(str(file.locate())) for file in files("laspec") or [] if file.name.startswith("med-")]
     except PackageNotFoundError:
-        raise CatalogueError(
+        raise BecatError(
             "the demo reads the real LAMOST spectra in the package laspec: pip install laspec==2021.508.0 --no-deps"
         ) from None
     return sorted(found)

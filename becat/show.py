@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 import duckdb
 
-from becat.etl.thresholds import Threshold
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
+from becat.schema.parameters import Threshold
 
 __all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
 
@@ -137,12 +137,12 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
 
     Raises
     ------
-    CatalogueError
+    BecatError
         No star is found.
     """
     spectrum_id = find_spectrum(connection, words)
     if spectrum_id is None:
-        raise CatalogueError(
+        raise BecatError(
             f"no star {words!r} here: give a designation such as J192814.09+435531.0, a position in degrees such as"
             " '292.0587 43.9253', or the number of a spectrum"
         )

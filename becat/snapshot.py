@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from becat.publish.snapshot.write import PublishError, write
-from becat.schema.errors import CatalogueError
+from becat.publish.snapshot.write import write
 
 __all__ = ["publish_snapshot"]
 
@@ -15,11 +14,8 @@ def publish_snapshot(catalog: Path, snapshot: Path) -> str:
 
     Raises
     ------
-    CatalogueError
+    BecatError
         It could not be written.
     """
-    try:
-        write(catalog, snapshot)
-    except PublishError as error:
-        raise CatalogueError(str(error)) from None
+    write(catalog, snapshot)
     return f"{snapshot} ({snapshot.stat().st_size / 1e6:.1f} MB)"

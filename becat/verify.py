@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from becat.etl.catalogue.versions import code_version
 from becat.etl.load.load import Options, read_and_reduce
+from becat.models.score import DEFAULT_MODEL
 from becat.schema import parameters
 from becat.schema.grid import ARMS
 from becat.schema.tables import TABLES
@@ -205,9 +206,8 @@ def _count_audits() -> Iterator[tuple[str, str]]:
 
 def _changed_models(connection) -> Iterator[Finding]:
     """The shipped model, where the catalogue was scored with a file of that name."""
-    folder = Path(__file__).resolve().parent.parent / "models"
     for name, sha256 in connection.execute("select name, sha256 from model where is_current").fetchall():
-        path = folder / name
+        path = DEFAULT_MODEL.with_name(name)
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             yield Finding("the model file is the one that scored", 1, f"{name}: run `becat score` again")
 

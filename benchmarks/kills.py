@@ -32,7 +32,7 @@ SMALL_BATCHES = (
     "import onnxruntime; import becat.etl.load.load; import becat.etl.catalogue.batches; import becat.cli;"
     " becat.etl.load.load.FILES_PER_BATCH = 1; becat.etl.catalogue.batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); becat.cli.main()"
 )
-PACKAGES = ("schema", "etl", "udfs", "models", "publish")
+ROOMS = ("schema", "etl", "udfs", "models", "publish")
 
 
 def command(stage: str, catalogue: Path, files: list[Path]) -> list[str]:
@@ -89,8 +89,10 @@ def kill_and_compare(folder: Path, files: list[Path], n_kills: int, seed: int) -
     """Number of kills that hit, by command, and the tables that differ at the end of a round."""
     rng = random.Random(seed)
     code = folder / "code"  # a copy: the code may be worked on while this runs
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+    no_cache = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "becat", code / "becat", ignore=no_cache)
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, code / "becat" / room, ignore=no_cache)
     whole = folder / "whole.duckdb"
     build.create(whole)
     seconds = {stage: run(code, stage, whole, files)[0] for stage in ("load", "measure", "score")}

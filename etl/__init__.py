@@ -1,0 +1,1 @@
+"""Filling the catalogue: reading, reducing, archives, cross-matching, measuring and scoring."""

@@ -13,8 +13,8 @@ import pyarrow as pa
 from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_columns, matrix
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.workers import Pool, Tables, Work, open_pool, partition_table, work_through
-from becat.models.score import ModelError, Scorer
-from becat.schema.errors import CatalogueError
+from becat.models.score import Scorer
+from becat.schema.errors import BecatError
 
 __all__ = ["score_spectra"]
 
@@ -40,13 +40,10 @@ def score_spectra(
 
     Raises
     ------
-    CatalogueError
+    BecatError
         The model cannot be used.
     """
-    try:
-        scorer = Scorer(model)
-    except ModelError as error:
-        raise CatalogueError(str(error)) from None
+    scorer = Scorer(model)
     model_path = str(scorer.path.resolve())
     _keep(scorer)
     n_scored = 0
@@ -122,7 +119,7 @@ def _scorer(model_path: str, model_id: str) -> Scorer:
     if model_id not in _loaded:
         _keep(Scorer(model_path))
     if model_id not in _loaded:
-        raise CatalogueError(f"the worker's {model_path} is another model: bring the same file to every machine")
+        raise BecatError(f"the worker's {model_path} is another model: bring the same file to every machine")
     return _loaded[model_id]
 
 

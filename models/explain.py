@@ -46,7 +46,7 @@ def occlusion(
     ------
     ValueError
         Too few pixels are good to score the spectrum at all.
-    ModelError
+    BecatError
         The model does not give log odds.
 
     References

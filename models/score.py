@@ -15,8 +15,9 @@ import numpy as np
 import onnxruntime
 
 from becat.models.window import cut_window
+from becat.schema.errors import BecatError
 
-__all__ = ["DEFAULT_MODEL", "ModelError", "Scorer"]
+__all__ = ["DEFAULT_MODEL", "Scorer"]
 
 _FOLDER = Path(__file__).parent
 _CARD = _FOLDER / "becat_resnet18.json"
@@ -27,10 +28,6 @@ _GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
 _CPU_BATCH = 32
 _GPU_BATCH = 2048
 _ONLY_FATAL = 4
-
-
-class ModelError(Exception):
-    """The model file is missing, damaged or not a classifier of becat; the message says which and what to do."""
 
 
 class Scorer:
@@ -60,7 +57,7 @@ class Scorer:
 
     Raises
     ------
-    ModelError
+    BecatError
         The file is missing or damaged.
     """
 
@@ -121,11 +118,11 @@ class Scorer:
 
         Raises
         ------
-        ModelError
+        BecatError
             The model does not give them.
         """
         if "log_odds" not in self.outputs:
-            raise ModelError(f"{self.path} gives no log odds: export it again with `becat export`")
+            raise BecatError(f"{self.path} gives no log odds: export it again with `becat export`")
         return self._run("log_odds", flux, ivar, np.full(len(flux), np.nan, np.float32))
 
     def features(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
@@ -237,12 +234,12 @@ def _default_model(providers: list[str]) -> Path:
 def _read_checked(path: Path) -> tuple[bytes, str]:
     """Content of a model file and its SHA-256, which for becat's own models must be the one on their card."""
     if not path.is_file():
-        raise ModelError(f"no model at {path}: restore it with `git checkout {path.name}`, or name one with --model")
+        raise BecatError(f"no model at {path}: restore it with `git checkout {path.name}`, or name one with --model")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     wanted = {entry["name"]: entry["sha256"] for entry in _card().get("files", {}).values()}
     if path.resolve().parent == _FOLDER.resolve() and wanted.get(path.name, found) != found:
-        raise ModelError(
+        raise BecatError(
             f"{path} is damaged: its SHA-256 is {found[:12]}, the card says {wanted[path.name][:12]}; restore it with"
             f" `git checkout {path.name}`"
         )
@@ -279,8 +276,8 @@ def _open_session(path: Path, content: bytes, providers: list[str]) -> onnxrunti
         with contextlib.redirect_stdout(io.StringIO()):
             session = onnxruntime.InferenceSession(content, options, providers=asked)
     except Exception as error:
-        raise ModelError(f"{path} is not a model that onnxruntime can open: {str(error).splitlines()[0]}") from None
+        raise BecatError(f"{path} is not a model that onnxruntime can open: {str(error).splitlines()[0]}") from None
     names = {put.name for put in session.get_inputs()}, {put.name for put in session.get_outputs()}
     if "flux" not in names[0] or "probability" not in names[1]:
-        raise ModelError(f"{path} is not a classifier of becat: it must take flux and give probability")
+        raise BecatError(f"{path} is not a classifier of becat: it must take flux and give probability")
     return session

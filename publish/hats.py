@@ -26,7 +26,7 @@ from astropy import units as u
 from astropy_healpix import HEALPix
 from tqdm import tqdm
 
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS
 from becat.schema.version import becat_version
 
@@ -123,15 +123,15 @@ def export_hats(connection: duckdb.DuckDBPyConnection, directory: Path, name: st
 
     Raises
     ------
-    CatalogueError
+    BecatError
         The directory exists, or there is no row with a position.
     """
     if directory.exists():
-        raise CatalogueError(f"{directory} exists already: choose another name or delete it first")
+        raise BecatError(f"{directory} exists already: choose another name or delete it first")
     key, query = EXPORTS[name]
     where = connection.execute(f"select {key}, ra_deg, dec_deg from ({query}) where ra_deg is not null").fetchnumpy()
     if not len(where[key]):
-        raise CatalogueError(f"there is nothing to export: no row of {name} has a position")
+        raise BecatError(f"there is nothing to export: no row of {name} has a position")
     pixels29 = healpix29(where["ra_deg"], where["dec_deg"])
     pieces = partition(pixels29, n_max or ROWS_PER_FILE[name])
     unfinished = directory.with_name(directory.name + ".unfinished")

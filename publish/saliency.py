@@ -14,8 +14,9 @@ import numpy as np
 
 from becat.models.examples import Examples
 from becat.models.explain import occlusion
-from becat.models.score import DEFAULT_MODEL, ModelError, Scorer
+from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.models.window import WINDOW_A
+from becat.schema.errors import BecatError
 from becat.schema.grid import RED
 
 __all__ = ["Busy", "Explainer"]
@@ -42,14 +43,14 @@ class Explainer:
 
     Raises
     ------
-    ModelError
+    BecatError
         The file is not a classifier of becat, or one of before it gave log odds.
     """
 
     def __init__(self, model_path: str | Path | None = None):
         self._path = Path(model_path) if model_path else None
         if self._path and "log_odds" not in _scorer(self._path).outputs:
-            raise ModelError(f"{self._path} gives no log odds to explain: export it again with `becat export`")
+            raise BecatError(f"{self._path} gives no log odds to explain: export it again with `becat export`")
         self._kept: OrderedDict[tuple[str, int], dict] = OrderedDict()
         self._turn = asyncio.Lock()
         self._waiting = 0

@@ -16,21 +16,16 @@ from pathlib import Path
 import uvicorn
 from datasette.app import Datasette
 
-from becat.models.score import ModelError
 from becat.publish import site
 from becat.publish.reading import scored_by, snapshot_of
 from becat.publish.saliency import Explainer
 from becat.publish.snapshot import leftovers
-from becat.publish.vo.tap.jobs import close_service
+from becat.schema.errors import BecatError
 
-__all__ = ["ServeError", "Switch", "serve"]
+__all__ = ["Switch", "serve"]
 
 POLL_S = 1.0
 DRAIN_S = 0.2
-
-
-class ServeError(Exception):
-    """The snapshot cannot be served; the message says why and what to do."""
 
 
 class Generation:
@@ -57,7 +52,7 @@ class Generation:
         await self.datasette.invoke_startup()
         response = await self.datasette.client.get("/")
         if response.status_code != 200:
-            raise ServeError(f"the front page of the new snapshot answers {response.status_code}")
+            raise BecatError(f"the front page of the new snapshot answers {response.status_code}")
         if self.explainer.knows(await scored_by(snapshot_of(self.datasette))):
             self.explainer.prepare()
 
@@ -121,7 +116,8 @@ class Switch:
         self.watcher.cancel()
         for task in self.closing:
             task.cancel()
-        close_service()
+        for end in self.current.datasette.becat_at_end:  # pyright: ignore[reportAttributeAccessIssue] - of publish/site.py
+            end()
         self.current.remove()
         shutil.rmtree(self.holder, ignore_errors=True)
         await send({"type": "lifespan.shutdown.complete"})
@@ -136,7 +132,7 @@ class Switch:
                     continue
                 try:
                     await self.renew()
-                except (ServeError, sqlite3.Error, OSError) as error:
+                except (BecatError, sqlite3.Error, OSError) as error:
                     refused = found
                     print(f"becat serve: kept the old snapshot, the new one cannot be served: {error}", file=sys.stderr)
 
@@ -157,15 +153,15 @@ def stamp(path: Path) -> tuple[int, int, int]:
 
 
 def check(path: Path) -> None:
-    """Raise `ServeError` unless the file is a snapshot that becat made."""
+    """Raise `BecatError` unless the file is a snapshot that becat made."""
     if not path.is_file():
-        raise ServeError(f"there is no snapshot {path}: make one with `becat publish {path} --catalog CATALOG`")
+        raise BecatError(f"there is no snapshot {path}: make one with `becat publish {path} --catalog CATALOG`")
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
             for table in ("view_definition", "column_kind"):
                 connection.execute(f"select 1 from {table} limit 1").fetchone()
     except sqlite3.Error as error:
-        raise ServeError(f"{path} is not a snapshot made by `becat publish` of this version ({error})") from error
+        raise BecatError(f"{path} is not a snapshot made by `becat publish` of this version ({error})") from error
 
 
 def serve(
@@ -197,13 +193,10 @@ def serve(
 
     Raises
     ------
-    ServeError
+    BecatError
         The file is not a snapshot, or the model is none.
     """
-    try:
-        application = Switch(snapshot, labels, settings, model)
-    except ModelError as error:
-        raise ServeError(str(error)) from error
+    application = Switch(snapshot, labels, settings, model)
     address = f"http://{host}:{port}/"
     print(f"{snapshot} is served at {address}  (end with Ctrl-C)")
     if open_browser:

@@ -81,6 +81,7 @@ def create(
     )
     application.remove_database("_memory")
     application.add_database(Snapshot(application, str(path), known["tables"]))
+    application.becat_at_end = []  # pyright: ignore[reportAttributeAccessIssue] - what plugins do when the server ends
     application.becat_labels = labels  # pyright: ignore[reportAttributeAccessIssue] - read by plugins/inspecting.py
     return application
 

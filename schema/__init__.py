@@ -1,0 +1,1 @@
+"""What the catalogue is: tables with units, thresholds, lines, and the views of the selection."""

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import duckdb
 from duckdb_sqlalchemy import Dialect
-from scipy.special import lambertw
 from sqlalchemy.schema import CreateTable
 
-from becat.schema import bind as thresholds
 from becat.schema import parameters
+from becat.schema.bind import bind
 from becat.schema.grid import ARMS
 from becat.schema.tables import METADATA
 
@@ -24,7 +23,6 @@ __all__ = [
     "Macro",
     "View",
     "create",
-    "maxwellian_limit",
     "upgrade",
     "write_template",
 ]
@@ -76,24 +74,6 @@ VIEWS: list[View] = list(_read_views())
 MACROS: dict[str, Macro] = dict(_read_macros())
 
 
-def maxwellian_limit(b_km_s: float, fraction: float) -> float:
-    """Speed beyond the peak at which f(v) = a v^2 exp(-v^2/b^2) has fallen to a fraction of its peak.
-
-    Parameters
-    ----------
-    b_km_s : float
-        Scale of the Maxwellian, km/s: the speed of its peak.
-    fraction : float
-        Fraction of the peak, between 0 and 1.
-
-    Returns
-    -------
-    float
-        km/s. With x = v^2/b^2, x exp(1 - x) = fraction is solved by the lower branch of Lambert's W.
-    """
-    return float(b_km_s * (-lambertw(-fraction / 2.718281828459045, -1).real) ** 0.5)
-
-
 def _literal(text):
     return "'" + text.replace("'", "''") + "'"
 
@@ -121,6 +101,16 @@ def _add_columns(connection, table, dialect):
             )
 
 
+# Columns of earlier versions that said again what stands elsewhere.
+WITHDRAWN = {"kinematic_model": ("v_limit_km_s",)}
+
+
+def _drop_withdrawn_columns(connection):
+    for table, columns in WITHDRAWN.items():
+        for column in columns:
+            connection.execute(f"alter table {table} drop column if exists {column}")
+
+
 def _create_macros(connection):
     for name, macro in MACROS.items():
         connection.execute(f"create or replace macro {name}({', '.join(macro.arguments)}) as ({macro.sql})")
@@ -128,7 +118,7 @@ def _create_macros(connection):
 
 def _create_views(connection):
     for view in VIEWS:
-        connection.execute(f"create or replace view {view.name} as\n{thresholds.bind(view.sql, MACROS)}")
+        connection.execute(f"create or replace view {view.name} as\n{bind(view.sql, MACROS)}")
         connection.execute(f"comment on view {view.name} is {_literal(view.comment)}")
 
 
@@ -163,10 +153,8 @@ def _fill_constants(connection):
             "insert or ignore into wavelength_grid select $arm, i + 1, $start + $step * i from range($n) as t(i)",
             {"arm": grid.arm, "start": grid.start_a, "step": grid.step_a, "n": grid.n_pixels},
         )
-    fraction = parameters.value("runaway_fraction_of_peak", connection)
     models = _read_toml("kinematic_models.toml", "kinematic_model")
     for i, row in enumerate(models):
-        row["v_limit_km_s"] = maxwellian_limit(float(row["maxwellian_b_km_s"]), fraction)
         row["is_default"] = i == 0
     _insert_missing(connection, "kinematic_model", models)
     _insert_missing(connection, "literature_catalogue", _read_toml("catalogues.toml", "catalogue_id"))
@@ -180,6 +168,7 @@ def upgrade(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute("begin")
     _create_tables(connection)
+    _drop_withdrawn_columns(connection)
     _fill_parameters(connection)
     _fill_constants(connection)
     _create_macros(connection)

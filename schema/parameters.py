@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Parameter", "load", "value"]
+from becat.schema.errors import BecatError
+
+__all__ = ["Parameter", "Threshold", "change", "in_force", "load", "thresholds", "value"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,76 @@ def value(name: str, connection=None) -> float:
         if row is not None:
             return float(row[0])
     return load()[name].value
+
+
+def in_force(connection) -> dict[str, float]:
+    """Value of every threshold: of the catalogue that is open, as shipped where it has none.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Any connection.
+    """
+    found = {name: parameter.value for name, parameter in load().items()}
+    if connection.execute("select 1 from duckdb_tables() where table_name = 'selection_parameter'").fetchone():
+        found |= dict(connection.execute("select name, value from selection_parameter").fetchall())
+    return found
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold as it stands in a catalogue; `shipped` is what becat came with."""
+
+    name: str
+    value: float
+    unit: str
+    description: str
+    reference: str
+    shipped: float
+
+
+def thresholds(connection, names: Iterable[str] = ()) -> list[Threshold]:
+    """Thresholds in the order of the catalogue.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+    names : iterable of str, optional
+        Those that are wanted; by default all.
+
+    Raises
+    ------
+    BecatError
+        There is no threshold of such a name; those that are named alike are told.
+    """
+    sql = "select name, value, unit, description, reference, default_value from selection_parameter order by rowid"
+    found = [Threshold(*row) for row in connection.execute(sql).fetchall()]
+    known = {threshold.name: threshold for threshold in found}
+    wanted = list(names)
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`becat threshold` lists them"
+            raise BecatError(f"no threshold {name}: {hint}")
+    return [known[name] for name in wanted] if wanted else found
+
+
+def change(connection, values: Mapping[str, float]) -> None:
+    """Give thresholds other values; the views follow at once.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Open for writing.
+    values : mapping of str to float
+
+    Raises
+    ------
+    BecatError
+        There is no threshold of such a name, or a value is not a finite number.
+    """
+    thresholds(connection, values)
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise BecatError(f"{name} must be a finite number, not {value}")
+        connection.execute("update selection_parameter set value = ? where name = ?", [value, name])

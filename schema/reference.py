@@ -12,7 +12,7 @@ from becat.schema.tables import TABLES, column_info
 
 __all__ = ["PAGE", "reference"]
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+PAGE = Path("docs/reference.md")  # from the top of the checkout
 
 
 def _cell(text):

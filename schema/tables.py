@@ -324,6 +324,12 @@ PROFILE_CLASS = _table(
         "phot.flux.density;spect.line",
     ),
     _error("core_flux", REAL, "core_flux", "", "phot.flux.density;spect.line"),
+    _col(
+        "has_two_cores",
+        Boolean,
+        "True where the ridge between two absorption cores was no emission: the two lines of a binary",
+        ucd="meta.code",
+    ),
     _col("evidence", Text, "What made a core a shell line", ucd="meta.note"),
     _col("profile_version", Text, "Version of the rules", ucd="meta.version"),
     _run(),
@@ -451,13 +457,6 @@ KINEMATIC_MODEL = _table(
     _col("z_sun_pc", Double, "Height of the Sun above the plane", "pc", "pos.distance"),
     _col("pole_ra_deg", Double, "Right ascension of the north Galactic pole, J2000", "deg", "pos.eq.ra"),
     _col("pole_dec_deg", Double, "Declination of the north Galactic pole, J2000", "deg", "pos.eq.dec"),
-    _col(
-        "v_limit_km_s",
-        Double,
-        "Runaway limit: where the Maxwellian has fallen to the stated fraction of its peak",
-        "km.s**-1",
-        "phys.veloc",
-    ),
     _col(
         "maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"
     ),

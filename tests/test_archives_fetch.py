@@ -9,8 +9,8 @@ import pytest
 from becat.etl.archives import sources
 from becat.etl.archives.apply import apply
 from becat.etl.archives.fetch import Manners, fetch
-from becat.etl.archives.sources import ArchiveError
 from becat.etl.match.stars import gather
+from becat.schema.errors import BecatError
 from tests.tools.servers.archive_server import ArchiveServer
 from tests.tools.view_rows import catalogue
 
@@ -185,5 +185,5 @@ def test_a_renamed_column_is_named_at_once(connection, server, tmp_path, name, o
 def test_a_source_without_a_service(connection, server, tmp_path):
     done, _ = fetched(connection, server, ["neiner_2011"], tmp_path / "cache")
     assert "--from FILE" in done["neiner_2011"].error
-    with pytest.raises(ArchiveError, match="did you mean tmass"):
+    with pytest.raises(BecatError, match="did you mean tmass"):
         fetch(connection, ["tmas"], tmp_path / "cache")

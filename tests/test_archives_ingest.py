@@ -12,9 +12,10 @@ from astropy.table import MaskedColumn, Table
 
 from becat.etl.archives.apply import apply, fingerprint
 from becat.etl.archives.ingest import ingest_file
-from becat.etl.archives.sources import ArchiveError, ColumnMissing, load, source
+from becat.etl.archives.sources import ColumnMissing, load, source
 from becat.etl.archives.tables import read_table
 from becat.etl.match.stars import gather
+from becat.schema.errors import BecatError
 from becat.schema.tables import TABLES
 from tests.tools.view_rows import catalogue, insert
 
@@ -85,7 +86,7 @@ def test_every_format_reads_alike(tmp_path, name):
 def test_files_that_are_no_tables(connection, tmp_path, name, content, words):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=words):
+    with pytest.raises(BecatError, match=words):
         ingest_file(connection, "tmass", path)
 
 
@@ -94,15 +95,15 @@ def test_words_for_what_is_missing(connection, tmp_path):
     path.write_text("2MASS,RAJ2000,DEJ2000,Jmagn,e_Jmag,Hmag,e_Hmag,Kmag,e_Kmag,Qfl\nx,1,2,3,4,5,6,7,8,AAA\n")
     with pytest.raises(ColumnMissing, match=r"must have a column Jmag or j_m \(for j_mag\); is it now Jmagn\?"):
         ingest_file(connection, "tmass", path)
-    with pytest.raises(ArchiveError, match="did you mean tmass"):
+    with pytest.raises(BecatError, match="did you mean tmass"):
         ingest_file(connection, "tmas", path)
-    with pytest.raises(ArchiveError, match="cannot be read: No such file"):
+    with pytest.raises(BecatError, match="cannot be read: No such file"):
         ingest_file(connection, "tmass", tmp_path / "nowhere.csv")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ArchiveError, match="empty folder"):
+    with pytest.raises(BecatError, match="empty folder"):
         ingest_file(connection, "tmass", tmp_path / "folder")
     path.write_text("Name,RAJ2000,DEJ2000\nx,here,there\n")
-    with pytest.raises(ArchiveError, match="RAJ2000 holds no positions"):
+    with pytest.raises(BecatError, match="RAJ2000 holds no positions"):
         ingest_file(connection, "chen_2016", path)
 
 
@@ -115,7 +116,7 @@ def test_units_are_converted_or_refused(connection, tmp_path):
     assert connection.execute("select r_med_geo, r_lo_geo from archive.gaia_distance").fetchone() == (1500.0, 1400.0)
     table["r_med_geo"].unit = "mag"
     table.write(tmp_path / "t.vot", format="votable", overwrite=True)
-    with pytest.raises(ArchiveError, match="r_med_geo is in mag, which is no pc"):
+    with pytest.raises(BecatError, match="r_med_geo is in mag, which is no pc"):
         ingest_file(connection, "gaia_distance", tmp_path / "t.vot")
 
 

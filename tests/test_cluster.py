@@ -17,7 +17,7 @@ from becat.etl.catalogue.connection import open_catalogue
 from becat.etl.load.load import load_spectra
 from becat.etl.measure import measure_spectra
 from becat.etl.score import score_spectra
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 from tests.tools.pipeline_tools import becat, contents, new_catalogue, real_spectra
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install '.[cluster]'")
@@ -168,5 +168,5 @@ def test_scheduler_restarted_in_the_middle_costs_its_partitions_only(local, tmp_
 def test_no_scheduler_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("becat.etl.catalogue.workers.CONNECT_S", 1)
     path = new_catalogue(tmp_path / "c.duckdb")
-    with open_catalogue(path) as connection, pytest.raises(CatalogueError, match="no Dask scheduler answers"):
+    with open_catalogue(path) as connection, pytest.raises(BecatError, match="no Dask scheduler answers"):
         load_spectra(connection, real_spectra()[:1], scheduler="tcp://127.0.0.1:9")

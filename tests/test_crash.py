@@ -15,7 +15,7 @@ import pytest
 from becat.etl.catalogue.connection import open_catalogue
 from becat.etl.load import load
 from becat.etl.load.discover import find_spectra
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 from benchmarks.kills import kill_and_compare
 from tests.tools.pipeline_tools import becat, contents, new_catalogue, obey_permissions, real_spectra
 
@@ -60,7 +60,7 @@ def test_failed_checkpoint_at_the_end_is_told_and_loses_nothing(tmp_path):
             try:
                 with open_catalogue(path) as connection:
                     connection.execute("insert into numbers select hash(i) >> 1 from range(8000) as t(i)")
-            except CatalogueError as error:
+            except BecatError as error:
                 told = str(error)
                 code = 0 if told.startswith("nothing is lost") and "limit on the size" in told else 3
         os._exit(code)
@@ -83,7 +83,7 @@ def test_directory_that_goes_away_loses_nothing(tmp_path, monkeypatch):
     folder.rename(tmp_path / "away")
     monkeypatch.setattr(load, "find_spectra", lambda paths: listed)
     monkeypatch.setattr(load, "code_version", lambda stage: "newer")
-    with open_catalogue(path) as connection, pytest.raises(CatalogueError, match="went away"):
+    with open_catalogue(path) as connection, pytest.raises(BecatError, match="went away"):
         load.load_spectra(connection, [folder], workers=1)
     assert contents(path) == before
 
@@ -116,7 +116,7 @@ def test_damaged_catalogue_is_named_and_not_taken_for_one_in_use(tmp_path, damag
     path = new_catalogue(tmp_path / "c.duckdb")
     path.write_bytes(damage(path.read_bytes()))
     before = path.read_bytes()
-    refusal = pytest.raises(CatalogueError, match="is damaged, or no catalogue: restore it")
+    refusal = pytest.raises(BecatError, match="is damaged, or no catalogue: restore it")
     with refusal as told, open_catalogue(path, read_only=read_only):
         pass
     assert "\n" not in str(told.value)

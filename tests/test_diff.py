@@ -7,7 +7,7 @@ import pytest
 
 from becat.diff import compare, verdicts, verdicts_with
 from becat.etl.catalogue.connection import open_catalogue
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 from tests.tools.pipeline_tools import becat, contents, new_catalogue
 
 
@@ -37,7 +37,7 @@ def test_other_thresholds_move_stars_and_leave_the_catalogue(catalogue):
 
 
 def test_unknown_threshold_is_named(catalogue):
-    with open_catalogue(catalogue) as connection, pytest.raises(CatalogueError, match="snr_mim"):
+    with open_catalogue(catalogue) as connection, pytest.raises(BecatError, match="snr_mim"):
         verdicts_with(connection, {"snr_mim": 20.0})
 
 

@@ -18,11 +18,11 @@ import pytest
 import requests
 
 from becat import demo_archives as printed_stars
-from becat.etl.archives.sources import ArchiveError
 from becat.etl.archives.tables import read_table
 from becat.publish.allowed_sql import FUNCTIONS, guard
 from becat.publish.readonly import Snapshot
 from becat.publish.vo.tap import jobs, walls, worker
+from becat.schema.errors import BecatError
 from becat.schema.votable_safe import UnsafeVOTable, parse_votable
 from tests.tools.vo_fixture import Asker, Server
 
@@ -127,7 +127,7 @@ def test_no_address_in_a_table_of_an_archive_is_followed(tmp_path, elsewhere, ki
     before = len(asked)
     path = tmp_path / "stars.vot"
     path.write_bytes(hostile(places[place])[kind])
-    with pytest.raises(ArchiveError) as refused:
+    with pytest.raises(BecatError) as refused:
         read_table(path)
     assert SECRET not in str(refused.value) and len(asked) == before and "\n" not in str(refused.value)
 
@@ -139,7 +139,7 @@ def test_a_name_that_looks_like_an_address_is_not_fetched(elsewhere, tmp_path):
         read_table,
         lambda address: printed_stars.write_demo_archives(tmp_path / "demo", address),
     ):
-        with pytest.raises((ArchiveError, OSError)):
+        with pytest.raises((BecatError, OSError)):
             read(places["http"])
     assert len(asked) == before
 

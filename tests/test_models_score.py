@@ -18,10 +18,11 @@ from becat.etl.readers import read_file
 from becat.etl.reduce import reduce_batch
 from becat.models.examples import Examples
 from becat.models.explain import occlusion
-from becat.models.score import DEFAULT_MODEL, ModelError, Scorer
+from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.models.training.training_data import simulated, window_of
 from becat.models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wavelength_a
 from becat.publish.saliency import Explainer
+from becat.schema.errors import BecatError
 from becat.schema.grid import RED
 from becat.simulate.profiles import sample_profiles
 
@@ -145,12 +146,12 @@ def test_a_model_without_log_odds_scores_and_is_not_explained(tmp_path):
     flux = np.ones((2, 481), np.float32)
     np.testing.assert_allclose(Scorer(path).score(flux, flux), expit(1.0), rtol=1e-5)
     for explain in (lambda: Scorer(path).log_odds(flux, flux), lambda: Explainer(path)):
-        with pytest.raises(ModelError, match=r"no log odds.*becat export"):
+        with pytest.raises(BecatError, match=r"no log odds.*becat export"):
             explain()
 
 
 def test_missing_model_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"no model at .*nowhere\.onnx"):
+    with pytest.raises(BecatError, match=r"no model at .*nowhere\.onnx"):
         Scorer(tmp_path / "nowhere.onnx")
 
 
@@ -161,14 +162,14 @@ def test_damaged_model_is_named(tmp_path, monkeypatch):
         stream.seek(1_000_000)
         stream.write(b"damage")
     monkeypatch.setattr("becat.models.score._FOLDER", tmp_path)
-    with pytest.raises(ModelError, match="damaged"):
+    with pytest.raises(BecatError, match="damaged"):
         Scorer(copy)
 
 
 def test_another_file_is_not_taken_for_a_model(tmp_path):
     path = tmp_path / "notes.onnx"
     path.write_text("not a model")
-    with pytest.raises(ModelError, match="not a model"):
+    with pytest.raises(BecatError, match="not a model"):
         Scorer(path)
 
 

@@ -167,9 +167,8 @@ def test_core_flux_is_the_bottom_of_the_line_or_between_the_peaks():
 
 
 def test_a_core_that_changes_between_epochs_is_evidence(tmp_path):
-    binary = "a ridge between two absorption cores, not emission"
     stars = {1: [0.4], 2: [0.40, 0.41, 0.39], 3: [0.2, 0.45, 0.5], 4: [0.2, 0.45, 0.5]}
-    rows = [(star, core, binary if star == 4 else None) for star, cores in stars.items() for core in cores]
+    rows = [(star, core, star == 4) for star, cores in stars.items() for core in cores]
     build.create(tmp_path / "c.duckdb")
     with duckdb.connect(str(tmp_path / "c.duckdb")) as connection:
         for star in stars:
@@ -177,7 +176,7 @@ def test_a_core_that_changes_between_epochs_is_evidence(tmp_path):
                 "insert into star by name select ? as star_id, 10 as ra_deg, 60 as dec_deg, true as is_simulated",
                 [star],
             )
-        for k, (star, core, evidence) in enumerate(rows):
+        for k, (star, core, two_cores) in enumerate(rows):
             connection.execute(
                 "insert into spectrum by name select ? as spectrum_id, ? as star_id, 'LAMOST MRS' as survey, 'f' as file,"
                 " true as is_simulated, true as coadd, true as has_blue, 50 as snr_r, 50 as snr_b, 59000 + ? as mjd",
@@ -185,8 +184,8 @@ def test_a_core_that_changes_between_epochs_is_evidence(tmp_path):
             )
             connection.execute(
                 "insert into profile_class by name select ? as spectrum_id, 'absorption' as profile_class,"
-                " ?::real as core_flux, 0.01::real as e_core_flux, ? as evidence",
-                [k, core, evidence],
+                " ?::real as core_flux, 0.01::real as e_core_flux, ? as has_two_cores",
+                [k, core, two_cores],
             )
         found = connection.execute(
             "select star_id, n_cores, core_change_sigma, core_changes from core_change"

@@ -21,8 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becat.publish.report import cds, html
-from becat.publish.report.make import MANIFEST, ReportError, make_report
+from becat.publish.report.make import MANIFEST, make_report
 from becat.publish.report.tables import PAPER_TABLES, Column, columns_of, rows_of
+from becat.schema.errors import BecatError
 from becat.udfs.bartlett import MRS_PIXEL_A, bartlett_width
 from tests.tools.pipeline_tools import becat, new_catalogue
 from tests.tools.site_fixture import HTML_NAME, make_catalogue
@@ -356,14 +357,14 @@ def test_a_second_report_takes_the_place_of_the_first_and_nothing_else(catalogue
 
 def test_files_of_others_are_refused_and_left(catalogue, tmp_path):
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(ReportError, match="not of a report of becat: choose another directory"):
+    with pytest.raises(BecatError, match="not of a report of becat: choose another directory"):
         make(catalogue, tmp_path)
     assert (tmp_path / "report.html").read_text() == "mine" and os.listdir(tmp_path) == ["report.html"]
     (tmp_path / "report.html").unlink()
     make(catalogue, tmp_path)
     with (tmp_path / "report.html").open("a") as file:
         file.write("my note")
-    with pytest.raises(ReportError, match="was changed since becat wrote it"):
+    with pytest.raises(BecatError, match="was changed since becat wrote it"):
         make(catalogue, tmp_path)
     assert (tmp_path / "report.html").read_text().endswith("my note")
 
@@ -383,7 +384,7 @@ def test_a_report_that_is_stopped_leaves_the_old_one(catalogue, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(catalogue, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ReportError, match="cannot be written"):
+    with pytest.raises(BecatError, match="cannot be written"):
         make(catalogue, tmp_path / "file" / "report")
 
 

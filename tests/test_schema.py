@@ -166,7 +166,3 @@ print(len(views))
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == len(build.VIEWS)
-
-
-def test_maxwellian_limit_of_the_paper():
-    assert build.maxwellian_limit(8.701, 0.01) == pytest.approx(24.05, abs=0.005)

@@ -16,9 +16,10 @@ import pytest
 from astropy.io.votable import parse_single_table
 
 from becat.models.explain import occlusion
-from becat.models.score import DEFAULT_MODEL, ModelError, Scorer
+from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.publish import saliency, site
 from becat.publish.snapshot import write as snapshot
+from becat.schema.errors import BecatError
 from becat.schema.tables import TABLES
 from tests.tools.serving import Server
 from tests.tools.site_fixture import make_catalogue
@@ -114,7 +115,7 @@ def test_a_model_of_ones_own_is_known_by_its_hash(tmp_path):
     own.write_bytes(b"not a model")
     saliency._hashes.cache_clear()
     saliency._scorer.cache_clear()
-    with pytest.raises(ModelError):
+    with pytest.raises(BecatError):
         saliency.Explainer(own)
 
 

@@ -1,11 +1,15 @@
 """The SQL functions against the array functions, on connections as users have them."""
 
+import math
+from contextlib import closing
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from becat import udfs
+from becat.schema import build
 from becat.schema.grid import BLUE, RED
 from becat.schema.lines import LINES
 from becat.schema.tables import TABLES
@@ -187,3 +191,15 @@ def test_parameters_are_followed(spectra):
     narrow = udfs.measure_batch(*arrays, parameters={"ew_halpha_band_min_a": 6560.0, "ew_halpha_band_max_a": 6570.0})
     expected, _ = equivalent_width(*arrays[:2], RED.wavelength_a, (6560.0, 6570.0))
     assert narrow["ew_halpha_a"] == pytest.approx(expected)
+
+
+def test_thresholds_are_those_of_the_catalogue(tmp_path):
+    build.create(tmp_path / "c.duckdb")
+    with closing(duckdb.connect(str(tmp_path / "c.duckdb"))) as connection:
+        found = []
+        for ratio in (1.7, 2.0):
+            connection.execute("update selection_parameter set value = ? where name = 'q_reddening_ratio'", [ratio])
+            udfs.register(connection)
+            found += connection.execute("select q_index(10.0, 9.5, 9.0), e_q_index(0.1, 0.2, 0.3)").fetchall()
+    assert [row[0] for row in found] == pytest.approx([0.5 - 1.7 * 0.5, 0.5 - 2.0 * 0.5])
+    assert [row[1] for row in found] == pytest.approx([math.hypot(0.1, (1 + r) * 0.2, r * 0.3) for r in (1.7, 2.0)])

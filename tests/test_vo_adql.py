@@ -21,7 +21,7 @@ from becat.publish.vo.tap.geometry import register
 from becat.publish.vo.votable import Field
 from tests.tools.vo_fixture import Asker
 
-EXAMPLES = Path(__file__).parents[1] / "publish" / "tap" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "publish" / "vo" / "tap" / "examples"
 
 
 @pytest.fixture(autouse=True)

@@ -384,7 +384,11 @@ def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
         "core_flux": np.where(smooth.usable, np.where(np.isfinite(pair.core_flux), pair.core_flux, core.flux), np.nan),
         "e_core_flux": np.where(smooth.usable, smooth.error, np.nan),
     }
-    return columns | {"evidence": _evidence(deep, contrast, cusp, narrow, refused & (n_peaks == 0), core, turning_km_s)}
+    two_cores = refused & (n_peaks == 0)
+    return columns | {
+        "has_two_cores": np.ma.masked_array(two_cores, ~smooth.usable),
+        "evidence": _evidence(deep, contrast, cusp, narrow, two_cores, core, turning_km_s),
+    }
 
 
 def _text(names):

@@ -22,14 +22,14 @@ import pyarrow as pa
 
 from becat.schema.grid import ARMS, RED, Grid
 from becat.schema.lines import LINES
-from becat.schema.parameters import load
+from becat.schema.parameters import in_force
 from becat.udfs.arrow import lists, matrix, nullable, struct, vector
 from becat.udfs.bands import repair
 from becat.udfs.bartlett import bartlett_peaks, bartlett_width, smooth_bartlett
 from becat.udfs.colour import q_index
 from becat.udfs.equivalent_width import equivalent_width
 from becat.udfs.nebular import local_equivalent_width
-from becat.udfs.profile import profile_batch
+from becat.udfs.profile import PROFILE_PARAMETERS, profile_batch
 
 __all__ = ["FUNCTIONS", "HALPHA", "register"]
 
@@ -56,6 +56,7 @@ _PROFILE = {
     "shell_asymmetry": ("FLOAT", pa.float32()),
     "core_flux": ("FLOAT", pa.float32()),
     "e_core_flux": ("FLOAT", pa.float32()),
+    "has_two_cores": ("BOOLEAN", pa.bool_()),
     "evidence": ("VARCHAR", pa.string()),
 }
 
@@ -69,6 +70,7 @@ class Function:
     result: str
     call: Callable
     arms: tuple[str, ...] = ()
+    needs_parameters: bool = False
 
     def types(self, arm=None):
         """Types of the arguments; ``ARRAY`` stands for the flux array of an arm."""
@@ -94,16 +96,15 @@ def _by_value(values, measure, n_rows):
     return width, error
 
 
-def _equivalent_width(grid: Grid, flux, ivar, band_min_a, band_max_a):
-    return _equivalent_width_at(grid, flux, ivar, band_min_a, band_max_a, None)
+def _equivalent_width(parameters, grid: Grid, flux, ivar, band_min_a, band_max_a):
+    return _equivalent_width_at(parameters, grid, flux, ivar, band_min_a, band_max_a, None)
 
 
-def _equivalent_width_at(grid: Grid, flux, ivar, band_min_a, band_max_a, velocity_km_s):
+def _equivalent_width_at(parameters, grid: Grid, flux, ivar, band_min_a, band_max_a, velocity_km_s):
     flux, has_flux = matrix(flux)
     ivar, has_ivar = matrix(ivar)
     velocity = None if velocity_km_s is None else vector(velocity_km_s)
     limits = vector(band_min_a), vector(band_max_a)
-    masked_fraction_max = load()["ew_masked_fraction_max"].value
 
     def measure(rows, low_a, high_a):
         return equivalent_width(
@@ -112,7 +113,7 @@ def _equivalent_width_at(grid: Grid, flux, ivar, band_min_a, band_max_a, velocit
             grid.wavelength_a,
             (low_a, high_a),
             velocity_shift_km_s=None if velocity is None else velocity[rows],
-            masked_fraction_max=masked_fraction_max,
+            masked_fraction_max=parameters["ew_masked_fraction_max"],
         )
 
     width, error = _by_value(limits, measure, len(flux))
@@ -136,9 +137,9 @@ def _line_width(grid: Grid, flux, ivar, line):
     return _width_struct(width, error, has_flux & has_ivar)
 
 
-def _bartlett_peaks(grid: Grid, flux, snr):
+def _bartlett_peaks(parameters, grid: Grid, flux, snr):
     flux, present = matrix(flux)
-    band_a = load()["peak_band_min_a"].value, load()["peak_band_max_a"].value
+    band_a = parameters["peak_band_min_a"], parameters["peak_band_max_a"]
     peaks = bartlett_peaks(flux, np.where(present, vector(snr), np.nan), grid.wavelength_a, band_a)
     searched = peaks.n_peaks >= 0
     fields = {
@@ -173,22 +174,26 @@ def _smooth_bartlett(grid: Grid, flux, snr):
     return pa.FixedSizeListArray.from_arrays(values, grid.n_pixels, mask=mask)
 
 
-def _halpha_profile(grid: Grid, flux, ivar, snr):
+def _halpha_profile(parameters, grid: Grid, flux, ivar, snr):
     flux, has_flux = matrix(flux)
     ivar, has_ivar = matrix(ivar)
     known = has_flux & has_ivar
-    columns = profile_batch(flux, ivar, np.where(known, vector(snr), np.nan))
+    snr = np.where(known, vector(snr), np.nan)
+    columns = profile_batch(flux, ivar, snr, parameters={name: parameters[name] for name in PROFILE_PARAMETERS})
     known &= np.array([name is not None for name in columns["profile_class"]])
     return struct({name: nullable(columns[name], type_) for name, (_, type_) in _PROFILE.items()}, known)
 
 
-def _q_index(j_mag, h_mag, k_mag):
-    return nullable(q_index(vector(j_mag), vector(h_mag), vector(k_mag))[0], pa.float64())
+def _q_index(parameters, j_mag, h_mag, k_mag):
+    ratio = parameters["q_reddening_ratio"]
+    return nullable(q_index(vector(j_mag), vector(h_mag), vector(k_mag), reddening_ratio=ratio)[0], pa.float64())
 
 
-def _e_q_index(e_j_mag, e_h_mag, e_k_mag):
-    zero = np.zeros(len(e_j_mag))
-    return nullable(q_index(zero, zero, zero, *map(vector, (e_j_mag, e_h_mag, e_k_mag)))[1], pa.float64())
+def _e_q_index(parameters, e_j_mag, e_h_mag, e_k_mag):
+    zero, errors = np.zeros(len(e_j_mag)), map(vector, (e_j_mag, e_h_mag, e_k_mag))
+    return nullable(
+        q_index(zero, zero, zero, *errors, reddening_ratio=parameters["q_reddening_ratio"])[1], pa.float64()
+    )
 
 
 _SPECTRUM = (("flux", "ARRAY"), ("ivar", "ARRAY"))
@@ -196,13 +201,20 @@ _BAND = (("band_min_a", "DOUBLE"), ("band_max_a", "DOUBLE"))
 _ANY = tuple(_GRIDS)
 
 FUNCTIONS = (
-    Function("equivalent_width", (*_SPECTRUM, *_BAND), _WIDTH, _equivalent_width, _ANY),
+    Function("equivalent_width", (*_SPECTRUM, *_BAND), _WIDTH, _equivalent_width, _ANY, True),
     Function(
-        "equivalent_width_at", (*_SPECTRUM, *_BAND, ("velocity_km_s", "DOUBLE")), _WIDTH, _equivalent_width_at, _ANY
+        "equivalent_width_at",
+        (*_SPECTRUM, *_BAND, ("velocity_km_s", "DOUBLE")),
+        _WIDTH,
+        _equivalent_width_at,
+        _ANY,
+        True,
     ),
     Function("line_width", (*_SPECTRUM, ("line", "VARCHAR")), _WIDTH, _line_width, _ANY),
     Function("smooth_bartlett", (("flux", "ARRAY"), ("snr", "DOUBLE")), "ARRAY", _smooth_bartlett, _ANY),
-    Function("bartlett_peaks", (("flux", "ARRAY"), ("snr", "DOUBLE")), _PEAKS, _bartlett_peaks, ("red", "halpha")),
+    Function(
+        "bartlett_peaks", (("flux", "ARRAY"), ("snr", "DOUBLE")), _PEAKS, _bartlett_peaks, ("red", "halpha"), True
+    ),
     Function("halpha_window", (("flux", "ARRAY"),), f"FLOAT[{HALPHA.n_pixels}]", _halpha_window, ("red",)),
     Function(
         "halpha_profile",
@@ -210,9 +222,17 @@ FUNCTIONS = (
         f"STRUCT({', '.join(f'{name} {sql}' for name, (sql, _) in _PROFILE.items())})",
         _halpha_profile,
         ("red",),
+        True,
     ),
-    Function("q_index", tuple((name, "DOUBLE") for name in ("j_mag", "h_mag", "k_mag")), "DOUBLE", _q_index),
-    Function("e_q_index", tuple((name, "DOUBLE") for name in ("e_j_mag", "e_h_mag", "e_k_mag")), "DOUBLE", _e_q_index),
+    Function("q_index", tuple((name, "DOUBLE") for name in ("j_mag", "h_mag", "k_mag")), "DOUBLE", _q_index, (), True),
+    Function(
+        "e_q_index",
+        tuple((name, "DOUBLE") for name in ("e_j_mag", "e_h_mag", "e_k_mag")),
+        "DOUBLE",
+        _e_q_index,
+        (),
+        True,
+    ),
 )
 
 
@@ -238,17 +258,18 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     - ``halpha_profile(flux, ivar, snr)`` -> STRUCT with the columns of profile_class
     - ``q_index(j_mag, h_mag, k_mag)``, ``e_q_index(e_j_mag, e_h_mag, e_k_mag)`` -> DOUBLE
 
-    NULL in gives NULL out, and what cannot be measured is NULL, never NaN.
+    NULL in gives NULL out, and what cannot be measured is NULL, never NaN. Thresholds are those of the catalogue at the time
+    of the call, of a connection without one those as shipped: register again when you have changed one.
     """
+    parameters = in_force(connection)
     for function in FUNCTIONS:
+        call = partial(function.call, parameters) if function.needs_parameters else function.call
         if not function.arms:
-            _create(connection, function.name, function.call, function.types(), function.result)
+            _create(connection, function.name, call, function.types(), function.result)
             continue
         for arm in function.arms:
             result = function.result.replace("ARRAY", f"FLOAT[{_GRIDS[arm].n_pixels}]")
-            _create(
-                connection, f"{function.name}_{arm}", partial(function.call, _GRIDS[arm]), function.types(arm), result
-            )
+            _create(connection, f"{function.name}_{arm}", partial(call, _GRIDS[arm]), function.types(arm), result)
         connection.execute(_macro(function))
 
 

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from becat.etl.archives import sources
 from becat.etl.archives.ingest import checked, ingested, store
 from becat.etl.archives.services import DEC, ID, RA, SERVERS, Client
-from becat.etl.archives.sources import ArchiveError, ColumnMissing
+from becat.etl.archives.sources import ColumnMissing
+from becat.schema.errors import BecatError
 
 __all__ = ["Fetched", "Manners", "fetch"]
 
@@ -92,7 +93,7 @@ def fetch(
 
     Raises
     ------
-    ArchiveError
+    BecatError
         There is no source of a name.
     """
     manners = manners or Manners()
@@ -118,7 +119,7 @@ def _fetch_one(connection, source, cache_dir, client, manners, sleep, run_id):
                 sleep(manners.pause_s)
             table = _asked_until_whole(source, chunk, radius, client, manners, sleep)
             _keep(folder, table, chunk)
-        except (ArchiveError, Incomplete) as failure:
+        except (BecatError, Incomplete) as failure:
             error = str(failure)
             if isinstance(failure, ColumnMissing):
                 break  # the next chunk would say the same
@@ -150,7 +151,7 @@ def _unanswered(stars, folder):
 
 
 def _asked_until_whole(source, chunk, radius_arcsec, client, manners, sleep):
-    """A whole answer, or an ArchiveError that says what was wrong with the last one."""
+    """A whole answer, or an BecatError that says what was wrong with the last one."""
     places = None if chunk is None else _with_sentinel(chunk)
     wait, failure = manners.first_wait_s, ""
     for attempt in range(manners.tries):
@@ -161,13 +162,13 @@ def _asked_until_whole(source, chunk, radius_arcsec, client, manners, sleep):
             table, units = client.ask(source, places, radius_arcsec)
             table = checked(source, table, units, client.servers[source.service])
             return _whole(source, table, places)
-        except ArchiveError:
+        except BecatError:
             raise  # a table or column that is not there will not be there the next time
         except Exception as error:  # clients raise errors of many libraries; each is worth another try
             words = str(error).strip().splitlines() or [type(error).__name__]
             failure = f"{type(error).__name__}: {words[0]}"[:300]
     what = "the whole table" if chunk is None else f"{len(chunk)} stars"
-    raise ArchiveError(
+    raise BecatError(
         f"{source.name}: no whole answer about {what} in {manners.tries} tries ({failure}); run it again later,"
         " what has been answered is kept"
     )
@@ -221,7 +222,7 @@ def _rows_for(stars, folder, source):
     parts = [pq.read_table(path) for path in files]
     meta = next((part.schema.metadata for part in parts if part.num_rows), parts[0].schema.metadata) if parts else None
     if not parts:
-        raise ArchiveError(f"{source.name}: the catalogue has no stars to ask for; load spectra first")
+        raise BecatError(f"{source.name}: the catalogue has no stars to ask for; load spectra first")
     rows = pa.concat_tables(parts, promote_options="permissive")
     rows = rows.filter(pc.is_in(rows[ID], stars[ID].combine_chunks()))
     own = [name for name in rows.column_names if name not in (ID, RA, DEC, "angDist")]

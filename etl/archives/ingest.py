@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from astropy import units as u
 from astropy.coordinates import Angle
 
-from becat.etl.archives.sources import ArchiveError, ColumnMissing, Source, source
+from becat.etl.archives.sources import ColumnMissing, Source, source
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.connection import transaction
 from becat.etl.match.columns import quoted
+from becat.schema.errors import BecatError
 
 __all__ = ["checked", "ingest_file", "ingested", "prepare", "store"]
 
@@ -41,19 +42,19 @@ def ingest_file(connection: duckdb.DuckDBPyConnection, name: str, path: str | Pa
 
     Raises
     ------
-    ArchiveError
+    BecatError
         There is no such source, a file cannot be read, or lacks a column (`ColumnMissing`).
     """
     declared, path = source(name), Path(path)
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     if not files:
-        raise ArchiveError(f"{path} is an empty folder: put the files of {name} in it")
+        raise BecatError(f"{path} is an empty folder: put the files of {name} in it")
     digest = hashlib.sha256(repr(declared).encode())
     for file in files:
         try:
             digest.update(file.read_bytes())
         except OSError as error:
-            raise ArchiveError(f"{file} cannot be read: {error.strerror}") from None
+            raise BecatError(f"{file} cannot be read: {error.strerror}") from None
     if ingested(connection).get(name) == digest.hexdigest():
         return 0
     tables = [checked(declared, *read_table(file), str(file)) for file in files]
@@ -101,7 +102,7 @@ def checked(declared: Source, table: pa.Table, units: dict[str, str], origin: st
     ------
     ColumnMissing
         A declared column is not there.
-    ArchiveError
+    BecatError
         A unit cannot be converted.
     """
     names = table.column_names
@@ -167,7 +168,7 @@ def _converted(table, name, unit, wanted, origin):
     try:
         factor = u.Unit(unit).to(u.Unit(wanted))
     except (ValueError, u.UnitConversionError):
-        raise ArchiveError(f"{origin}: column {name} is in {unit}, which is no {wanted}") from None
+        raise BecatError(f"{origin}: column {name} is in {unit}, which is no {wanted}") from None
     if factor == 1:
         return table
     return table.set_column(table.column_names.index(name), name, pc.multiply(table[name], factor))
@@ -185,7 +186,7 @@ def _in_degrees(table, name, unit, origin):
         try:
             degrees = [None if w is None else float(Angle(w, unit).deg) for w in words]
         except (ValueError, u.UnitsError):
-            raise ArchiveError(f"{origin}: column {name} holds no positions, in degrees or sexagesimal") from None
+            raise BecatError(f"{origin}: column {name} holds no positions, in degrees or sexagesimal") from None
     return table.set_column(table.column_names.index(name), name, pa.array(degrees, pa.float64()))
 
 

@@ -25,8 +25,9 @@ from astropy.coordinates import SkyCoord
 from tqdm import tqdm
 
 from becat.etl.catalogue.connection import transaction
+from becat.schema.errors import BecatError
 
-__all__ = ["EBV_PER_UNIT", "SERVICE_URL", "ReddeningCounts", "ReddeningError", "fill_reddening", "n_stars_to_fill"]
+__all__ = ["EBV_PER_UNIT", "SERVICE_URL", "ReddeningCounts", "fill_reddening", "n_stars_to_fill"]
 
 SERVICE_URL = "http://argonaut.skymaps.info/api/v2/"
 MAP = "bayestar2019"
@@ -47,10 +48,6 @@ OURS = f"('{RELIABLE}', '{UNRELIABLE}', '{NO_VALUE}')"
 PERCENTILES = (16.0, 50.0, 84.0)
 STARS_PER_BATCH = {"map": 20_000, "service": 500}
 TIMEOUT_S = 60.0
-
-
-class ReddeningError(Exception):
-    """The map can neither be read nor asked; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def fill_reddening(
         return ReddeningCounts()
     try:
         query, kind = _open_map(map_file, service_url)
-    except ReddeningError as error:
+    except BecatError as error:
         return ReddeningCounts(message=f"no E(B-V) for {n_stars:,} stars: {error}")
     tries = attempts if kind == "service" else 1
     n_asked = n_filled = 0
@@ -132,7 +129,7 @@ def fill_reddening(
             n_batch = len(stars["star_id"])
             try:
                 values = _ask_again(query, stars, tries, wait_s)
-            except ReddeningError as error:
+            except BecatError as error:
                 message = f"no E(B-V) yet for {n_stars - n_asked:,} stars: {error}"
                 break
             with transaction(connection):
@@ -155,7 +152,7 @@ def _open_map(map_file, service_url) -> tuple[Callable[..., Any], str]:
             warnings.simplefilter("ignore")  # dustmaps warns of a configuration that need not be there
             from dustmaps import bayestar
     except ImportError:
-        raise ReddeningError(
+        raise BecatError(
             "the package dustmaps is not installed: pip install 'becat[reddening]', or take a table of E(B-V) in from a file"
         ) from None
     path = Path(map_file or Path(bayestar.data_dir()) / "bayestar" / f"{MAP}.h5")
@@ -164,13 +161,11 @@ def _open_map(map_file, service_url) -> tuple[Callable[..., Any], str]:
             with contextlib.redirect_stdout(io.StringIO()):  # it tells how it loads
                 return bayestar.BayestarQuery(map_fname=str(path), version=MAP).query, "map"
         except (OSError, KeyError, ValueError) as error:
-            raise ReddeningError(f"{path} cannot be read as a map ({error}): fetch it again") from None
+            raise BecatError(f"{path} cannot be read as a map ({error}): fetch it again") from None
     if map_file is not None:
-        raise ReddeningError(f"there is no map at {path}")
+        raise BecatError(f"there is no map at {path}")
     if service_url is None:
-        raise ReddeningError(
-            f"there is no map at {path}: fetch it with dustmaps.bayestar.fetch(), or ask the web service"
-        )
+        raise BecatError(f"there is no map at {path}: fetch it with dustmaps.bayestar.fetch(), or ask the web service")
     return _Service(service_url).query, "service"
 
 
@@ -216,7 +211,7 @@ def _ask_again(query, stars, attempts, wait_s):
             return _ask(query, stars)
         except (requests.RequestException, ValueError, TypeError, KeyError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise ReddeningError(f"the map gave no answer that could be used ({reason}): try again later")
+    raise BecatError(f"the map gave no answer that could be used ({reason}): try again later")
 
 
 def _ask(query, stars):

@@ -16,8 +16,9 @@ from astropy import units as u
 from astropy.table import Table, vstack
 from requests.adapters import HTTPAdapter
 
-from becat.etl.archives.sources import ArchiveError, Source
+from becat.etl.archives.sources import Source
 from becat.etl.archives.tables import from_astropy
+from becat.schema.errors import BecatError
 from becat.schema.version import becat_version
 from becat.schema.votable_safe import follow_no_address
 
@@ -74,7 +75,7 @@ class Client:
         """
         ask = {"xmatch": self._xmatch, "vizier": self._vizier, "gaia_tap": self._gaia, "simbad_tap": self._simbad}
         if source.service not in ask:
-            raise ArchiveError(f"{source.name} is not served by any archive: take it in with --from FILE")
+            raise BecatError(f"{source.name} is not served by any archive: take it in with --from FILE")
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(self.timeout_s)  # the Gaia client knows none of its own
         try:
@@ -108,7 +109,7 @@ class Client:
         if not keys:
             raise LookupError(f"VizieR answers with no rows of {source.table}")  # so it does too when it is overloaded
         if not parts:
-            raise ArchiveError(f"VizieR has no table of objects at {source.table}: it has {', '.join(keys)}")
+            raise BecatError(f"VizieR has no table of objects at {source.table}: it has {', '.join(keys)}")
         if len(parts) == 1:
             return parts[0]
         columns = [[n for names in wanted.values() for n in names if n in part.colnames] for part in parts]

@@ -11,15 +11,12 @@ from typing import Any
 
 from becat import schema
 from becat.schema import parameters
+from becat.schema.errors import BecatError
 
-__all__ = ["ArchiveError", "ColumnMissing", "Position", "Source", "load", "sentinel", "source"]
-
-
-class ArchiveError(Exception):
-    """An archive's answer or a file that cannot be used; the message names it and says what to do."""
+__all__ = ["ColumnMissing", "Position", "Source", "load", "sentinel", "source"]
 
 
-class ColumnMissing(ArchiveError):
+class ColumnMissing(BecatError):
     """A column that the source must have is not there: the archive has changed its table."""
 
 
@@ -87,7 +84,7 @@ class Source:
 @cache
 def load() -> dict[str, Source]:
     """Every source by name, in the order of sources.toml."""
-    catalogues = tomllib.loads((Path(schema.__file__).parent / "catalogues.toml").read_text(encoding="utf-8"))
+    catalogues = tomllib.loads(Path(schema.__file__).with_name("catalogues.toml").read_text(encoding="utf-8"))
     known = {}
     for name, given in _toml().items():
         if name == "sentinel":
@@ -110,14 +107,14 @@ def source(name: str) -> Source:
 
     Raises
     ------
-    ArchiveError
+    BecatError
         There is no such source; the message says which there are.
     """
     known = load()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise ArchiveError(f"no source {name!r}: {hint}")
+        raise BecatError(f"no source {name!r}: {hint}")
     return known[name]
 
 

@@ -12,11 +12,9 @@ from becat.etl.archives.apply import apply, fingerprint
 from becat.etl.archives.fetch import fetch
 from becat.etl.archives.ingest import ingest_file
 from becat.etl.archives.reddening import fill_reddening
-from becat.etl.archives.sources import ArchiveError
 from becat.etl.catalogue.connection import Run
 from becat.etl.catalogue.versions import code_version
 from becat.etl.kinematics.fill import compute_kinematics, fit_limits
-from becat.schema.errors import CatalogueError
 
 __all__ = ["fetch_archives", "ingest_archives", "match_archives"]
 
@@ -41,20 +39,17 @@ def ingest_archives(connection: duckdb.DuckDBPyConnection, archives: dict[str, P
 
     Raises
     ------
-    CatalogueError
+    BecatError
         A source is unknown, or its file cannot be used.
     """
     n_rows = 0
     with Run(connection, "ingest archives") as run:
         for source, path in archives.items():
-            try:
-                n_new = ingest_file(connection, source, path)
-            except ArchiveError as error:
-                raise CatalogueError(str(error)) from None
+            n_new = ingest_file(connection, source, path)
             if n_new:
                 run.message = f"{run.message} {source}: {n_new:,} rows;".strip()
                 run.n_done += n_new
-                assert run.run_id  # the run is on record from the first table that is new
+                run.record()
             n_rows += n_new
     return n_rows
 
@@ -77,15 +72,12 @@ def fetch_archives(connection: duckdb.DuckDBPyConnection, names: list[str], cach
 
     Raises
     ------
-    CatalogueError
+    BecatError
         There is no source of a name.
     """
     n_failed = 0
     with Run(connection, "fetch archives") as run:
-        try:
-            found = fetch(connection, [name for name in names if name != REDDENING], cache_dir, run_id=run.run_id)
-        except ArchiveError as error:
-            raise CatalogueError(str(error)) from None
+        found = fetch(connection, [name for name in names if name != REDDENING], cache_dir, run_id=run.run_id)
         for source in found:
             known = f", {source.n_known:,} stars known from the cache" if source.n_known else ""
             click.echo(f"{source.source}: {source.error or f'{source.n_rows:,} rows{known}'}")

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy.table import MaskedColumn, Table
 
-from becat.etl.archives.sources import ArchiveError
+from becat.schema.errors import BecatError
 from becat.schema.votable_safe import parse_votable
 
 __all__ = ["from_astropy", "read_table"]
@@ -40,7 +40,7 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
 
     Raises
     ------
-    ArchiveError
+    BecatError
         The file cannot be read as any of them, or has no rows and columns.
     """
     path = Path(path)
@@ -53,12 +53,12 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
                 stream.seek(0)
                 table, units = _read(stream, start)
     except OSError as error:
-        raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise BecatError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # every reader has its own errors; whatever it is, the file is of no use
         words = str(error).strip().splitlines() or [type(error).__name__]
-        raise ArchiveError(f"{path} is no whole CSV, VOTable, FITS or Parquet table: {words[0]}") from None
+        raise BecatError(f"{path} is no whole CSV, VOTable, FITS or Parquet table: {words[0]}") from None
     if table.num_columns < 2:
-        raise ArchiveError(f"{path} has fewer than two columns: is its separator one of comma, semicolon, | or tab?")
+        raise BecatError(f"{path} has fewer than two columns: is its separator one of comma, semicolon, | or tab?")
     return table, units
 
 

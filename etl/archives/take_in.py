@@ -19,7 +19,7 @@ def take_in_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
 
     Raises
     ------
-    ArchiveError
+    BecatError
         The file cannot be read.
     ValueError
         The catalogue has another table or view of that name, which no file may replace.

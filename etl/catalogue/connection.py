@@ -6,19 +6,19 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import duckdb
+
+from becat.schema.errors import BecatError
+from becat.schema.version import becat_version
 
 __all__ = [
     "CHECKPOINT_AT",
     "ROWS_PER_GROUP",
     "TO_READ",
     "TO_WRITE",
-    "CatalogueError",
     "Run",
-    "becat_version",
     "bounded_memory",
     "open_catalogue",
     "transaction",
@@ -41,18 +41,6 @@ UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "Pi
 HALF_A_DIGIT = 0.05  # DuckDB tells its limit with one decimal, the rest cut off: without this it would shrink each time
 
 
-class CatalogueError(Exception):
-    """Something that could not be done with the catalogue; the message says what to do."""
-
-
-def becat_version() -> str:
-    """Version of the installed package."""
-    try:
-        return version("becat")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 @contextmanager
 def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Connection to an existing catalogue, closed at the end.
@@ -66,25 +54,25 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
 
     Raises
     ------
-    CatalogueError
+    BecatError
         There is no such file, it is no catalogue of becat, or another process has it open; or what was written could
         not be moved from the log to the file at the end (the log keeps it, and the next opening tries again).
     """
     path = Path(path)
     if not path.is_file():
-        raise CatalogueError(f"no catalogue at {path}: make one with `becat init {path}`")
+        raise BecatError(f"no catalogue at {path}: make one with `becat init {path}`")
     try:
         connection = duckdb.connect(str(path), read_only=True) if read_only else _open_for_writing(path)
     except duckdb.IOException as error:
-        raise CatalogueError(_why_not_opened(path, error)) from None
+        raise BecatError(_why_not_opened(path, error)) from None
     except duckdb.Error as error:
-        raise CatalogueError(f"{path} cannot be opened as a DuckDB file: {what_went_wrong(error)}") from None
+        raise BecatError(f"{path} cannot be opened as a DuckDB file: {what_went_wrong(error)}") from None
     try:
         found = connection.execute(
             "select count(*) from duckdb_tables() where table_name in ('spectrum', 'selection_parameter')"
         ).fetchone()
         if found is None or found[0] < 2:
-            raise CatalogueError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
+            raise BecatError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
         connection.execute("set enable_progress_bar = false")
         yield connection
         if not read_only:
@@ -198,7 +186,7 @@ def _checkpoint(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
         connection.execute("checkpoint")
     except duckdb.Error as error:
-        raise CatalogueError(
+        raise BecatError(
             f"nothing is lost, but it is still in {log}, to be kept beside {path.name}: {what_went_wrong(error)}"
         ) from None
 
@@ -229,9 +217,8 @@ class Run:
         self.n_rejected = 0
         self.message = ""
 
-    @property
-    def run_id(self) -> int:
-        """Number of the run; the first use writes its row."""
+    def record(self) -> int:
+        """Write the run's row, unless it is there already, and return its number."""
         if self._run_id is None:
             row = self._connection.execute("select coalesce(max(run_id), 0) + 1 from etl_run").fetchone()
             assert row is not None
@@ -242,6 +229,11 @@ class Run:
                 [self._run_id, self._command, self._started_at, becat_version(), self._code_version],
             )
         return self._run_id
+
+    @property
+    def run_id(self) -> int:
+        """Number of the run; the first use writes its row."""
+        return self.record()
 
     @property
     def has_written(self) -> bool:

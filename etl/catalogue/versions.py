@@ -11,14 +11,14 @@ import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 __all__ = ["DEPENDS_ON", "RECORD", "code_version", "digest_of_files", "stage_digest"]
 
-ROOT = Path(__file__).resolve().parent.parent
 RECORD = Path(__file__).with_name("versions.toml")
 
-# What the result of a stage depends on: files, or folders whose Python files count.
+# What the result of a stage depends on, by room: files, or folders whose Python files count.
 DEPENDS_ON = {
     "reduce": (
         "etl/readers",
@@ -29,13 +29,7 @@ DEPENDS_ON = {
         "schema/lines.py",
     ),
     "release": ("etl/load/release_files.py",),
-    "match": (
-        "etl/archives",
-        "etl/match",
-        "etl/archives/clusters.py",
-        "etl/archives/spectral_types.py",
-        "schema/catalogues.toml",
-    ),
+    "match": ("etl/archives", "etl/match", "schema/catalogues.toml"),
     "kinematics": ("etl/kinematics/velocity.py",),
     "measure": ("udfs", "schema/grid.py", "schema/lines.csv", "schema/lines.py"),
     "score": ("models/score.py", "models/window.py", "schema/grid.py"),
@@ -70,7 +64,8 @@ def digest_of_files(files: Iterable[Path]) -> str:
 
 def _files(stage: str) -> Iterator[Path]:
     for entry in DEPENDS_ON[stage]:
-        path = ROOT / entry
+        room, _, rest = entry.partition("/")
+        path = Path(import_module(f"becat.{room}").__path__[0], rest)
         yield from path.rglob("*.py") if path.is_dir() else [path]
 
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from becat.etl.catalogue.versions import code_version
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 
 __all__ = ["Pool", "Tables", "open_pool", "partition_table", "work_through"]
 
@@ -137,19 +137,19 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise CatalogueError(
+            raise BecatError(
                 'running on a cluster needs Dask: install it with `pip install ".[cluster]"` here and for the workers'
             ) from None
         try:
             self._client = Client(self._address, timeout=timeout_s, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
-            raise CatalogueError(
+            raise BecatError(
                 f"no Dask scheduler answers at {self._address} ({type(error).__name__}): start one with `dask scheduler`"
             ) from None
         try:
             self._client.wait_for_workers(1, timeout=PATIENCE_S)
         except TimeoutError:
-            raise CatalogueError(
+            raise BecatError(
                 f"the scheduler {self._address} has no workers: start them with `dask worker {self._address} --nthreads 1`"
             ) from None
         self.n_ahead = max(2, 2 * sum(self._client.nthreads().values()))
@@ -207,7 +207,7 @@ def _code() -> str:
 def _work_to_parquet(work: Work, partition: tuple, output: str, code: str) -> None:
     """Do a partition on a worker and leave its tables in a directory that appears when it is complete."""
     if code != _code():
-        raise CatalogueError("the workers run another version of becat: update them and start them again")
+        raise BecatError("the workers run another version of becat: update them and start them again")
     if os.path.isdir(output):
         return
     unfinished = f"{output}.{os.getpid()}.unfinished"
@@ -240,7 +240,7 @@ def open_pool(
 
     Raises
     ------
-    CatalogueError
+    BecatError
         Dask is not installed, no scheduler answers, or it has no workers.
     """
     if scheduler:
@@ -287,7 +287,7 @@ def work_through(
 
     Raises
     ------
-    CatalogueError
+    BecatError
         A partition kills its process and there is no `give_up`.
     """
     source = iter(partitions)
@@ -310,7 +310,7 @@ def work_through(
         except WorkerDied:
             pool.restart()
             if give_up is None:
-                raise CatalogueError(
+                raise BecatError(
                     "the processes that work on the spectra die again and again: give them more memory"
                 ) from None
             smaller = split(partition) if split else []

@@ -11,8 +11,6 @@ from becat.etl.catalogue.batches import insert_columns
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.versions import code_version
 from becat.etl.kinematics.velocity import KinematicModel, fit_maxwellian, peculiar_velocity, velocity_errors
-from becat.schema import parameters
-from becat.schema.build import maxwellian_limit
 
 __all__ = ["compute_kinematics", "fit_limits"]
 
@@ -118,7 +116,6 @@ def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
     """
     changed = {}
     with Run(connection, "fit maxwellian") as run:
-        fraction = parameters.value("runaway_fraction_of_peak", connection)
         models = [
             row[0]
             for row in connection.execute("select kinematic_model from kinematic_model where not is_default").fetchall()
@@ -133,19 +130,14 @@ def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
                 _, b, _, e_b = fit_maxwellian(speeds)
             except ValueError:
                 continue
-            new = (
-                round(b, 6),
-                round(e_b, 6),
-                maxwellian_limit(round(b, 6), fraction),
-                f"fitted to {len(speeds)} stars",
-            )
-            columns = "maxwellian_b_km_s, e_maxwellian_b_km_s, v_limit_km_s, maxwellian_source"
+            new = (round(b, 6), round(e_b, 6), f"fitted to {len(speeds)} stars")
+            columns = "maxwellian_b_km_s, e_maxwellian_b_km_s, maxwellian_source"
             old = connection.execute(
                 f"select {columns} from kinematic_model where kinematic_model = ?", [model]
             ).fetchone()
             if old != new:
                 connection.execute(
-                    "update kinematic_model set maxwellian_b_km_s = ?, e_maxwellian_b_km_s = ?, v_limit_km_s = ?,"
+                    "update kinematic_model set maxwellian_b_km_s = ?, e_maxwellian_b_km_s = ?,"
                     " maxwellian_source = ?, run_id = ? where kinematic_model = ?",
                     [*new, run.run_id, model],
                 )

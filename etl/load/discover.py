@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 
 __all__ = ["find_spectra"]
 
@@ -25,7 +25,7 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
 
     Raises
     ------
-    CatalogueError
+    BecatError
         A path does not exist, or a directory below it cannot be listed.
     """
     found: dict[Path, None] = {}
@@ -36,7 +36,7 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
         elif path.exists():
             found[_absolute(path)] = None
         else:
-            raise CatalogueError(f"no such file or directory: {path}")
+            raise BecatError(f"no such file or directory: {path}")
     return list(found)
 
 
@@ -50,7 +50,7 @@ def _below(directory: Path) -> list[Path]:
 
 def _stop(error: OSError) -> None:
     """A directory that is passed over would leave a hole in the survey that nobody sees."""
-    raise CatalogueError(f"{error.filename} cannot be listed ({error.strerror}): make it readable, or name other paths")
+    raise BecatError(f"{error.filename} cannot be listed ({error.strerror}): make it readable, or name other paths")
 
 
 def _absolute(path: Path) -> Path:

@@ -27,7 +27,7 @@ from becat.etl.catalogue.workers import Tables, open_pool, work_through
 from becat.etl.load.discover import find_spectra
 from becat.etl.readers import RawSpectrum, read_file
 from becat.etl.reduce import reduce_batch
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS
 from becat.schema.tables import TABLES
 
@@ -84,7 +84,7 @@ def load_spectra(
 
     Raises
     ------
-    CatalogueError
+    BecatError
         A path does not exist, cannot be searched, or goes away while it is read.
     """
     version = f"{code_version('reduce')}:{exposures}"
@@ -137,12 +137,12 @@ def _take_out_vanished(batch: Batch) -> list[FileRead]:
 
     Raises
     ------
-    CatalogueError
+    BecatError
         No file of the batch is there: the directory or the disk behind it has gone.
     """
     vanished = [read for read in batch.files if read.size_bytes is None]
     if vanished and len(vanished) == len(batch.files):
-        raise CatalogueError(
+        raise BecatError(
             f"{Path(vanished[0].file).parent} went away while it was read, nothing was lost: when it is back, the same"
             " command goes on"
         )

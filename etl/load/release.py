@@ -12,7 +12,7 @@ from becat.etl.catalogue.errors import Rejected
 from becat.etl.catalogue.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger
 from becat.etl.catalogue.versions import code_version
 from becat.etl.load.release_files import read_catalogue
-from becat.schema.errors import CatalogueError
+from becat.schema.errors import BecatError
 
 __all__ = ["apply_release_entries", "load_release_catalogues"]
 
@@ -35,7 +35,7 @@ def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: list[s
     """
     missing = [str(path) for path in paths if not Path(path).exists()]
     if missing:
-        raise CatalogueError(f"no such file: {', '.join(missing)}")
+        raise BecatError(f"no such file: {', '.join(missing)}")
     version = code_version("release")
     files = [Path(path).absolute() for path in paths]
     counts = {"loaded": 0, "rows": 0, "rejected": 0}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from becat.etl.readers.noise import der_snr_noise
 from becat.etl.readers.problem import Problem
 from becat.etl.readers.spectrum import RawArm
-from becat.etl.reduce.rectangle import der_snr_noise
 from becat.schema.grid import ARMS
 from becat.schema.quality import Quality
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from becat.etl.reduce.rectangle import Rectangle, der_snr_noise
+from becat.etl.readers.noise import der_snr_noise
+from becat.etl.reduce.rectangle import Rectangle
 from becat.schema.lines import LINES
 from becat.schema.quality import PixelMask
 

@@ -14,7 +14,7 @@ from becat.schema.quality import PixelMask
 if TYPE_CHECKING:
     from becat.etl.readers import RawArm
 
-__all__ = ["MAX_GAP_A", "Rectangle", "bridge_gaps", "der_snr_noise", "pack"]
+__all__ = ["MAX_GAP_A", "Rectangle", "bridge_gaps", "pack"]
 
 MIN_PIXELS = 4
 MARGIN_A = 3.0  # native pixels kept beyond the grid, so that its first and last pixel are whole
@@ -99,31 +99,6 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
         else:
             edges[i] = high + np.arange(n_native + 1)
     return Rectangle(edges, flux, ivar, mask, file_flux)
-
-
-def der_snr_noise(flux: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """Noise of a pixel from second differences two pixels apart, blind to anything smooth.
-
-    Parameters
-    ----------
-    flux : (n_spectra, n_pixels) float array
-    good : (n_spectra, n_pixels) bool array
-
-    Returns
-    -------
-    (n_spectra,) float array
-        Standard deviation in the unit of the flux; NaN with fewer than five good pixels in a row.
-
-    References
-    ----------
-    Stoehr et al. 2008, ASP Conf. 394, 505 (DER_SNR).
-    """
-    whole = good[:, 2:-2] & good[:, :-4] & good[:, 4:]
-    difference = np.abs(2 * flux[:, 2:-2] - flux[:, :-4] - flux[:, 4:])
-    noise = np.full(len(flux), np.nan)
-    for i in np.flatnonzero(whole.any(axis=1)):
-        noise[i] = 1.482602 / np.sqrt(6) * np.median(difference[i, whole[i]])
-    return noise
 
 
 def bridge_gaps(rectangle: Rectangle) -> None:

@@ -46,8 +46,8 @@ ONE_OF_STAR = {
     "colours": "select q_mag, hk0_mag, kw10_mag from infrared_colour where star_id = :star",
     "diagram": "select bp_rp_mag, abs_g_mag, bp_rp0_mag, abs_g0_mag from colour_magnitude where star_id = :star",
     "kinematics": """
-        select kinematics.*, v_limit_km_s from kinematics join kinematic_model using (kinematic_model)
-        where star_id = :star and kinematic_model.is_default""",
+        select kinematics.*, v_limit_km_s from kinematics join runaway_limit using (kinematic_model)
+        where star_id = :star and runaway_limit.is_default""",
 }
 
 

@@ -15,8 +15,8 @@ from datasette import Response, hookimpl
 from datasette.utils.asgi import asgi_send_file
 
 from becat.publish.reading import snapshot_of
-from becat.publish.vo.tap import upload, uws, vosi
-from becat.publish.vo.tap.jobs import Busy, Job, Limits, Service, service
+from becat.publish.vo.tap import jobs, upload, uws, vosi
+from becat.publish.vo.tap.jobs import Busy, Job, Limits, Service, close_service, service
 from becat.publish.vo.tap.worker import FORMATS
 from becat.publish.vo.votable import votable_error
 
@@ -26,7 +26,7 @@ OPEN = {"access-control-allow-origin": "*"}  # what is public may be read by pag
 BODY_BYTES_MAX = 200_000
 FORM_WITH_PARTS = "multipart/form-data"
 WAIT_SECONDS_MAX = 60
-EXAMPLES = Path(__file__).parents[1] / "tap" / "examples"
+EXAMPLES = Path(jobs.__file__).with_name("examples")
 FORMAT_OF = {
     "votable": "votable", "application/x-votable+xml": "votable", "text/xml": "votable", "votable/td": "votable",
     "csv": "csv", "text/csv": "csv", "tsv": "tsv", "text/tab-separated-values": "tsv", "fits": "fits",
@@ -54,6 +54,12 @@ def register_routes():
         (r"^/tap/tables/(?P<name>[\w.\"]+)$", tables),
         (r"^/tap/examples$", examples),
     ]
+
+
+@hookimpl
+def startup(datasette):
+    """Queries that still run when the server ends are ended with it."""
+    datasette.becat_at_end.append(close_service)
 
 
 @hookimpl

@@ -17,15 +17,12 @@ from becat.publish.report import html, pdf
 from becat.publish.report.content import Content, gather
 from becat.publish.report.tables import PAPER_TABLES
 from becat.publish.snapshot import leftovers
-from becat.publish.snapshot.provenance import becat_version
+from becat.schema.errors import BecatError
+from becat.schema.version import becat_version
 
-__all__ = ["Report", "ReportError", "make_report"]
+__all__ = ["Report", "make_report"]
 
 MANIFEST = ".becat-report.json"
-
-
-class ReportError(Exception):
-    """The report could not be made; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def make_report(
 
     Raises
     ------
-    ReportError
+    BecatError
         A file in the way is not becat's, the directory cannot be written, or the catalogue is of an older becat.
     """
     directory = Path(directory).absolute()
@@ -88,11 +85,11 @@ def make_report(
             _refuse_foreign(directory, known, files)
             sizes = _move(Path(workplace), directory, files, known)
     except duckdb.CatalogException as error:
-        raise ReportError(
+        raise BecatError(
             f"the catalogue lacks something that this becat needs: `becat run` brings it up to date ({_line(error)})"
         ) from None
     except OSError as error:
-        raise ReportError(f"{directory} cannot be written: {error.strerror or error}") from None
+        raise BecatError(f"{directory} cannot be written: {error.strerror or error}") from None
     return Report(
         directory=directory,
         files=files,
@@ -160,7 +157,7 @@ def _known_files(directory: Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError):
-        raise ReportError(f"{directory / MANIFEST} is not as becat wrote it: choose another directory") from None
+        raise BecatError(f"{directory / MANIFEST} is not as becat wrote it: choose another directory") from None
 
 
 def _refuse_foreign(directory: Path, known: dict[str, list[str]], wanted: Sequence[str]) -> None:
@@ -170,9 +167,9 @@ def _refuse_foreign(directory: Path, known: dict[str, list[str]], wanted: Sequen
         if not os.path.lexists(path):
             continue
         if name not in known:
-            raise ReportError(f"{path} is there already and not of a report of becat: choose another directory")
+            raise BecatError(f"{path} is there already and not of a report of becat: choose another directory")
         if not path.is_file() or _hash(path) not in known[name]:
-            raise ReportError(f"{path} was changed since becat wrote it: move it away, or choose another directory")
+            raise BecatError(f"{path} was changed since becat wrote it: move it away, or choose another directory")
 
 
 def _move(workplace: Path, directory: Path, files: Sequence[str], known: dict[str, list[str]]) -> int:

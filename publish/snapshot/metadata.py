@@ -11,13 +11,13 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from becat.publish.snapshot.provenance import becat_version
 from becat.schema.tables import TABLES
+from becat.schema.version import becat_version
 
 __all__ = ["FACETS", "column_note", "describe", "queries", "write"]
 
 COLUMNS = Path(__file__).with_name("columns.toml")
-QUERIES = Path(__file__).with_name("queries")
+QUERIES = Path(__file__).parents[1] / "queries"
 HIDDEN = (
     "star_search",
     "star_search_data",

@@ -6,20 +6,13 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["becat_version", "citations", "facts", "write"]
+from becat.schema.version import becat_version
+
+__all__ = ["citations", "facts", "write"]
 
 SOURCES = Path(__file__).with_name("sources.bib")
-
-
-def becat_version() -> str:
-    """Version of the installed program."""
-    try:
-        return version("becat")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def citations() -> Iterator[tuple[str, str, str, str, str]]:

@@ -22,12 +22,13 @@ from tqdm import tqdm
 
 from becat.publish.snapshot import figure_data as figures
 from becat.publish.snapshot import leftovers, metadata, profiles, provenance, recount
+from becat.publish.snapshot.kinds import write_kinds
 from becat.publish.snapshot.transpile import read_macros, to_sqlite
-from becat.publish.vo.tap.schema import write_kinds
 from becat.schema import build
+from becat.schema.errors import BecatError
 from becat.schema.tables import TABLES
 
-__all__ = ["PublishError", "Published", "write"]
+__all__ = ["Published", "write"]
 
 BATCH_ROWS = 20_000
 SLOW_VIEW_S = 0.5  # to read all rows, as sorting them or counting by a column does: longer is felt as a wait
@@ -45,10 +46,6 @@ INDEXES = {
     "line_measurement": ["ew_halpha_a"],
     "kinematics": ["v_tp_km_s"],
 }
-
-
-class PublishError(Exception):
-    """The snapshot could not be made; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def write(
 
     Raises
     ------
-    PublishError
+    BecatError
         The catalogue cannot be opened or the snapshot cannot be written.
     """
     out = Path(out_path)
@@ -108,11 +105,11 @@ def write(
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
     if not path.is_file():
-        raise PublishError(f"there is no catalogue {path}: make one with `becat init {path}`")
+        raise BecatError(f"there is no catalogue {path}: make one with `becat init {path}`")
     try:
         return duckdb.connect(str(path), read_only=True)
     except duckdb.IOException as error:
-        raise PublishError(f"{path} cannot be opened; is another becat writing to it? ({error})") from error
+        raise BecatError(f"{path} cannot be opened; is another becat writing to it? ({error})") from error
 
 
 def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progress: bool) -> Published:
@@ -129,11 +126,11 @@ def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progr
         _move(temporary, out)
         metadata.write(out)
     except (duckdb.BinderException, duckdb.CatalogException) as error:
-        raise PublishError(f"another becat made the catalogue; `becat run` brings it up to date ({error})") from error
+        raise BecatError(f"another becat made the catalogue; `becat run` brings it up to date ({error})") from error
     except OSError as error:
-        raise PublishError(f"{out} cannot be written: {error.strerror or error}") from error
+        raise BecatError(f"{out} cannot be written: {error.strerror or error}") from error
     except sqlite3.OperationalError as error:
-        raise PublishError(f"{out} cannot be written: {error}") from error
+        raise BecatError(f"{out} cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return Published(path=out, size_bytes=out.stat().st_size, seconds=time.perf_counter() - started, **published)

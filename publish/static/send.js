@@ -21,7 +21,7 @@
     return new Promise((resolve, reject) => {
       if (typeof samp !== "undefined") { resolve(); return; }
       const script = document.createElement("script");
-      script.src = `${ROOT}/assets/samp.js`;
+      script.src = `${ROOT}/assets/vendor/samp.js`;
       script.onload = resolve;
       script.onerror = () => reject(new Error("samp.js cannot be loaded"));
       document.head.append(script);

@@ -11,7 +11,7 @@ cores as (
             cast(profile_class.e_core_flux as double) * profile_class.e_core_flux
             + parameter('profile_change_error') * parameter('profile_change_error')
         ) as weight,
-        case when profile_class.evidence like 'a ridge between two absorption cores%' then 1 else 0 end as two_cores
+        case when profile_class.has_two_cores then 1 else 0 end as two_cores
     from spectrum
     join profile_class using (spectrum_id)
     where spectrum.star_id is not null

@@ -26,7 +26,7 @@ from becat import cli
 
 __all__ = ["PAGES", "Step", "copy_files", "outline", "run_page"]
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 # In this order, one after the other in the same directory.
 PAGES = [DOCS / "tutorial.md", DOCS / "howto" / "own_spectra.md", DOCS / "howto" / "own_catalogue.md"]
 BLOCK = re.compile(r"^```(console|sql|python|text|toml|csv)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

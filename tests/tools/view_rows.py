@@ -13,7 +13,7 @@ import duckdb
 
 from becat.schema import build
 
-PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
+PAPER = Path(__file__).parents[2] / "etl" / "data" / "wang2022"
 
 # Printed spectral types as ranges on the scale of spectral_type (B0 = 10, A0 = 20; class III = 3, V = 5), read by hand.
 TYPE_RANGES = {

@@ -17,7 +17,7 @@ from becat.publish.snapshot import write as snapshot
 from becat.publish.vo.tap import schema, worker
 from tests.tools.site_fixture import make_catalogue
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Asker:

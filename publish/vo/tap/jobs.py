@@ -23,7 +23,6 @@ from becat.publish.vo.tap import schema
 
 __all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "close_service", "service"]
 
-ROOT = Path(__file__).resolve().parents[2]
 UPLOADED = ".upload"
 FINAL = ("COMPLETED", "ERROR", "ABORTED")
 
@@ -167,12 +166,12 @@ class Service:
     async def _run(self, snapshot: Path, question: dict, seconds: int, folder: Path) -> Outcome:
         tap_schema = await self.tap_schema(snapshot)
         asked = question | {
-            "snapshot": str(snapshot), "tap_schema": str(tap_schema), "folder": str(folder), "seconds": seconds,
+            "snapshot": str(snapshot.absolute()), "tap_schema": str(tap_schema.absolute()), "folder": str(folder), "seconds": seconds,
             "bytes_max": self.limits.bytes_max, "upload_rows_max": self.limits.upload_rows,
             "uploads": {path.stem: str(path) for path in sorted(folder.glob(f"*{UPLOADED}"))},
         }  # fmt: skip
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "becat.publish.vo.tap.worker", cwd=ROOT, env=_environment(folder),
+            sys.executable, "-P", "-m", "becat.publish.vo.tap.worker", cwd=folder, env=_environment(folder),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self._running.add(process)
@@ -302,9 +301,9 @@ def _own_folder() -> Path:
 
 def _environment(folder: Path) -> dict[str, str]:
     """What a worker needs to know of this process: none of its secrets."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH") if name in os.environ}
     return kept | {
-        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(folder), "TMPDIR": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(folder), "TMPDIR": str(folder),
         "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder), "XDG_DATA_HOME": str(folder),
         "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip

@@ -13,14 +13,10 @@ from becat.publish.vo.tap.words import RESERVED
 from becat.publish.vo.votable import VO_UNITS, Field
 from becat.schema.tables import TABLES
 
-__all__ = ["write", "write_kinds"]
+__all__ = ["write"]
 
 DESCRIPTION = "Classical Be stars in LAMOST: spectra, measurements, and every step of the selection"
 KINDS = {"TEXT": "text", "REAL": "double", "INTEGER": "long"}
-OF_DUCKDB = {
-    "DOUBLE": "double", "FLOAT": "double", "VARCHAR": "text", "BOOLEAN": "short", "TIMESTAMP": "text",
-    "BIGINT": "long", "INTEGER": "long", "HUGEINT": "long", "UTINYINT": "long",
-}  # fmt: skip
 TYPES = {"short": ("short", None, None), "int": ("int", None, None), "long": ("long", None, None), "double": ("double", None, None),
          "text": ("unicodeChar", "*", None)}  # fmt: skip
 PRINCIPAL = ("star_id", "spectrum_id", "designation", "ra_deg", "dec_deg")
@@ -54,28 +50,6 @@ OWN = {
         ("target_column", "text", "Column referred to"),
     ]),
 }  # fmt: skip
-
-
-def write_kinds(source, target: sqlite3.Connection) -> None:
-    """Keep in the snapshot what kind each column of a view is: SQLite does not know it, and asks no row of an empty one.
-
-    Parameters
-    ----------
-    source : DuckDB connection
-        The catalogue.
-    target : sqlite3.Connection
-        The snapshot, without a table ``column_kind``.
-    """
-    target.execute(
-        "create table column_kind (table_name text, column_name text, value_kind text, primary key (table_name, column_name))"
-    )
-    sql = (
-        "select table_name, column_name, data_type from information_schema.columns"
-        " where table_catalog = current_database() and table_schema = current_schema()"
-    )
-    rows = source.execute(sql).fetchall()
-    known = [(table, column, OF_DUCKDB[kind]) for table, column, kind in rows if kind in OF_DUCKDB]
-    target.executemany("insert into column_kind values (?, ?, ?)", known)
 
 
 def write(snapshot: Path, path: Path) -> None:

@@ -11,9 +11,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import becat
+from becat import publish, schema
+
 __all__ = ["leave_the_network", "stay_within"]
 
-ROOT = Path(__file__).resolve().parents[2]
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # of Linux's unshare
 CLOSED = (
     "socket.", "subprocess.", "urllib.", "ftplib.", "http.", "smtplib.", "poplib.", "imaplib.", "nntplib.", "telnetlib.",
@@ -71,9 +73,10 @@ def _is_in(place: str, folders: tuple[str, ...]) -> bool:
 
 
 def _libraries() -> list[str]:
-    """Where Python's code lies. The folder that becat lies in is not among them unless it holds only packages: people keep data there."""
+    """Where Python's code lies. The folder of a checkout is not among them: people keep data there."""
     known = sysconfig.get_paths()
     found = {known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found |= {path for path in sys.path if path and Path(path).resolve() not in (ROOT, Path.cwd())}
-    found |= {str(ROOT / package) for package in ("publish", "schema")}
+    found |= {path for path in sys.path if path and Path(path).resolve() != Path.cwd()}
+    # In a checkout the rooms lie side by side, and an editable install may link to their files.
+    found |= {str(Path(room.__file__ or "").resolve().parent) for room in (becat, publish, schema)}
     return sorted({os.path.realpath(path) for path in found})

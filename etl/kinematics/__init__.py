@@ -1,0 +1,1 @@
+"""Peculiar velocities of the stars, and the table that holds them."""

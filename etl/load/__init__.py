@@ -1,0 +1,1 @@
+"""Finding spectra and release catalogues on disk, and loading them."""

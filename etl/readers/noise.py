@@ -1,0 +1,32 @@
+"""Noise of a spectrum from its own pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["der_snr_noise"]
+
+
+def der_snr_noise(flux: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Noise of a pixel from second differences two pixels apart, blind to anything smooth.
+
+    Parameters
+    ----------
+    flux : (n_spectra, n_pixels) float array
+    good : (n_spectra, n_pixels) bool array
+
+    Returns
+    -------
+    (n_spectra,) float array
+        Standard deviation in the unit of the flux; NaN with fewer than five good pixels in a row.
+
+    References
+    ----------
+    Stoehr et al. 2008, ASP Conf. 394, 505 (DER_SNR).
+    """
+    whole = good[:, 2:-2] & good[:, :-4] & good[:, 4:]
+    difference = np.abs(2 * flux[:, 2:-2] - flux[:, :-4] - flux[:, 4:])
+    noise = np.full(len(flux), np.nan)
+    for i in np.flatnonzero(whole.any(axis=1)):
+        noise[i] = 1.482602 / np.sqrt(6) * np.median(difference[i, whole[i]])
+    return noise

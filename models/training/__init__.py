@@ -1,0 +1,1 @@
+"""Training and exporting the classifier; asks for the extra `train`, which no other module does."""

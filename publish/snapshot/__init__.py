@@ -1,0 +1,1 @@
+"""The SQLite snapshot: everything that is published, as one file that never changes."""

@@ -1,0 +1,1 @@
+"""Virtual Observatory: VOTable, FITS, spectra and the Table Access Protocol."""

@@ -1,0 +1,1 @@
+"""Fixtures, servers and helpers that tests and benchmarks share."""
