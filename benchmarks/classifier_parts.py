@@ -21,7 +21,7 @@ from becat.models.score import DEFAULT_MODEL
 from becat.models.training.export import apply
 from becat.models.training.trained import load_trained
 from becat.models.training.training_data import labelled_from_catalogue, simulated
-from becat.simulate.profiles import GENERATORS
+from becat.simulate.sample import GENERATORS
 
 _SEED = 40  # of draws that no training and no evaluation has seen
 

@@ -28,7 +28,7 @@ from becat.simulate.disc_free import FIRST, GRID, REST_A
 from becat.simulate.draw import distributions
 from becat.simulate.instrument import gather, resolution_sigma_km_s
 from becat.simulate.labels import visibility, window_wavelength_a
-from becat.simulate.profiles import kind_names, sample_profiles
+from becat.simulate.sample import kind_names, sample_profiles
 from becat.simulate.systems import draw_systems, render
 from becat.simulate.velocity import fourier_gaussian, multiply
 

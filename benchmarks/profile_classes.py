@@ -17,7 +17,7 @@ from becat.etl.readers.spectrum import RawArm
 from becat.etl.reduce import reduce_batch
 from becat.schema.grid import RED
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
-from becat.simulate.profiles import WINDOW, sample_profiles
+from becat.simulate.sample import WINDOW, sample_profiles
 from becat.simulate.spectra import draw_stars, expose
 from becat.udfs import profile_batch
 
@@ -40,13 +40,13 @@ def classify(n, seed, generator="a", kinds=None):
     seed : int
         Seed of the simulation.
     generator : {"a", "b", "c"}
-        Generator of `becat.simulate.profiles`.
+        Generator of `becat.simulate.sample`.
     kinds : list of str, optional
         Only these kinds.
 
     Returns
     -------
-    profiles : becat.simulate.profiles.Profiles
+    profiles : becat.simulate.sample.Profiles
     measured : dict of (n,) arrays
         Columns of profile_class.
     """

@@ -6,7 +6,7 @@ import numpy as np
 
 from becat.models.score import Scorer
 from becat.models.training.training_data import window_of
-from becat.simulate.profiles import sample_profiles
+from becat.simulate.sample import sample_profiles
 
 __all__ = ["Examples"]
 

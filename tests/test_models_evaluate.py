@@ -27,7 +27,7 @@ from becat.schema import build
 from becat.schema.grid import RED
 from becat.schema.tables import TABLES
 from becat.simulate.labels import WINDOW as WIDE
-from becat.simulate.profiles import GENERATORS, sample_profiles
+from becat.simulate.sample import GENERATORS, sample_profiles
 
 
 @settings(max_examples=40, deadline=None)

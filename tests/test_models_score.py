@@ -24,7 +24,7 @@ from becat.models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wa
 from becat.publish.saliency import Explainer
 from becat.schema.errors import BecatError
 from becat.schema.grid import RED
-from becat.simulate.profiles import sample_profiles
+from becat.simulate.sample import sample_profiles
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from becat.models.training.train import Stage, TrainConfig, train  # noqa: E402
 from becat.models.training.train_profile import ProfileConfig, _Pool, train_profiles  # noqa: E402
 from becat.models.training.trained import load_trained  # noqa: E402
 from becat.models.training.training_data import Drawn, Mixture, simulated  # noqa: E402
-from becat.simulate.profiles import sample_profiles  # noqa: E402
+from becat.simulate.sample import sample_profiles  # noqa: E402
 
 SIZE = 64
 torch.set_num_threads(1)  # as in the processes of a training: rounding depends on the number

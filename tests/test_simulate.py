@@ -20,7 +20,7 @@ from becat.simulate.disc_free import FIRST, DiscFree, first_stars
 from becat.simulate.draw import distributions, draw
 from becat.simulate.instrument import observe, resolution_sigma_km_s, variance_of_means, water_opacity
 from becat.simulate.photosphere import HALPHA_A, draw_star, photosphere
-from becat.simulate.profiles import GENERATORS, Hosts, kind_names, sample_injected, sample_profiles, window_wavelength_a
+from becat.simulate.sample import GENERATORS, Hosts, kind_names, sample_injected, sample_profiles, window_wavelength_a
 from becat.simulate.systems import draw_systems, render
 from becat.simulate.testing.photon_counting import FINE_A
 from becat.simulate.testing.third_generator import KINDS, photosphere_of, ring_emission

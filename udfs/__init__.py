@@ -1,7 +1,7 @@
 """Measurements of rectified spectra as array functions, and their registration in DuckDB."""
 
 from becat.udfs.measure import MEASURE_PARAMETERS, measure_batch
-from becat.udfs.profile import PROFILE_PARAMETERS, profile_batch
+from becat.udfs.profile_class import PROFILE_PARAMETERS, profile_batch
 from becat.udfs.register import register
 
 __all__ = ["MEASURE_PARAMETERS", "PARAMETERS", "PROFILE_PARAMETERS", "measure_batch", "profile_batch", "register"]

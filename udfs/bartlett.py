@@ -204,7 +204,7 @@ def bartlett_peaks(
     """Peaks and valleys in a band of the smoothed spectrum.
 
     A wider stretch is smoothed and then cut, so that the limits of the band make no artefacts. Every local maximum
-    is a peak, as in the paper: noise that survives the smoothing counts. `becat.udfs.profile` counts those above the noise.
+    is a peak, as in the paper: noise that survives the smoothing counts. `becat.udfs.profile_class` counts those above the noise.
 
     Parameters
     ----------

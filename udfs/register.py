@@ -29,7 +29,7 @@ from becat.udfs.bartlett import bartlett_peaks, bartlett_width, smooth_bartlett
 from becat.udfs.colour import q_index
 from becat.udfs.equivalent_width import equivalent_width
 from becat.udfs.nebular import local_equivalent_width
-from becat.udfs.profile import PROFILE_PARAMETERS, profile_batch
+from becat.udfs.profile_class import PROFILE_PARAMETERS, profile_batch
 
 __all__ = ["FUNCTIONS", "HALPHA", "register"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from becat.models.evaluation.scored import score_profiles
 from becat.models.score import Scorer
 from becat.simulate.injection import Hosts, sample_injected
-from becat.simulate.profiles import sample_profiles
+from becat.simulate.sample import sample_profiles
 
 __all__ = ["completeness", "write_completeness"]
 

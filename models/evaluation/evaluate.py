@@ -17,7 +17,7 @@ from becat.models.evaluation.perturb import MIN_SNR, flips, noisy_twice
 from becat.models.evaluation.scored import Scored, confusion, roc_area, roc_curve, score_profiles, wilson_interval
 from becat.models.score import Scorer
 from becat.models.training.training_data import Labelled
-from becat.simulate.profiles import GENERATORS, sample_profiles
+from becat.simulate.sample import GENERATORS, sample_profiles
 
 __all__ = ["evaluate"]
 

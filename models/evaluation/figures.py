@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from becat.models.evaluation.perturb import centre
 from becat.models.evaluation.scored import Scored, wilson_interval
 from becat.models.window import window_wavelength_a
-from becat.simulate.profiles import GENERATORS
+from becat.simulate.sample import GENERATORS
 
 __all__ = [
     "draw_completeness",

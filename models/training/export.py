@@ -281,9 +281,9 @@ def _training_data(record) -> str:
     n_profile = f"{profile['n_spectra']}{' more than in the training before' if profile.get('start_from') else ''}"
     data = record["data"]
     if not data["real_spectra"]:
-        return f"{n_spectra} simulated spectra (becat.simulate.profiles, generator a), each profile network {n_profile}"
+        return f"{n_spectra} simulated spectra (becat.simulate.sample, generator a), each profile network {n_profile}"
     n_train = data["real_spectra"] - data["validation_spectra"]
     return (
-        f"{n_spectra} spectra, each profile network {n_profile}: simulated (becat.simulate.profiles, generator a), and {n_train} real spectra"
+        f"{n_spectra} spectra, each profile network {n_profile}: simulated (becat.simulate.sample, generator a), and {n_train} real spectra"
         f" ({data['real_be'] - data['validation_be']} of them Be) as they are and as hosts of injected emission"
     )

@@ -17,7 +17,7 @@ from becat.schema.grid import RED
 from becat.simulate.injection import Hosts, sample_injected
 from becat.simulate.labels import WINDOW as WIDE
 from becat.simulate.labels import Profiles
-from becat.simulate.profiles import sample_profiles
+from becat.simulate.sample import sample_profiles
 
 __all__ = ["Drawn", "Labelled", "Mixture", "labelled_from_catalogue", "simulated", "window_of"]
 
@@ -58,7 +58,7 @@ def simulated(
     generator : {"a", "b", "c"}
         "a" trains; "b" and "c" only test.
     kinds : list of str, optional
-        Only these kinds of `becat.simulate.profiles`.
+        Only these kinds of `becat.simulate.sample`.
 
     Returns
     -------

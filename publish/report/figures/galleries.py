@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from becat.publish.report.figures.figure import Figure
-from becat.publish.report.figures.profiles import (
+from becat.publish.report.figures.panels import (
     Panel,
     choose,
     draw_profile,

@@ -11,7 +11,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import becat
 from becat import publish, schema
 
 __all__ = ["leave_the_network", "stay_within"]
@@ -78,5 +77,5 @@ def _libraries() -> list[str]:
     found = {known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found |= {path for path in sys.path if path and Path(path).resolve() != Path.cwd()}
     # In a checkout the rooms lie side by side, and an editable install may link to their files.
-    found |= {str(Path(room.__file__ or "").resolve().parent) for room in (becat, publish, schema)}
+    found |= {str(Path(room.__file__ or "").resolve().parent) for room in (sys.modules["becat"], publish, schema)}
     return sorted({os.path.realpath(path) for path in found})
