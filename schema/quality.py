@@ -30,25 +30,33 @@ class Quality(IntFlag):
     FEW_GOOD_PIXELS = 256
     DOUBTFUL_HALPHA_COVERAGE = 512
     EMISSION_RESTORED = 1024
+    POSITION_DOUBTFUL = 2048
+    EPOCH_DOUBTFUL = 4096
+    CHECKSUM_STALE = 8192
 
 
-DESCRIPTIONS: dict[IntFlag, str] = {
-    PixelMask.BAD_IN_FILE: "The file flags the pixel, or its flux or inverse variance cannot be used; flux interpolated",
-    PixelMask.COSMIC_RAY: "A cosmic ray was removed; flux interpolated",
-    PixelMask.NO_DATA: "The file has no data here, or a gap longer than 5 Angstrom, or no continuum to divide by; flux is NaN",
-    PixelMask.SKY_RESIDUAL: "A residual of a night-sky line; flux interpolated",
-    Quality.COSMIC_RAYS_REMOVED: "At least one cosmic ray was removed",
-    Quality.CONTINUUM_DOUBTFUL: "The continuum is poorly constrained: near zero, few line-free pixels, or no data on one"
+# By name: the values of the two kinds of bits are the same numbers.
+DESCRIPTIONS: dict[str, str] = {
+    "BAD_IN_FILE": "The file flags the pixel, or its flux or inverse variance cannot be used; flux interpolated",
+    "COSMIC_RAY": "A cosmic ray was removed; flux interpolated",
+    "NO_DATA": "The file has no data here, or a gap longer than 5 Angstrom, or no continuum to divide by; flux is NaN",
+    "SKY_RESIDUAL": "A residual of a night-sky line; flux interpolated",
+    "COSMIC_RAYS_REMOVED": "At least one cosmic ray was removed",
+    "CONTINUUM_DOUBTFUL": "The continuum is poorly constrained: near zero, few line-free pixels, or no data on one"
     " side of H-alpha",
-    Quality.SNR_ESTIMATED: "The signal-to-noise ratio was estimated from the spectrum, not read from the file or catalogue",
-    Quality.NO_BLUE_ARM: "There is no blue arm",
-    Quality.NO_POSITION: "The file gives no position",
-    Quality.WAVELENGTH_SORTED: "The wavelengths of the file did not ascend and were sorted",
-    Quality.AIR_CONVERTED: "The wavelengths of the file were in air and were converted to vacuum",
-    Quality.IVAR_ESTIMATED: "The file has no inverse variance; it was estimated from the scatter of the flux",
-    Quality.FEW_GOOD_PIXELS: "Less than 90 % of the pixels of the band that is measured are good (red: 6530-6590, blue:"
+    "SNR_ESTIMATED": "The signal-to-noise ratio was estimated from the spectrum, not read from the file or catalogue",
+    "NO_BLUE_ARM": "There is no blue arm",
+    "NO_POSITION": "The file gives no position",
+    "WAVELENGTH_SORTED": "The wavelengths of the file did not ascend and were sorted",
+    "AIR_CONVERTED": "The wavelengths of the file were in air and were converted to vacuum",
+    "IVAR_ESTIMATED": "The file has no inverse variance; it was estimated from the scatter of the flux",
+    "FEW_GOOD_PIXELS": "Less than 90 % of the pixels of the band that is measured are good (red: 6530-6590, blue:"
     " 5160-5193 Angstrom)",
-    Quality.DOUBTFUL_HALPHA_COVERAGE: "The data do not cover 6530-6590 Angstrom completely",
-    Quality.EMISSION_RESTORED: "The file has no inverse variance across an H-alpha emission line that is wider than any"
+    "DOUBTFUL_HALPHA_COVERAGE": "The data do not cover 6530-6590 Angstrom completely",
+    "EMISSION_RESTORED": "The file has no inverse variance across an H-alpha emission line that is wider than any"
     " cosmic ray: it was taken from the neighbourhood, with photon noise",
+    "POSITION_DOUBTFUL": "The header's position cannot be taken as it stands: it contradicts itself and was left out, or"
+    " its equinox is the epoch of observation and it was not precessed",
+    "EPOCH_DOUBTFUL": "The header has dates, but they contradict each other or give no time of day: there is no epoch",
+    "CHECKSUM_STALE": "A checksum in the header is older than the last change of the file, and does not agree with it",
 }

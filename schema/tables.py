@@ -150,6 +150,22 @@ SPECTRUM = _table(
     _col("resolving_power", REAL, "Nominal resolving power lambda/dlambda", "", "spect.resolution"),
     *_stellar_parameters(),
     _col(
+        "bss_vhel_km_s",
+        REAL,
+        "Heliocentric velocity that the observer has applied to the wavelengths (BSS_VHEL); 0 where none was",
+        "km.s**-1",
+        "spect.dopplerVeloc.opt",
+    ),
+    _col(
+        "bss_rqvh_km_s",
+        REAL,
+        "Heliocentric velocity that is still to be applied to the wavelengths (BSS_RQVH)",
+        "km.s**-1",
+        "spect.dopplerVeloc.opt",
+    ),
+    _col("bss_norm", Text, "How the observer normalised the spectrum (BSS_NORM)", ucd="meta.note"),
+    _col("bss_tell", Text, "How the observer removed telluric lines (BSS_TELL)", ucd="meta.note"),
+    _col(
         "quality",
         Integer,
         "What was done to or is wrong with the spectrum, as bits: docs/quality.md",
@@ -677,6 +693,15 @@ REJECTED_INPUT = _table(
         "ns",
         "time.processing",
     ),
+    _run(),
+)
+
+MISSING_RESULT = _table(
+    "missing_result",
+    "Spectra that were loaded and could not be measured or scored, and why",
+    _spectrum_key(),
+    _col("stage", Text, "measure or score", ucd="meta.code", key=True),
+    _col("reason", Text, "What is wrong with the spectrum", ucd="meta.note", required=True),
     _run(),
 )
 
