@@ -9,11 +9,12 @@ import click
 import duckdb
 
 from becat.schema.errors import BecatError
+from becat.schema.find_star import questions, squeezed
 from becat.schema.parameters import Threshold
 
 __all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
 
-POSITION_RADIUS_ARCSEC = 5.0
+SHOWN_MAX = 8
 
 
 def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
@@ -44,92 +45,66 @@ def _count(n: int | None) -> str:
     return "" if n is None else f"{n:,}"
 
 
-def find_spectrum(connection: duckdb.DuckDBPyConnection, words: str) -> int | None:
+def find_spectrum(connection: duckdb.DuckDBPyConnection, words: str) -> int:
     """The spectrum that a user asks about: one that is named by number, else the one that stands for a star.
 
     Parameters
     ----------
     connection : duckdb connection
     words : str
-        Designation (with or without "LAMOST"), right ascension and declination in degrees or sexagesimal, a
-        spectrum_id, an obsid or a star_id.
+        As `becat.schema.find_star.questions` takes them.
 
     Returns
     -------
-    int or None
+    int
         spectrum_id.
+
+    Raises
+    ------
+    BecatError
+        There is no such star, or more than one; the message names them.
     """
-    text = words.strip()
-    if re.fullmatch(r"-?\d+", text):
-        number = int(text)
-        found = _first(
-            connection,
-            "select spectrum_id from spectrum where spectrum_id = $n or obsid = $n order by spectrum_id <> $n, coadd desc",
-            {"n": number},
-        )
-        return found if found is not None else _of_star(connection, number)
-    name = re.sub(r"^lamost\s*", "", text, flags=re.IGNORECASE)
-    star = _first(
-        connection,
-        "select star_id from star_alias where designation ilike $name or designation ilike 'LAMOST ' || $name",
-        {"name": name},
-    )
-    if star is not None:
-        return _of_star(connection, star)
-    position = _position(name)
-    if position is None:
-        return _first(connection, "select spectrum_id from spectrum where designation ilike $name", {"name": name})
-    return _of_star(connection, _nearest_star(connection, *position))
-
-
-def _nearest_star(connection, ra_deg: float, dec_deg: float) -> int | None:
-    return _first(
-        connection,
-        """
-        with near as (
-            select star_id, 3600 * degrees(2 * asin(sqrt(
-                pow(sin(radians(dec_deg - $dec) / 2), 2)
-                + cos(radians(dec_deg)) * cos(radians($dec)) * pow(sin(radians(ra_deg - $ra) / 2), 2)
-            ))) as separation_arcsec
-            from star
-        )
-        select star_id from near where separation_arcsec < $radius order by separation_arcsec
-        """,
-        {"ra": ra_deg, "dec": dec_deg, "radius": POSITION_RADIUS_ARCSEC},
+    own = _own_spectrum(connection, words.strip())
+    if own is not None:
+        return own
+    for sql, parameters in questions(words, "duckdb", SHOWN_MAX + 1):
+        found = connection.execute(sql, parameters).fetchall()
+        best = [row for row in found if row[4] == found[0][4]]
+        if len(best) > 1 and best[0][5] is None:
+            names = [f"{name or f'star {star_id}'}" for star_id, name, *_ in best[:SHOWN_MAX]]
+            more = " and more" if len(best) > SHOWN_MAX else ""
+            raise BecatError(f"{words!r} is part of the names of several stars: {', '.join(names)}{more}")
+        if best:
+            if best[0][5] is not None:
+                click.echo(f"the nearest star, {best[0][5]:.1f} arcsec from that position:")
+            return _of_star(connection, best[0][0])
+    raise BecatError(
+        f"no star {words!r} here: give a name such as J192814.09+435531.0 or a part of one, a position in degrees such as"
+        " '292.0587 43.9253', or the number of a spectrum"
     )
 
 
-def _of_star(connection, star_id: int | None) -> int | None:
+def _own_spectrum(connection, words: str) -> int | None:
+    """A spectrum named by its own number, or one of no star by its designation."""
+    if re.fullmatch(r"[+-]?\d{1,18}", words):
+        sql = "select spectrum_id from spectrum where spectrum_id = $n or obsid = $n order by spectrum_id <> $n, coadd desc"
+        return _first(connection, sql, {"n": int(words)})
+    sql = "select spectrum_id from spectrum where star_id is null and upper(replace(designation, ' ', '')) = $name"
+    return _first(connection, sql, {"name": squeezed(words)})
+
+
+def _of_star(connection, star_id: int) -> int:
     """The spectrum that stands for a star."""
-    return _first(
-        connection,
-        "select spectrum_id from spectrum_verdict where star_id = $star and rank_in_star = 1",
-        {"star": star_id},
-    )
+    sql = "select spectrum_id from spectrum_verdict where star_id = $star and rank_in_star = 1"
+    found = _first(connection, sql, {"star": star_id})
+    if found is None:
+        raise BecatError(f"star {star_id} has no spectrum: load it first")
+    return found
 
 
 def _first(connection, sql: str, parameters: dict) -> int | None:
     row = connection.execute(sql, parameters).fetchone()
     return row[0] if row else None
-
-
-def _position(text: str) -> tuple[float, float] | None:
-    """Right ascension and declination, degrees, from degrees, sexagesimal or a JHHMMSS.ss+DDMMSS.s name."""
-    from astropy import units
-    from astropy.coordinates import SkyCoord
-
-    match = re.fullmatch(r"J?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)([+-]\d{2})(\d{2})(\d{2}(?:\.\d+)?)", text)
-    if match:
-        text = "{}:{}:{} {}:{}:{}".format(*match.groups())
-    numbers = re.fullmatch(r"\s*([+-]?\d+(?:\.\d*)?)[\s,]+([+-]?\d+(?:\.\d*)?)\s*", text)
-    try:
-        if numbers:
-            found = SkyCoord(float(numbers[1]), float(numbers[2]), unit="deg")
-        else:
-            found = SkyCoord(text, unit=(units.hourangle, units.deg))
-    except ValueError:
-        return None
-    return float(found.ra.deg), float(found.dec.deg)
 
 
 def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
@@ -138,14 +113,9 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     Raises
     ------
     BecatError
-        No star is found.
+        No star is found, or more than one.
     """
     spectrum_id = find_spectrum(connection, words)
-    if spectrum_id is None:
-        raise BecatError(
-            f"no star {words!r} here: give a designation such as J192814.09+435531.0, a position in degrees such as"
-            " '292.0587 43.9253', or the number of a spectrum"
-        )
     star_id = _print_heading(connection, spectrum_id)
     # The view ranks the spectra of each star: with the star named it reads that star's rows only.
     of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from astropy.coordinates import angular_separation
 from datasette import Response, hookimpl
 
 from becat.publish.reading import rows, snapshot_of
@@ -56,9 +57,8 @@ async def _find(database, ra: float, dec: float, radius: float) -> str:
         {"low": dec - radius, "high": dec + radius},
         limit=10_000_000,
     )
-    distance = separation_deg(
-        ra, dec, np.array([row["ra_deg"] for row in near]), np.array([row["dec_deg"] for row in near])
-    )
+    places = np.radians([(row["ra_deg"], row["dec_deg"]) for row in near]).reshape(-1, 2)
+    distance = np.degrees(angular_separation(*np.radians((ra, dec)), *places.T))
     order = [int(i) for i in np.argsort(distance, kind="stable") if distance[i] <= radius]
     found = {}
     for start in range(0, min(len(order), ROWS_MAX), 500):
@@ -75,12 +75,3 @@ async def _find(database, ra: float, dec: float, radius: float) -> str:
 def _field(name: str) -> Field:
     description, unit, ucd = column_note("star", name)
     return Field(name, KINDS.get(name, "text"), unit, UCD1.get(name, ucd), NOTES.get(name, description))
-
-
-def separation_deg(ra: float, dec: float, ras: np.ndarray, decs: np.ndarray) -> np.ndarray:
-    """Angular distances, degrees, by the haversine formula, which is exact for small ones too."""
-    height, heights = np.radians(dec), np.radians(decs)
-    half = (
-        np.sin((heights - height) / 2) ** 2 + np.cos(height) * np.cos(heights) * np.sin(np.radians(ras - ra) / 2) ** 2
-    )
-    return np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
-import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 from datasette import Response, hookimpl
 
 from becat.publish.reading import rows, snapshot_of
+from becat.schema.find_star import questions
 
-RADIUS_DEG = 1 / 60
 LIMIT = 50
-BY_NUMBER = """
-    select star_id, designation, ra_deg, dec_deg from star where star_id = :number or source_id = :text
-    union select star.star_id, star.designation, star.ra_deg, star.dec_deg
-    from spectrum join star using (star_id) where spectrum_id = :number"""
-BY_NAME = """
-    select star_id, designation, ra_deg, dec_deg from star
-    where star_id in (select rowid from star_search where names match :words limit 200) order by designation limit 50"""
-BY_SHORT_NAME = (
-    "select star_id, designation, ra_deg, dec_deg from star where designation like :part escape '\\' limit 50"
-)
-BY_POSITION = """
-    select star_id, designation, ra_deg, dec_deg from star where dec_deg between :low and :high"""
+VERDICTS = "select star_id, name as first_failed_step, is_classical_be from verdict where star_id in ({})"
 
 
 @hookimpl
@@ -43,38 +27,13 @@ async def search_page(datasette, request):
 
 
 async def find(database, asked: str) -> list[dict]:
-    """Stars that fit what was asked: by number, by name, by position, in this order."""
-    if re.fullmatch(r"-?\d{1,19}", asked) and abs(int(asked)) < 2**63:
-        found = await rows(database, BY_NUMBER, {"number": int(asked), "text": asked}, LIMIT)
+    """Stars that fit what was asked, the best first, each with its verdict; a whole name excludes parts of others."""
+    for sql, parameters in questions(asked, "sqlite", LIMIT):
+        found = await rows(database, sql, parameters, LIMIT)
+        if found and found[0]["preference"] == 0:
+            found = [row for row in found if row["preference"] == 0]
         if found:
-            return found
-    if len(asked) >= 3:
-        words = " ".join('"' + word.replace('"', '""') + '"' for word in asked.split() if len(word) >= 3)
-        found = await rows(database, BY_NAME, {"words": words}, LIMIT) if words else []
-    else:
-        found = await rows(database, BY_SHORT_NAME, {"part": "%" + re.sub(r"([%_\\])", r"\\\1", asked) + "%"}, LIMIT)
-    return found or await _near(database, asked)
-
-
-async def _near(database, asked: str) -> list[dict]:
-    centre = read_position(asked)
-    if centre is None:
-        return []
-    limits = {"low": centre.dec.deg - RADIUS_DEG, "high": centre.dec.deg + RADIUS_DEG}
-    near = await rows(database, BY_POSITION, limits, 1_000_000)
-    if not near:
-        return []
-    others = SkyCoord([row["ra_deg"] for row in near], [row["dec_deg"] for row in near], unit="deg")
-    distance = centre.separation(others).deg
-    return [near[i] for i in np.argsort(distance) if distance[i] <= RADIUS_DEG][:LIMIT]
-
-
-def read_position(text: str) -> SkyCoord | None:
-    """A position written in degrees or in hours, minutes and seconds; None where it is not one."""
-    numbers = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)[\s,]+([+-]?\d+(?:\.\d+)?)", text)
-    try:
-        if numbers:
-            return SkyCoord(float(numbers[1]), float(numbers[2]), unit="deg")
-        return SkyCoord(text, unit=(u.hourangle, u.deg)) if re.search(r"\d", text) else None
-    except (ValueError, TypeError, u.UnitsError):
-        return None
+            ids = ", ".join(str(row["star_id"]) for row in found)
+            verdicts = {row["star_id"]: row for row in await rows(database, VERDICTS.format(ids))}
+            return [row | verdicts.get(row["star_id"], {}) for row in found]
+    return []

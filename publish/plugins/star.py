@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from datasette import NotFound, Response, hookimpl
 
+from becat.publish.plugins.search import find
 from becat.publish.reading import first, rows, scored_by, snapshot_of
 from becat.publish.saliency import Busy, Explainer
 
@@ -55,8 +56,19 @@ ONE_OF_STAR = {
 def register_routes():
     return [
         (r"^/star/(?P<star_id>-?\d+)$", star_page),
+        (r"^/star/(?P<name>[^/]+)$", star_of_name),
         (r"^/(?P<kind>saliency|nearest)/(?P<spectrum_id>-?\d+)\.json$", explained),
     ]
+
+
+async def star_of_name(datasette, request):
+    """Goes to the page of the one star of this name, or to those that may be meant."""
+    name = unquote(request.url_vars["name"])
+    found = await find(snapshot_of(datasette), name)
+    if not found:
+        raise NotFound(f"There is no star {name}")
+    path = f"/star/{found[0]['star_id']}" if len(found) == 1 else f"/search?{urlencode({'q': name})}"
+    return Response.redirect(datasette.urls.path(path))
 
 
 async def star_page(datasette, request):

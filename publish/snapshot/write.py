@@ -26,6 +26,7 @@ from becat.publish.snapshot.kinds import write_kinds
 from becat.publish.snapshot.transpile import read_macros, to_sqlite
 from becat.schema import build
 from becat.schema.errors import BecatError
+from becat.schema.find_star import NAMES
 from becat.schema.tables import TABLES
 
 __all__ = ["Published", "write"]
@@ -264,16 +265,13 @@ def _indexes(table: Table, keys: list[str]) -> list[str]:
 
 def _write_search(source, target: sqlite3.Connection) -> None:
     """An index over all names of a star, in pieces of three letters: part of a designation is enough to find it."""
-    target.execute("create virtual table star_search using fts5(names, tokenize = 'trigram')")
+    target.execute("create virtual table star_search using fts5(names, squeezed, tokenize = 'trigram')")
     source.execute(
-        "with names as (select star_id, designation as name from star"
-        " union select star_id, designation from star_alias"
-        " union select star_id, object_name from literature_match"
-        " union select star_id, cast(source_id as varchar) from star)"
-        " select star_id, string_agg(name, ' ' order by name) from names where name <> '' group by star_id order by star_id"
+        f"with names as ({NAMES}) select star_id, string_agg(name, ' ' order by name),"
+        " string_agg(upper(replace(name, ' ', '')), chr(10) order by name) from names group by star_id order by star_id"
     )
     for rows in _batches(source):
-        target.executemany("insert into star_search (rowid, names) values (?, ?)", rows)
+        target.executemany("insert into star_search (rowid, names, squeezed) values (?, ?, ?)", rows)
 
 
 def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict[str, str]:
