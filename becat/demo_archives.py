@@ -7,13 +7,15 @@ motions that follow the rotation of the Galaxy to a few km/s; members and cluste
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from becat import etl
+import becat.etl as etl
 from becat.etl.kinematics.velocity import KinematicModel, peculiar_velocity
 
 __all__ = ["demo_stars", "designation_position", "write_demo_archives"]
@@ -64,7 +66,7 @@ def demo_stars() -> list[dict]:
         designation, ra_deg, dec_deg, kind (of `becat.simulate.survey`), snr, n_epochs, and table: where it is printed. A star
         printed under two designations comes twice.
     """
-    stars = _printed()
+    rows: Iterable[Any] = _printed().itertuples()
     kinds = {"A1": "shell_emission", "A2": "shell_absorption"}
     return [
         {
@@ -76,7 +78,7 @@ def demo_stars() -> list[dict]:
             "n_epochs": 1 + (i % 4 == 0),
             "table": row.tables,
         }
-        for i, row in enumerate(stars.itertuples())
+        for i, row in enumerate(rows)
     ]
 
 
@@ -146,7 +148,7 @@ def _all_stars(extra_stars) -> pd.DataFrame:
     printed = groups.first().assign(tables=tables).reset_index(drop=True)
     if extra_stars is None:
         return printed
-    extra = extra_stars
+    extra: Any = extra_stars
     if isinstance(extra, str | Path):
         with open(extra, "rb") as file:  # opened here: pandas would fetch what looks like an address
             extra = pd.read_csv(file)

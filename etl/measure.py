@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from becat import udfs
+import becat.udfs as udfs
 from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_columns, matrix
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.versions import code_version

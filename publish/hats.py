@@ -132,7 +132,7 @@ def export_hats(connection: duckdb.DuckDBPyConnection, directory: Path, name: st
     where = connection.execute(f"select {key}, ra_deg, dec_deg from ({query}) where ra_deg is not null").fetchnumpy()
     if not len(where[key]):
         raise BecatError(f"there is nothing to export: no row of {name} has a position")
-    pixels29 = healpix29(where["ra_deg"], where["dec_deg"])
+    pixels29 = healpix29(np.asarray(where["ra_deg"]), np.asarray(where["dec_deg"]))
     pieces = partition(pixels29, n_max or ROWS_PER_FILE[name])
     unfinished = directory.with_name(directory.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -99,5 +99,5 @@ def _join_row(select):
     for call in calls:
         call.replace(exp.column(call.expressions[0].name, table=ROW))
     values = ", ".join(f"max(case when name = '{name}' then value end) as {name}" for name in names)
-    row = sqlglot.parse_one(f"select {values} from selection_parameter", read="duckdb")
+    row = sqlglot.parse_one(f"select {values} from selection_parameter", read="duckdb", into=exp.Select)
     select.join(row.subquery(ROW), join_type="cross", copy=False)

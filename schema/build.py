@@ -89,7 +89,9 @@ def _create_tables(connection):
         connection.execute(f"comment on table {table.name} is {_literal(table.comment)}")
         for column in table.columns:
             unit = f" [{column.info['unit']}]" if column.info["unit"] else ""
-            connection.execute(f"comment on column {table.name}.{column.name} is {_literal(column.comment + unit)}")
+            connection.execute(
+                f"comment on column {table.name}.{column.name} is {_literal((column.comment or '') + unit)}"
+            )
 
 
 def _add_columns(connection, table, dialect):

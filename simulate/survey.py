@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def _plan(n, rng, stars):
     table = table.sort_values(["layout", "visit", "star"], kind="stable", ignore_index=True)
     position = table.groupby(["layout", "visit"], sort=False).cumcount() // _PLATE
     table["plate"] = pd.factorize(pd.Series(list(zip(table.layout, table.visit, position, strict=True))))[0]
-    galactic = SkyCoord(table.ra_deg, table.dec_deg, unit="deg").galactic
+    galactic: Any = SkyCoord(table.ra_deg, table.dec_deg, unit="deg").galactic
     table["l_deg"], table["b_deg"] = np.round(galactic.l.deg, 6), np.round(galactic.b.deg, 6)
     table["obsid"] = FIRST_OBSID + 1000 * (table.plate + 1) + table.groupby("plate").cumcount() + 1
     return table
@@ -147,7 +148,7 @@ def _positions(n, rng):
     """(n,) right ascension and declination, degrees, along the part of the Galactic plane that LAMOST sees."""
     longitude = rng.uniform(60, 220, n)
     latitude = np.clip(rng.laplace(0, 4, n), -30, 30)
-    sky = SkyCoord(longitude, latitude, unit="deg", frame="galactic").icrs
+    sky: Any = SkyCoord(longitude, latitude, unit="deg", frame="galactic").icrs
     return np.round(sky.ra.deg, 6), np.round(np.maximum(sky.dec.deg, -9.9), 6)
 
 
@@ -197,8 +198,8 @@ def _night(plate, rng, n_exposures):
         first.get(layout, 59000) + 37 * int(plate.visit.iloc[0]) + int(rng.integers(0, 30)) + rng.uniform(0.45, 0.75)
     )
     span = n_exposures * survey["exposure_s"] / 86400
-    utc = Time([middle, middle - span / 2, middle + span / 2], format="mjd", scale="utc")
-    local = utc + 8 * u.hour
+    utc: Any = Time([middle, middle - span / 2, middle + span / 2], format="mjd", scale="utc")
+    local: Any = utc + 8 * u.hour
     begin = int(local[1].mjd * 1440)
     number = int(plate.plate.iloc[0])
     return {

@@ -189,12 +189,12 @@ def _whole(source, table, places):
     if ID not in table.column_names:
         raise Incomplete(f"the answer lacks the column {ID} that was sent along")
     ids = pc.cast(table[ID], pa.int64())
-    if not pc.any(pc.equal(ids, _SENTINEL_ID)).as_py():
+    if not pc.any(pc.equal(ids, _SENTINEL_ID)).as_py():  # pyright: ignore[reportAttributeAccessIssue]
         raise Incomplete(f"{table.num_rows} rows, without those of the star that was asked for last")
-    if not pc.all(pc.is_in(ids, places[ID].combine_chunks())).as_py():
+    if not pc.all(pc.is_in(ids, places[ID].combine_chunks())).as_py():  # pyright: ignore[reportAttributeAccessIssue]
         raise Incomplete("rows of stars that were not asked for")
     table = table.set_column(table.column_names.index(ID), ID, ids)
-    return table.filter(pc.not_equal(table[ID], _SENTINEL_ID))
+    return table.filter(pc.not_equal(table[ID], _SENTINEL_ID))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _keep(folder, table, chunk):
@@ -224,7 +224,7 @@ def _rows_for(stars, folder, source):
     if not parts:
         raise BecatError(f"{source.name}: the catalogue has no stars to ask for; load spectra first")
     rows = pa.concat_tables(parts, promote_options="permissive")
-    rows = rows.filter(pc.is_in(rows[ID], stars[ID].combine_chunks()))
+    rows = rows.filter(pc.is_in(rows[ID], stars[ID].combine_chunks()))  # pyright: ignore[reportAttributeAccessIssue]
     own = [name for name in rows.column_names if name not in (ID, RA, DEC, "angDist")]
     rows = _distinct(rows.select(own))
     sink = pa.BufferOutputStream()

@@ -171,7 +171,7 @@ def _converted(table, name, unit, wanted, origin):
         raise BecatError(f"{origin}: column {name} is in {unit}, which is no {wanted}") from None
     if factor == 1:
         return table
-    return table.set_column(table.column_names.index(name), name, pc.multiply(table[name], factor))
+    return table.set_column(table.column_names.index(name), name, pc.multiply(table[name], factor))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _in_degrees(table, name, unit, origin):
@@ -184,7 +184,7 @@ def _in_degrees(table, name, unit, origin):
         degrees = [None if w is None else float(w) for w in words]
     except ValueError:
         try:
-            degrees = [None if w is None else float(Angle(w, unit).deg) for w in words]
+            degrees = [None if w is None else float(Angle(w, unit).deg) for w in words]  # pyright: ignore[reportArgumentType]
         except (ValueError, u.UnitsError):
             raise BecatError(f"{origin}: column {name} holds no positions, in degrees or sexagesimal") from None
     return table.set_column(table.column_names.index(name), name, pa.array(degrees, pa.float64()))

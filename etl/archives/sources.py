@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from becat import schema
+import becat.schema as schema
 from becat.schema import parameters
 from becat.schema.errors import BecatError
 

@@ -101,7 +101,7 @@ def from_astropy(table: Table) -> tuple[pa.Table, dict[str, str]]:
     columns, units = {}, {}
     for name in table.colnames:
         column = table[name]
-        if column.ndim > 1:
+        if column.ndim > 1:  # pyright: ignore[reportAttributeAccessIssue]
             continue
         mask = np.asarray(column.mask) if isinstance(column, MaskedColumn) else np.zeros(len(column), dtype=bool)
         values = np.ma.getdata(column)
@@ -113,8 +113,8 @@ def from_astropy(table: Table) -> tuple[pa.Table, dict[str, str]]:
         else:
             array = pa.array(np.asarray(values).astype(values.dtype.newbyteorder("=")), mask=mask)
         columns[name] = pa.chunked_array([array])
-        if column.unit is not None:
-            units[name] = str(column.unit)
+        if column.unit is not None:  # pyright: ignore[reportAttributeAccessIssue]
+            units[name] = str(column.unit)  # pyright: ignore[reportAttributeAccessIssue]
     return _cleaned(columns), units
 
 
@@ -125,9 +125,9 @@ def _cleaned(columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
         if pa.types.is_dictionary(values.type):
             values = pc.cast(values, values.type.value_type)
         if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-            values = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
-            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+            values = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
+            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)  # pyright: ignore[reportAttributeAccessIssue]
         elif pa.types.is_floating(values.type):
-            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)  # pyright: ignore[reportAttributeAccessIssue]
         cleaned[name] = values
     return pa.table(cleaned)

@@ -174,8 +174,8 @@ def _gunzip(path: Path, target: Path) -> None:
     """Decompress to a file: the CRC at its end is compared before a single row is believed."""
     try:
         with igzip.open(path, "rb") as source, target.open("wb") as plain:
-            shutil.copyfileobj(source, plain, 1 << 20)
-    except (OSError, EOFError, isal_zlib.error) as error:
+            shutil.copyfileobj(source, plain, 1 << 20)  # pyright: ignore[reportArgumentType]
+    except (OSError, EOFError, isal_zlib.error) as error:  # pyright: ignore[reportGeneralTypeIssues]
         raise Rejected(path, "open", f"gzip is damaged ({error}): fetch it again") from error
 
 
@@ -275,12 +275,12 @@ def _fits_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterato
                 table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
                 if table is None:
                     raise Rejected(path, "catalogue", "holds no table: not a catalogue")
-                spelt = {name.strip().lower(): name for name in table.columns.names}
-                wanted = _wanted(path, [name.strip().lower() for name in table.columns.names])
+                spelt = {name.strip().lower(): name for name in table.columns.names}  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+                wanted = _wanted(path, [name.strip().lower() for name in table.columns.names])  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
                 data = table.data
                 for start in range(0, len(data), n_rows):
                     part = data[start : start + n_rows]
-                    yield start + 1, pa.table({name: _native(part[spelt[name]]) for name in wanted})
+                    yield start + 1, pa.table({name: _native(part[spelt[name]]) for name in wanted})  # pyright: ignore[reportArgumentType, reportCallIssue]
         except Rejected:
             raise
         except Exception as error:  # astropy's many ways to say that a table is damaged
@@ -352,7 +352,7 @@ def _floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         return column.cast(pa.float64()).to_numpy().copy(), nothing
     except pa.ArrowInvalid:  # some cell is no number: look at each
         cells = column.to_pandas().astype(str).str.strip()
-        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, na_value=np.nan)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         empty = cells.str.lower().isin({*(text.lower() for text in EMPTY), "none", "nan"})
         return values.copy(), np.isnan(values) & ~empty.to_numpy(dtype=bool)
 
@@ -360,7 +360,7 @@ def _floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 def _mrs_snr(frame: pa.Table, numbers, reject) -> dict[str, np.ndarray]:
     """One row per band: which band and exposure it is, and its S/N."""
     band = (
-        pc.utf8_upper(pc.utf8_trim_whitespace(frame["band"].cast(pa.string())))
+        pc.utf8_upper(pc.utf8_trim_whitespace(frame["band"].cast(pa.string())))  # pyright: ignore[reportAttributeAccessIssue]
         .to_numpy(zero_copy_only=False)
         .astype(str)
     )

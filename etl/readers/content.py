@@ -95,7 +95,7 @@ def _all_members(content: bytes) -> bytes:
         stream = isal_zlib.decompressobj(GZIP_WINDOW)
         try:
             member = stream.decompress(content, room + 1)
-        except (isal_zlib.error, EOFError, ValueError) as error:
+        except (isal_zlib.error, EOFError, ValueError) as error:  # pyright: ignore[reportGeneralTypeIssues]
             raise Problem(f"gzip is corrupt ({str(error).strip()}): fetch it again", stage="open") from error
         room -= len(member)
         if room < 0:

@@ -26,7 +26,7 @@ async def figure_data(datasette, request):
     name = request.url_vars["figure"]
     if name not in figures.NAMES:
         raise NotFound(f"There is no figure {name}")
-    found = await asyncio.to_thread(figures.read, snapshot_of(datasette).path, name)
+    found = await asyncio.to_thread(figures.read, snapshot_of(datasette).path or "", name)
     if found is None:
         raise NotFound("An older becat made this snapshot: publish it again to see its figures")
     headers = {"cache-control": "max-age=60"}

@@ -75,7 +75,7 @@ def styled(draw: Callable) -> Callable:
 
     @functools.wraps(draw)
     def with_style(connection, figure, **more):
-        with mpl.rc_context(RC):
+        with mpl.rc_context(RC):  # pyright: ignore[reportArgumentType]
             figure.set_facecolor("white")
             figure.set_layout_engine("constrained")
             return draw(connection, figure, **more)

@@ -9,7 +9,7 @@ from sqlglot import exp
 __all__ = ["bottom_up"]
 
 
-def bottom_up(tree: exp.Expression, change: Callable[[exp.Expression], exp.Expression]) -> exp.Expression:
+def bottom_up(tree: exp.Expr, change: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     """Change every node, the inner ones first (sqlglot's `transform` does not look into what it has replaced).
 
     Parameters

@@ -24,7 +24,7 @@ class Macro:
     """A scalar SQL macro: the names of its arguments and the expression that it stands for."""
 
     arguments: tuple[str, ...]
-    body: exp.Expression
+    body: exp.Expr
 
 
 def read_macros(connection: duckdb.DuckDBPyConnection) -> dict[str, Macro]:
@@ -41,10 +41,10 @@ def read_macros(connection: duckdb.DuckDBPyConnection) -> dict[str, Macro]:
     }
 
 
-def inline(tree: exp.Expression, macros: dict[str, Macro]) -> exp.Expression:
+def inline(tree: exp.Expr, macros: dict[str, Macro]) -> exp.Expr:
     """Replace every call of a macro by its body, until none is left (macros may call macros)."""
 
-    def expand(node: exp.Expression) -> exp.Expression:
+    def expand(node: exp.Expr) -> exp.Expr:
         macro = macros.get(node.name.lower()) if isinstance(node, exp.Anonymous) else None
         return _expand(macro, node.expressions) if macro else node
 
@@ -56,7 +56,7 @@ def inline(tree: exp.Expression, macros: dict[str, Macro]) -> exp.Expression:
     raise ValueError("macros call each other without end")
 
 
-def _expand(macro: Macro, values: list[exp.Expression]) -> exp.Expression:
+def _expand(macro: Macro, values: list[exp.Expr]) -> exp.Expr:
     """The body with the values in place; a long value that it uses more than once is computed once, in a subquery."""
     arguments = dict(zip(macro.arguments, values, strict=True))
     uses = [node.name.lower() for node in macro.body.find_all(exp.Column) if not node.table]
@@ -68,7 +68,7 @@ def _expand(macro: Macro, values: list[exp.Expression]) -> exp.Expression:
     if any(column.name.lower() in bound for value in arguments.values() for column in value.find_all(exp.Column)):
         bound = arguments  # a name of the caller's would be taken for the one bound here
 
-    def substitute(part: exp.Expression) -> exp.Expression:
+    def substitute(part: exp.Expr) -> exp.Expr:
         # A qualified name is a column of the macro's own tables, never an argument.
         if not isinstance(part, exp.Column) or part.table:
             return part
@@ -107,7 +107,7 @@ def to_sqlite(sql: str, macros: dict[str, Macro]) -> str:
     )
 
 
-def _rewrite(node: exp.Expression) -> exp.Expression:
+def _rewrite(node: exp.Expr) -> exp.Expr:
     """What sqlglot leaves to the target: functions that SQLite calls otherwise, or treats NULL otherwise in."""
     if isinstance(node, exp.Greatest | exp.Least):
         return _extreme([node.this, *node.expressions], "MAX" if isinstance(node, exp.Greatest) else "MIN")
@@ -118,7 +118,7 @@ def _rewrite(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def _extreme(values: list[exp.Expression], function: str) -> exp.Expression:
+def _extreme(values: list[exp.Expr], function: str) -> exp.Expr:
     """greatest() and least() skip NULL in DuckDB; SQLite's max() and min() of several values give NULL."""
     found = values[0]
     for value in values[1:]:
@@ -127,7 +127,7 @@ def _extreme(values: list[exp.Expression], function: str) -> exp.Expression:
     return found
 
 
-def _without_parentheses(node: exp.Expression) -> exp.Expression:
+def _without_parentheses(node: exp.Expr) -> exp.Expr:
     """Drop the parentheses that DuckDB writes around everything in a macro and that change nothing."""
     if not isinstance(node, exp.Paren):
         return node

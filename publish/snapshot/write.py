@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import sqlglot
 from sqlalchemy import BigInteger, Boolean, Column, Double, Float, Integer, Table
+from sqlglot.errors import SqlglotError
 from tqdm import tqdm
 
 from becat.publish.snapshot import figure_data as figures
@@ -333,7 +333,7 @@ def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float,
         for column in {"star_id", "spectrum_id"} & set(ids):
             page_s = max(page_s, _seconds_of_one(target, view.name, column, ids[column]))
         return translated, "", seconds, page_s, n_rows
-    except (sqlite3.Error, sqlglot.errors.SqlglotError, ValueError) as error:
+    except (sqlite3.Error, SqlglotError, ValueError) as error:
         target.set_progress_handler(None, 0)
         target.execute(f'drop view if exists "{view.name}"')
         reason = TOO_SLOW if str(error) == "interrupted" else f"SQLite cannot run it: {error}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from astropy import units
 from astropy.coordinates import SkyCoord
@@ -47,7 +49,7 @@ def draw(connection, figure) -> str | None:
 
 def _draw_plane(axes) -> None:
     """The Galactic plane."""
-    plane = SkyCoord(l=np.linspace(0, 360, 721) * units.deg, b=np.zeros(721) * units.deg, frame="galactic").icrs
+    plane: Any = SkyCoord(l=np.linspace(0, 360, 721) * units.deg, b=np.zeros(721) * units.deg, frame="galactic").icrs
     x, y = ra_for_sky(plane.ra.deg), plane.dec.radian
     order = np.argsort(x)
     axes.plot(x[order], y[order], color=ORANGE, lw=0.9, label="Galactic plane", zorder=1)

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlglot
 from sqlglot import exp, parser, tokens
@@ -60,7 +61,7 @@ class Adql(Dialect):
             **{
                 word: token for word, token in tokens.Tokenizer.KEYWORDS.items() if "{" not in word and "/*" not in word
             },
-            "TOP": tokens.TokenType.TOP,
+            "TOP": tokens.TokenType.TOP,  # pyright: ignore[reportPrivateImportUsage]
         }
 
     class Parser(parser.Parser):
@@ -82,7 +83,7 @@ TYPES = {
 }  # fmt: skip
 
 
-def _call(name: str) -> Callable[..., exp.Expression]:
+def _call(name: str) -> Callable[..., exp.Expr]:
     return lambda *arguments: exp.Anonymous(this=name, expressions=list(arguments))
 
 
@@ -110,7 +111,7 @@ def _round(value, digits=None):
 
 
 # Name in ADQL: fewest and most arguments, and what SQLite runs. LOG is the natural logarithm in ADQL, not so in SQLite.
-FUNCTIONS: dict[str, tuple[int, int, Callable[..., exp.Expression]]] = {
+FUNCTIONS: dict[str, tuple[int, int, Callable[..., exp.Expr]]] = {
     **{name: (1, 1, _call(name.lower())) for name in (
         "ABS", "ACOS", "ASIN", "ATAN", "COS", "DEGREES", "EXP", "FLOOR", "LOWER", "RADIANS", "SIN", "SQRT", "TAN", "UPPER"
     )},
@@ -227,6 +228,7 @@ def _near(name: str, names: list[str]) -> str:
 def _name_common_columns(join: exp.Join, catalogue: Catalogue) -> None:
     """NATURAL JOIN as JOIN ... USING, for published tables."""
     select = join.parent
+    assert select is not None  # a join stands in a select
     tables = [select.args["from_"].this, *(other.this for other in select.args["joins"])]
     before = tables[: 1 + select.args["joins"].index(join)]
     if not all(isinstance(table, exp.Table) and table.db for table in [*before, join.this]):
@@ -241,7 +243,7 @@ def _name_common_columns(join: exp.Join, catalogue: Catalogue) -> None:
 
 def _qualified(tree: exp.Query, catalogue: Catalogue) -> exp.Query:
     """The tree with every column's table named and every * written out."""
-    schema: dict[str, dict[str, dict[str, str]]] = {}
+    schema: dict[str, Any] = {}
     for (database, table), columns in catalogue.items():
         schema.setdefault(database, {})[table] = dict.fromkeys(columns, "text")
     try:
@@ -288,7 +290,7 @@ def _describe(tree: exp.Query, catalogue: Catalogue) -> list[Field]:
     return columns
 
 
-def _name(expression: exp.Expression) -> str:
+def _name(expression: exp.Expr) -> str:
     """Name of an output column; one without an alias is named after its function."""
     name = expression.alias_or_name
     if not GIVEN_NAME.fullmatch(name):
@@ -299,7 +301,7 @@ def _name(expression: exp.Expression) -> str:
     ).lower()
 
 
-def _first_select(query: exp.Expression) -> exp.Select:
+def _first_select(query: exp.Expr) -> exp.Select:
     """The select that gives the columns of a query their names."""
     while isinstance(query, exp.SetOperation | exp.Subquery):
         query = query.this
@@ -307,9 +309,7 @@ def _first_select(query: exp.Expression) -> exp.Select:
     return query
 
 
-def _column_of(
-    expression: exp.Expression, select: exp.Select, scopes: Mapping[int, Scope], catalogue: Catalogue
-) -> Field:
+def _column_of(expression: exp.Expr, select: exp.Select, scopes: Mapping[int, Scope], catalogue: Catalogue) -> Field:
     inner = expression.unalias() if isinstance(expression, exp.Alias) else expression
     while isinstance(inner, exp.Paren):
         inner = inner.this
@@ -334,7 +334,7 @@ def _column_of(
     return Field("", _kind(inner))
 
 
-def _kind(expression: exp.Expression) -> str:
+def _kind(expression: exp.Expr) -> str:
     """Kind of an expression's values where there are none to look at."""
     if isinstance(expression, exp.DPipe | exp.Cast) and not expression.is_type(
         "int", "bigint", "smallint", "float", "double"
@@ -352,7 +352,7 @@ def _kind(expression: exp.Expression) -> str:
     return "text" if name in ("LOWER", "UPPER") else "double"
 
 
-def _rewrite(node: exp.Expression) -> exp.Expression:
+def _rewrite(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.EQ):
         return _is_contained(node)
     if isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE):
@@ -363,13 +363,13 @@ def _rewrite(node: exp.Expression) -> exp.Expression:
         for side in ("this", "expression"):
             part = node.args[side]
             if isinstance(part, exp.Subquery):
-                node.set(side, exp.select("*").from_(part.unnest().subquery("part")))
+                node.set(side, exp.select("*").from_(part.unnest().subquery("part")))  # pyright: ignore[reportAttributeAccessIssue]
             elif isinstance(part, exp.Select) and (part.args.get("limit") or part.args.get("order")):
                 node.set(side, exp.select("*").from_(part.copy().subquery("part")))
     return node
 
 
-def _function(node: exp.Anonymous) -> exp.Expression:
+def _function(node: exp.Anonymous) -> exp.Expr:
     name, arguments = node.name.upper(), list(node.expressions)
     if name in SHAPES:
         return _shape(name, arguments)
@@ -392,11 +392,11 @@ def _count(name: str, arguments: list, fewest: int, most: int) -> None:
         raise AdqlError(f"{name} takes {asked} arguments, and here are {len(arguments)}")
 
 
-def _made(name: str, arguments: list[exp.Expression]) -> exp.Anonymous:
+def _made(name: str, arguments: list[exp.Expr]) -> exp.Anonymous:
     return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
 
 
-def _shape(name: str, arguments: list[exp.Expression]) -> exp.Anonymous:
+def _shape(name: str, arguments: list[exp.Expr]) -> exp.Anonymous:
     """A constructor, without its coordinate system: all positions here are ICRS."""
     if arguments and isinstance(arguments[0], exp.Literal) and arguments[0].is_string:
         system = " ".join(arguments[0].name.upper().split())
@@ -415,11 +415,11 @@ def _shape(name: str, arguments: list[exp.Expression]) -> exp.Anonymous:
     return _made(SHAPES[name], arguments)
 
 
-def _is_call(node: exp.Expression, name: str) -> bool:
+def _is_call(node: exp.Expr, name: str) -> bool:
     return isinstance(node, exp.Anonymous) and node.name == name
 
 
-def _of_shapes(name: str, arguments: list[exp.Expression]) -> exp.Expression:
+def _of_shapes(name: str, arguments: list[exp.Expr]) -> exp.Expr:
     points = [argument for argument in arguments if _is_call(argument, "becat_point")]
     if name == "DISTANCE" and len(points) == 2:
         return _made("becat_separation", [*points[0].expressions, *points[1].expressions])
@@ -429,7 +429,7 @@ def _of_shapes(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     return _made(f"becat_{name.lower()}", arguments)
 
 
-def _is_contained(node: exp.EQ) -> exp.Expression:
+def _is_contained(node: exp.EQ) -> exp.Expr:
     """CONTAINS(point, shape) = 1 with what an index can find put before it: a band in declination."""
     for call, value in ((node.this, node.expression), (node.expression, node.this)):
         if not (_is_call(call, "becat_holds") and isinstance(value, exp.Literal) and value.this == "1"):
@@ -448,7 +448,7 @@ def _is_contained(node: exp.EQ) -> exp.Expression:
     return node
 
 
-def _cap(arguments: list[exp.Expression]) -> tuple[float, float] | None:
+def _cap(arguments: list[exp.Expr]) -> tuple[float, float] | None:
     """Latitude of the centre and radius of a circle around a polygon, where its vertices are plain numbers."""
     try:
         shape = Shape("polygon", tuple(float(argument.sql()) for argument in arguments))
@@ -460,7 +460,7 @@ def _cap(arguments: list[exp.Expression]) -> tuple[float, float] | None:
     )
 
 
-def _is_near(node: exp.Binary) -> exp.Expression:
+def _is_near(node: exp.Binary) -> exp.Expr:
     """DISTANCE(a, b) < r, likewise."""
     less = isinstance(node, exp.LT | exp.LTE)
     call, radius = (node.this, node.expression) if less else (node.expression, node.this)
@@ -470,7 +470,7 @@ def _is_near(node: exp.Binary) -> exp.Expression:
     return _banded(node.copy(), lat, lat0, radius)
 
 
-def _banded(test: exp.Expression, lat: exp.Expression, lat0: exp.Expression, radius: exp.Expression) -> exp.Expression:
+def _banded(test: exp.Expr, lat: exp.Expr, lat0: exp.Expr, radius: exp.Expr) -> exp.Expr:
     """The test, and that the latitudes differ by no more than the radius, said for each that is a column."""
     wide = exp.Add(this=exp.paren(radius.copy()), expression=exp.Literal.number(repr(MARGIN_DEG)))
     bands = []

@@ -11,7 +11,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from becat import publish, schema
+import becat.publish as publish
+import becat.schema as schema
 
 __all__ = ["leave_the_network", "stay_within"]
 
