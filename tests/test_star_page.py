@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import re
 import shutil
 import sqlite3
 import time
@@ -20,7 +22,10 @@ from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.publish import saliency, site
 from becat.publish.snapshot import write as snapshot
 from becat.schema.errors import BecatError
+from becat.schema.grid import RED
 from becat.schema.tables import TABLES
+from becat.udfs.bands import repair
+from becat.udfs.bartlett import bartlett_peaks, smooth_bartlett
 from tests.tools.serving import Server
 from tests.tools.site_fixture import make_catalogue
 
@@ -223,3 +228,37 @@ def test_names_of_upright_lines_do_not_overlap(browser, address, star):
         for other in labels[:i]:
             assert one["row"] != other["row"] or one["left"] > other["right"] or other["left"] > one["right"]
     page.close()
+
+
+def test_peaks_and_smoothing_are_those_of_the_catalogue(get, catalogue):
+    """Windows of even width too, for which the page once had a smoothing of its own."""
+    stars = get(
+        "/catalog.json?sql=select distinct star_id from halpha_profile join spectrum using (spectrum_id)&_shape=array"
+    )
+    columns = "bartlett_width_px, flux, ivar, snr_r, velocity_shift_km_s"
+    widths = set()
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        for star in [row["star_id"] for row in stars.json()][:40]:
+            page = get(f"/star/{star}").text
+            data = json.loads(re.search(r'<script[^>]* id="data">(.*?)</script>', page, re.DOTALL)[1])
+            for profile in data["profiles"]:
+                width, flux, ivar, snr, velocity = connection.execute(
+                    f"select {columns} from flux_red join spectrum using (spectrum_id) left join line_measurement using"
+                    " (spectrum_id) where spectrum_id = ?",
+                    [profile["spectrum_id"]],
+                ).fetchone()
+                flux, ivar = np.array([flux], np.float32), np.array([ivar], np.float32)
+                rest = {"inverse_variance": ivar, "velocity_shift_km_s": np.array([velocity or 0.0])}
+                found = bartlett_peaks(flux, np.array([snr]), RED.wavelength_a, (6551.0, 6579.0), **rest)
+                kinds = [kind for _, _, kind in profile["extrema"]]
+                assert (kinds.count(1), kinds.count(-1)) == (max(found.n_peaks[0], 0), max(found.n_valleys[0], 0))
+                places = [place for place, _, kind in profile["extrema"] if kind == 1]
+                assert places == pytest.approx(found.peak_wavelength_a.tolist(), abs=0.001)
+                widths.add(int(found.width_px[0]))
+                first = round((profile["start_a"] - RED.start_a) / RED.step_a)
+                smooth = smooth_bartlett(repair(flux, ivar)[0], np.array([width or 0]))[0]
+                inner = slice(20, len(profile["flux"]) - 20)
+                shown = np.array(profile["smooth"], float)[inner]
+                both = np.isfinite(shown)
+                assert np.allclose(shown[both], smooth[first:][: len(profile["flux"])][inner][both], atol=2e-4)
+    assert {width % 2 for width in widths} == {0, 1}

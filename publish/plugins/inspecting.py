@@ -9,7 +9,7 @@ from pathlib import Path
 from datasette import NotFound, Response, hookimpl
 
 from becat.publish import inspection
-from becat.publish.plugins.star import profile_data
+from becat.publish.plugins.star import LINES_SHOWN, profile_data
 from becat.publish.reading import first, rows, snapshot_of
 from becat.publish.slowdown import slowdown_of
 
@@ -62,7 +62,9 @@ async def inspect_page(datasette, request):
         "is_blind": request.args.get("blind") != "0",
         "last": await asyncio.to_thread(inspection.last_judged, labels, who),
         "agreement": await asyncio.to_thread(inspection.agreement, labels),
-        "data": {"star_id": star_id, "profiles": await profile_data(database, star["star_id"])} if star else None,
+        "data": {"star_id": star_id, "profiles": await profile_data(database, star["star_id"]), "lines": LINES_SHOWN}
+        if star
+        else None,
     }
     return Response.html(await datasette.render_template("inspect.html", context, request=request))
 

@@ -6,16 +6,27 @@ import json
 import re
 from urllib.parse import unquote, urlencode
 
+import numpy as np
 from datasette import NotFound, Response, hookimpl
 
 from becat.publish.plugins.search import find
 from becat.publish.reading import first, rows, scored_by, snapshot_of
 from becat.publish.saliency import Busy, Explainer
+from becat.schema.lines import LINES
+from becat.udfs.bands import repair
+from becat.udfs.bartlett import smooth_bartlett
 
 PROFILES = """
-        select spectrum_id, start_a, step_a, flux, mjd, snr_r, bartlett_width_px
+        select spectrum_id, start_a, step_a, flux, extrema, mjd, snr_r, bartlett_width_px
         from halpha_profile join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)
         where star_id = :star order by mjd"""
+LINES_SHOWN = [
+    {
+        "label": "Hα" if name == "halpha" else LINES[name].label.split("]")[0] + "]",
+        "wavelength_a": LINES[name].wavelength_a,
+    }
+    for name in ("halpha", "nii_6550", "nii_6585")
+]
 OF_STAR = {
     "spectra": """
         select spectrum.spectrum_id, survey, release, coadd, mjd, snr_b, snr_r, teff_k, ew_halpha_a, e_ew_halpha_a,
@@ -144,9 +155,20 @@ async def explained(datasette, request):
 
 
 async def profile_data(database, star_id: int) -> list[dict]:
-    """H-alpha profiles of a star, flux as a list."""
+    """H-alpha profiles of a star: flux, smoothed flux, and peaks (1) and valleys (-1) as the catalogue counts them."""
     found = await rows(database, PROFILES, {"star": star_id})
-    return [{**profile, "flux": json.loads(profile["flux"])} for profile in found]
+    lists = [{name: json.loads(profile[name]) for name in ("flux", "extrema")} for profile in found]
+    return [
+        {**profile, **read, "smooth": _smoothed(read["flux"], profile["bartlett_width_px"])}
+        for profile, read in zip(found, lists, strict=True)
+    ]
+
+
+def _smoothed(flux: list[float | None], width_px: int | None) -> list[float | None]:
+    """The profile smoothed as the catalogue smooths it; None where there is no flux, or it was not smoothed."""
+    values, good = repair(np.array([flux], float), np.isfinite(np.array([flux], float)))
+    smooth = smooth_bartlett(values, np.array([width_px or 0]))[0]
+    return [round(float(x), 4) if ok and np.isfinite(x) else None for x, ok in zip(smooth, good[0], strict=True)]
 
 
 def _plot_data(context: dict) -> dict:
@@ -163,4 +185,5 @@ def _plot_data(context: dict) -> dict:
         "colours": context["colours"],
         "diagram": context["diagram"],
         "v_tp_km_s": context["kinematics"].get("v_tp_km_s"),
+        "lines": LINES_SHOWN,
     }

@@ -1,13 +1,20 @@
-"""Rectified H-alpha profiles in the snapshot: one row a spectrum, the flux as a JSON array that a browser reads."""
+"""Rectified H-alpha profiles in the snapshot: one row a spectrum, flux and extrema as JSON arrays that a browser reads.
+
+The extrema are found here, with the catalogue's own function on the catalogue's own flux, so that a page shows those that
+the catalogue counts.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 
 import numpy as np
 
 from becat.schema.grid import RED
+from becat.schema.parameters import in_force
+from becat.udfs.bartlett import bartlett_peaks
 
 __all__ = ["TABLE_SQL", "WINDOW_A", "copy"]
 
@@ -19,6 +26,7 @@ TABLE_SQL = """create table halpha_profile (
   "start_a" REAL not null,
   "step_a" REAL not null,
   "flux" TEXT not null,
+  "extrema" TEXT not null,
   foreign key ("spectrum_id") references "spectrum" ("spectrum_id")
 )"""
 CANDIDATES_SQL = "select spectrum_id from spectrum where star_id in (select star_id from be_candidate)"
@@ -43,19 +51,45 @@ def copy(source, target: sqlite3.Connection, profile_sql: str | None = None) -> 
     """
     target.execute(TABLE_SQL)
     first, last = (round((limit - RED.start_a) / RED.step_a) for limit in WINDOW_A)
-    start_a = float(RED.wavelength_a[first])
+    wavelength_a = RED.wavelength_a[first : last + 1]
+    parameters = in_force(source)
     source.execute(
-        f"select spectrum_id, flux[{first + 1}:{last + 1}] as flux, ivar[{first + 1}:{last + 1}] as ivar from flux_red"
+        f"select spectrum_id, flux[{first + 1}:{last + 1}] as flux, ivar[{first + 1}:{last + 1}] as ivar, snr_r,"
+        " velocity_shift_km_s from flux_red join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)"
         f" where spectrum_id in (select spectrum_id from ({profile_sql or CANDIDATES_SQL})) order by spectrum_id"
     )
     n_written = 0
     while rows := source.fetchmany(BATCH_SPECTRA):
         target.executemany(
-            "insert into halpha_profile values (?, ?, ?, ?)",
-            [(spectrum, start_a, RED.step_a, _json(flux, ivar)) for spectrum, flux, ivar in rows],
+            "insert into halpha_profile values (?, ?, ?, ?, ?)", _profiles(rows, wavelength_a, parameters)
         )
         n_written += len(rows)
     return n_written
+
+
+def _profiles(rows: list[tuple], wavelength_a: np.ndarray, parameters: dict[str, float]) -> Iterator[tuple]:
+    """Rows of the table for rows of spectrum_id, flux, ivar, S/N and velocity shift."""
+    identity, flux, ivar, snr, velocity = zip(*rows, strict=True)
+    flux, ivar = np.array(flux, np.float32), np.array(ivar, np.float32)
+    found = bartlett_peaks(
+        flux,
+        np.array(snr, float),
+        wavelength_a,
+        (parameters["peak_band_min_a"], parameters["peak_band_max_a"]),
+        inverse_variance=ivar,
+        velocity_shift_km_s=np.nan_to_num(np.array(velocity, float)),
+        masked_fraction_max=parameters["ew_masked_fraction_max"],
+    )
+    for row, spectrum_id in enumerate(identity):
+        extrema = [
+            [round(float(at_a), 3), round(float(level), DECIMALS), kind]
+            for kind, rows_of, places, levels in (
+                (1, found.peak_row, found.peak_wavelength_a, found.peak_flux),
+                (-1, found.valley_row, found.valley_wavelength_a, found.valley_flux),
+            )
+            for at_a, level in zip(places[rows_of == row], levels[rows_of == row], strict=True)
+        ]
+        yield spectrum_id, float(wavelength_a[0]), RED.step_a, _json(flux[row], ivar[row]), json.dumps(extrema)
 
 
 def _json(flux, ivar) -> str:

@@ -4,52 +4,24 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const BASE = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
 const EPOCH_COLOURS = ["known", "new", "good", "candidate", "herbig", "muted"];
-const HALPHA_A = 6564.614;
-
-/** Normalised Bartlett smoothing as numpy.bartlett makes the window; ends lean on the pixels that there are. */
-function bartlett(flux, width) {
-  const size = Math.max(3, Math.round(width) || 9);
-  const window = Array.from({ length: size }, (_, i) => 1 - Math.abs((2 * i) / (size - 1) - 1));
-  return flux.map((_, i) => {
-    let sum = 0;
-    let weight = 0;
-    window.forEach((w, k) => {
-      const value = flux[i + k - Math.floor(size / 2)];
-      if (value !== undefined && value !== null) { sum += w * value; weight += w; }
-    });
-    return weight ? sum / weight : null;
-  });
-}
-
-/** Local maxima and minima of the smoothed profile in 6551-6579 Angstrom, as becat measures them. */
-function extremes(x, y) {
-  const peaks = { x: [], y: [] };
-  const valleys = { x: [], y: [] };
-  for (let i = 1; i + 1 < y.length; i++) {
-    if (x[i] < 6551 || x[i] > 6579 || y[i - 1] === null || y[i] === null || y[i + 1] === null) continue;
-    const kind = y[i] > y[i - 1] && y[i] >= y[i + 1] ? peaks : y[i] < y[i - 1] && y[i] <= y[i + 1] ? valleys : null;
-    if (kind) { kind.x.push(x[i]); kind.y.push(y[i]); }
-  }
-  return [peaks, valleys];
-}
 
 function profilePlot(box) {
   const checked = (id) => document.getElementById(id).checked;
   const build = () => {
     const series = [];
-    const marks = [{ x: HALPHA_A, label: "Hα", colour: "accent" }, { x: 6549.86, label: "[N II]" }, { x: 6585.27, label: "[N II]" }];
+    const marks = DATA.lines.map((line, i) => ({ x: line.wavelength_a, label: line.label, colour: i ? undefined : "accent" }));
     const depth = checked("apart") ? Math.max(0.4, ...DATA.profiles.map((p) => spread(p.flux))) * 0.55 : 0;
     DATA.profiles.forEach((profile, k) => {
       const x = profile.flux.map((_, i) => profile.start_a + i * profile.step_a);
-      const smooth = bartlett(profile.flux, profile.bartlett_width_px);
       const lift = (values) => values.map((value) => (value === null ? null : value + k * depth));
       const colour = EPOCH_COLOURS[k % EPOCH_COLOURS.length];
       const label = `MJD ${profile.mjd ? profile.mjd.toFixed(3) : "unknown"}, S/N ${Math.round(profile.snr_r)}`;
-      series.push({ kind: "line", x, y: lift(checked("smooth") ? smooth : profile.flux), colour, label });
+      series.push({ kind: "line", x, y: lift(checked("smooth") ? profile.smooth : profile.flux), colour, label });
       if (checked("peaks")) {
-        const [peaks, valleys] = extremes(x, smooth);
-        series.push({ kind: "points", ...peaks, y: lift(peaks.y), colour, size: 3.2, label: "peak" });
-        series.push({ kind: "points", ...valleys, y: lift(valleys.y), colour, size: 3.2, hollow: true, label: "valley" });
+        for (const [kind, label] of [[1, "peak"], [-1, "valley"]]) {
+          const found = profile.extrema.filter((extremum) => extremum[2] === kind);
+          series.push({ kind: "points", x: found.map((e) => e[0]), y: lift(found.map((e) => e[1])), colour, size: 3.2, hollow: kind < 0, label });
+        }
       }
       marks.push({ y: 1 + k * depth });
     });
