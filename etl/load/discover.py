@@ -10,7 +10,8 @@ from becat.schema.errors import BecatError
 
 __all__ = ["find_spectra"]
 
-SPECTRUM_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz")
+_PACKED = ("", ".gz", ".bz2", ".xz", ".zip", ".fz")
+SPECTRUM_SUFFIXES = tuple(ending + packed for ending in (".fits", ".fit", ".fts") for packed in _PACKED)
 
 
 def find_spectra(paths: Iterable[str | Path]) -> list[Path]:

@@ -10,7 +10,7 @@ from becat.etl.readers.spectrum import RawArm
 from becat.schema.grid import ARMS
 from becat.schema.quality import Quality
 
-__all__ = ["NEEDED_A", "WINDOW_A", "ascending", "make_arm", "normal_snr"]
+__all__ = ["NEEDED_A", "WINDOW_A", "ascending", "make_arm", "normal_snr", "stretch_of_arm"]
 
 # The bands that are measured: an arm that does not reach over its own is of no use.
 NEEDED_A = {"red": (6548.0, 6578.0), "blue": (5160.0, 5193.0)}
@@ -26,7 +26,7 @@ MIN_GOOD_FRACTION = 0.5
 MAX_STEP_RATIO = 5.0  # a longest step beyond this many mean ones is a jump, not a dispersion
 
 
-def ascending(wavelength_a: np.ndarray, detail: str) -> tuple[slice, bool]:
+def ascending(wavelength_a: np.ndarray, detail: str, may_jump: bool = False) -> tuple[slice, bool]:
     """Order that makes wavelengths ascend.
 
     LAMOST's single red exposures run from red to blue: that is turned round. Anything else that does not ascend is
@@ -38,6 +38,8 @@ def ascending(wavelength_a: np.ndarray, detail: str) -> tuple[slice, bool]:
         Angstrom.
     detail : str
         HDU, for the rejection.
+    may_jump : bool
+        Leave it to the caller that wavelengths jump.
 
     Returns
     -------
@@ -64,9 +66,40 @@ def ascending(wavelength_a: np.ndarray, detail: str) -> tuple[slice, bool]:
     if first < PLAUSIBLE_A[0] or last > PLAUSIBLE_A[1]:
         raise Problem(f"wavelengths {first:.6g} to {last:.6g} are not optical ones in Angstrom: check the unit", detail)
     longest = max(-low, high)
-    if longest > MAX_STEP_RATIO * (last - first) / step.size:
+    if not may_jump and longest > MAX_STEP_RATIO * (last - first) / step.size:
         raise Problem(f"wavelengths jump by {longest:.3g} Angstrom: pixels are missing", detail)
     return slice(None, None, -1) if turned else slice(None), turned
+
+
+def stretch_of_arm(wavelength_a: np.ndarray, arm: str) -> slice:
+    """Pixels around the arm's band that are sampled like it: a spectrum that was put together may be coarser elsewhere.
+
+    Parameters
+    ----------
+    wavelength_a : (n,) float array
+        Angstrom, in order.
+    arm : {'red', 'blue'}
+
+    Returns
+    -------
+    slice
+        Inside the window of the arm, from the last jump before the middle of its band to the first behind it.
+    """
+    inside = np.flatnonzero((wavelength_a > WINDOW_A[arm][0]) & (wavelength_a < WINDOW_A[arm][1]))
+    if inside.size < MIN_PIXELS:
+        return slice(inside[0], inside[-1] + 1) if inside.size else slice(0, 0)
+    first, last = inside[0], inside[-1]
+    middle_a = sum(NEEDED_A[arm]) / 2
+    step = np.abs(np.diff(wavelength_a[first : last + 1]))
+    pixel_a = wavelength_a[first:last]
+    in_band = (pixel_a > NEEDED_A[arm][0]) & (pixel_a < NEEDED_A[arm][1])
+    usual = float(np.median(step[in_band])) if in_band.any() else float(np.median(step))
+    jumps = np.flatnonzero(step > MAX_STEP_RATIO * usual)
+    centre = int(np.argmin(np.abs(wavelength_a[first : last + 1] - middle_a)))
+    before, after = jumps[jumps < centre], jumps[jumps >= centre]
+    start = first + before[-1] + 1 if before.size else first
+    stop = first + after[0] + 1 if after.size else last + 1
+    return slice(int(start), int(stop))
 
 
 def make_arm(

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
+import io
+import lzma
 import os
 import stat
 import struct
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, BinaryIO
 
 import deflate
 from isal import isal_zlib
@@ -20,7 +27,7 @@ GZIP_WINDOW = 31  # zlib's number for "a gzip header and trailer, CRC checked"
 
 
 def read_content(path: str | Path) -> bytes | bytearray:
-    """All bytes of a file; gzip is recognised by its first two bytes, whatever the file is called.
+    """All bytes of a file; gzip, bzip2, xz and zip are recognised by their first bytes, whatever the file is called.
 
     Parameters
     ----------
@@ -29,7 +36,7 @@ def read_content(path: str | Path) -> bytes | bytearray:
     Raises
     ------
     Problem
-        Not a readable regular file, empty, larger than `MAX_BYTES`, or damaged gzip.
+        Not a readable regular file, empty, larger than `MAX_BYTES`, or a damaged archive.
     """
     try:
         # O_NONBLOCK: opening a named pipe must not wait for a writer.
@@ -50,8 +57,9 @@ def read_content(path: str | Path) -> bytes | bytearray:
         raise Problem(f"cannot be read ({error.strerror}): check the disk", stage="open") from error
     finally:
         os.close(descriptor)
-    if content.startswith(GZIP_MAGIC):
-        content = gunzip(content)
+    unpack = next((each for magic, each in UNPACK.items() if content.startswith(magic)), None)
+    if unpack:
+        content = unpack(content)
     if not content:
         raise Problem("is empty: fetch it again", stage="open")
     return content
@@ -105,3 +113,47 @@ def _all_members(content: bytes) -> bytes:
         members.append(member)
         content = stream.unused_data.lstrip(b"\0")  # tape-style padding is allowed after a member
     return members[0] if len(members) == 1 else b"".join(members)
+
+
+def _unpack_stream(name: str, opened: BinaryIO | IO[bytes]) -> bytes:
+    try:
+        with opened:
+            unpacked = opened.read(MAX_BYTES + 1)
+    except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
+        raise Problem(f"{name} is damaged ({error}): fetch it again", stage="open") from error
+    if len(unpacked) > MAX_BYTES:
+        raise Problem(f"{name} holds more than {MAX_BYTES >> 20} MiB: not the file of one spectrum", stage="open")
+    return unpacked
+
+
+def _bunzip2(content: bytes) -> bytes:
+    return _unpack_stream("bzip2", bz2.BZ2File(io.BytesIO(content)))
+
+
+def _unxz(content: bytes) -> bytes:
+    return _unpack_stream("xz", lzma.LZMAFile(io.BytesIO(content)))
+
+
+def _unzip(content: bytes) -> bytes:
+    """The one file of a zip archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [m for m in archive.infolist() if not (m.is_dir() or m.filename.startswith("__MACOSX/"))]
+            if len(members) != 1:
+                raise Problem(f"zip holds {len(members)} files: unpack it, a file is one spectrum", stage="open")
+            return _unpack_stream("zip", archive.open(members[0]))
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, ValueError) as error:
+        raise Problem(f"zip is damaged or locked ({error}): fetch it again", stage="open") from error
+
+
+def _compress(content: bytes) -> bytes:
+    raise Problem("is packed by the old program compress (.Z): unpack it with gunzip", stage="open")
+
+
+UNPACK: dict[bytes, Callable[[bytes], bytes | bytearray]] = {
+    GZIP_MAGIC: gunzip,
+    b"BZh": _bunzip2,
+    b"\xfd7zXZ": _unxz,
+    b"PK\x03\x04": _unzip,
+    b"\x1f\x9d": _compress,
+}

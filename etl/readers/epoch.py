@@ -12,7 +12,15 @@ from datetime import datetime
 from becat.etl.readers.fits import Hdu
 from becat.etl.readers.problem import Problem
 
-__all__ = ["PLAUSIBLE_MJD", "exposure_s", "lamost_coadd_mjd", "lamost_single_mjd", "lmjm_list", "mjd_of_date"]
+__all__ = [
+    "PLAUSIBLE_MJD",
+    "UNIX_EPOCH_MJD",
+    "exposure_s",
+    "lamost_coadd_mjd",
+    "lamost_single_mjd",
+    "lmjm_list",
+    "mjd_of_date",
+]
 
 CHINA_TIME_D = 8 / 24
 MINUTES_A_DAY = 1440

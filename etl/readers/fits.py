@@ -7,6 +7,7 @@ variable-length arrays, compressed images, values continued over several cards) 
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from math import prod
@@ -20,7 +21,12 @@ __all__ = ["Hdu", "parse"]
 BLOCK = 2880
 MAX_HEADER = 100 * BLOCK  # 3,600 cards; LAMOST's longest header has 130
 MAX_HDUS = 1000
+MAX_PIXELS = 2**23  # of a compressed image
 CARD = re.compile(rb"(.{8})(.{72})", re.DOTALL)
+COMMENT = re.compile(r"= *(?:'(?:[^']|'')*'|[^/']*)\s*/(.*)", re.DOTALL)
+REMARK = re.compile(rb"(?:COMMENT |HISTORY ).{72}", re.DOTALL)
+ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+IRAF_TIME = re.compile(r"(\d\d:\d\d:\d\d) \((\d\d)/(\d\d)/(\d{4})\)")
 END = b"END" + b" " * 77
 BITPIX = {8, 16, 32, 64, -32, -64}
 IMAGE_TYPE = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -40,6 +46,8 @@ class Hdu:
         EXTNAME in capitals; ``PRIMARY`` or empty where there is none.
     n_bytes : int
         Size of the data without padding.
+    stale_checksum : str
+        What does not agree with a checksum that is older than the file; empty where all is well.
     """
 
     def __init__(self, content: bytes | bytearray, index: int, start: int, header_size: int) -> None:
@@ -52,6 +60,7 @@ class Hdu:
         self.name = self.string("EXTNAME").upper() or ("PRIMARY" if index == 0 else "")
         self.shape = self._shape()
         self.n_bytes = self._n_bytes()
+        self.stale_checksum = ""
         self._columns: dict[str, tuple[int, int, str, int]] | None = None
 
     def __contains__(self, key: str) -> bool:
@@ -74,6 +83,22 @@ class Hdu:
         """Value of a keyword as text, `default` where there is none."""
         value = self._value(key)
         return default if value is None else value.strip()
+
+    def text(self, key: str) -> str:
+        """Value of a keyword with the blanks at its beginning and, up to the last character, inside; empty where there is none."""
+        return self._value(key) or ""
+
+    def comment(self, key: str) -> str:
+        """What stands behind the value of a keyword; empty where there is nothing."""
+        card = self._cards.get(key.encode().ljust(8), b"").decode("ascii", "replace")
+        found = COMMENT.match(card)
+        return found[1].strip() if found else ""
+
+    def remarks(self) -> str:
+        """What stands in the cards HISTORY and COMMENT, in one string."""
+        header = self._content[self._start : self.data_start]
+        words = (card[8:].decode("ascii", "replace").rstrip() for card in REMARK.findall(header))
+        return " ".join(words)
 
     def number(self, key: str) -> float | None:
         """Value of a keyword as a finite number, also from a quoted one; None where the keyword is absent or empty.
@@ -166,27 +191,49 @@ class Hdu:
         """Where the next HDU begins."""
         return self.data_start + -(-self.n_bytes // BLOCK) * BLOCK
 
-    def verify(self) -> None:
+    def verify(self) -> str:
         """Compare the HDU with its own CHECKSUM and DATASUM, where it has them.
+
+        Returns
+        -------
+        str
+            What does not agree, where the header says that the file was written again after its checksum was made;
+            empty where all is well.
 
         Raises
         ------
         Problem
-            One of them does not agree.
+            One of them does not agree, and nothing explains it.
         """
         if not ("DATASUM" in self or "CHECKSUM" in self):
-            return
+            return ""
         # The sums do not see zeros that are missing: the length of the file does.
         if self.end > len(self._content):
             raise Problem("truncated: its last block is not whole, fetch the file again", self.label)
+        wrong = self._wrong_sum()
+        if wrong and not self._written_after_its_checksum():
+            raise Problem(f"{wrong}: the file is damaged, fetch it again", self.label)
+        return wrong
+
+    def _wrong_sum(self) -> str:
         wanted = self.integer("DATASUM")
         if wanted is not None and ones_complement_sum(self._content, self.data_start, self.end) != wanted:
-            raise Problem("DATASUM does not agree with the data: the file is damaged, fetch it again", self.label)
+            return "DATASUM does not agree with the data"
         if self.string("CHECKSUM").strip("0 ") and ones_complement_sum(self._content, self._start, self.end) not in (
             0,
             0xFFFFFFFF,
         ):
-            raise Problem("CHECKSUM does not agree with the HDU: the file is damaged, fetch it again", self.label)
+            return "CHECKSUM does not agree with the HDU"
+        return ""
+
+    def _written_after_its_checksum(self) -> bool:
+        """True where DATE or IRAF's time of last modification is a later day than the one that each checksum was made on."""
+        sealed = [found[0] for key in ("DATASUM", "CHECKSUM") if (found := ISO_TIME.search(self.comment(key)))]
+        iraf = IRAF_TIME.match(self.string("IRAF-TLM"))
+        written = [f"{iraf[4]}-{iraf[3]}-{iraf[2]}T{iraf[1]}"] if iraf else []
+        written += [found[0] for found in [ISO_TIME.match(self.string("DATE"))] if found]
+        n_sums = sum(key in self for key in ("DATASUM", "CHECKSUM"))
+        return len(sealed) == n_sums and bool(written) and max(written)[:10] > max(sealed)[:10]
 
     @property
     def is_table(self) -> bool:
@@ -240,6 +287,18 @@ class Hdu:
         )
         return values.astype(dtype.newbyteorder("=")).reshape(-1)
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Lengths of the axes of an image, the first FITS axis first, also of a compressed one; empty where there is none."""
+        if self.string("XTENSION") == "BINTABLE":
+            if self.logical("ZIMAGE") is not True:
+                return ()
+            shape = tuple(self._required(f"ZNAXIS{i + 1}") for i in range(self._required("ZNAXIS")))
+            if not all(0 < n <= MAX_PIXELS for n in shape) or prod(shape) > MAX_PIXELS:
+                raise Problem(f"the compressed image has the axes {shape}: not a spectrum", self.label)
+            return shape
+        return self.shape if self.index == 0 or self.string("XTENSION") == "IMAGE" else ()
+
     def image(self) -> np.ndarray:
         """The image, in the machine's byte order; the first FITS axis is the last of the array.
 
@@ -263,15 +322,12 @@ class Hdu:
         """A column or (None) the image, read by astropy from this HDU alone."""
         from astropy.io import fits  # half a second to import, and needed by unusual files only
 
-        whole = bytes(self._content[self._start : self.end]).ljust(self.end - self._start, b"\0")
-        kind = fits.PrimaryHDU if self.index == 0 else fits.BinTableHDU if column else fits.ImageHDU
-        if self.string("XTENSION") == "BINTABLE" and column is None:
-            kind = fits.CompImageHDU
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                data = kind.fromstring(whole).data
-                values = np.asarray(data if column is None else data[column])
+                with fits.open(io.BytesIO(self._content), memmap=False, lazy_load_hdus=True) as opened:
+                    data = opened[self.index].data
+                    values = np.asarray(data if column is None else data[column])
         except Exception as error:  # whatever astropy makes of a damaged HDU
             raise Problem(f"cannot be read ({type(error).__name__}: {error})", self.label) from error
         if values.dtype == object and values.size == 1:  # one variable-length cell
@@ -328,7 +384,7 @@ def parse(content: bytes | bytearray) -> list[Hdu]:
         if len(hdus) == MAX_HDUS:
             raise Problem(f"has more than {MAX_HDUS} HDUs: not the file of one spectrum")
         hdu = Hdu(content, len(hdus), start, _header_size(content, start))
-        hdu.verify()
+        hdu.stale_checksum = hdu.verify()
         hdus.append(hdu)
         start = hdu.end
     return hdus

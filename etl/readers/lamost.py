@@ -7,12 +7,19 @@ from becat.etl.readers.problem import Problem
 from becat.etl.readers.spectrum import MAX_OBSID, hashed_id
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
-__all__ = ["check_complete", "identity_parts", "obsid", "primary_meta", "snr", "spectrum_id"]
+__all__ = ["check_checksums", "check_complete", "identity_parts", "obsid", "primary_meta", "snr", "spectrum_id"]
 
 NOT_A_STAR = {"SKY", "UNUSED", "POSERR", "DEAD", "BAD"}
 MAX_STELLAR_REDSHIFT = 0.01
 MAX_SNR = 1e5
 N_SPECTROGRAPHS, N_FIBERS = 16, 250
+
+
+def check_checksums(hdus: list[Hdu]) -> None:
+    """Raise Problem where a checksum is older than the file: LAMOST's pipeline writes both at once."""
+    for hdu in hdus:
+        if hdu.stale_checksum:
+            raise Problem(f"{hdu.stale_checksum}: the file was changed, fetch it again", hdu.label)
 
 
 def check_complete(hdus: list[Hdu]) -> None:

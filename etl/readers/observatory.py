@@ -1,17 +1,21 @@
-"""Any other one-dimensional spectrum: an image with a linear or logarithmic dispersion, or a table of two columns."""
+"""Any other one-dimensional spectrum: an image with a dispersion, or a table with columns of wavelength and flux."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
-from becat.etl.readers.checks import NEEDED_A, ascending, make_arm
-from becat.etl.readers.epoch import PLAUSIBLE_MJD, mjd_of_date
+from becat.etl.readers.checks import NEEDED_A, ascending, make_arm, stretch_of_arm
+from becat.etl.readers.dispersion import Found, spectra_of_image
 from becat.etl.readers.fits import Hdu
+from becat.etl.readers.mid_exposure import exposure_time_s, mid_exposure, observed_year
+from becat.etl.readers.position import position_of
 from becat.etl.readers.problem import Problem
 from becat.etl.readers.spectrum import RawSpectrum, hashed_id
-from becat.schema.lines import LINES, air_to_vacuum
+from becat.etl.readers.units import HALPHA_A, in_angstrom
+from becat.schema.lines import air_to_vacuum
 from becat.schema.quality import Quality
 
 __all__ = ["make_spectrum", "read_observatory"]
@@ -30,20 +34,17 @@ WAVELENGTH_NAMES = (
 )
 FLUX_NAMES = ("FLUX", "INTENSITY", "FLUX_NORM", "NORM_FLUX", "RELATIVE_FLUX", "FLUX_REDUCED", "F")
 IVAR_NAMES = ("IVAR", "INVVAR")
-ERROR_NAMES = ("ERROR", "ERR", "SIGMA", "FLUX_ERR", "FLUX_ERROR", "UNCERTAINTY", "E_FLUX", "ERR_FLUX")
-# Factor to Angstrom of the units that occur; a name is compared in small letters without its final s.
-UNIT_A = {"angstrom": 1.0, "a": 1.0, "aa": 1.0, "å": 1.0, "ångström": 1.0, "ang": 1.0, "0.1nm": 1.0, "nm": 10.0, "nanometer": 10.0, "nanometre": 10.0,
-          "um": 1e4, "micron": 1e4, "micrometer": 1e4, "m": 1e10}  # fmt: skip
-RESOLVING_POWER_KEYS = ("BSS_ITRP", "SPE_RPOW", "SPEC_RP", "SPECRP", "RESOLUT", "SPECRES", "R")
+ERROR_NAMES = ("ERROR", "ERR", "SIGMA", "FLUX_ERR", "FLUX_ERROR", "UNCERTAINTY", "E_FLUX", "ERR_FLUX", "STATERROR")
+RESOLVING_POWER_KEYS = ("BSS_ITRP", "SPE_RPOW", "SPEC_RP", "SPECRP", "SPEC_RES", "RESOLUT", "SPECRES", "R")
 FWHM_KEYS = ("FWHM", "SPEC_FWHM")
-POSITION_KEYS = (("RA", "DEC"), ("RA_OBS", "DEC_OBS"), ("RA_TARG", "DEC_TARG"), ("OBJRA", "OBJDEC"))
 PIXELS_A_RESOLUTION_ELEMENT = 2.0
-HALPHA_A = LINES["halpha"].wavelength_a
-SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[: hd](\d{1,2})[: m']\s*(\d{1,2}(?:\.\d*)?)")
+# What is read of a spectrum that reaches further: air is converted to vacuum by a formula for the optical.
+OPTICAL_A = (3000.0, 10500.0)
+IN_VACUUM = re.compile(r"wavelengths?\b[\w\s(),]{0,20}\bin vacuum|vacuum wavelengths?", re.IGNORECASE)
 
 
-def read_observatory(hdus: list[Hdu], content: bytes | bytearray) -> RawSpectrum:
-    """The spectrum of a FITS file that is not LAMOST's.
+def read_observatory(hdus: list[Hdu], content: bytes | bytearray) -> tuple[list[RawSpectrum], list[Problem]]:
+    """The spectrum of a FITS file that is not LAMOST's: of several orders the one that holds H-alpha farthest from its ends.
 
     Parameters
     ----------
@@ -51,28 +52,71 @@ def read_observatory(hdus: list[Hdu], content: bytes | bytearray) -> RawSpectrum
     content : bytes
         The file: its hash is the spectrum's identity.
 
+    Returns
+    -------
+    list of RawSpectrum, list of Problem
+        The spectrum, and why an arm of it was left out.
+
     Raises
     ------
     Problem
         There is no spectrum in it, or none that can be trusted.
     """
+    found, problems = _candidates(hdus)
+    if not found:
+        raise _summary(problems)
+    _, wavelength_a, best = max(found, key=lambda each: each[0])  # the first of equals
+    flux, ivar = best.read()
+    headers = [best.hdu, hdus[0]]
+    spectra, problems = make_spectrum(best.layout, wavelength_a, flux, ivar, headers, hashed_id(content), best.medium)
+    if any(hdu.stale_checksum for hdu in hdus):
+        spectra[0].quality |= int(Quality.CHECKSUM_STALE)
+    return spectra, problems
+
+
+def _candidates(hdus: list[Hdu]) -> tuple[list[tuple[float, np.ndarray, Found]], list[Problem]]:
+    """Spectra that hold H-alpha, with its distance from their nearer end, and why others do not."""
+    found, problems = [], []
     for hdu in hdus:
-        found = _from_table(hdu) if hdu.is_table else _from_image(hdu)
-        if found is not None:
-            layout, wavelength_a, unit, flux, ivar = found
-            return make_spectrum(layout, wavelength_a, unit, flux, ivar, [hdu, hdus[0]], hashed_id(content))
-    raise Problem(
-        "no spectrum that is known: neither LAMOST's layouts, nor an image with CRVAL1 and CDELT1, nor a table with"
-        " columns of wavelength and flux"
-    )
+        try:
+            for each in _from_table(hdu) if hdu.is_table else spectra_of_image(hdu):
+                try:
+                    wavelength_a = in_angstrom(each.wavelength, each.unit, hdu.label)
+                except Problem as problem:
+                    problems.append(problem)
+                    continue
+                reach_a = min(HALPHA_A - wavelength_a.min(), wavelength_a.max() - HALPHA_A)
+                found.append((reach_a, wavelength_a, each))
+        except Problem as problem:
+            problems.append(problem)
+    return found, problems
+
+
+def _summary(problems: list[Problem]) -> Problem:
+    if not problems:
+        return Problem(
+            "no spectrum that is known: neither LAMOST's layouts, nor an image with CRVAL1 and CDELT1, nor a table with"
+            " columns of wavelength and flux"
+        )
+    first = problems[0]
+    if len(problems) == 1:
+        return first
+    return Problem(f"{first.reason} (and so for {len(problems) - 1} more orders or HDUs)", first.detail)
 
 
 def _first(names: tuple[str, ...], columns) -> str | None:
     return next((name for name in names if name in columns), None)
 
 
-def _from_table(hdu: Hdu):
-    wave, flux = _first(WAVELENGTH_NAMES, hdu.columns), _first(FLUX_NAMES, hdu.columns)
+def _of_kind(hdu: Hdu, ucd: str) -> str | None:
+    """The first column whose UCD begins like that."""
+    return next((name for name, place in hdu.columns.items() if hdu.string(f"TUCD{place[3]}").startswith(ucd)), None)
+
+
+def _from_table(hdu: Hdu) -> Iterator[Found]:
+    """The spectrum of a table, or one a row where a table has several rows of vector cells."""
+    wave = _first(WAVELENGTH_NAMES, hdu.columns) or _of_kind(hdu, "em.wl")
+    flux = _first(FLUX_NAMES, hdu.columns) or _of_kind(hdu, "phot.flux")
     if wave is None or flux is None:
         raise Problem(
             f"no columns of wavelength and flux (there: {', '.join(hdu.columns)}): call them WAVELENGTH and FLUX",
@@ -81,11 +125,29 @@ def _from_table(hdu: Hdu):
     wavelength = hdu.column(wave).astype(np.float64)
     if wave.startswith("LOGLAM"):
         wavelength = np.power(10.0, wavelength)
-    values = hdu.column(flux)
-    ivar = _table_ivar(hdu)
+    values, ivar = hdu.column(flux), _table_ivar(hdu)
     if wavelength.size != values.size or (ivar is not None and ivar.size != values.size):
         raise Problem("columns of different length: the table is damaged", hdu.label)
-    return "table of two columns", wavelength, hdu.string(f"TUNIT{hdu.columns[wave][3]}"), values, ivar
+    _, repeat, letter, number = hdu.columns[wave]
+    unit, medium = hdu.string(f"TUNIT{number}"), _medium(hdu.string(f"TUCD{number}"))
+    n_rows = hdu.shape[1] if repeat > 1 and letter not in "PQ" and wavelength.size == repeat * hdu.shape[1] else 1
+    for part in np.split(np.arange(wavelength.size), n_rows) if n_rows > 1 else [slice(None)]:
+        yield Found(
+            "table of two columns",
+            wavelength[part],
+            unit,
+            lambda part=part: (values[part], None if ivar is None else ivar[part]),
+            hdu,
+            medium,
+        )
+
+
+def _medium(ucd: str) -> str:
+    """ESO's phase 3 and the Virtual Observatory: em.wl is in vacuum, em.wl;obs.atmos in air."""
+    words = ucd.strip().lower().split(";")
+    if words[0] != "em.wl":
+        return ""
+    return "air" if "obs.atmos" in words else "vacuum"
 
 
 def _table_ivar(hdu: Hdu) -> np.ndarray | None:
@@ -101,65 +163,28 @@ def _table_ivar(hdu: Hdu) -> np.ndarray | None:
     return ivar if ivar.any() else None
 
 
-def _from_image(hdu: Hdu):
-    """A row of pixels; longer axes of length 1 are allowed. None where the HDU holds no image of that kind."""
-    if len([n for n in hdu.shape if n > 1]) != 1 or hdu.shape[0] <= 1:
-        return None
-    zero = hdu.number("CRVAL1")
-    step = hdu.number("CDELT1") or hdu.number("CD1_1")
-    if zero is None or not step:
-        raise Problem("the image has no CRVAL1 and CDELT1: its wavelengths are unknown", hdu.label)
-    reference = hdu.number("CRPIX1")
-    axis = zero + step * (np.arange(hdu.shape[0]) + 1 - (1.0 if reference is None else reference))
-    if (
-        hdu.integer("DC-FLAG") == 1
-        or hdu.string("CTYPE1").upper().endswith("-LOG")
-        or "LOG" in hdu.string("CTYPE1").upper()
-    ):
-        axis = _exponential(axis, zero, hdu)
-    return "image with dispersion", axis, hdu.string("CUNIT1"), hdu.image().reshape(-1), None
-
-
-def _exponential(axis: np.ndarray, zero: float, hdu: Hdu) -> np.ndarray:
-    """Wavelengths of a logarithmic dispersion: DC-FLAG 1 means log10 (IRAF), CTYPE1 WAVE-LOG natural (FITS paper III)."""
-    if hdu.integer("DC-FLAG") == 1 or zero < 5:
-        return np.power(10.0, axis)
-    if zero < 12:
-        return np.exp(axis)
-    return zero * np.exp((axis - zero) / zero)
-
-
-def _in_angstrom(wavelength: np.ndarray, unit: str, detail: str) -> np.ndarray:
-    """Wavelengths in Angstrom by their unit, or by their size where there is none."""
-    low, high = float(np.min(wavelength)), float(np.max(wavelength))
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise Problem("wavelengths are NaN or infinite: fetch the file again", detail)
-    name = unit.strip().lower().removesuffix("s")
-    if name and name not in UNIT_A:
-        raise Problem(f"the unit of the wavelengths is {unit!r}: convert them to Angstrom", detail)
-    # Many writers say Angstrom without thought: the numbers decide where the two cannot both be right.
-    for factor in (UNIT_A.get(name, 1.0), 1.0, 10.0, 1e4):
-        if low * factor < HALPHA_A < high * factor:
-            return wavelength * factor
-    raise Problem(
-        f"covers {low:.6g} to {high:.6g} {unit or '(no unit)'}: H-alpha at {HALPHA_A:.1f} A is not in it", detail
-    )
-
-
-def make_spectrum(layout, wavelength, unit, flux, ivar, headers: list[Hdu], identity: int) -> RawSpectrum:
+def make_spectrum(
+    layout, wavelength_a, flux, ivar, headers: list[Hdu], identity: int, medium: str = ""
+) -> tuple[list[RawSpectrum], list[Problem]]:
     """Put a spectrum together, with what the headers say of it.
 
     Parameters
     ----------
     layout : str
-    wavelength : (n,) float64 array
-    unit : str
-        Unit of the wavelengths; empty where it is not given.
+    wavelength_a : (n,) float64 array
+        Angstrom, in air or vacuum as the headers or `medium` say.
     flux : (n,) array
     ivar : (n,) array or None
     headers : list of Hdu
         Where keywords are looked for, in this order; may be empty.
     identity : int
+    medium : str
+        ``air`` or ``vacuum`` where the column of wavelengths says so, else empty.
+
+    Returns
+    -------
+    list of RawSpectrum, list of Problem
+        The spectrum, and why its blue arm was left out where it has one that cannot be used.
 
     Raises
     ------
@@ -167,28 +192,26 @@ def make_spectrum(layout, wavelength, unit, flux, ivar, headers: list[Hdu], iden
         It cannot be trusted.
     """
     detail = headers[0].label if headers else ""
-    if wavelength.size == 0:
-        raise Problem("there are no pixels", detail)
-    wavelength_a = _in_angstrom(wavelength, unit, detail)
+    optical = (wavelength_a > OPTICAL_A[0]) & (wavelength_a < OPTICAL_A[1])
+    if not optical.all():
+        wavelength_a, flux = wavelength_a[optical], flux[optical]
+        ivar = None if ivar is None else ivar[optical]
     quality = 0
-    if not _in_vacuum(headers):
-        ascending(wavelength_a, detail)  # the refractive index has poles outside the optical
+    ascending(wavelength_a, detail, may_jump=True)
+    if not _in_vacuum(headers, medium):
         wavelength_a, quality = air_to_vacuum(wavelength_a), int(Quality.AIR_CONVERTED)
     flux, ivar = _comfortable(flux, ivar)
-    red, bits = make_arm("red", wavelength_a, flux, ivar, None, None, detail)
-    arms, quality = {"red": red}, quality | bits
-    low, high = sorted((wavelength_a[0], wavelength_a[-1]))
-    if low < NEEDED_A["blue"][0] and high > NEEDED_A["blue"][1]:
-        arms["blue"], bits = make_arm("blue", wavelength_a, flux, ivar, None, None, detail)
-        quality |= bits
-    else:
+    red, bits = _arm("red", wavelength_a, flux, ivar, detail)
+    arms, problems, quality = {"red": red}, [], quality | bits
+    try:
+        if _reaches(wavelength_a, "blue"):
+            arms["blue"], bits = _arm("blue", wavelength_a, flux, ivar, detail)
+            quality |= bits
+    except Problem as problem:
+        problems.append(Problem(f"the blue arm was left out: {problem.reason}", problem.detail))
+    if "blue" not in arms:
         quality |= int(Quality.NO_BLUE_ARM)
-    position = _position(headers)
-    if position is None:
-        quality |= int(Quality.NO_POSITION)
-    exposure_time_s = _number(headers, "EXPTIME", "EXPOSURE", "TELAPSE")
-    if exposure_time_s is not None and not 0 < exposure_time_s < 10 * 86400:
-        exposure_time_s = None
+    observed, bits = _observed(headers)
     meta = {
         "survey": "other",
         "release": None,
@@ -201,19 +224,45 @@ def make_spectrum(layout, wavelength, unit, flux, ivar, headers: list[Hdu], iden
         "plan_id": None,
         "spectrograph": None,
         "fiber": None,
-        "mjd": _epoch(headers, exposure_time_s),
-        "exposure_time_s": exposure_time_s,
         "n_exposures": None,
-        "ra_deg": position[0] if position else None,
-        "dec_deg": position[1] if position else None,
         "has_blue": "blue" in arms,
         "snr_b": arms["blue"].snr if "blue" in arms else None,
         "snr_r": red.snr,
         "snr_source": "estimated",
         "resolving_power": _resolving_power(headers, red.wavelength_a),
         "rv_km_s": None,
+        "bss_vhel_km_s": _number(headers, "BSS_VHEL"),
+        "bss_rqvh_km_s": _number(headers, "BSS_RQVH"),
+        "bss_norm": _string(headers, "BSS_NORM") or None,
+        "bss_tell": _string(headers, "BSS_TELL") or None,
     }
-    return RawSpectrum(identity, arms, meta, quality)
+    return [RawSpectrum(identity, arms, meta | observed, quality | bits)], problems
+
+
+def _reaches(wavelength_a: np.ndarray, arm: str) -> bool:
+    part = wavelength_a[stretch_of_arm(wavelength_a, arm)]
+    return part.size > 0 and part.min() < NEEDED_A[arm][0] and part.max() > NEEDED_A[arm][1]
+
+
+def _arm(arm: str, wavelength_a: np.ndarray, flux: np.ndarray, ivar: np.ndarray | None, detail: str):
+    part = stretch_of_arm(wavelength_a, arm)
+    return make_arm(arm, wavelength_a[part], flux[part], None if ivar is None else ivar[part], None, None, detail)
+
+
+def _observed(headers: list[Hdu]) -> tuple[dict, int]:
+    """Where and when, and the flags of what could not be believed."""
+    quality = 0
+    position, doubtful = position_of(headers, observed_year(headers))
+    if doubtful:
+        quality |= int(Quality.POSITION_DOUBTFUL)
+    if position is None:
+        quality |= int(Quality.NO_POSITION)
+    exposure_s = exposure_time_s(headers)
+    mjd, doubtful = mid_exposure(headers, exposure_s, position)
+    if doubtful:
+        quality |= int(Quality.EPOCH_DOUBTFUL)
+    ra_deg, dec_deg = position or (None, None)
+    return {"mjd": mjd, "exposure_time_s": exposure_s, "ra_deg": ra_deg, "dec_deg": dec_deg}, quality
 
 
 def _comfortable(flux: np.ndarray, ivar: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -242,54 +291,19 @@ def _number(headers: list[Hdu], *keys: str) -> float | None:
     return None
 
 
-def _in_vacuum(headers: list[Hdu]) -> bool:
+def _in_vacuum(headers: list[Hdu], medium: str) -> bool:
     """Air is the custom of these files: vacuum only where the header says so."""
     if any(h.logical("VACUUM") is True for h in headers):
         return True
-    medium = _string(headers, "AIRORVAC", "WAVEMED", "SPECMEDI", "VACAIR").lower()
-    return (
-        medium.startswith("vac")
-        or _string(headers, "CTYPE1").upper().startswith("WAVE-")
-        or (_string(headers, "CTYPE1").upper() == "WAVE")
-    )
-
-
-def _position(headers: list[Hdu]) -> tuple[float, float] | None:
-    for ra_key, dec_key in POSITION_KEYS:
-        ra_deg = _angle(_string(headers, ra_key), 15.0)
-        dec_deg = _angle(_string(headers, dec_key), 1.0)
-        if ra_deg is not None and dec_deg is not None and 0 <= ra_deg < 360 and -90 <= dec_deg <= 90:
-            return ra_deg, dec_deg
-    return None
-
-
-def _angle(text: str, degrees_a_unit: float) -> float | None:
-    """Degrees, from a number of degrees or from sexagesimal hours or degrees."""
-    try:
-        value = float(text)
-        return value if np.isfinite(value) else None
-    except ValueError:
-        pass
-    found = SEXAGESIMAL.match(text)
-    if not found:
-        return None
-    sign, whole, minutes, seconds = found.groups()
-    value = (int(whole) + int(minutes) / 60 + float(seconds) / 3600) * degrees_a_unit
-    return -value if sign == "-" else value
-
-
-def _epoch(headers: list[Hdu], exposure_time_s: float | None) -> float | None:
-    """Middle of the exposure: TMID, or the beginning (MJD-OBS, DATE-OBS, JD-OBS) and half the exposure time."""
-    half_d = (exposure_time_s or 0.0) / 2 / 86400
-    middle = _number(headers, "TMID", "MJD-MID")
-    julian = _number(headers, "JD-OBS", "JD")
-    beginnings = (
-        _number(headers, "MJD-OBS"),
-        mjd_of_date(_string(headers, "DATE-OBS")),
-        julian - 2400000.5 if julian is not None else None,
-    )
-    candidates = [middle, *(b + half_d if b is not None else None for b in beginnings)]
-    return next((m for m in candidates if m is not None and PLAUSIBLE_MJD[0] < m < PLAUSIBLE_MJD[1]), None)
+    said = _string(headers, "AIRORVAC", "WAVEMED", "SPECMEDI", "VACAIR").lower()
+    if said:
+        return said.startswith("vac")
+    if medium:
+        return medium == "vacuum"
+    kind = _string(headers, "CTYPE1").upper()
+    if kind.startswith("AWAV"):
+        return False
+    return kind == "WAVE" or kind.startswith("WAVE-") or any(IN_VACUUM.search(h.remarks()) for h in headers)
 
 
 def _resolving_power(headers: list[Hdu], wavelength_a: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.readers.content import read_content
 from becat.etl.readers.fits import parse
-from becat.etl.readers.lamost import check_complete
+from becat.etl.readers.lamost import check_checksums, check_complete
 from becat.etl.readers.lrs import is_lrs, read_lrs
 from becat.etl.readers.mrs import is_mrs, read_mrs
 from becat.etl.readers.observatory import read_observatory
@@ -67,12 +67,14 @@ def read_file(
 def _read(path: str | Path, exposures: str, siblings: bool, need_snr: bool) -> tuple[list[RawSpectrum], list[Problem]]:
     content = read_content(path)
     if not content.startswith(b"SIMPLE") and looks_like_text(content):
-        return [read_text(content)], []
+        return read_text(content)
     hdus = parse(content)
     if is_mrs(hdus):
+        check_checksums(hdus)
         check_complete(hdus)
         return read_mrs(hdus, exposures, siblings, need_snr)
     if is_lrs(hdus):
+        check_checksums(hdus)
         check_complete(hdus)
         return read_lrs(hdus, exposures)
-    return [read_observatory(hdus, content)], []
+    return read_observatory(hdus, content)
