@@ -192,10 +192,10 @@ def make_spectrum(
         It cannot be trusted.
     """
     detail = headers[0].label if headers else ""
-    optical = (wavelength_a > OPTICAL_A[0]) & (wavelength_a < OPTICAL_A[1])
-    if not optical.all():
-        wavelength_a, flux = wavelength_a[optical], flux[optical]
-        ivar = None if ivar is None else ivar[optical]
+    wanted = (wavelength_a > OPTICAL_A[0]) & (wavelength_a < OPTICAL_A[1]) & _lit(flux)
+    if not wanted.all():
+        wavelength_a, flux = wavelength_a[wanted], flux[wanted]
+        ivar = None if ivar is None else ivar[wanted]
     quality = 0
     ascending(wavelength_a, detail, may_jump=True)
     if not _in_vacuum(headers, medium):
@@ -237,6 +237,15 @@ def make_spectrum(
         "bss_tell": _string(headers, "BSS_TELL") or None,
     }
     return [RawSpectrum(identity, arms, meta | observed, quality | bits)], problems
+
+
+def _lit(flux: np.ndarray) -> np.ndarray:
+    """False for the pixels with which programs fill up the ends: exactly zero or not finite, from the first or to the last."""
+    lit = np.flatnonzero(np.isfinite(flux) & (flux != 0))
+    inside = np.ones(flux.size, bool)
+    if lit.size:  # where there is no light at all, that is for others to say
+        inside[: lit[0]] = inside[lit[-1] + 1 :] = False
+    return inside
 
 
 def _reaches(wavelength_a: np.ndarray, arm: str) -> bool:
