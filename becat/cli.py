@@ -366,6 +366,47 @@ def why(star: str, catalog: Path) -> None:
 
 
 @becat.command()
+@click.argument("star_or_file", metavar="STAR_OR_FILE")
+@catalog_option
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Picture to write: .png, .pdf or .svg; by default named after the star or file, .png.",
+)
+def plot(star_or_file: str, catalog: Path, output: Path | None) -> None:
+    """Draw a spectrum: H-alpha with its error, smoothed profile, peaks and numbers, and both arms.
+
+    A file may have any layout of docs/formats.md, and needs no catalogue: it is measured with the thresholds that becat came
+    with. A star (designation, position, or number of a spectrum or star, as for `becat why`) is taken from the catalogue, with
+    its thresholds and its score.
+
+    \b
+    Examples:
+        becat plot my_spectrum.fits -o my_spectrum.png
+        becat plot J192814.09+435531.0 --catalog catalog.duckdb
+    """
+    spectrum = _spectrum_of(star_or_file, catalog)
+    path = output or Path(f"{Path(spectrum.name).name.split('.fits')[0] or 'spectrum'}.png")
+    spectrum.plot(path)
+    click.echo(repr(spectrum))
+    click.echo(f"picture {path}")
+
+
+def _spectrum_of(star_or_file: str, catalog: Path):
+    from becat.catalogue import Catalogue
+    from becat.reading import read_spectrum
+
+    if Path(star_or_file).is_file():
+        return read_spectrum(star_or_file)
+    try:
+        with Catalogue(catalog) as opened:
+            return opened.spectrum(star_or_file)
+    except BecatError as error:
+        raise BecatError(f"{star_or_file} is not a file; {error}") from None
+
+
+@becat.command()
 @catalog_option
 @click.option("--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Spectra to read again.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the sample.")

@@ -9,12 +9,12 @@ import numpy as np
 
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.readers import read_file
-from becat.etl.readers.spectrum import RawArm
+from becat.etl.readers.spectrum import RawArm, RawSpectrum
 from becat.etl.reduce.rectangle import bridge_gaps, pack
 from becat.etl.reduce.resample import resample
 from becat.schema.grid import ARMS, Grid
 
-__all__ = ["ArmOfFile", "read_arms"]
+__all__ = ["ArmOfFile", "find_in_file", "on_grid", "read_arms"]
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,39 @@ def read_arms(file: str | None, spectrum_id: int) -> tuple[dict[str, ArmOfFile],
     dict of str to ArmOfFile, str
         By ``blue`` and ``red``; the reason is empty where there are any.
     """
+    found, why = find_in_file(file, spectrum_id)
+    if found is None:
+        return {}, why
+    return {name: _arm(arm, ARMS[name]) for name, arm in found.arms.items()}, ""
+
+
+def find_in_file(file: str | None, spectrum_id: int) -> tuple[RawSpectrum | None, str]:
+    """A spectrum as read from its file, or None and why.
+
+    Parameters
+    ----------
+    file : str or None
+        As in table ``spectrum``.
+    spectrum_id : int
+    """
     if not file or not Path(file).is_file():
-        return {}, "the file is no longer where it was loaded from"
+        return None, "the file is no longer where it was loaded from"
     try:
         spectra, _ = read_file(file, exposures="all", need_snr=False)
     except (Rejected, OSError):
-        return {}, "the file can no longer be read"
+        return None, "the file can no longer be read"
     found = next((spectrum for spectrum in spectra if spectrum.spectrum_id == spectrum_id), None)
-    if found is None:
-        return {}, "the file no longer holds this spectrum"
-    return {name: _arm(arm, ARMS[name]) for name, arm in found.arms.items()}, ""
+    return found, "" if found else "the file no longer holds this spectrum"
+
+
+def on_grid(raw: RawArm, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """(p,) flux and inverse variance of an arm on the pixels of a grid, as its file has them: not cleaned, not rectified."""
+    rectangle = pack([raw], grid)
+    bridge_gaps(rectangle)
+    flux, ivar, _ = resample(rectangle, grid)
+    return flux[0], ivar[0]
 
 
 def _arm(raw: RawArm, grid: Grid) -> ArmOfFile:
     inside = (raw.wavelength_a >= grid.wavelength_a[0]) & (raw.wavelength_a <= grid.wavelength_a[-1]) & ~raw.bad
-    rectangle = pack([raw], grid)
-    bridge_gaps(rectangle)
-    flux, _, _ = resample(rectangle, grid)
-    return ArmOfFile(raw.wavelength_a[inside], raw.flux[inside], flux[0])
+    return ArmOfFile(raw.wavelength_a[inside], raw.flux[inside], on_grid(raw, grid)[0])

@@ -31,7 +31,7 @@ from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS
 from becat.schema.tables import TABLES
 
-__all__ = ["load_spectra"]
+__all__ = ["load_spectra", "reduce_spectra", "spectrum_row"]
 
 FILES_PER_BATCH = 64
 # Tables whose rows are made from a spectrum, to be emptied when the spectrum is replaced.
@@ -220,13 +220,14 @@ def read_and_reduce(files: list[str], options: Options) -> Batch:
             found, rejected = [], [Rejected(file, "read", f"unexpected {type(error).__name__}: {error}")]
         read.rejected += [(r.stage, r.detail, r.reason) for r in rejected]
         for spectrum in found:
-            read.spectra.append(_row(file, spectrum))
+            read.spectra.append(spectrum_row(file, spectrum))
             spectra.append(spectrum)
     rows = [row for read in reads for row in read.spectra]
-    return Batch(reads, _reduce(spectra, rows))
+    return Batch(reads, reduce_spectra(spectra, rows))
 
 
-def _row(file: str, spectrum: RawSpectrum) -> dict:
+def spectrum_row(file: str, spectrum: RawSpectrum) -> dict:
+    """What a file says of a spectrum, as columns of the table ``spectrum``; `reduce_spectra` adds what it finds."""
     digest = hashlib.sha256()
     for _, arm in sorted(spectrum.arms.items()):
         for array in (arm.wavelength_a, arm.flux, arm.ivar):
@@ -240,8 +241,22 @@ def _row(file: str, spectrum: RawSpectrum) -> dict:
     }
 
 
-def _reduce(spectra: list[RawSpectrum], rows: list[dict]) -> dict:
-    """Arrays of each arm; the quality bits and the good fraction go to the rows."""
+def reduce_spectra(
+    spectra: list[RawSpectrum], rows: list[dict]
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Clean, grid and rectify spectra; the quality bits and the good fraction go to the rows.
+
+    Parameters
+    ----------
+    spectra : list of RawSpectrum
+    rows : list of dict
+        The row of each (`spectrum_row`); changed in place.
+
+    Returns
+    -------
+    dict of str to tuple
+        By arm: spectrum_id (n,), flux, ivar and mask (n, n_pixels of the grid) of the spectra that have it, in their order.
+    """
     arrays = {}
     for name, grid in ARMS.items():
         having = [i for i, s in enumerate(spectra) if name in s.arms]
