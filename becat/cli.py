@@ -221,10 +221,13 @@ def measure(catalog: Path, scheduler: str | None) -> None:
         becat measure --catalog catalog.duckdb
     """
     from becat.etl.measure import measure_spectra
+    from becat.etl.missing import count_missing
 
     with open_catalogue(catalog) as connection:
         counts = measure_spectra(connection, scheduler)
+        n_missing = count_missing(connection, "measure")
     click.echo(f"{counts['measured']:,} spectra measured")
+    _tell_missing(n_missing, "measure", "H-alpha could not be measured")
 
 
 @becat.command()
@@ -238,11 +241,20 @@ def score(catalog: Path, model: Path | None, scheduler: str | None) -> None:
     Example:
         becat score --catalog catalog.duckdb
     """
+    from becat.etl.missing import count_missing
     from becat.etl.score import score_spectra
 
     with open_catalogue(catalog) as connection:
         counts = score_spectra(connection, model, scheduler)
+        n_missing = count_missing(connection, "score")
     click.echo(f"{counts['scored']:,} spectra scored by model {counts['model_id']} on {counts['provider']}")
+    _tell_missing(n_missing, "score", "H-alpha could not be scored")
+
+
+def _tell_missing(n_missing: int, stage: str, words: str) -> None:
+    if n_missing:
+        click.echo(f"in {n_missing:,} of all spectra {words}")
+        click.echo(f"why: select spectrum_id, reason from missing_result where stage = '{stage}'")
 
 
 @becat.command()
@@ -346,7 +358,8 @@ def funnel(catalog: Path) -> None:
         print_funnel(connection)
 
 
-@becat.command()
+# Numbers of spectra without an obsid are negative: they are no options.
+@becat.command(context_settings={"ignore_unknown_options": True})
 @click.argument("star")
 @catalog_option
 def why(star: str, catalog: Path) -> None:

@@ -122,6 +122,7 @@ def run_pipeline(configuration: Configuration) -> None:
     from becat.etl.load.release import apply_release_entries, load_release_catalogues
     from becat.etl.match.gather import gather_stars
     from becat.etl.measure import measure_spectra
+    from becat.etl.missing import count_missing
     from becat.etl.score import score_spectra
     from becat.inspections import take_inspections
     from becat.snapshot import publish_snapshot
@@ -152,6 +153,10 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo(f"measure: {measure_spectra(connection, configuration.scheduler)['measured']:,} spectra")
         scored = score_spectra(connection, configuration.model, configuration.scheduler)
         click.echo(f"score:   {scored['scored']:,} spectra, model {scored['model_id']}, {scored['provider']}")
+        if n_missing := [
+            f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))
+        ]:
+            click.echo(f"no result: {', '.join(n_missing)} (table missing_result says why)")
         n_rows = ingest_archives(connection, configuration.archives)
         if configuration.fetch:
             fetch_archives(connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog))

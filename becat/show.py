@@ -16,6 +16,9 @@ __all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", 
 
 SHOWN_MAX = 8
 
+# Which stage gives the number of a test.
+STAGE_OF = {("early_by_lines", "EW(H-alpha)"): "measure", ("be_probability", "probability of Be"): "score"}
+
 
 def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
     """Print the view `funnel`: spectra and stars that pass each step."""
@@ -127,12 +130,19 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
         [spectrum_id],
     ).fetchall()
     *tests, (*_, conclusion, is_be, _, _) = steps
+    reasons = dict(
+        connection.execute("select stage, reason from missing_result where spectrum_id = ?", [spectrum_id]).fetchall()
+    )
+    for reason in reasons.values():
+        click.echo(reason)
     names = max(len(row[0]) for row in tests)
     quantities = max(len(row[1] or "") for row in tests)
     click.echo(f"{'step':{names}}  {'':{quantities}}  {'value':>10}  {'threshold':>10}  {'margin':>10}")
     for name, quantity, value, threshold, margin, unit, detail, passed, is_asked, _ in tests:
         numbers = f"{_number(value):>10}  {_number(threshold):>10}  {_number(margin):>10}"
         outcome = ("pass" if passed else "FAIL") if is_asked else "not asked"
+        if value is None and STAGE_OF.get((name, quantity)) in reasons:
+            outcome = "no result"
         words = "  ".join(part for part in (outcome, unit, detail) if part)
         click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
     failed = next((f"{row[0]} ({row[1]})" for row in tests if row[9]), None)

@@ -200,6 +200,18 @@ def _count_audits() -> Iterator[tuple[str, str]]:
         "no measurement without flux",
         "select spectrum_id from line_measurement anti join flux_red using (spectrum_id)",
     )
+    yield (
+        "every spectrum is measured, or missing_result says why not",
+        "select spectrum_id from spectrum left join line_measurement m using (spectrum_id) where m.ew_halpha_a is null"
+        " and exists (from etl_run where command = 'measure')"
+        " and spectrum_id not in (select spectrum_id from missing_result where stage = 'measure')",
+    )
+    yield (
+        "every spectrum is scored by the current model, or missing_result says why not",
+        "select spectrum_id from spectrum left join current_score k using (spectrum_id) where k.be_probability is null"
+        " and exists (from model where is_current)"
+        " and spectrum_id not in (select spectrum_id from missing_result where stage = 'score')",
+    )
     yield "every run came to its end", "select run_id, command, status from etl_run where status = 'running'"
     yield "one model is the current one", "select count(*) from model where is_current having count(*) > 1"
 

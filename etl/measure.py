@@ -11,14 +11,18 @@ from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_colu
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, open_pool, partition_table, work_through
+from becat.etl.missing import missing_table, write_missing
 from becat.schema import parameters
 
 __all__ = ["measure_spectra"]
 
 # Whether the bands are shifted with a star's velocity; the paper measures in the observed frame.
 FOLLOW = "bands_follow_velocity"
+BAND = ("ew_halpha_band_min_a", "ew_halpha_band_max_a")
+# A heliocentric velocity that is still to be applied (BSS_RQVH) moves the lines the other way.
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
-    s.snr_r, s.rv_km_s, s.resolving_power"""
+    s.snr_r, s.resolving_power,
+    case when s.bss_rqvh_km_s is null then s.rv_km_s else coalesce(s.rv_km_s, 0) - s.bss_rqvh_km_s end as rv_km_s"""
 
 
 def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None = None) -> dict[str, int]:
@@ -41,6 +45,8 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
     todo = """
         not exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.measure_version = ?)
         or not exists (from profile_class c where c.spectrum_id = r.spectrum_id and c.profile_version = ?)
+        or exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.ew_halpha_a is null and not exists
+            (from missing_result x where x.spectrum_id = r.spectrum_id and x.stage = 'measure'))
     """
     n_measured = 0
     with Run(connection, "measure", version) as run, open_pool(connection, scheduler) as pool:
@@ -60,6 +66,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
                     rows = dict(zip(tables[name].column_names, tables[name].columns, strict=True))
                     insert_columns(connection, name, {**rows, **common, version_column: [version] * n})
                 connection.unregister("measured")
+                write_missing(connection, "measure", ids, tables["missing_result"], run.run_id)
             n_measured += n
             run.n_done = n_measured
         run.message = f"{n_measured} spectra measured"
@@ -67,7 +74,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
 
 
 def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tables:
-    """Columns of `line_measurement` and of `profile_class` for one batch (the work of one process).
+    """Columns of `line_measurement`, `profile_class` and `missing_result` for one batch (the work of one process).
 
     Parameters
     ----------
@@ -88,7 +95,14 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
     lines = udfs.measure_batch(flux_red, ivar_red, flux_blue, ivar_blue, snr, shift, parameters=in_force)
     profiles = udfs.profile_batch(flux_red, ivar_red, snr, shift, power, parameters=in_force)
     ids = {"spectrum_id": table["spectrum_id"]}
-    return {"line_measurement": arrow_columns(ids | lines), "profile_class": arrow_columns(ids | profiles)}
+    band_a = (in_force[BAND[0]], in_force[BAND[1]])
+    failed = np.isnan(np.asarray(lines["ew_halpha_a"], float))
+    missing = missing_table(ids["spectrum_id"], flux_red, ivar_red, failed, band_a, "H-alpha could not be measured")
+    return {
+        "line_measurement": arrow_columns(ids | lines),
+        "profile_class": arrow_columns(ids | profiles),
+        "missing_result": missing,
+    }
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_columns, matrix
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.workers import Pool, Tables, Work, open_pool, partition_table, work_through
+from becat.etl.missing import missing_table, write_missing
 from becat.models.score import Scorer
+from becat.models.window import WINDOW_A
 from becat.schema.errors import BecatError
 
 __all__ = ["score_spectra"]
@@ -50,7 +53,11 @@ def score_spectra(
     providers = set()
     with Run(connection, "score", scorer.model_id) as run, _pool(connection, scheduler) as pool:
         _make_current(connection, scorer, run)
-        todo = "not exists (from be_score k where k.spectrum_id = r.spectrum_id and k.model_id = ?)"
+        todo = """
+            not exists (from be_score k where k.spectrum_id = r.spectrum_id and k.model_id = $1)
+            or exists (from be_score k where k.spectrum_id = r.spectrum_id and k.model_id = $1 and k.be_probability is null
+                and not exists (from missing_result x where x.spectrum_id = r.spectrum_id and x.stage = 'score'))
+        """
         batches = flux_batches(
             connection, todo, [scorer.model_id], "spectrum_id, r.flux, r.ivar", "scoring", "flux_red r"
         )
@@ -59,7 +66,14 @@ def score_spectra(
             rows = dict(zip(tables["be_score"].column_names, tables["be_score"].columns, strict=True))
             n = len(tables["be_score"])
             with transaction(connection):
+                connection.register("scored", pa.table({"spectrum_id": rows["spectrum_id"]}))
+                connection.execute(
+                    "delete from be_score where model_id = ? and spectrum_id in (select spectrum_id from scored)",
+                    [scorer.model_id],
+                )
+                connection.unregister("scored")
                 insert_columns(connection, "be_score", {**rows, "run_id": [run.run_id] * n})
+                write_missing(connection, "score", rows["spectrum_id"], tables["missing_result"], run.run_id)
             providers.update(rows["provider"].unique().to_pylist())
             n_scored += n
             run.n_done = n_scored
@@ -124,7 +138,7 @@ def _scorer(model_path: str, model_id: str) -> Scorer:
 
 
 def score_partition(partition: tuple[pa.Table | str, str, str]) -> Tables:
-    """Rows of `be_score` for one batch (the work of one process).
+    """Rows of `be_score` and `missing_result` for one batch (the work of one process).
 
     Parameters
     ----------
@@ -138,7 +152,8 @@ def score_partition(partition: tuple[pa.Table | str, str, str]) -> Tables:
     given, model_path, model_id = partition
     scorer = _scorer(model_path, model_id)
     table = partition_table(given)
-    probability = scorer.score(matrix(table["flux"])[0], matrix(table["ivar"])[0])
+    flux, ivar = matrix(table["flux"])[0], matrix(table["ivar"])[0]
+    probability = scorer.score(flux, ivar)
     n = len(table)
     return {
         "be_score": arrow_columns(
@@ -148,7 +163,10 @@ def score_partition(partition: tuple[pa.Table | str, str, str]) -> Tables:
                 "be_probability": probability,
                 "provider": [scorer.provider] * n,
             }
-        )
+        ),
+        "missing_result": missing_table(
+            table["spectrum_id"], flux, ivar, np.isnan(probability), WINDOW_A, "H-alpha could not be scored"
+        ),
     }
 
 

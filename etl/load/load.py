@@ -35,7 +35,7 @@ __all__ = ["load_spectra", "reduce_spectra", "spectrum_row"]
 
 FILES_PER_BATCH = 64
 # Tables whose rows are made from a spectrum, to be emptied when the spectrum is replaced.
-DERIVED = ("flux_red", "flux_blue", "line_measurement", "profile_class", "be_score")
+DERIVED = ("flux_red", "flux_blue", "line_measurement", "profile_class", "be_score", "missing_result")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""A spectrum that was loaded has a measurement and a score, or a reason in words; `verify` finds one that has neither."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.load.load import load_spectra
+from becat.etl.measure import measure_spectra
+from becat.etl.missing import count_missing, why_missing
+from becat.etl.score import score_spectra
+from becat.schema.grid import RED
+from becat.verify import verify
+from tests.tools.pipeline_tools import becat, new_catalogue
+
+GRID_A = np.arange(6250.0, 6850.0, 0.25)
+NEITHER = {
+    "every spectrum is measured, or missing_result says why not",
+    "every spectrum is scored by the current model, or missing_result says why not",
+}
+
+
+def spectrum(path, masked=None):
+    """A table with errors whose inverse variance is zero over a stretch (air wavelengths, Angstrom)."""
+    flux = (
+        1 + 2 * np.exp(-0.5 * ((GRID_A - 6562.8) / 4) ** 2) + 0.01 * np.random.default_rng(1).normal(size=GRID_A.size)
+    )
+    ivar = np.full(GRID_A.size, 1e4)
+    if masked:
+        ivar[(masked[0] <= GRID_A) & (masked[1] >= GRID_A)] = 0
+        flux[ivar == 0] = np.nan  # nothing to restore
+    columns = [fits.Column(n, "D", array=v) for n, v in (("WAVELENGTH", GRID_A), ("FLUX", flux), ("IVAR", ivar))]
+    fits.BinTableHDU.from_columns(columns).writeto(path)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("missing")
+    spectrum(folder / "good.fits")
+    spectrum(folder / "hole.fits", (6535, 6592))
+    path = new_catalogue(folder / "c.duckdb")
+    with open_catalogue(path) as connection:
+        load_spectra(connection, [folder], workers=1)
+        measure_spectra(connection)
+        score_spectra(connection)
+    return path
+
+
+def reasons(connection):
+    return dict(connection.execute("select stage, reason from missing_result").fetchall())
+
+
+def test_reasons_are_written_once_and_in_words(catalogue):
+    with open_catalogue(catalogue) as connection:
+        assert count_missing(connection, "measure") == count_missing(connection, "score") == 1
+        found = reasons(connection)
+        assert found["measure"].startswith("H-alpha could not be measured: ")
+        assert found["score"].startswith("H-alpha could not be scored: ")
+        assert "Angstrom" in found["measure"]
+        assert measure_spectra(connection) == {"measured": 0}
+        assert score_spectra(connection)["scored"] == 0
+        assert reasons(connection) == found
+        assert [f.check for f in verify(connection) if f.check in NEITHER] == []
+
+
+def test_verify_finds_a_spectrum_with_neither_and_the_stages_mend_it(catalogue):
+    with open_catalogue(catalogue) as connection:
+        found = reasons(connection)
+        connection.execute("delete from missing_result")
+        assert {f.check for f in verify(connection)} >= NEITHER
+        assert measure_spectra(connection) == {"measured": 1}
+        assert score_spectra(connection)["scored"] == 1
+        assert reasons(connection) == found
+        assert not {f.check for f in verify(connection)} & NEITHER
+
+
+def test_the_commands_say_how_many_and_where_to_look(catalogue):
+    assert "in 1 of all spectra H-alpha could not be measured" in becat("measure", "-c", catalogue).stdout
+    assert "reason from missing_result where stage = 'score'" in becat("score", "-c", catalogue).stdout
+    with open_catalogue(catalogue, read_only=True) as connection:
+        ((number, reason),) = connection.execute(
+            "select spectrum_id, reason from missing_result where stage = 'measure'"
+        ).fetchall()
+    words = becat("why", "-c", catalogue, number).stdout
+    assert reason in words
+    assert "no result" in words
+
+
+def test_a_reason_names_the_longest_stretches():
+    flux, ivar = np.ones(RED.n_pixels), np.ones(RED.n_pixels)
+    band_a = (6548.0, 6578.0)
+    ivar[(RED.wavelength_a >= 6559.9) & (RED.wavelength_a <= 6570.5)] = 0
+    ivar[(RED.wavelength_a >= 6550.0) & (RED.wavelength_a < 6550.25)] = 0
+    assert (
+        why_missing(flux, ivar, band_a)
+        == "the inverse variance is zero over 6560.0-6570.5 Angstrom and in 2 more pixels"
+    )
+    flux[RED.wavelength_a > 6575] = np.nan
+    assert "no continuum to divide by, over 6575.1-6578.0 Angstrom and the inverse variance" in why_missing(
+        flux, ivar, band_a
+    )
+    assert "no pixel of the red arm" in why_missing(np.full(RED.n_pixels, np.nan), ivar, band_a)
+    assert "all pixels" in why_missing(np.ones(RED.n_pixels), np.ones(RED.n_pixels), band_a)
