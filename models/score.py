@@ -108,8 +108,7 @@ class Scorer:
         Returns
         -------
         (n_spectra,) float32 array
-            NaN where fewer than `becat.models.window.MIN_GOOD_FRACTION` of the pixels of 6530-6590 Angstrom, or of those within
-            10 Angstrom of H-alpha, are good.
+            NaN where `becat.models.window.why_unusable` gives a reason.
         """
         return self._run("probability", flux, ivar, np.full(len(flux), np.nan, np.float32))
 

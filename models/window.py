@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from becat.schema.grid import RED
+from becat.udfs.bands import bridgeable, why_not_bridgeable
 
-__all__ = ["MIN_GOOD_FRACTION", "PIXELS", "WINDOW_A", "cut_window", "window_wavelength_a"]
+__all__ = ["GAP_FRACTION_MAX", "PIXELS", "WINDOW_A", "cut_window", "why_unusable", "window_wavelength_a"]
 
 # Wang et al. 2022, section 4.1.2.
 WINDOW_A = (6530.0, 6590.0)
 PIXELS = slice(round((WINDOW_A[0] - RED.start_a) / RED.step_a), round((WINDOW_A[1] - RED.start_a) / RED.step_a) + 1)
 # H-alpha itself, +-10 Angstrom, must be seen: a bridge over it would be a drawing of nothing.
 _CORE = slice(round((6554.6 - WINDOW_A[0]) / RED.step_a), round((6574.6 - WINDOW_A[0]) / RED.step_a) + 1)
-MIN_GOOD_FRACTION = 0.8
+# Longest gap that is bridged: this part of the window, and of the 20 Angstrom around H-alpha.
+GAP_FRACTION_MAX = 0.2
 
 
 def window_wavelength_a() -> np.ndarray:
@@ -35,22 +37,42 @@ def cut_window(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarr
     window : (n_spectra, 481) float32 array
         Finite everywhere; 1 where a spectrum has no good pixel at all.
     usable : (n_spectra,) bool array
-        At least `MIN_GOOD_FRACTION` of the window's pixels, and of those within 10 Angstrom of H-alpha, are good.
+        No gap is longer than `GAP_FRACTION_MAX` of the window, nor within 10 Angstrom of H-alpha than that part of this
+        stretch, and half of either is good.
 
     Raises
     ------
     ValueError
         The arrays are neither on the red grid nor on the window.
     """
+    flux, ivar = _window_pixels(flux, ivar)
+    good = np.isfinite(flux) & (ivar > 0)
+    usable = bridgeable(good, GAP_FRACTION_MAX) & bridgeable(good[:, _CORE], GAP_FRACTION_MAX)
+    window = np.where(good, flux, 1).astype(np.float32)
+    return bridge(window, good), usable
+
+
+def why_unusable(flux: np.ndarray, ivar: np.ndarray) -> list[str | None]:
+    """In words, why `cut_window` calls a spectrum unusable; None for those that it can use.
+
+    Parameters
+    ----------
+    flux, ivar : (n_spectra, 4001) or (n_spectra, 481) float arrays
+        As for `cut_window`.
+    """
+    flux, ivar = _window_pixels(flux, ivar)
+    wavelength_a = window_wavelength_a()
+    core = why_not_bridgeable(flux[:, _CORE], ivar[:, _CORE], wavelength_a[_CORE], GAP_FRACTION_MAX)
+    whole = why_not_bridgeable(flux, ivar, wavelength_a, GAP_FRACTION_MAX)
+    return [of_whole or of_core for of_whole, of_core in zip(whole, core, strict=True)]
+
+
+def _window_pixels(flux, ivar):
+    """The pixels of the window, of arrays on the red grid or on the window itself."""
     n_window = PIXELS.stop - PIXELS.start
     if flux.shape != ivar.shape or flux.ndim != 2 or flux.shape[1] not in (RED.n_pixels, n_window):
         raise ValueError(f"flux and ivar must both be (n, {RED.n_pixels}), not {flux.shape} and {ivar.shape}")
-    if flux.shape[1] == RED.n_pixels:
-        flux, ivar = flux[:, PIXELS], ivar[:, PIXELS]
-    good = np.isfinite(flux) & (ivar > 0)
-    usable = (good.mean(axis=1) >= MIN_GOOD_FRACTION) & (good[:, _CORE].mean(axis=1) >= MIN_GOOD_FRACTION)
-    window = np.where(good, flux, 1).astype(np.float32)
-    return bridge(window, good), usable
+    return (flux[:, PIXELS], ivar[:, PIXELS]) if flux.shape[1] == RED.n_pixels else (flux, ivar)
 
 
 def bridge(window: np.ndarray, good: np.ndarray) -> np.ndarray:

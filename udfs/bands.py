@@ -8,7 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["band_weights", "moving_window", "pixel_edges", "pixel_window", "repair", "weighted_sum"]
+__all__ = [
+    "band_weights",
+    "bridgeable",
+    "longest_gap_px",
+    "moving_window",
+    "pixel_edges",
+    "pixel_window",
+    "repair",
+    "weighted_sum",
+    "why_not_bridgeable",
+]
+
+# However short the holes, half of a band must be seen.
+_MIN_GOOD_FRACTION = 0.5
+
 
 
 def pixel_edges(wavelength_a):
@@ -111,6 +125,81 @@ def moving_window(edges_a, band_a, low_a, high_a, margin_px):
     covered = (low_a >= edges_a[0]) & (high_a <= edges_a[-1])
     lowest, highest = low_a.min(initial=band_a[0], where=covered), high_a.max(initial=band_a[1], where=covered)
     return pixel_window(edges_a, lowest, highest, margin_px), covered
+
+
+def longest_gap_px(good):
+    """Length of the longest run of pixels that are not good, (n_spectra,) int array.
+
+    Parameters
+    ----------
+    good : (n_spectra, n_pixels) bool array
+    """
+    index = np.arange(1, good.shape[1] + 1)
+    return (index - np.maximum.accumulate(np.where(good, index, 0), axis=1)).max(axis=1, initial=0)
+
+
+def bridgeable(good, gap_fraction_max, inside=None):
+    """Whether a stretch can be measured with straight lines over its bad pixels.
+
+    What counts is the longest gap, since a line can hide in it; isolated holes, however many, hide nothing. Half of the
+    pixels must be good in any case.
+
+    Parameters
+    ----------
+    good : (n_spectra, n_pixels) bool array
+    gap_fraction_max : float
+        Longest gap, as a part of the stretch.
+    inside : (n_spectra, n_pixels) bool array, optional
+        Pixels of the stretch; by default all.
+
+    Returns
+    -------
+    (n_spectra,) bool array
+    """
+    inside = np.ones_like(good) if inside is None else inside
+    fine = (good | ~inside).all(axis=1)
+    rows = np.flatnonzero(~fine)
+    if rows.size:
+        there, bad = inside[rows], inside[rows] & ~good[rows]
+        n_pixels = there.sum(axis=1)
+        short = longest_gap_px(~bad) <= gap_fraction_max * n_pixels
+        fine[rows] = short & (bad.sum(axis=1) <= (1 - _MIN_GOOD_FRACTION) * n_pixels)
+    return fine
+
+
+def why_not_bridgeable(flux, inverse_variance, wavelength_a, gap_fraction_max):
+    """In words, why a stretch cannot be measured; None for a spectrum whose stretch can.
+
+    Parameters
+    ----------
+    flux, inverse_variance : (n_spectra, n_pixels) float array
+        The stretch alone.
+    wavelength_a : (n_pixels,) float array
+    gap_fraction_max : float
+        As for `bridgeable`.
+
+    Returns
+    -------
+    list of str or None
+    """
+    data = np.isfinite(flux)
+    good = data & (np.asarray(inverse_variance) > 0)
+    fine = bridgeable(good, gap_fraction_max)
+    return [None if fine[i] else _words(data[i], good[i], np.asarray(wavelength_a)) for i in range(len(good))]
+
+
+def _words(data, good, wavelength_a):
+    whole = f"{wavelength_a[0]:.0f}-{wavelength_a[-1]:.0f} Angstrom"
+    if not data.any():
+        return f"there are no data in {whole}, or no continuum to divide by"
+    if not good.any():
+        return f"the inverse variance is zero over all of {whole}"
+    ends = np.flatnonzero(np.diff(np.concatenate([[1], good, [1]]).astype(np.int8)))
+    first, end = max(zip(ends[::2], ends[1::2], strict=True), key=lambda pair: pair[1] - pair[0])
+    what = "the inverse variance is zero" if data[first:end].all() else "there are no data"
+    gap = f"{what} over {wavelength_a[first]:.1f}-{wavelength_a[end - 1]:.1f} Angstrom"
+    share = f"{100 * good.mean():.0f} % of the pixels of {whole} are good"
+    return f"{gap}, and only {share}" if good.mean() < _MIN_GOOD_FRACTION else gap
 
 
 def _good_neighbours(good):

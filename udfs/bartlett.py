@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from becat.udfs.bands import moving_window, pixel_edges, repair
+from becat.udfs.bands import bridgeable, moving_window, pixel_edges, repair
 from becat.udfs.equivalent_width import shifted_band
 
 __all__ = ["Extrema", "Peaks", "bartlett_peaks", "bartlett_width", "local_extrema", "smooth_bartlett", "smoothed_error"]
@@ -221,7 +221,7 @@ def bartlett_peaks(
     velocity_shift_km_s : (n_spectra,) float array, optional
         Velocity by which the band is moved, km/s; NaN counts as zero. Wavelengths stay observed ones.
     masked_fraction_max : float
-        Largest part of the band's pixels that may be masked.
+        Longest stretch, as a part of the band, that may be masked in one piece; half of it must be good in any case.
 
     Returns
     -------
@@ -247,7 +247,7 @@ def bartlett_peaks(
     if velocity_shift_km_s is None:
         low_a, high_a = low_a[:1], high_a[:1]  # one band for all
     inside = np.broadcast_to((here_a >= low_a[:, None]) & (here_a <= high_a[:, None]), repaired.shape)
-    searched = covered & (width_px > 0) & ((~good & inside).sum(axis=1) <= masked_fraction_max * inside.sum(axis=1))
+    searched = covered & (width_px > 0) & bridgeable(good, masked_fraction_max, inside)
     smooth = smooth_bartlett(repaired, np.where(searched, width_px, 0))
     found = local_extrema(smooth)
     kept = inside[found.row, found.pixel]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
-from becat.udfs.bands import band_weights, pixel_edges, pixel_window, weighted_sum
+from becat.udfs.bands import band_weights, bridgeable, pixel_edges, pixel_window, weighted_sum
 
 __all__ = ["doppler_factor", "equivalent_width", "shifted_band"]
 
@@ -60,12 +60,12 @@ def equivalent_width(
         Velocity of each spectrum, km/s: the band is moved with it and the width is given in the rest frame.
         Zero, NaN or None leaves the band in the observed frame.
     masked_fraction_max : float
-        Largest part of the band that may be masked.
+        Longest stretch, as a part of the band, that may be masked in one piece; half of the band must be good in any case.
 
     Returns
     -------
     (n_spectra,) float64 array, twice
-        Width and error, Angstrom; positive in absorption. NaN where too much of the band is masked, or the
+        Width and error, Angstrom; positive in absorption. NaN where too long a stretch of the band is masked, or the
         shifted band leaves the grid.
 
     Raises
@@ -94,6 +94,10 @@ def equivalent_width(
         )
         covered = weights.sum(axis=1) > (1 - 1e-6) * (band_max_a - band_min_a) * factor
     total, variance, masked = weighted_sum(flux[:, window], inverse_variance[:, window], weights)
-    good = covered & (masked <= masked_fraction_max)
+    good = covered & (masked <= masked_fraction_max)  # where so small a share is masked, no gap is longer
+    rows = np.flatnonzero(covered & (masked > masked_fraction_max))
+    if rows.size:
+        part, inside = inverse_variance[rows, window], np.broadcast_to(weights, (len(flux), weights.shape[-1]))[rows] > 0
+        good[rows] = bridgeable((part > 0) & np.isfinite(flux[rows, window]), masked_fraction_max, inside)
     width = np.where(good, (weights.sum(axis=-1) - total) / factor, np.nan)
     return width, np.where(good, np.sqrt(variance) / factor, np.nan)

@@ -30,7 +30,7 @@ import numpy as np
 from becat.schema.grid import RED
 from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from becat.schema.parameters import load
-from becat.udfs.bands import repair
+from becat.udfs.bands import bridgeable, repair
 from becat.udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
 from becat.udfs.crossing import limits_around
 from becat.udfs.equivalent_width import doppler_factor, equivalent_width
@@ -147,7 +147,7 @@ def _smooth(flux, ivar, snr, limits):
     with np.errstate(invalid="ignore"):
         error = np.median(smoothed_error(ivar, width_px), axis=1)
         blue, red = np.median(smooth[:, :_EDGE_PX], axis=1), np.median(smooth[:, -_EDGE_PX:], axis=1)
-    usable = (width_px > 0) & np.isfinite(error) & ((~good).mean(axis=1) <= limits["ew_masked_fraction_max"])
+    usable = (width_px > 0) & np.isfinite(error) & bridgeable(good, limits["ew_masked_fraction_max"])
     # A continuum set too low on both sides must not turn it into emission; one set too high is left as it is.
     continuum = np.maximum(np.minimum(blue, red), 1.0)
     return _Smoothed(RED.wavelength_a[_STRETCH], np.where(usable[:, None], smooth, np.nan), error, continuum, usable)

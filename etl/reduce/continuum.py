@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -12,7 +14,7 @@ from scipy.stats import norm
 from becat.schema.grid import Grid
 from becat.schema.lines import LINES
 
-__all__ = ["Continuum", "fit_continuum", "line_free"]
+__all__ = ["Continuum", "Fitted", "fit_continuum", "line_free"]
 
 HALVINGS = 3
 BIN_PIXELS = (
@@ -39,6 +41,15 @@ CLIP_BIAS = float((norm.pdf(CLIP_LOW) - norm.pdf(CLIP_HIGH)) / (norm.cdf(CLIP_HI
 MIN_KEPT = 0.25
 # A side of H-alpha with fewer bins than this, outside the wings, borrows them from the wings, not nearer than this.
 SHORT_SIDE_BINS, SHORT_SIDE_A = 15, 20.0
+MIN_SIDE_BINS = 4  # with fewer on either side of H-alpha there is nothing to lay a continuum through
+# Where the bins of the fit span less than this, their curvature does not reach across the line by itself: a bend of half
+# a per cent between knots is then expected, and no more.
+NARROW_SPAN_A, BEND = 250.0, 0.005
+WIDTH_BAND_A = {"red": (6548.0, 6578.0), "blue": (5160.0, 5193.0)}
+# Relative error where the continuum is laid through the wings, against the distance of the nearest bin: from real spectra
+# of all types, cut to narrower and narrower windows (docs/reduction.md).
+WING, WING_SCALE_A = 0.06, 30.0
+NORMALISED_WITHIN = 0.1  # of 1 must the level beside the line be for a header's word that the spectrum is normalised
 MIN_CONTINUUM = 0.05  # of the spectrum's median: below it a division means nothing
 # Half widths left out of the fit where the line table's would be too small, Angstrom: the Stark wings of H-alpha reach
 # 50 Angstrom in A stars; helium is as wide as the star rotates; the Mg b triplet sits in one common depression.
@@ -67,9 +78,18 @@ class Continuum:
         i, j = np.triu_indices(SPLINE_ORDER + 1)
         self.pairs = list(zip(i.tolist(), j.tolist(), strict=True))
         self.products = self.on_bins[:, i] * self.on_bins[:, j]
-        third = np.diff(np.eye(self.n_coefficients), 3, axis=0)
-        penalty = third.T @ third
-        self.penalty = np.array([np.pad(np.diag(penalty, d), (0, d)) for d in range(SPLINE_ORDER + 1)])[:, None]
+        self.penalty, self.bend_penalty = self._penalty(3), self._penalty(2)
+        low_a, high_a = WIDTH_BAND_A[grid.arm]
+        self.across = np.zeros(self.n_coefficients)  # mean of the curve over the band is `coefficients @ across`
+        for i in np.flatnonzero((self.bin_a > low_a) & (self.bin_a < high_a)):
+            self.across[i // WINDOW_BINS : i // WINDOW_BINS + SPLINE_ORDER + 1] += self.on_bins[i % WINDOW_BINS]
+        self.across /= self.across.sum()
+
+    def _penalty(self, order):
+        """Diagonals of the penalty on differences of an order, (SPLINE_ORDER + 1, 1, n_coefficients)."""
+        differences = np.diff(np.eye(self.n_coefficients), order, axis=0)
+        penalty = differences.T @ differences
+        return np.array([np.pad(np.diag(penalty, d), (0, d)) for d in range(SPLINE_ORDER + 1)])[:, None]
 
     def summed(self, values):
         """Sums over the bins, (n_spectra, n_bins); pixels after the last whole window are left out."""
@@ -91,21 +111,36 @@ class Continuum:
         """Coefficients of the penalised least-squares splines, (n_spectra, n_coefficients).
 
         The sums are in double precision: BLAS adds in an order that depends on the number of spectra, and in single
-        precision a spectrum would come out differently with its company. The matrices of all spectra stand one after
-        the other in the band of a single one, which is solved by one call.
+        precision a spectrum would come out differently with its company.
+        """
+        weight = weight.astype(float)
+        sums = ((weight * values).reshape(-1, WINDOW_BINS) @ self.on_bins).reshape(len(weight), self.n_windows, -1)
+        right = np.zeros((len(weight), self.n_coefficients))
+        for i in range(SPLINE_ORDER + 1):
+            right[:, i : i + self.n_windows] += sums[:, :, i]
+        return self._solved(weight, stiffness, right)
+
+    def variance_across(self, weight, stiffness):
+        """Variance of the curve's mean over the band whose width is measured, for bins of unit variance, (n_spectra,).
+
+        The penalty counts as what is expected of the curve beforehand, so that a band far from any bin is uncertain.
+        """
+        right = np.repeat(self.across[None], len(weight), axis=0)
+        return self._solved(weight.astype(float), stiffness, right) @ self.across
+
+    def _solved(self, weight, stiffness, right):
+        """Solutions of the normal equations, (n_spectra, n_coefficients).
+
+        The matrices of all spectra stand one after the other in the band of a single one, which is solved by one call.
         """
         n_spectra, n_windows = len(weight), self.n_windows
-        weight = weight.astype(float)
         products = (weight.reshape(-1, WINDOW_BINS) @ self.products).reshape(n_spectra, n_windows, -1)
-        sums = ((weight * values).reshape(-1, WINDOW_BINS) @ self.on_bins).reshape(n_spectra, n_windows, -1)
-        band = np.empty((SPLINE_ORDER + 1, n_spectra, self.n_coefficients))
-        np.multiply(stiffness[:, None], self.penalty, out=band)
+        band = stiffness.third[:, None] * self.penalty
+        if stiffness.second.any():
+            band += stiffness.second[:, None] * self.bend_penalty
         band[0] += RIDGE
         for k, (i, j) in enumerate(self.pairs):
             band[j - i, :, i : i + n_windows] += products[:, :, k]
-        right = np.zeros((n_spectra, self.n_coefficients))
-        for i in range(SPLINE_ORDER + 1):
-            right[:, i : i + n_windows] += sums[:, :, i]
         # One spectrum without sense must not reach the others.
         finite = np.isfinite(right).all(axis=1)
         right[~finite] = 0
@@ -140,7 +175,38 @@ def line_free(wavelength_a: np.ndarray) -> np.ndarray:
     return free
 
 
-def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+class Fitted(NamedTuple):
+    """Pseudo-continua of a batch.
+
+    Attributes
+    ----------
+    continuum : (n_spectra, grid.n_pixels) float32 array
+        In the unit of the flux; NaN where the fit is below 5 % of the median flux, and for a spectrum without one.
+    error : (n_spectra,) float64 array
+        Relative error of its mean over the band whose width is measured (6548-6578, 5160-5193 Angstrom); NaN without one.
+    doubtful : (n_spectra,) bool array
+        True where the continuum should not be trusted.
+    in_wings : (n_spectra,) bool array
+        True where it is laid through the wings of H-alpha, since the data end there.
+    kept_own : (n_spectra,) bool array
+        True where the spectrum was normalised when it came, and is left as it is.
+    """
+
+    continuum: np.ndarray
+    error: np.ndarray
+    doubtful: np.ndarray
+    in_wings: np.ndarray
+    kept_own: np.ndarray
+
+
+class _Stiffness(NamedTuple):
+    """Weights, of each spectrum, of the penalties on third and on second differences against one bin."""
+
+    third: np.ndarray
+    second: np.ndarray
+
+
+def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid, normalised: np.ndarray | None = None) -> Fitted:
     """Pseudo-continuum of each spectrum.
 
     Parameters
@@ -148,13 +214,13 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
     flux, ivar : (n_spectra, grid.n_pixels) float arrays
         Flux before rectifying and its inverse variance, 0 in pixels that do not count; NaN flux allowed there.
     grid : becat.schema.grid.Grid
+    normalised : (n_spectra,) bool array, optional
+        True for spectra that came normalised: they keep their own continuum where too little is left beside H-alpha for a
+        better one, and the level there is 1.
 
     Returns
     -------
-    continuum : (n_spectra, grid.n_pixels) float32 array
-        In the unit of the flux; NaN where the fit is below 5 % of the median flux.
-    doubtful : (n_spectra,) bool array
-        True where the continuum should not be trusted.
+    Fitted
     """
     spline = basis(grid)
     good = ivar > 0
@@ -164,32 +230,44 @@ def fit_continuum(flux: np.ndarray, ivar: np.ndarray, grid: Grid) -> tuple[np.nd
         variance = spline.summed(np.where(good, 1 / ivar, np.float32(0))) / n_good**2
     whole = n_good >= BIN_PIXELS / 2
     usable = whole & spline.line_free
-    short = _give_short_sides(spline, whole, usable)
+    borrowed, nearest_a = _give_short_sides(spline, whole, usable)
     values, variance = np.where(usable, values, np.float32(0)), np.where(usable, variance, np.float32(0))
     scale = _row_median(values, usable)
-    enough = usable.sum(axis=1) >= 2 * spline.n_coefficients
+    enough = _enough(spline, usable)
     unit = np.where(enough & (scale > 0), scale, 1.0)
     relative, sigma = (x.astype(np.float32) for x in (values / unit[:, None], np.sqrt(variance) / unit[:, None]))
-    coefficients, kept = _clipped_fit(spline, relative, sigma, usable)
+    coefficients, kept, error = _clipped_fit(spline, relative, sigma, usable)
     continuum = spline.curve(unit[:, None] * coefficients, spline.on_pixels)[:, : grid.n_pixels].astype(np.float32)
     too_low = continuum < (MIN_CONTINUUM * unit[:, None]).astype(np.float32)
-    doubtful = _doubtful(usable, kept) | short | ~enough | (scale <= 0) | (too_low & good).any(axis=1)
+    doubtful = _doubtful(usable, kept) | borrowed | ~enough | (scale <= 0) | (too_low & good).any(axis=1)
     continuum[too_low] = np.nan
-    continuum[~enough | (scale <= 0)] = np.nan
-    return continuum, doubtful
+    nothing = ~enough | (scale <= 0)
+    continuum[nothing] = np.nan
+    kept_own = borrowed & (np.abs(scale - 1) < NORMALISED_WITHIN) & (False if normalised is None else normalised)
+    continuum[kept_own] = 1
+    error = np.hypot(error, np.where(borrowed, WING * np.exp(-nearest_a / WING_SCALE_A), 0))
+    error[nothing & ~kept_own] = np.nan
+    return Fitted(continuum, error, doubtful, borrowed & np.isfinite(nearest_a) & ~kept_own, kept_own)
+
+
+def _enough(spline, usable):
+    """Bins on both sides of the band whose width is measured, or so many on one that the curve can be carried on."""
+    before = spline.bin_a < sum(WIDTH_BAND_A[spline.grid.arm]) / 2
+    sides = [(usable & side).sum(axis=1) for side in (before, ~before)]
+    return (np.minimum(*sides) >= MIN_SIDE_BINS) | (np.maximum(*sides) >= 2 * spline.n_coefficients)
 
 
 def _clipped_fit(spline, values, sigma, usable):
-    """Coefficients for spectra of unit level, and the bins that were kept."""
+    """Coefficients for spectra of unit level, the bins that were kept, and the error of the curve's mean over the band."""
     noise_level = _row_median(sigma, usable)
-    stiffness = np.fmax(np.fmin(STIFFNESS_PER_NOISE * noise_level, STIFFNESS_HIGH), STIFFNESS_LOW)
+    stiffness = _stiffness(spline, usable, noise_level)
     kept, scatter = usable.copy(), np.zeros(len(values))
     n_upper = np.maximum(np.ceil(MIN_KEPT * spline.in_windows(usable).sum(axis=2)).astype(int), 1)
     coefficients = np.zeros((len(values), spline.n_coefficients))
     active = np.arange(len(values))
     for _ in range(N_ITERATIONS):
         before, seen = kept[active], usable[active]
-        coefficients[active] = spline.solve(before, values[active], stiffness[active])
+        coefficients[active] = spline.solve(before, values[active], _Stiffness(*(x[active] for x in stiffness)))
         model = spline.curve(coefficients[active], spline.on_bins)[:, : spline.n_bins].astype(np.float32)
         noise = np.sqrt(sigma[active] ** 2 + (NOISE_FLOOR * model) ** 2)
         kept[active], scatter[active] = _clip(values[active] - model, noise, seen, before, n_upper[active], spline)
@@ -198,7 +276,20 @@ def _clipped_fit(spline, values, sigma, usable):
             break
     # Where the file overstates the noise (or the bins of coarse pixels are not independent) little was cut off.
     real = np.minimum(scatter / np.where(noise_level > 0, noise_level, 1), 1)[:, None]
-    return coefficients - CLIP_BIAS * real * spline.solve(usable, sigma, stiffness), kept
+    variance = np.maximum(spline.variance_across(kept, stiffness), 0)
+    error = np.sqrt(variance) * np.hypot(np.maximum(noise_level, scatter), NOISE_FLOOR)
+    return coefficients - CLIP_BIAS * real * spline.solve(usable, sigma, stiffness), kept, error
+
+
+def _stiffness(spline, usable, noise_level):
+    """How much each curve may bend: less where there is more noise, or less to tell it from."""
+    third = np.fmax(np.fmin(STIFFNESS_PER_NOISE * noise_level, STIFFNESS_HIGH), STIFFNESS_LOW)
+    where_a = np.where(usable, spline.bin_a, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a spectrum without any bin
+        narrow = np.nanmax(where_a, axis=1) - np.nanmin(where_a, axis=1) < NARROW_SPAN_A
+    second = np.where(narrow, (np.hypot(noise_level, NOISE_FLOOR) / BEND) ** 2, 0)
+    return _Stiffness(third, second)
 
 
 def _clip(residual, noise, usable, kept, n_upper, spline):
@@ -240,11 +331,13 @@ def _row_median(values, counted):
 def _give_short_sides(spline, whole, usable):
     """Where the data end within the wings of H-alpha, take the outermost bins of that side into the fit, in place.
 
-    Returns True for the spectra that this happened to, and for those with nothing on one side.
+    Returns True for the spectra that this happened to, and for those with nothing on one side; and how near to the line
+    the nearest bin that was taken lies on average of those sides, Angstrom.
     """
-    short = np.zeros(len(whole), bool)
+    borrowed = np.zeros(len(whole), bool)
+    nearest_a = np.full(len(whole), np.inf)
     if spline.grid.arm != "red":
-        return short
+        return borrowed, nearest_a
     halpha = LINES["halpha"].wavelength_a
     for side in (1, -1):  # the red side is the blue one of the reversed arrays
         bins, all_good, in_fit = spline.bin_a[::side], whole[:, ::side], usable[:, ::side]
@@ -253,8 +346,10 @@ def _give_short_sides(spline, whole, usable):
         lacking = (in_fit & before).sum(axis=1) < SHORT_SIDE_BINS
         outermost = all_good & beyond & (np.cumsum(all_good, axis=1) <= SHORT_SIDE_BINS)
         in_fit |= outermost & lacking[:, None]
-        short |= lacking
-    return short
+        taken_a = np.where(in_fit & before, np.abs(bins - halpha), np.inf).min(axis=1)
+        nearest_a = np.minimum(nearest_a, np.where(lacking, taken_a, np.inf))
+        borrowed |= lacking
+    return borrowed, nearest_a
 
 
 def _doubtful(usable, kept):

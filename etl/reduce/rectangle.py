@@ -18,6 +18,7 @@ __all__ = ["MAX_GAP_A", "Rectangle", "bridge_gaps", "pack"]
 
 MIN_PIXELS = 4
 MARGIN_A = 3.0  # native pixels kept beyond the grid, so that its first and last pixel are whole
+BESIDE_DEAD = 2  # pixels beside the dead ones at the ends of an arm that cannot be trusted, whatever weight they have
 MAX_GAP_A = 5.0  # a longer stretch without good pixels is not interpolated: several resolution elements are missing
 
 
@@ -82,6 +83,9 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
             centre[i, :n], file_flux[i, :n] = arm.wavelength_a[cut], arm.flux[cut]
             ivar[i, :n], bad[i, :n] = arm.ivar[cut], arm.bad[cut]
     file_flux[~np.isfinite(file_flux)] = 0
+    for i, n in enumerate(n_own):
+        if n and not (file_flux[i, 0] and file_flux[i, n - 1]):
+            _trim_ends(file_flux[i, :n])
     # LAMOST's dead pixels are exactly zero and carry no flag.
     good = (file_flux != 0) & (ivar > 0) & ~bad
     np.copyto(ivar, 0, where=~good)
@@ -99,6 +103,16 @@ def pack(arms: Sequence[RawArm], grid: Grid) -> Rectangle:
         else:
             edges[i] = high + np.arange(n_native + 1)
     return Rectangle(edges, flux, ivar, mask, file_flux)
+
+
+def _trim_ends(flux):
+    """Make the pixels beside the zeros at either end zero too, in place: what a resampling left of dead pixels."""
+    seen = np.flatnonzero(flux)
+    if seen.size:
+        if seen[0] > 0:
+            flux[seen[0] : seen[0] + BESIDE_DEAD] = 0
+        if seen[-1] < len(flux) - 1:
+            flux[max(seen[-1] + 1 - BESIDE_DEAD, 0) : seen[-1] + 1] = 0
 
 
 def bridge_gaps(rectangle: Rectangle) -> None:

@@ -51,7 +51,7 @@ def restore_emission(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
             continue
         own_flux = rectangle.file_flux[i, rectangle.mask[i] != PixelMask.NO_DATA]  # without the padding
         for first, end in _runs(bad[i]):
-            wide = centre[end - 1] - centre[first] >= min_width_a
+            wide = edges_a[end] - edges_a[first] >= min_width_a
             if near[first] and near[end - 1] and wide and _is_emission(own_flux, first, end):
                 _take_back(rectangle, i, first, end, centre)
                 restored[i] = True
