@@ -33,6 +33,10 @@ class Quality(IntFlag):
     POSITION_DOUBTFUL = 2048
     EPOCH_DOUBTFUL = 4096
     CHECKSUM_STALE = 8192
+    HOLES_BRIDGED = 16384
+    CONTINUUM_IN_WINGS = 32768
+    OWN_CONTINUUM_KEPT = 65536
+    NO_CONTINUUM = 131072
 
 
 # By name: the values of the two kinds of bits are the same numbers.
@@ -59,4 +63,11 @@ DESCRIPTIONS: dict[str, str] = {
     " its equinox is the epoch of observation and it was not precessed",
     "EPOCH_DOUBTFUL": "The header has dates, but they contradict each other or give no time of day: there is no epoch",
     "CHECKSUM_STALE": "A checksum in the header is older than the last change of the file, and does not agree with it",
+    "HOLES_BRIDGED": "Less than 90 % of the pixels of the band that is measured are good, but no gap is longer than 3"
+    " Angstrom: lines were drawn over the holes, and the spectrum is measured",
+    "CONTINUUM_IN_WINGS": "The data reach so little beyond H-alpha that the continuum is laid through the line's wings:"
+    " the error of the width says how uncertain that is",
+    "OWN_CONTINUUM_KEPT": "The spectrum came normalised and reaches so little beyond H-alpha that its own continuum was kept",
+    "NO_CONTINUUM": "No continuum could be fitted: fewer than 4 Angstrom of data on a side of the line that is measured,"
+    " or a level that is not above zero; nothing is measured",
 }

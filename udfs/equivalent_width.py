@@ -41,7 +41,14 @@ def shifted_band(band_a, velocity_shift_km_s, n_spectra):
 
 
 def equivalent_width(
-    flux, inverse_variance, wavelength_a, band_a, *, velocity_shift_km_s=None, masked_fraction_max=0.1
+    flux,
+    inverse_variance,
+    wavelength_a,
+    band_a,
+    *,
+    velocity_shift_km_s=None,
+    masked_fraction_max=0.1,
+    continuum_error=None,
 ):
     """Equivalent width of a line and its error.
 
@@ -61,6 +68,9 @@ def equivalent_width(
         Zero, NaN or None leaves the band in the observed frame.
     masked_fraction_max : float
         Longest stretch, as a part of the band, that may be masked in one piece; half of the band must be good in any case.
+    continuum_error : (n_spectra,) float array, optional
+        Relative error of the continuum over the band; NaN and None count as zero, and the error is that of the inverse
+        variances alone.
 
     Returns
     -------
@@ -100,4 +110,7 @@ def equivalent_width(
         part, inside = inverse_variance[rows, window], np.broadcast_to(weights, (len(flux), weights.shape[-1]))[rows] > 0
         good[rows] = bridgeable((part > 0) & np.isfinite(flux[rows, window]), masked_fraction_max, inside)
     width = np.where(good, (weights.sum(axis=-1) - total) / factor, np.nan)
-    return width, np.where(good, np.sqrt(variance) / factor, np.nan)
+    error = np.sqrt(variance)
+    if continuum_error is not None:  # all of the flux in the band is wrong by this part
+        error = np.hypot(error, np.nan_to_num(continuum_error, nan=0.0) * total)
+    return width, np.where(good, error / factor, np.nan)

@@ -40,6 +40,8 @@ def measure_batch(
     snr_r,
     velocity_shift_km_s=None,
     *,
+    continuum_error_red=None,
+    continuum_error_blue=None,
     parameters: Mapping[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """Measure all lines of a batch of rectified spectra.
@@ -55,6 +57,9 @@ def measure_batch(
     velocity_shift_km_s : (n_spectra,) float array, optional
         Velocity by which the bands of stellar lines are moved, km/s; NaN and None count as zero. The forbidden lines are
         not the star's and stay in the observed frame.
+    continuum_error_red, continuum_error_blue : (n_spectra,) float array, optional
+        Relative error of the continuum across the bands, of which NaN counts as zero; it enters the errors of EW(H-alpha)
+        and EW(Mg b).
     parameters : mapping, optional
         Values of `MEASURE_PARAMETERS`; those not given are as shipped.
 
@@ -74,12 +79,12 @@ def measure_batch(
     limits = {name: load()[name].value for name in MEASURE_PARAMETERS} | dict(parameters or {})
     velocity = np.zeros(n_spectra) if velocity_shift_km_s is None else np.nan_to_num(velocity_shift_km_s, nan=0.0)
     shared = {"velocity_shift_km_s": velocity, "masked_fraction_max": limits["ew_masked_fraction_max"]}
-    columns = _width_columns(flux_red, ivar_red, RED, "halpha", limits, shared)
+    columns = _width_columns(flux_red, ivar_red, RED, "halpha", limits, shared, continuum_error_red)
     if flux_blue is None or ivar_blue is None:
         columns |= {name: np.full(n_spectra, np.nan) for name in ("ew_mgb_a", "e_ew_mgb_a")}
     else:
         flux_blue, ivar_blue = _checked(flux_blue, ivar_blue, BLUE)
-        columns |= _width_columns(flux_blue, ivar_blue, BLUE, "mgb", limits, shared)
+        columns |= _width_columns(flux_blue, ivar_blue, BLUE, "mgb", limits, shared, continuum_error_blue)
     columns |= _peak_columns(flux_red, ivar_red, snr_r, limits, shared)
     columns["velocity_shift_km_s"] = velocity
     columns["fwhm_halpha_km_s"] = emission_fwhm(
@@ -105,9 +110,9 @@ def _checked(flux, ivar, grid):
     return flux, ivar
 
 
-def _width_columns(flux, ivar, grid, name, limits, shared):
+def _width_columns(flux, ivar, grid, name, limits, shared, continuum_error):
     band_a = (limits[f"ew_{name}_band_min_a"], limits[f"ew_{name}_band_max_a"])
-    width, error = equivalent_width(flux, ivar, grid.wavelength_a, band_a, **shared)
+    width, error = equivalent_width(flux, ivar, grid.wavelength_a, band_a, continuum_error=continuum_error, **shared)
     return {f"ew_{name}_a": width, f"e_ew_{name}_a": error}
 
 

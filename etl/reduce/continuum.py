@@ -45,6 +45,9 @@ MIN_SIDE_BINS = 4  # with fewer on either side of H-alpha there is nothing to la
 # Where the bins of the fit span less than this, their curvature does not reach across the line by itself: a bend of half
 # a per cent between knots is then expected, and no more.
 NARROW_SPAN_A, BEND = 250.0, 0.005
+# What is known of real responses beforehand: third and second differences between knots, and the error of the level that
+# remains however good the data (docs/reduction.md says on which data they were set).
+BENDS, LEVEL_ERROR = (0.0035, 0.005), 0.0018
 WIDTH_BAND_A = {"red": (6548.0, 6578.0), "blue": (5160.0, 5193.0)}
 # Relative error where the continuum is laid through the wings, against the distance of the nearest bin: from real spectra
 # of all types, cut to narrower and narrower windows (docs/reduction.md).
@@ -120,13 +123,18 @@ class Continuum:
             right[:, i : i + self.n_windows] += sums[:, :, i]
         return self._solved(weight, stiffness, right)
 
-    def variance_across(self, weight, stiffness):
-        """Variance of the curve's mean over the band whose width is measured, for bins of unit variance, (n_spectra,).
+    def variance_across(self, weight, stiffness, noise):
+        """Variance of the curve's mean over the band whose width is measured, (n_spectra,).
 
-        The penalty counts as what is expected of the curve beforehand, so that a band far from any bin is uncertain.
+        It has two parts: the noise of the bins, and the bends of the true curve that the penalties take away, which are
+        expected to be of the size `BENDS`.
         """
         right = np.repeat(self.across[None], len(weight), axis=0)
-        return self._solved(weight.astype(float), stiffness, right) @ self.across
+        answer = self._solved(weight.astype(float), stiffness, right)
+        third, second = ((np.diff(answer, order, axis=1) ** 2).sum(axis=1) for order in (3, 2))
+        of_noise = noise**2 * (answer @ self.across - stiffness.third * third - stiffness.second * second)
+        of_bends = (BENDS[0] * stiffness.third) ** 2 * third + (BENDS[1] * stiffness.second) ** 2 * second
+        return np.maximum(of_noise, 0) + of_bends
 
     def _solved(self, weight, stiffness, right):
         """Solutions of the normal equations, (n_spectra, n_coefficients).
@@ -276,8 +284,7 @@ def _clipped_fit(spline, values, sigma, usable):
             break
     # Where the file overstates the noise (or the bins of coarse pixels are not independent) little was cut off.
     real = np.minimum(scatter / np.where(noise_level > 0, noise_level, 1), 1)[:, None]
-    variance = np.maximum(spline.variance_across(kept, stiffness), 0)
-    error = np.sqrt(variance) * np.hypot(np.maximum(noise_level, scatter), NOISE_FLOOR)
+    error = np.hypot(np.sqrt(spline.variance_across(kept, stiffness, noise_level)), LEVEL_ERROR)
     return coefficients - CLIP_BIAS * real * spline.solve(usable, sigma, stiffness), kept, error
 
 
