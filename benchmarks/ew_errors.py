@@ -91,7 +91,12 @@ def measured(arms, power, snr):
     """EW(H-alpha) and its error."""
     reduced = reduce_batch(arms, RED, power)
     columns = measure_batch(
-        reduced.flux, reduced.ivar, None, None, np.full(len(arms), float(snr)), continuum_error_red=reduced.continuum_error
+        reduced.flux,
+        reduced.ivar,
+        None,
+        None,
+        np.full(len(arms), float(snr)),
+        continuum_error_red=reduced.continuum_error,
     )
     return columns["ew_halpha_a"], columns["e_ew_halpha_a"]
 
@@ -118,7 +123,9 @@ def simulated_table(n_pairs, folder, rng):
             cells.append(f"{width(beyond[-1])[0]:.2f} ({np.median(e1):.2f})")
         print(f"| {name}, {len(stars)} stars | " + " | ".join(cells) + " |")
     z = np.concatenate(beyond)
-    print(f"\n{np.sum(np.abs(z) > 5)} of {z.size} pairs differ by more than five errors; errors in Angstrom in brackets.")
+    print(
+        f"\n{np.sum(np.abs(z) > 5)} of {z.size} pairs differ by more than five errors; errors in Angstrom in brackets."
+    )
 
 
 def real_table(folder):

@@ -76,7 +76,7 @@ def draw_steps(folder, path):
         reduced = reduce_batch([raw.arms[arm]], grid, power(raw))
         rectangle = pack([raw.arms[arm]], grid)
         bridge_gaps(rectangle)
-        continuum, _ = fit_continuum(*resample(rectangle, grid)[:2], grid)
+        continuum = fit_continuum(*resample(rectangle, grid)[:2], grid).continuum
         shown = np.isfinite(reduced.flux[0])
         native = raw.arms[arm]
         inside = (native.wavelength_a > grid.wavelength_a[shown][0]) & (

@@ -21,8 +21,12 @@ FOLLOW = "bands_follow_velocity"
 BAND = ("ew_halpha_band_min_a", "ew_halpha_band_max_a")
 # A heliocentric velocity that is still to be applied (BSS_RQVH) moves the lines the other way.
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
+<<<<<<< HEAD
     s.snr_r, s.resolving_power,
     case when s.bss_rqvh_km_s is null then s.rv_km_s else coalesce(s.rv_km_s, 0) - s.bss_rqvh_km_s end as rv_km_s"""
+=======
+    s.snr_r, s.rv_km_s, s.resolving_power, s.continuum_error_red, s.continuum_error_blue"""
+>>>>>>> 56f4d8d (wip3)
 
 
 def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None = None) -> dict[str, int]:
@@ -92,7 +96,17 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
     ivar_blue = np.where(has_blue[:, None], matrix(table["ivar_blue"])[0], 0)
     snr, velocity, power = (_numbers(table[name]) for name in ("snr_r", "rv_km_s", "resolving_power"))
     shift = velocity if in_force[FOLLOW] else None
-    lines = udfs.measure_batch(flux_red, ivar_red, flux_blue, ivar_blue, snr, shift, parameters=in_force)
+    lines = udfs.measure_batch(
+        flux_red,
+        ivar_red,
+        flux_blue,
+        ivar_blue,
+        snr,
+        shift,
+        continuum_error_red=_numbers(table["continuum_error_red"]),
+        continuum_error_blue=_numbers(table["continuum_error_blue"]),
+        parameters=in_force,
+    )
     profiles = udfs.profile_batch(flux_red, ivar_red, snr, shift, power, parameters=in_force)
     ids = {"spectrum_id": table["spectrum_id"]}
     band_a = (in_force[BAND[0]], in_force[BAND[1]])

@@ -179,6 +179,16 @@ SPECTRUM = _table(
         "",
         "stat.value;arith.ratio",
     ),
+    *(
+        _col(
+            f"continuum_error_{arm}",
+            REAL,
+            f"Relative error of the continuum's mean over {band} Angstrom; enters the error of the equivalent width",
+            "",
+            "stat.error;spect.continuum;arith.ratio",
+        )
+        for arm, band in (("red", "6548-6578"), ("blue", "5160-5193"))
+    ),
     _col(
         "content_hash",
         Text,

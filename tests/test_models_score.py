@@ -20,7 +20,7 @@ from becat.models.examples import Examples
 from becat.models.explain import occlusion
 from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.models.training.training_data import simulated, window_of
-from becat.models.window import MIN_GOOD_FRACTION, PIXELS, cut_window, window_wavelength_a
+from becat.models.window import GAP_FRACTION_MAX, PIXELS, cut_window, window_wavelength_a
 from becat.publish.saliency import Explainer
 from becat.schema.errors import BecatError
 from becat.schema.grid import RED
@@ -59,7 +59,7 @@ def test_bad_pixels_are_bridged_as_numpy_interp_does():
 
 def test_too_few_good_pixels_give_no_score(scorer):
     flux, ivar = np.ones((3, RED.n_pixels), np.float32), np.ones((3, RED.n_pixels), np.float32)
-    ivar[0, PIXELS.start : PIXELS.start + int(481 * (1 - MIN_GOOD_FRACTION)) + 2] = 0
+    ivar[0, PIXELS.start : PIXELS.start + int(481 * GAP_FRACTION_MAX) + 2] = 0
     flux[1] = np.nan
     score = scorer.score(flux, ivar)
     assert np.isnan(score[:2]).all() and 0 <= score[2] <= 1

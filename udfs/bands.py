@@ -24,7 +24,6 @@ __all__ = [
 _MIN_GOOD_FRACTION = 0.5
 
 
-
 def pixel_edges(wavelength_a):
     """Limits of pixels, half way between their centres.
 

@@ -107,7 +107,10 @@ def equivalent_width(
     good = covered & (masked <= masked_fraction_max)  # where so small a share is masked, no gap is longer
     rows = np.flatnonzero(covered & (masked > masked_fraction_max))
     if rows.size:
-        part, inside = inverse_variance[rows, window], np.broadcast_to(weights, (len(flux), weights.shape[-1]))[rows] > 0
+        part, inside = (
+            inverse_variance[rows, window],
+            np.broadcast_to(weights, (len(flux), weights.shape[-1]))[rows] > 0,
+        )
         good[rows] = bridgeable((part > 0) & np.isfinite(flux[rows, window]), masked_fraction_max, inside)
     width = np.where(good, (weights.sum(axis=-1) - total) / factor, np.nan)
     error = np.sqrt(variance)

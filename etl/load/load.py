@@ -263,14 +263,25 @@ def reduce_spectra(
         if not having:
             continue
         resolving_power = np.array([spectra[i].meta["resolving_power"] for i in having], dtype=float)
-        reduced = reduce_batch([spectra[i].arms[name] for i in having], grid, resolving_power)
+        normalised = np.array([_is_normalised(spectra[i].meta.get("bss_norm")) for i in having])
+        reduced = reduce_batch([spectra[i].arms[name] for i in having], grid, resolving_power, normalised)
         for k, i in enumerate(having):
             rows[i]["quality"] |= int(reduced.quality[k])
+            rows[i][f"continuum_error_{name}"] = _number(reduced.continuum_error[k])
             if name == "red":
                 rows[i]["good_fraction_red"] = float(reduced.good_fraction[k])
         ids = np.array([rows[i]["spectrum_id"] for i in having], dtype=np.int64)
         arrays[name] = (ids, reduced.flux, reduced.ivar, reduced.mask)
     return arrays
+
+
+def _is_normalised(bss_norm: str | None) -> bool:
+    """True where the header says how the spectrum was normalised."""
+    return (bss_norm or "").strip().lower() not in ("", "0", "no", "none", "false", "f")
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _write_committed(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
