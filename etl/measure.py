@@ -21,12 +21,8 @@ FOLLOW = "bands_follow_velocity"
 BAND = ("ew_halpha_band_min_a", "ew_halpha_band_max_a")
 # A heliocentric velocity that is still to be applied (BSS_RQVH) moves the lines the other way.
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
-<<<<<<< HEAD
-    s.snr_r, s.resolving_power,
+    s.snr_r, s.resolving_power, s.continuum_error_red, s.continuum_error_blue,
     case when s.bss_rqvh_km_s is null then s.rv_km_s else coalesce(s.rv_km_s, 0) - s.bss_rqvh_km_s end as rv_km_s"""
-=======
-    s.snr_r, s.rv_km_s, s.resolving_power, s.continuum_error_red, s.continuum_error_blue"""
->>>>>>> 56f4d8d (wip3)
 
 
 def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None = None) -> dict[str, int]:
