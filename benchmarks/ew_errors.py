@@ -5,16 +5,18 @@
 Two visits to a constant star differ by noise and by the instrument's response. A star is a real spectrum of high S/N (stars
 of the MILES library at R = 1800; coadds of LAMOST's medium-resolution survey at R = 7500; spectra from Ondrejov at 13,000) or,
 without `--real`, a simulated line. Each visit gets a response of its own: a blaze function, a slope, a wave of 300
-Angstrom, 2 % high, and bends of 0.25 % from one 25 Angstrom to the next, which is what the ratios of LAMOST's nights show; and
-noise that neighbours share as in LAMOST's coadds. The table gives the width of the distribution of
+Angstrom, 2 % high, and bends of 0.25 % from one 25 Angstrom to the next, which is what the ratios of LAMOST's nights show; a
+zero level that is wrong by 2 %, as stray light and sky make it; and noise that neighbours share as in LAMOST's coadds. The table gives the width of the distribution of
 (EW1 - EW2) / hypot(e1, e2), which should be 1, and the share above 5.
 
-With `--real` the second table gives the same of real repeats: the exposures of a night against each other, and nights.
+With `--real` the second table gives the same of real repeats: the exposures of a night against each other, nights, and
+alpha Dra by several observers.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import warnings
 from itertools import combinations
 from pathlib import Path
@@ -27,15 +29,15 @@ from becat.schema.grid import RED
 from becat.udfs import measure_batch
 
 SNRS = (10, 20, 50, 100, 200)
-# Name, files under the folder of real data, resolving power, native pixel (Angstrom), and the share of its noise that a pixel
+# Name, files (of MILES those of some types) under the folder of real data, resolving power, native pixel (Angstrom), and the share of its noise that a pixel
 # gives to either neighbour: 0.24 and 0.12 make correlations of +0.65 and +0.3, as measured on the coadds.
 INSTRUMENTS = [
-    ("LRS, early", "miles/*star_m0[0-4]*", 1800.0, 1.5, 0.12),
-    ("LRS, late", "miles/*star_m0[12]*", 1800.0, 1.5, 0.12),
+    ("LRS, types O to F", "miles/* [OBAF]", 1800.0, 1.5, 0.12),
+    ("LRS, types G to M", "miles/* [GKM]", 1800.0, 1.5, 0.12),
     ("MRS", "mrs/med-58*", 7500.0, 0.15, 0.24),
-    ("Ondrejov", "halpha/*.fits", 13000.0, 0.256, 0.0),
+    ("Ondrejov", "halpha/[abdgkrtuv]?[!p]*", 13000.0, 0.256, 0.0),
 ]
-BEND = 0.0025
+BEND, ZERO_LEVEL = 0.0025, 0.02
 MIN_SNR = 90.0  # of a spectrum that serves as a star: its own noise is the same in both visits, like weak lines
 
 
@@ -54,7 +56,7 @@ def real_stars(folder, pattern, step_a):
     """Rectified real spectra on pixels of an instrument, (n, pixels)."""
     x = np.arange(6300.0, 6800.0, step_a)
     arms, power = [], []
-    for path in sorted(folder.glob(pattern)):
+    for path in _files(folder, *pattern.split()):
         for spectrum in read_file(path, need_snr=False)[0]:
             arm = spectrum.arms["red"]
             whole = arm.wavelength_a[0] < 6320 and arm.wavelength_a[-1] > 6700
@@ -67,6 +69,16 @@ def real_stars(folder, pattern, step_a):
     return x, np.array(flux)
 
 
+def _files(folder, pattern, types=""):
+    """Files of a pattern; with `types`, those whose star has one of them."""
+    paths = sorted(folder.glob(f"{pattern}.fits*"))
+    if not types:
+        return paths
+    with open(folder / "miles" / "stars.csv", newline="", encoding="utf-8") as file:
+        known = {row["file"]: row["spectral_type"] for row in csv.DictReader(file)}
+    return [path for path in paths if known.get(path.name, "")[:1] in types[1:-1]]
+
+
 def visits(x, flux, snr, side, rng):
     """Arms of one visit to each star, with a response and noise of its own."""
     n = len(flux)
@@ -75,7 +87,7 @@ def visits(x, flux, snr, side, rng):
     response = (1 - (0.45 + b) * place**2 + a * place + c * place**3) * (1 + d * np.sin(2 * np.pi * place + phase))
     knots = np.arange(6275.0, 6826.0, 25.0)
     response *= 1 + np.array([np.interp(x, knots, row) for row in BEND * rng.normal(size=(n, knots.size))])
-    expected = response * flux
+    expected = response * (flux + ZERO_LEVEL * rng.normal(size=(n, 1)))
     sigma = np.sqrt(np.maximum(expected, 0.02)) / snr
     white = rng.normal(size=(n, x.size + 2))
     # Means of neighbours: the variance of a pixel falls, that of a sum over many stays, as in the coadds.
@@ -141,7 +153,9 @@ def real_table(folder):
         if len(group) > 1:
             _print_pairs(name[:9] + ", exposures", group)
     same = [s for ra, dec, s in nights if sum(np.hypot(ra - r, dec - d) < 1e-3 for r, d, _ in nights) > 1]
-    _print_pairs("coadds of one star", same)
+    _print_pairs("coadds of a double-lined binary, 5 nights", same)
+    paths = [*folder.glob("halpha/alphadra*"), *folder.glob("field/halpha/alphadra*")]
+    _print_pairs("alpha Dra, several observers", [read_file(path, need_snr=False)[0][0] for path in sorted(paths)])
 
 
 def _print_pairs(name, group):

@@ -22,6 +22,7 @@ MEASURE_PARAMETERS = (
     "ew_mgb_band_min_a",
     "ew_mgb_band_max_a",
     "ew_masked_fraction_max",
+    "ew_zero_level_error",
     "peak_band_min_a",
     "peak_band_max_a",
     "profile_emission_significance",
@@ -113,6 +114,7 @@ def _checked(flux, ivar, grid):
 def _width_columns(flux, ivar, grid, name, limits, shared, continuum_error):
     band_a = (limits[f"ew_{name}_band_min_a"], limits[f"ew_{name}_band_max_a"])
     width, error = equivalent_width(flux, ivar, grid.wavelength_a, band_a, continuum_error=continuum_error, **shared)
+    error = np.hypot(error, limits["ew_zero_level_error"] * width)
     return {f"ew_{name}_a": width, f"e_ew_{name}_a": error}
 
 
