@@ -19,7 +19,7 @@ import click
 import duckdb
 
 from becat.etl.catalogue.connection import open_catalogue, what_went_wrong
-from becat.schema.errors import BecatError
+from becat.schema.errors import BecatError, missing_extra
 from becat.schema.version import becat_version
 from becat.udfs.memory import keep_freed_memory
 
@@ -69,8 +69,21 @@ catalog_option = click.option(
 scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Let the workers of this Dask scheduler do it, as in tcp://host:8786 (see docs/cluster.md).",
+    help="Let the workers of this Dask scheduler do it, as in tcp://host:8786; `dask scheduler` starts one.",
 )
+
+
+class Training(click.Path):
+    """A file or folder, or the word `becat` for the model that comes with it."""
+
+    def convert(self, value, param, ctx):
+        if value != "becat":
+            return super().convert(value, param, ctx)
+        from becat.models.score import DEFAULT_MODEL
+
+        return DEFAULT_MODEL
+
+
 existing = click.Path(exists=True, path_type=Path)
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -269,8 +282,8 @@ def _tell_missing(n_missing: int, stage: str, words: str) -> None:
 def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Path | None) -> None:
     """Get archive tables for the stars of the catalogue, and match them.
 
-    SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (docs/archives.md lists them), or
-    "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
+    SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (a name that is not known is answered
+    with all that are), or "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
     from a CSV, VOTable, FITS or Parquet file with the archive's own column names.
 
     \b
@@ -691,7 +704,7 @@ def _need_torch() -> None:
         import torch  # noqa: F401
         import torchvision  # noqa: F401
     except ImportError:
-        raise BecatError("PyTorch is not installed: pip install '.[train]' in becat's checkout") from None
+        raise missing_extra("PyTorch", "train") from None
 
 
 def _finished(start_from: Path, directory: Path) -> Path:
@@ -711,8 +724,8 @@ def _finished(start_from: Path, directory: Path) -> Path:
 @click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; by default torchvision's.")
 @click.option(
     "--start-from",
-    type=click.Path(exists=True, path_type=Path),
-    help="Finished training (its directory), or model (its ONNX file, its JSON file beside it): keep the network of the drawing,"
+    type=Training(exists=True, path_type=Path),
+    help="Finished training (its directory), model (its ONNX file, its JSON file beside it), or `becat` for the one that comes with it: keep the network of the drawing,"
     " and train the profile networks further.",
 )
 @click.option(
@@ -746,7 +759,7 @@ def train(
 
     \b
     Example, becat's own model trained further with one's own labels:
-        becat train training/ --start-from models/becat_resnet18.onnx --seed 5 --catalog catalog.duckdb --labels labels.csv
+        becat train training/ --start-from becat --seed 5 --catalog catalog.duckdb --labels labels.csv
     """
     if imagenet and start_from:
         raise click.UsageError("--imagenet starts anew, --start-from does not: give one of them")
@@ -824,7 +837,7 @@ def evaluate(
     \b
     Examples:
         becat evaluate evaluation/ --quick
-        becat evaluate evaluation/ -c catalog.duckdb --labels models/real_labels.csv --docs docs/classifier_evaluation.md
+        becat evaluate evaluation/ -c catalog.duckdb --labels labels.csv
     """
     from becat.models.evaluation.evaluate import evaluate as evaluate_model
     from becat.models.score import Scorer

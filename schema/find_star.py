@@ -7,7 +7,7 @@ beginning of one, and that before any other part.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["NAMES", "RADIUS_ARCSEC", "Question", "questions", "read_position", "squeezed"]
 
@@ -117,7 +117,7 @@ def read_position(text: str) -> tuple[float, float] | None:
     numbers = re.fullmatch(r"([+-]?\d+(?:\.\d*)?)[\s,]+([+-]?\d+(?:\.\d*)?)", text)
     try:
         if numbers:
-            found = SkyCoord(float(numbers[1]), float(numbers[2]), unit="deg")
+            found: Any = SkyCoord(float(numbers[1]), float(numbers[2]), unit="deg")
         elif re.search(r"\d", text):
             found = SkyCoord(text, unit=(units.hourangle, units.deg))
         else:

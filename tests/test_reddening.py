@@ -217,5 +217,5 @@ def test_one_clear_message_where_there_is_no_map(con, tmp_path, monkeypatch, ser
     (tmp_path / "broken.h5").write_bytes(b"not a map")
     assert "cannot be read as a map" in fill_reddening(con, 7, tmp_path / "broken.h5").message
     monkeypatch.setitem(sys.modules, "dustmaps", None)
-    assert "pip install 'becat[reddening]'" in fill_reddening(con, 7, service_url=service.url).message
+    assert "pip install 'dustmaps>=" in fill_reddening(con, 7, service_url=service.url).message
     assert rows(con) == before and not service.asked

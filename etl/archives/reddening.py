@@ -25,7 +25,7 @@ from astropy.coordinates import SkyCoord
 from tqdm import tqdm
 
 from becat.etl.catalogue.connection import transaction
-from becat.schema.errors import BecatError
+from becat.schema.errors import BecatError, missing_extra
 
 __all__ = ["EBV_PER_UNIT", "SERVICE_URL", "ReddeningCounts", "fill_reddening", "n_stars_to_fill"]
 
@@ -152,9 +152,7 @@ def _open_map(map_file, service_url) -> tuple[Callable[..., Any], str]:
             warnings.simplefilter("ignore")  # dustmaps warns of a configuration that need not be there
             from dustmaps import bayestar
     except ImportError:
-        raise BecatError(
-            "the package dustmaps is not installed: pip install 'becat[reddening]', or take a table of E(B-V) in from a file"
-        ) from None
+        raise missing_extra("dustmaps", "reddening", ", or take a table of E(B-V) in from a file") from None
     path = Path(map_file or Path(bayestar.data_dir()) / "bayestar" / f"{MAP}.h5")
     if path.is_file():
         try:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from becat.etl.catalogue.versions import code_version
-from becat.schema.errors import BecatError
+from becat.schema.errors import BecatError, missing_extra
 
 __all__ = ["Pool", "Tables", "open_pool", "partition_table", "work_through"]
 
@@ -137,9 +137,7 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise BecatError(
-                'running on a cluster needs Dask: install it with `pip install ".[cluster]"` here and for the workers'
-            ) from None
+            raise missing_extra("Dask", "cluster", ", here and for the workers") from None
         try:
             self._client = Client(self._address, timeout=timeout_s, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
