@@ -108,9 +108,28 @@ def _stellar_parameters():
         _col("logg_dex", REAL, "Surface gravity by LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
         _col("feh_dex", REAL, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
         _col(
-            "rv_km_s", REAL, "Heliocentric radial velocity given by the release", "km.s**-1", "spect.dopplerVeloc.opt"
+            "rv_km_s",
+            REAL,
+            "Heliocentric radial velocity given by the release: the first without a flag, in the order of docs/formats.md",
+            "km.s**-1",
+            "spect.dopplerVeloc.opt",
         ),
         _error("rv_km_s", REAL, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+        _col("vsini_km_s", REAL, "Projected rotation by LASP", "km.s**-1", "phys.veloc.rotat"),
+        _error("vsini_km_s", REAL, "vsini_km_s", "km.s**-1", "phys.veloc.rotat"),
+        _col("gaia_source_id", BigInteger, "Gaia source_id that the release gives", ucd="meta.id.cross"),
+        _col(
+            "fibermask", BigInteger, "Problems of the fibre, as the release gives them (0: none)", ucd="meta.code.qual"
+        ),
+        _col("bad_b", BigInteger, "Flag of the blue arm, as the release gives it (0: none)", ucd="meta.code.qual"),
+        _col("bad_r", BigInteger, "Flag of the red arm, as the release gives it (0: none)", ucd="meta.code.qual"),
+        _col("moon_angle_deg", REAL, "Distance from the Moon, as the release gives it", "deg", "pos.angDistance"),
+        _col(
+            "moon_flag",
+            BigInteger,
+            "1 where the Moon was 10 to 30 degrees off, as the release gives it",
+            ucd="meta.code",
+        ),
     )
 
 
@@ -202,6 +221,7 @@ SPECTRUM = _table(
 RELEASE_ENTRY = _table(
     "release_entry",
     "What the release's own catalogues (general catalogue, stellar parameters) say of each spectrum",
+    _col("survey", Text, "LAMOST MRS or LAMOST LRS, whose numbers overlap", ucd="meta.id;instr", key=True),
     _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs", key=True),
     _col(
         "lmjm",

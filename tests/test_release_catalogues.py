@@ -157,3 +157,96 @@ def test_a_catalogue_of_no_rows(tmp_path):
     assert list(read_catalogue(write(tmp_path / "c.csv", ROWS[:0]))) == []
     with pytest.raises(Rejected, match="cannot be opened"):
         list(read_catalogue(tmp_path / "absent.csv"))
+
+
+GENERAL = pd.DataFrame(
+    {
+        "obsid": [5, 6, 7, 8],
+        "lmjm": [85952098] * 4,
+        "band": ["R"] * 4,
+        "coadd": [0] * 4,
+        "snr": [30.0] * 4,
+        "rv_b0": [544.0, 20.0, 30.0, -9999.0],
+        "rv_b0_err": [3.0, 1.0, 1.0, -9999.0],
+        "rv_b_flag": [2, 0, 1, -9999],
+        "rv_r0": [-5.6, 21.0, 31.0, -9999.0],
+        "rv_r0_err": [3.2, 2.0, 2.0, -9999.0],
+        "rv_r_flag": [0, 0, 3, -9999],
+        "rv_br0": [491.0, 22.0, 32.0, -9999.0],
+        "rv_br0_err": [2.3, 3.0, 3.0, -9999.0],
+        "rv_br_flag": [2, 0, 1, -9999],
+        "rv_lasp0": [-3.3, 23.0, -9999.0, -9999.0],
+        "rv_ku0": [-3.0, -3.0, -3.0, 7.5],
+        "vsini_lasp": [120.0, -9999.0, -9999.0, -9999.0],
+        "vsini_lasp_err": [5.0, -9999.0, -9999.0, -9999.0],
+        "gaia_source_id": ["1559583684097592704", "", "1.559583684097592e+18", "-9999"],
+        "fibermask": [0, 1, 0, 0],
+        "bad_b": [0, 0, 3, 0],
+        "bad_r": [0, 0, 0, 2],
+        "moon_angle": [82.7, 12.5, 81.7, -9999.0],
+        "moon_flg": [0, 1, 0, 0],
+    }
+)
+
+
+def test_a_flagged_velocity_is_not_taken_and_the_next_trusted_one_is(tmp_path):
+    table, _ = read(write(tmp_path / "general.csv", GENERAL))
+    found = table.droplevel("lmjm")
+    assert found.rv_km_s.tolist() == pytest.approx([-5.6, 22.0, -3.0, 7.5])
+    assert found.e_rv_km_s.tolist() == pytest.approx([3.2, 3.0, np.nan, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["general.csv", "general.fits"])
+def test_what_the_release_says_of_star_fibre_and_moon(tmp_path, name):
+    if name.endswith("csv"):
+        write(tmp_path / name, GENERAL)
+    else:
+        Table.from_pandas(GENERAL).write(tmp_path / name)
+    batches = list(read_catalogue(tmp_path / name))
+    rows = batches[0].table.to_pylist()
+    assert [row["gaia_source_id"] for row in rows] == [
+        1559583684097592704,
+        None,
+        None,
+        None,
+    ]  # bit for bit, or not at all
+    assert [row["fibermask"] for row in rows] == [0, 1, 0, 0]
+    assert [row["bad_b"] for row in rows] == [0, 0, 3, 0]
+    assert [row["bad_r"] for row in rows] == [0, 0, 0, 2]
+    assert [row["moon_flag"] for row in rows] == [0, 1, 0, 0]
+    assert [row["moon_angle_deg"] for row in rows] == pytest.approx([82.7, 12.5, 81.7, None])
+    assert (rows[0]["vsini_km_s"], rows[0]["e_vsini_km_s"], rows[1]["vsini_km_s"]) == (120.0, 5.0, None)
+    assert {row["survey"] for row in rows} == {"LAMOST MRS"}
+    assert any("gaia_source_id is not a whole number" in r.reason for r in batches[0].rejected)
+
+
+def test_the_redshift_serves_stars_that_have_no_other_velocity(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "obsid": [1, 2, 3, 4],
+            "snrr": [20.0] * 4,
+            "class": ["STAR", "STAR", "GALAXY", "STAR"],
+            "z": [1e-4, 2e-4, 0.05, -9999.0],
+            "z_err": [1e-5, 1e-5, 1e-4, -9999.0],
+            "rv": [-9999.0, 12.0, -9999.0, -9999.0],
+        }
+    )
+    table, _ = read(write(tmp_path / "lrs.csv", frame, ","))
+    assert table.rv_km_s.tolist() == pytest.approx([29.9792458, 12.0, np.nan, np.nan], nan_ok=True)
+    assert table.e_rv_km_s.iloc[0] == pytest.approx(2.99792458)
+    assert set(table.survey) == {"LAMOST LRS"}
+
+
+def test_tables_of_the_field(real_data):
+    folder = real_data / "field/tables"
+    general = read(folder / "dr10_mrs_general.csv")[0].droplevel("obsid")
+    assert general.rv_km_s.to_dict() == pytest.approx({85952098: -5.58, 85952252: -10.54})
+    assert general.gaia_source_id.tolist() == [1559583684097592704] * 2
+    prefixed = read(folder / "cone_mrs_dr8_prefixed.csv")[0].loc[(635003103, 0)]
+    assert (prefixed.snr_b, prefixed.snr_r) == (16, np.float32(37.99))
+    some = read(folder / "med_catalogue_dr8.txt")[0].loc[635003103]
+    assert some.rv_km_s.to_dict() == pytest.approx({0: -1.08, 83727522: -3.97, 83727570: 3.67})
+    assert read(folder / "med_stellar_dr8.txt")[0].loc[(635003103, 0)].teff_k == np.float32(3436.29)
+    assert read(folder / "early_mrs_stellar.txt")[0].loc[(635003103, 0)].teff_k == np.float32(3436.29)
+    with pytest.raises(Rejected, match="give the general catalogue"):
+        read(folder / "dr10_MRS_mec.csv")

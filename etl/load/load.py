@@ -319,13 +319,16 @@ def _reject_without_snr(connection, batch: Batch) -> None:
     if not lacking:
         return
     given = connection.execute(
-        "select obsid, lmjm from release_entry where snr_r is not null and obsid in (select unnest(?::bigint[]))",
+        "select survey, obsid, lmjm from release_entry where snr_r is not null and obsid in (select unnest(?::bigint[]))",
         [[row["obsid"] for row in lacking]],
     ).fetchall()
     known = set(given)
     for read in batch.files:
         for row in read.spectra:
-            if row.get("snr_r") is None and (row["obsid"], 0 if row["coadd"] else row["lmjm"]) not in known:
+            if (
+                row.get("snr_r") is None
+                and (row["survey"], row["obsid"], 0 if row["coadd"] else row["lmjm"]) not in known
+            ):
                 reason = "no S/N in the header or in a release catalogue: give the general catalogue of its release"
                 read.rejected.append(("load", str(row["spectrum_id"]), reason))
                 row["spectrum_id"] = None

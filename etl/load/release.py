@@ -11,12 +11,12 @@ from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.catalogue.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger
 from becat.etl.catalogue.versions import code_version
-from becat.etl.load.release_files import read_catalogue
+from becat.etl.load.release_files import COLUMNS, read_catalogue
 from becat.schema.errors import BecatError
 
 __all__ = ["apply_release_entries", "load_release_catalogues"]
 
-VALUES = ("snr_b", "snr_r", "teff_k", "e_teff_k", "logg_dex", "feh_dex", "rv_km_s", "e_rv_km_s")
+VALUES = COLUMNS[3:]  # all but the key
 
 
 def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: list[str | Path]) -> dict[str, int]:
@@ -37,6 +37,8 @@ def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: list[s
     if missing:
         raise BecatError(f"no such file: {', '.join(missing)}")
     version = code_version("release")
+    # Rows of an earlier version, which did not say of which survey they are.
+    connection.execute("delete from release_entry where survey is null")
     files = [Path(path).absolute() for path in paths]
     counts = {"loaded": 0, "rows": 0, "rejected": 0}
     with Run(connection, "load release catalogue", version) as run:
@@ -93,10 +95,10 @@ def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
         connection.execute(
             f"""
             create or replace temp table news as
-            with entry as (select obsid, lmjm, {latest} from release_entry group by obsid, lmjm)
-            select s.spectrum_id, e.*, ({measured_anew}) as measured_anew
+            with entry as (select survey, obsid, lmjm, {latest} from release_entry group by survey, obsid, lmjm)
+            select s.spectrum_id, e.* exclude (survey), ({measured_anew}) as measured_anew
             from spectrum s
-            join entry e on s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
+            join entry e on s.survey = e.survey and s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
             where {differs}
             """
         )

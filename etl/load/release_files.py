@@ -25,16 +25,23 @@ from isal import igzip, isal_zlib
 from pyarrow import csv
 
 from becat.etl.catalogue.errors import Rejected
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
 __all__ = ["COLUMNS", "CatalogueBatch", "read_catalogue"]
 
-COLUMNS = ("obsid", "lmjm", "snr_b", "snr_r", "teff_k", "e_teff_k", "logg_dex", "feh_dex", "rv_km_s", "e_rv_km_s")
+COLUMNS = (
+    "obsid", "lmjm", "survey", "snr_b", "snr_r", "teff_k", "e_teff_k", "logg_dex", "feh_dex", "rv_km_s", "e_rv_km_s",
+    "vsini_km_s", "e_vsini_km_s", "gaia_source_id", "fibermask", "bad_b", "bad_r", "moon_angle_deg", "moon_flag",
+)  # fmt: skip
+SURVEYS = ("LAMOST LRS", "LAMOST MRS")
+OFTEN_ABSENT = ("vsini_km_s", "moon_angle_deg")
 ROWS_A_SLICE = 100_000
 MAX_HEADER_BYTES = 1_000_000
 MAX_REPORTED = 1000  # bad rows listed one by one; the rest is counted
 NULL_BELOW = -990.0  # LAMOST writes -999 or -9999 for "no value"
 MEMORY_LIMIT = "1GB"
 MAX_OBSID = 9_000_000_000
+MAX_STELLAR_REDSHIFT = 0.01
 
 # What each column is called in the catalogues of DR1 to DR13, the best first; an error is name + "_err".
 MRS_NEEDED = ("obsid", "lmjm", "band", "coadd", "snr")
@@ -43,13 +50,26 @@ VALUES = {
     "teff_k": ("teff_lasp", "teff"),
     "logg_dex": ("logg_lasp", "logg"),
     "feh_dex": ("feh_lasp", "feh"),
-    "rv_km_s": ("rv_br0", "rv_r0", "rv_b0", "rv_lasp0", "rv_lasp", "rv"),
+    "rv_km_s": ("rv_br0", "rv_r0", "rv_b0", "rv_lasp0", "rv_lasp", "rv_ku0", "rv"),
+    "vsini_km_s": ("vsini_lasp",),
+    "moon_angle_deg": ("moon_angle",),
 }
+# A velocity whose flag is not 0 is not taken: too many bad pixels, above 450 km/s, or a poor match.
+FLAG_OF = {"rv_br0": "rv_br_flag", "rv_r0": "rv_r_flag", "rv_b0": "rv_b_flag"}
+WHOLE = {
+    "gaia_source_id": "gaia_source_id",
+    "fibermask": "fibermask",
+    "bad_b": "bad_b",
+    "bad_r": "bad_r",
+    "moon_flag": "moon_flg",
+}
+REDSHIFT = "z"  # of the low-resolution survey: the only velocity of stars too hot for its pipeline
 LRS_SNR = {"snr_b": "snrg", "snr_r": "snrr"}
 ONLY_MRS = {"band", "coadd", "lmjm", "mobsid", "teff_lasp", "snr"}
 STORED = {
-    **{name: "BIGINT" for name in ("obsid", "lmjm")},
-    **{name: "REAL" for name in COLUMNS[2:]},
+    **{name: "REAL" for name in COLUMNS[3:]},
+    "survey": "VARCHAR",
+    **{name: "BIGINT" for name in ("obsid", "lmjm", *WHOLE)},
     "preference": "BIGINT",
 }
 EMPTY = ["", " ", "NULL", "null", "NaN", "nan", "None", "--", "\\N"]
@@ -61,10 +81,11 @@ def _merged(name: str) -> str:
 
 
 MERGE = (
-    f"select obsid, lmjm, {', '.join(_merged(name) for name in COLUMNS[2:])}"
-    " from entry group by obsid, lmjm order by obsid, lmjm"
+    f"select survey, obsid, lmjm, {', '.join(_merged(name) for name in COLUMNS[3:])}"
+    " from entry group by survey, obsid, lmjm order by survey, obsid, lmjm"
 )
-ALL_NAMES = {*MRS_NEEDED, *LRS_SNR.values(), *(name for names in VALUES.values() for name in names)}
+ALL_NAMES = {*MRS_NEEDED, *LRS_SNR.values(), *(name for names in VALUES.values() for name in names),
+             *FLAG_OF.values(), *WHOLE.values(), REDSHIFT, "class"}  # fmt: skip
 
 
 @dataclass
@@ -74,7 +95,8 @@ class CatalogueBatch:
     Attributes
     ----------
     table : pyarrow.Table
-        Columns `COLUMNS`; lmjm is 0 for a coadd; NULL where the catalogue has no value.
+        Columns `COLUMNS`, keyed by survey, obsid and lmjm, for the numbers of the two surveys overlap; lmjm is 0 for a
+        coadd; NULL where the catalogue has no value.
     rejected : list of Rejected
         Rows that were left out, with the row number (1 is the first after the header) as detail.
     """
@@ -191,23 +213,43 @@ def _wanted(path: Path, names: list[str]) -> list[str]:
     if len(found) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise Rejected(path, "catalogue", f"column {', '.join(twice)} is there twice: keep one")
+    if "obsid_list" in found:
+        raise Rejected(
+            path, "catalogue", "has lists of a star's epochs in a row (mec): give the general catalogue", "obsid"
+        )
     is_mrs = bool(found & ONLY_MRS)
-    for name in MRS_NEEDED if is_mrs else LRS_NEEDED:
+    for name in _needed(found, is_mrs):
         if name not in found:
             raise Rejected(path, "catalogue", _missing(name, names), name)
     if not is_mrs and not found & {*LRS_SNR.values(), *VALUES["teff_k"], *VALUES["rv_km_s"]}:
         raise Rejected(path, "catalogue", _missing("snrr", names), "snrr")
-    for options in VALUES.values():
-        if not found & set(options):
-            close = difflib.get_close_matches(options[0], found - ALL_NAMES, 1, 0.8)
-            if close:
-                raise Rejected(path, "catalogue", _missing(options[0], names), options[0])
-    errors = {f"{name}_err" for options in VALUES.values() for name in options}
+    for column, options in VALUES.items():
+        if column in OFTEN_ABSENT or found & set(options):
+            continue
+        close = difflib.get_close_matches(options[0], found - ALL_NAMES, 1, 0.8)
+        if close:
+            raise Rejected(path, "catalogue", _missing(options[0], names), options[0])
+    errors = {f"{name}_err" for name in (*(name for options in VALUES.values() for name in options), REDSHIFT)}
     return [name for name in names if name in ALL_NAMES | errors]
 
 
+def _needed(found: set[str], is_mrs: bool) -> tuple[str, ...]:
+    """Columns without which a catalogue is of no use; the band only matters where there is a S/N, which is that of a band."""
+    if not is_mrs:
+        return LRS_NEEDED
+    return MRS_NEEDED if found & {"band", "snr", "mobsid"} else ("obsid", "lmjm")
+
+
+def _own_names(names: list[str]) -> list[str]:
+    """Names without the table's own that a service puts before each of them, as in med_catalogue_obsid."""
+    prefix = next((name.removesuffix("obsid") for name in names if name.endswith("_obsid")), "")
+    if "obsid" in names or not prefix or not all(name.startswith(prefix) for name in names):
+        return names
+    return [name.removeprefix(prefix) for name in names]
+
+
 def _missing(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, 1, 0.4)
+    close = difflib.get_close_matches(name, [other for other in names if other not in ALL_NAMES], 1, 0.4)
     if close:
         return f"column {name} is missing; the nearest is {close[0]!r}: rename it if that is what it holds"
     return f"column {name} is missing (there: {', '.join(names[:20])}): not a catalogue of LAMOST's"
@@ -221,7 +263,7 @@ def _csv_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterator
         except UnicodeDecodeError as error:
             raise Rejected(path, "catalogue", "is neither text nor FITS: not a catalogue") from error
         separator = max("|,\t;", key=header.count)
-        names = [name.strip().strip('"').lstrip("#").strip().lower() for name in header.split(separator)]
+        names = _own_names([name.strip().strip('"').lstrip("#").strip().lower() for name in header.split(separator)])
         wanted = _wanted(path, names)
         reader = _open_csv(file, names, wanted, separator, bad)
         if reader is None:
@@ -275,8 +317,9 @@ def _fits_slices(path: Path, plain: Path, n_rows: int, bad: _BadRows) -> Iterato
                 table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
                 if table is None:
                     raise Rejected(path, "catalogue", "holds no table: not a catalogue")
-                spelt = {name.strip().lower(): name for name in table.columns.names}  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
-                wanted = _wanted(path, [name.strip().lower() for name in table.columns.names])  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+                lower = _own_names([name.strip().lower() for name in table.columns.names])  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+                spelt = dict(zip(lower, table.columns.names, strict=True))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+                wanted = _wanted(path, lower)
                 data = table.data
                 for start in range(0, len(data), n_rows):
                     part = data[start : start + n_rows]
@@ -321,28 +364,78 @@ def _normal(frame: pa.Table, first: int, bad: _BadRows) -> pa.Table:
         "obsid is not a positive whole number",
         "obsid",
     )
-    entry: dict[str, np.ndarray] = _mrs_snr(frame, numbers, reject) if "band" in names else _lrs_snr(frame, numbers)
+    is_mrs = bool(set(names) & ONLY_MRS)
+    entry: dict[str, np.ndarray | pa.Array] = _mrs_snr(frame, numbers, reject) if is_mrs else _lrs_snr(frame, numbers)
     for column, options in VALUES.items():
-        values, errors = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-        for name in options:
-            if name in names:
-                take = np.isnan(values)
-                values = np.where(take, numbers(name), values)
-                if f"{name}_err" in names:
-                    errors = np.where(take, numbers(f"{name}_err"), errors)
-        entry[column] = values
-        if f"e_{column}" in STORED:
-            entry[f"e_{column}"] = np.where(np.isnan(values), np.nan, errors)
+        entry |= _first_value(column, [name for name in options if name in names], names, numbers, len(frame))
+    if not is_mrs and REDSHIFT in names:
+        _fill_from_redshift(entry, frame, numbers)
+    for column, name in WHOLE.items():
+        entry[column] = _integers(frame[name], name, reject) if name in names else pa.nulls(len(frame), pa.int64())
     entry["preference"] = entry["preference"] * 2**40 + row
     entry["obsid"] = obsid
-    return pa.table(
-        {
-            name: pa.array(values[good].astype("int64"))
-            if STORED[name] == "BIGINT"
-            else pa.array(values[good], from_pandas=True)
-            for name, values in entry.items()
-        }
-    )
+    entry["survey"] = pa.array([SURVEYS[is_mrs]] * len(frame))
+    keep = pa.array(good)
+    return pa.table({name: _stored(name, values).filter(keep) for name, values in entry.items()})
+
+
+def _stored(name: str, values: np.ndarray | pa.Array) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    if STORED[name] == "BIGINT":  # a key: where it is NaN the row is left out
+        return pa.array(np.nan_to_num(values).astype("int64"))
+    return pa.array(values, from_pandas=True)
+
+
+def _first_value(column: str, options: list[str], names, numbers, n_rows: int) -> dict[str, np.ndarray]:
+    """The first of the options that has a value and is not flagged, and the error that belongs to it."""
+    values = errors = np.full(n_rows, np.nan)
+    for name in options:
+        found = numbers(name)
+        if FLAG_OF.get(name) in names:
+            found = np.where(numbers(FLAG_OF[name]) > 0, np.nan, found)
+        take = np.isnan(values)
+        values = np.where(take, found, values)
+        if f"{name}_err" in names:
+            errors = np.where(take, numbers(f"{name}_err"), errors)
+        else:
+            errors = np.where(take, np.nan, errors)
+    entry = {column: values}
+    if f"e_{column}" in STORED:
+        entry[f"e_{column}"] = np.where(np.isnan(values), np.nan, errors)
+    return entry
+
+
+def _fill_from_redshift(entry: dict, frame: pa.Table, numbers) -> None:
+    """The redshift of a star as its velocity, where the catalogue gives no other."""
+    redshift = numbers(REDSHIFT)
+    star = np.abs(redshift) < MAX_STELLAR_REDSHIFT
+    if "class" in frame.column_names:
+        kind = pc.utf8_upper(pc.utf8_trim_whitespace(frame["class"].cast(pa.string()))).to_pandas()
+        star &= (kind == "STAR").to_numpy(dtype=bool)
+    take = np.isnan(entry["rv_km_s"]) & star
+    entry["rv_km_s"] = np.where(take, redshift * SPEED_OF_LIGHT_KM_S, entry["rv_km_s"])
+    if f"{REDSHIFT}_err" in frame.column_names:
+        error = numbers(f"{REDSHIFT}_err") * SPEED_OF_LIGHT_KM_S
+        entry["e_rv_km_s"] = np.where(take, np.where(error > 0, error, np.nan), entry["e_rv_km_s"])
+
+
+def _integers(column: pa.ChunkedArray, name: str, reject) -> pa.Array:
+    """Whole numbers, never by way of a float, which would round a source_id to that of another star; NULL where there is none."""
+    try:
+        if pa.types.is_floating(column.type):
+            column = column.cast(pa.string())  # a float is none, whatever it is
+        values = column.cast(pa.int64()).combine_chunks()
+    except pa.ArrowInvalid:  # some cell is no whole number: look at each
+        cells = column.cast(pa.string()).to_pandas().str.strip()
+        whole = cells.str.fullmatch(r"-?\d{1,18}(\.0*)?" if name != "gaia_source_id" else r"-?\d{1,19}").fillna(False)
+        given = ~(cells.isna() | cells.str.lower().isin({*(text.lower() for text in EMPTY), "none", "nan"}))
+        lost = (given & ~whole & ~cells.str.startswith("-9999", na=False)).to_numpy(dtype=bool)
+        reject(lost, f"{name} is not a whole number: it stays NULL, the rest of the row is kept", name, keep=True)
+        values = pa.array(
+            [int(cell.split(".")[0]) if ok else None for cell, ok in zip(cells, whole, strict=True)], pa.int64()
+        )
+    return pc.if_else(pc.greater(values, int(NULL_BELOW)), values, pa.scalar(None, pa.int64()))
 
 
 def _floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -358,25 +451,37 @@ def _floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mrs_snr(frame: pa.Table, numbers, reject) -> dict[str, np.ndarray]:
-    """One row per band: which band and exposure it is, and its S/N."""
-    band = (
-        pc.utf8_upper(pc.utf8_trim_whitespace(frame["band"].cast(pa.string())))  # pyright: ignore[reportAttributeAccessIssue]
-        .to_numpy(zero_copy_only=False)
-        .astype(str)
-    )
-    reject(~np.isin(band, ("B", "R")), "band is neither B nor R", "band")
-    coadd = numbers("coadd", needed=True)
-    reject(~np.isin(coadd, (0, 1)), "coadd is neither 0 nor 1", "coadd")
-    lmjm = np.where(coadd == 1, 0, numbers("lmjm"))
+    """One row per band: which band and exposure it is, and its S/N; or one per exposure where the catalogue has no S/N."""
+    names = frame.column_names
+    nothing = np.full(len(frame), np.nan)
+    minute = numbers("lmjm")
+    coadd = np.isnan(minute).astype(float)
+    if "coadd" in names:
+        coadd = numbers("coadd", needed=True)
+        reject(~np.isin(coadd, (0, 1)), "coadd is neither 0 nor 1", "coadd")
+    lmjm = np.where(coadd == 1, 0, minute)
     reject(
         ~(lmjm >= 0) | (lmjm != np.floor(lmjm)),
         "lmjm of a single exposure is empty or not a whole number",
         "lmjm",
     )
+    entry = {
+        "lmjm": np.nan_to_num(lmjm),
+        "snr_b": nothing,
+        "snr_r": nothing,
+        "preference": np.zeros(len(frame), "int64"),
+    }
+    if "band" not in names:
+        return entry
+    band = (
+        pc.utf8_upper(pc.utf8_trim_whitespace(frame["band"].cast(pa.string())))
+        .to_numpy(zero_copy_only=False)
+        .astype(str)
+    )
+    reject(~np.isin(band, ("B", "R")), "band is neither B nor R", "band")
     snr = numbers("snr")
     reject(np.isnan(snr), "snr is empty: S/N stays NULL, the rest of the row is kept", keep=True)
-    return {
-        "lmjm": np.nan_to_num(lmjm),
+    return entry | {
         "snr_b": np.where(band == "B", snr, np.nan),
         "snr_r": np.where(band == "R", snr, np.nan),
         # LASP works on the blue arm: its values come first where the two rows differ.
