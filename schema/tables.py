@@ -140,7 +140,7 @@ SPECTRUM = _table(
     _col(
         "spectrum_id",
         BigInteger,
-        "Identity made from obsid and exposure: the obsid itself for a coadd, obsid*1000000 + lmjm modulo 1000000"
+        "Identity made from obsid and exposure: the obsid itself for an MRS coadd, 10000000000 more for the LRS, obsid*1000000 + lmjm modulo 1000000"
         " for a single exposure, a negative number made from a hash where the file has no obsid",
         ucd="meta.id;meta.main",
         key=True,

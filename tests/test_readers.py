@@ -131,6 +131,18 @@ def test_identity_is_safe_in_javascript_and_distinct(real_data):
     assert min(ids) < 0 < max(ids)
 
 
+def test_one_number_in_both_surveys_is_two_spectra(real_data, tmp_path):
+    ids = []
+    for source in (next((real_data / "lrs").glob("spec-60591*")), next((real_data / "mrs").glob("med-58440*073*"))):
+        with fits.open(source) as hdus:
+            hdus[0].header["OBSID"] = 690611073
+            hdus.writeto(tmp_path / source.name.removesuffix(".gz"), checksum=False, output_verify="ignore")
+        (spectrum,), _ = read_file(tmp_path / source.name.removesuffix(".gz"))
+        assert spectrum.meta["obsid"] == 690611073
+        ids.append(spectrum.spectrum_id)
+    assert ids == [10690611073, 690611073]
+
+
 def test_identity_does_not_depend_on_name_or_compression(real_data, tmp_path):
     for path in (real_data / "halpha" / "gamma-cas-emission.fits", real_data / "lrs" / "bt-cmi-lamost.fits"):
         other = tmp_path / "copy without an ending"

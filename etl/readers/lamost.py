@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from becat.etl.readers.fits import Hdu
 from becat.etl.readers.problem import Problem
-from becat.etl.readers.spectrum import MAX_OBSID, hashed_id
+from becat.etl.readers.spectrum import MAX_OBSID, coadd_id, hashed_id
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
 __all__ = ["check_checksums", "check_complete", "identity_parts", "obsid", "primary_meta", "snr", "spectrum_id"]
@@ -58,10 +58,10 @@ def identity_parts(primary: Hdu) -> tuple[int, str, int, int]:
     return night, plan, spectrograph, fiber
 
 
-def spectrum_id(primary: Hdu) -> int:
-    """Identity of a coadd."""
+def spectrum_id(primary: Hdu, low_resolution: bool) -> int:
+    """Identity of a coadd of one of the surveys."""
     value = obsid(primary)
-    return value if value is not None else hashed_id(*identity_parts(primary))
+    return coadd_id(value, low_resolution) if value is not None else hashed_id(*identity_parts(primary))
 
 
 def primary_meta(primary: Hdu, survey: str, layout: str) -> dict:

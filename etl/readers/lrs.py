@@ -72,7 +72,7 @@ def read_lrs(hdus: list[Hdu], exposures: str) -> tuple[list[RawSpectrum], list[P
         "n_exposures": len(minutes) or None,
         "resolving_power": RESOLVING_POWER,
     }
-    return [RawSpectrum(lamost.spectrum_id(primary), arms, meta, quality)], []
+    return [RawSpectrum(lamost.spectrum_id(primary, low_resolution=True), arms, meta, quality)], []
 
 
 def _table(hdus: list[Hdu]):

@@ -153,7 +153,7 @@ def _read_coadd(hdus, coadd, singles, meta, vacuum, siblings, need_snr) -> RawSp
         for arm, raw in arms.items():
             raw.siblings = _siblings(arm, singles, minutes, vacuum)
     return RawSpectrum(
-        lamost.spectrum_id(hdus[0]),
+        lamost.spectrum_id(hdus[0], low_resolution=False),
         arms,
         meta
         | _snr_meta(arms)

@@ -9,6 +9,7 @@ import numpy as np
 
 __all__ = ["RawArm", "RawSpectrum", "coadd_id", "hashed_id", "single_id"]
 
+LOW_RESOLUTION = 10_000_000_000  # no coadd of the other survey is so large, and every single exposure is larger
 MAX_OBSID = 9_000_000_000  # obsid * 1e6 must stay below 2**53, which JavaScript and JSON keep exactly
 
 
@@ -64,9 +65,9 @@ class RawSpectrum:
     quality: int = 0
 
 
-def coadd_id(obsid: int) -> int:
-    """Identity of a coadd: its obsid."""
-    return obsid
+def coadd_id(obsid: int, low_resolution: bool) -> int:
+    """Identity of a coadd: its obsid, and in the low-resolution survey, whose numbers overlap with the other's, ten billion more."""
+    return obsid + LOW_RESOLUTION if low_resolution else obsid
 
 
 def single_id(obsid: int, lmjm: int) -> int:
