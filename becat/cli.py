@@ -175,6 +175,156 @@ def run(config: Path) -> None:
     run_pipeline(configuration)
 
 
+survey_option = click.option(
+    "--mrs/--lrs", "is_mrs", default=True, help="Medium- or low-resolution survey.", show_default="--mrs"
+)
+server_option = click.option(
+    "--server", metavar="ADDRESS", help="Root of the service, if not https://www.lamost.org/openapi."
+)
+token_option = click.option(
+    "--token-file",
+    type=existing_file,
+    help="File with the token for internal releases; else BECAT_LAMOST_TOKEN or ~/pylamost.ini.",
+)
+
+
+@becat.group(cls=Commands)
+def lamost() -> None:
+    """Get a release from LAMOST: its catalogues, a plan of what is needed, and those spectra.
+
+    \b
+    Example:
+        becat lamost releases
+        becat lamost catalogue DR11 --into dr11
+        becat lamost plan dr11/*MRS*.csv.gz --catalog catalog.duckdb
+        becat lamost spectra dr11/mrs --catalog catalog.duckdb
+    """
+
+
+def _lamost_client(server: str | None, token_file: Path | None = None):
+    from becat.etl.lamost.client import SERVER, Client
+    from becat.etl.lamost.token import find_token
+
+    return Client(server or SERVER, find_token(token_file))
+
+
+@lamost.command("releases")
+@server_option
+def lamost_releases(server: str | None) -> None:
+    """List the releases: their versions, whether there is an MRS, and whether they are public.
+
+    \b
+    Example:
+        becat lamost releases
+    """
+    from becat.etl.lamost.catalogues import known_releases
+
+    for one in known_releases(_lamost_client(server)):
+        surveys = "MRS and LRS" if one.has_mrs else "LRS only"
+        public = "public" if one.is_public else "internal: a token is needed"
+        click.echo(f"{one.release:5} {one.version:5} {surveys:12} {public:27} {one.address}")
+
+
+@lamost.command("catalogue")
+@click.argument("release")
+@click.argument("version", required=False, default="")
+@survey_option
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder for the files.")
+@click.option("--format", "kind", type=click.Choice(["csv", "fits"]), default="csv", show_default=True, help="Format.")
+@server_option
+@token_option
+def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -> None:
+    """Fetch the general and the stellar-parameter catalogue of RELEASE; without VERSION of its newest public one.
+
+    A file that was broken off goes on where it stopped; what is there stays.
+
+    \b
+    Example:
+        becat lamost catalogue DR7 v2.0 --mrs --into dr7
+    """
+    from becat.etl.lamost.catalogues import fetch_catalogues, known_releases
+    from becat.schema.releases import find
+
+    client, survey = _lamost_client(server, token_file), "mrs" if is_mrs else "lrs"
+    found = find(known_releases(client), release, version, survey)
+    for path in fetch_catalogues(client, found, survey, into, kind):
+        click.echo(f"{found.name}: {path} ({path.stat().st_size / 1e6:,.1f} MB)")
+
+
+@lamost.command("plan")
+@click.argument("catalogues", nargs=-1, required=True, type=existing_file)
+@catalog_option
+@click.option("--release", help='Release and version, as in "DR7 v2.0"; by default what the file names say.')
+@click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey; by default what the file names say.")
+@click.option(
+    "--exposures",
+    type=click.Choice(["coadd", "single", "all"]),
+    default="coadd",
+    show_default=True,
+    help="Which spectra you will load.",
+)
+@click.option("--region", "regions", type=(float, float, float), multiple=True, metavar="RA DEC RADIUS",
+              help="Only this circle, degrees; may be repeated.")  # fmt: skip
+@click.option("--brightest", type=float, help="Only stars of this Gaia G or fainter.")
+@click.option("--faintest", type=float, help="Only stars of this Gaia G or brighter.")
+@click.option("--stars", type=existing_file, help="Only stars near the positions in this table.")
+@click.option("--view", default="", help="Only stars near those of this view or table of the catalogue.")
+@click.option(
+    "--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="Near: arcsec."
+)
+@click.option("--all-epochs", is_flag=True, help="Every spectrum of a star of which one is chosen.")
+@click.option("--no-steps", is_flag=True, help="Do not ask for S/N, T_eff and Q.")
+@click.option("--anew", is_flag=True, help="Also what an older release brought and this one lists unchanged.")
+def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, brightest, faintest, stars, view, radius,
+                all_epochs, no_steps, anew) -> None:  # fmt: skip
+    """Choose which spectra to fetch, from the release's CATALOGUES: the steps that need no flux are asked of them.
+
+    Steps: S/N in both arms, T_eff (with the catalogue of stellar parameters), Q (with 2MASS in the catalogue: `becat fetch
+    tmass --from FILE`). The plan is the table download_plan.
+
+    \b
+    Examples:
+        becat lamost plan dr7_v2.0_MRS_catalogue.csv.gz dr7_v2.0_MRS_stellar.csv.gz
+        becat lamost plan dr11_v2.0_MRS_*.csv.gz --region 86 27 5 --faintest 13 --all-epochs
+        becat lamost plan dr11_v2.0_MRS_*.csv.gz --view runaway --no-steps
+    """
+    from becat.etl.lamost.catalogues import release_of_files
+    from becat.etl.lamost.plan import Wishes, make_plan
+    from becat.schema import build
+
+    of_files, survey = release_of_files(catalogues, release, {True: "mrs", False: "lrs", None: ""}[is_mrs])
+    wishes = Wishes(exposures, regions, brightest, faintest, stars, view, radius, all_epochs, not no_steps, anew)
+    with open_catalogue(catalog) as connection:
+        build.upgrade(connection)
+        for line in make_plan(connection, [path.absolute() for path in catalogues], of_files, survey, wishes).lines():
+            click.echo(line)
+
+
+@lamost.command("spectra")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@catalog_option
+@survey_option
+@server_option
+@token_option
+def lamost_spectra(folder: Path, catalog: Path, is_mrs: bool, server: str | None, token_file: Path | None) -> None:
+    """Fetch the spectra of the plan into FOLDER; what is there stays, and a run that was stopped goes on.
+
+    \b
+    Example:
+        becat lamost spectra dr11/mrs && becat load dr11/mrs
+    """
+    from becat.etl.lamost.spectra import fetch_spectra
+
+    with open_catalogue(catalog) as connection:
+        fetched = fetch_spectra(
+            connection, _lamost_client(server, token_file), None, "mrs" if is_mrs else "lrs", folder
+        )
+    for line in fetched.lines():
+        click.echo(line)
+    if fetched.n_failed:
+        raise BecatError(f"{fetched.n_failed:,} spectra could not be fetched: the same command tries them again")
+
+
 @becat.command()
 @click.argument("paths", nargs=-1, required=True, type=existing)
 @catalog_option

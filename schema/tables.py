@@ -735,6 +735,34 @@ MISSING_RESULT = _table(
     _run(),
 )
 
+DOWNLOAD_PLAN = _table(
+    "download_plan",
+    "Spectra of a release that `becat lamost plan` chose, and what has become of each file",
+    _col("survey", Text, "mrs or lrs: the two number their spectra by themselves", ucd="meta.id;instr", key=True),
+    _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs", key=True),
+    _col(
+        "release", Text, "Data release from which the file is, or is to be, fetched", ucd="meta.version", required=True
+    ),
+    _col("version", Text, "Version of that release", ucd="meta.version"),
+    _col("night", Text, "Night of observation (Beijing), YYYYMMDD", ucd="time.epoch"),
+    _col("plan_id", Text, "LAMOST plate plan", ucd="meta.id;obs.field"),
+    _col("file", Text, "File below the folder of the survey: night/plan/name", ucd="meta.id;meta.file", required=True),
+    _col("ra_deg", Double, "Right ascension by the release's catalogue", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination by the release's catalogue", "deg", "pos.eq.dec"),
+    *_signal_to_noise(),
+    _col("n_rows", Integer, "Rows of the file in the general catalogue: one a band and exposure", ucd="meta.number"),
+    _col("bytes_expected", BigInteger, "Size expected of the file", "byte", "meta.number"),
+    _col("why", Text, "Why it was chosen", ucd="meta.note"),
+    _col(
+        "state",
+        Text,
+        "planned, replace (an older release's file is there), fetched, missing or failed",
+        ucd="meta.code.status",
+    ),
+    _col("problem", Text, "What went wrong, where something did", ucd="meta.note"),
+    _run(),
+)
+
 TABLES = METADATA.tables
 
 

@@ -1,0 +1,423 @@
+"""Which spectra of a release to fetch: the steps of the selection that need no flux are asked of its catalogues.
+
+A file is left out only where every spectrum of it that would be loaded fails such a step, so that a selection on the files
+of the plan gives what one on all files of the release gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from becat.etl.archives.rows import replace_rows
+from becat.etl.archives.take_in import take_in_file
+from becat.etl.catalogue.connection import TO_READ, Run, bounded_memory, transaction
+from becat.etl.catalogue.versions import digest_of_files
+from becat.etl.lamost import release_rows
+from becat.etl.lamost.limits import Limits
+from becat.etl.match.columns import column_names, guess_position, quoted
+from becat.etl.match.sphere import Side, match
+from becat.schema import parameters
+from becat.schema.errors import BecatError
+from becat.schema.releases import Release
+
+__all__ = ["Chosen", "Plan", "Wishes", "make_plan"]
+
+COMMAND = "lamost plan"
+# Gzipped: an extension of an MRS file, of which there is one for each row of the catalogue, and an LRS file. Files of DR7 and
+# DR9 with 9 to 21 extensions have 330 to 914 kB, LRS files 45 to 58 kB.
+BYTES_AN_EXTENSION, BYTES_OF_LRS = 43_000, 52_000
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is wanted of a release.
+
+    Attributes
+    ----------
+    exposures : {'coadd', 'single', 'all'}
+        Which spectra will be loaded: a file is wanted if one of them is.
+    regions : sequence of (float, float, float)
+        Circles on the sky: right ascension, declination, radius, degrees. None: the whole sky.
+    brightest_mag, faintest_mag : float, optional
+        Gaia G, as the release gives it; a star without one stays.
+    stars : Path, optional
+        Table of positions: only these stars.
+    view : str
+        View or table of the catalogue with positions: only its stars.
+    radius_arcsec : float
+        How near to such a position.
+    all_epochs : bool
+        Every spectrum of a star of which one is chosen, also those that fail the steps.
+    asks_steps : bool
+        Whether the steps S/N, T_eff and Q are asked.
+    anew : bool
+        Fetch also what an older release has brought and this one lists unchanged.
+    """
+
+    exposures: str = "coadd"
+    regions: Sequence[tuple[float, float, float]] = ()
+    brightest_mag: float | None = None
+    faintest_mag: float | None = None
+    stars: Path | None = None
+    view: str = ""
+    radius_arcsec: float = 3.0
+    all_epochs: bool = False
+    asks_steps: bool = True
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Files and bytes that are left after a step."""
+
+    step: str
+    n_files: int
+    n_bytes: int
+
+
+@dataclass
+class Plan:
+    """What a plan comes to."""
+
+    release: str
+    steps: list[Chosen] = field(default_factory=list)
+    n_bad_rows: int = 0
+    n_to_fetch: int = 0
+    bytes_to_fetch: int = 0
+    hours: float = 0.0
+    remarks: list[str] = field(default_factory=list)
+    unchanged: bool = False
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        if self.unchanged:
+            said = [f"plan of {self.release}: nothing has changed since it was made"]
+        else:
+            whole = self.steps[0]
+            said = [f"{whole.n_files:>10,} files, {whole.n_bytes / 1e9:10,.3f} GB  {self.release} ({whole.step})"]
+            said += [f"{one.n_files:>10,} files, {one.n_bytes / 1e9:10,.3f} GB  {one.step}" for one in self.steps[1:]]
+            left = self.steps[-1]
+            if whole.n_bytes:
+                said.append(
+                    f"chosen: {left.n_files:,} of {whole.n_files:,} files, {left.n_bytes / whole.n_bytes:.1%} of the bytes"
+                )
+        said += self.remarks
+        if self.n_bad_rows:
+            said.append(f"{self.n_bad_rows:,} rows of the catalogues could not be used")
+        said.append(
+            f"to fetch: {self.n_to_fetch:,} files, {self.bytes_to_fetch / 1e9:,.3f} GB, about {self.hours:,.1f} hours"
+            " as single spectra"
+        )
+        return said
+
+
+def make_plan(
+    connection: duckdb.DuckDBPyConnection,
+    catalogues: Sequence[Path],
+    release: Release,
+    survey: str,
+    wishes: Wishes,
+    limits: Limits | None = None,
+) -> Plan:
+    """Choose the spectra of a release and write them to `download_plan`.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+        The catalogue, open for writing.
+    catalogues : sequence of Path
+        The release's general catalogue and, for the step T_eff, that of stellar parameters.
+    release : Release
+    survey : {'mrs', 'lrs'}
+    wishes : Wishes
+    limits : Limits, optional
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    BecatError
+        A catalogue, list or view cannot be used.
+    """
+    plan = Plan(release.name)
+    digest = _fingerprint(connection, catalogues, release, survey, wishes)
+    row = connection.execute(
+        "select code_version from etl_run where command = ? and status = 'done' order by run_id desc limit 1",
+        [f"{COMMAND} {survey}"],
+    ).fetchone()
+    plan.unchanged = row is not None and row[0] == digest
+    if not plan.unchanged:
+        with (
+            Run(connection, f"{COMMAND} {survey}", digest) as run,
+            _scratch(connection),
+            bounded_memory(connection, TO_READ),
+        ):
+            plan.n_bad_rows = release_rows.gather_files(connection, catalogues, survey, wishes.exposures, "_spectra")
+            _choose(connection, survey, wishes, plan)
+            _weigh_nights(connection, plan, limits or Limits())
+            with transaction(connection):
+                run.n_done = _write(connection, release, survey, wishes, run.run_id)
+            run.message = f"{release.name}: {plan.steps[-1].n_files:,} of {plan.steps[0].n_files:,} files chosen"
+    _count_what_is_to_do(connection, survey, plan, limits or Limits())
+    return plan
+
+
+class _scratch:
+    """A folder to which DuckDB spills, gone at the end."""
+
+    def __init__(self, connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="becat-")
+        row = self._connection.execute("select current_setting('temp_directory')").fetchone()
+        self._before = row[0]
+        self._connection.execute(f"set temp_directory = '{self._folder.name}'")
+
+    def __exit__(self, *_) -> None:
+        for table in ("_spectra", "_file", "_chosen", "_wanted_place", "_near"):
+            self._connection.execute(f"drop table if exists temp.{table}")
+        self._folder.cleanup()
+
+
+def _fingerprint(connection, catalogues, release, survey, wishes: Wishes) -> str:
+    """What a plan depends on, as twelve digits."""
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _existing(catalogues)]
+    own = hashlib.sha256(wishes.stars.read_bytes()).hexdigest() if wishes.stars else ""
+    viewed = (
+        connection.execute(f"select bit_xor(hash(v)) from {quoted(wishes.view)} as v").fetchall() if wishes.view else ""
+    )
+    archives = "select 1 from information_schema.tables where table_schema = 'archive' and table_name = 'source'"
+    tmass = ""
+    if connection.execute(archives).fetchone():
+        tmass = connection.execute("select sha256 from archive.source where source = 'tmass'").fetchall()
+    code = digest_of_files([Path(__file__), Path(release_rows.__file__)])
+    what = (files, own, viewed, tmass, release, survey, wishes, sorted(parameters.in_force(connection).items()), code)
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
+
+
+def _existing(paths: Sequence[Path]) -> Sequence[Path]:
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise BecatError(f"no such file: {', '.join(missing)}: fetch it with `becat lamost catalogue`")
+    return paths
+
+
+def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
+    """Table _chosen: of each file that is wanted its row, and why; the steps go to the plan."""
+    size = BYTES_OF_LRS if survey == "lrs" else f"{BYTES_AN_EXTENSION} * (n_rows + 1)"
+    connection.execute(f"""
+        create or replace temporary table _file as
+        select
+            file, min(obsid) as obsid, any_value(night) as night, any_value(plan_id) as plan_id,
+            any_value(ra_deg) as ra_deg, any_value(dec_deg) as dec_deg,
+            max(snr_b) as snr_b, max(snr_r) as snr_r, any_value(teff_k) as teff_k, any_value(g_mag) as g_mag,
+            sum(n_rows) as n_rows, {size.replace("n_rows", "sum(n_rows)") if survey == "mrs" else size} as bytes_expected,
+            bool_or(coalesce(passes_snr(snr_b, snr_r, true), false)) as passes_snr,
+            bool_or(coalesce(passes_snr(snr_b, snr_r, true), false) and passes_teff(teff_k)) as passes_teff
+        from _spectra group by file
+    """)
+    _note(connection, plan, "in the catalogues", "_file")
+    conditions = _of_place(connection, wishes, plan)
+    connection.execute(
+        f"create or replace temporary table _chosen as select *, '' as why from _file where {conditions}"
+    )
+    if conditions != "true":
+        _note(connection, plan, "of the stars, region and magnitudes asked for", "_chosen")
+    if wishes.asks_steps:
+        _ask_steps(connection, plan)
+    if wishes.all_epochs:
+        _add_epochs(connection, wishes.radius_arcsec)
+        _note(connection, plan, "with all epochs of these stars", "_chosen")
+
+
+def _note(connection, plan: Plan, step: str, table: str) -> None:
+    n_files, n_bytes = connection.execute(f"select count(*), coalesce(sum(bytes_expected), 0) from {table}").fetchone()
+    plan.steps.append(Chosen(step, n_files, int(n_bytes)))
+
+
+def _of_place(connection, wishes: Wishes, plan: Plan) -> str:
+    """SQL condition: region, magnitude, and the stars of a list or view."""
+    conditions = []
+    if wishes.regions:
+        circles = [_within(*circle) for circle in wishes.regions]
+        conditions.append(f"({' or '.join(circles)})")
+    for limit, sign in ((wishes.brightest_mag, ">="), (wishes.faintest_mag, "<=")):
+        if limit is not None:
+            conditions.append(f"coalesce(g_mag {sign} {limit:.6f}, true)")
+    if (wishes.brightest_mag, wishes.faintest_mag) != (None, None):
+        n_without = connection.execute("select count(*) from _file where g_mag is null").fetchone()[0]
+        if n_without:
+            plan.remarks.append(f"{n_without:,} files have no magnitude in the catalogue: they are not left out by it")
+    for places in _lists(connection, wishes):
+        _near(connection, places, "_file", wishes.radius_arcsec)
+        connection.execute(
+            "create or replace temporary table _wanted_place as select distinct right_id as file from _near"
+        )
+        conditions.append("file in (from _wanted_place)")
+    return " and ".join(conditions) or "true"
+
+
+def _within(ra_deg: float, dec_deg: float, radius_deg: float) -> str:
+    """SQL condition: the position lies in a circle on the sky (haversine)."""
+    return f"""
+        2 * degrees(asin(least(1.0, sqrt(
+            pow(sin(radians(dec_deg - ({dec_deg:.9f})) / 2), 2) + cos(radians(dec_deg)) * cos(radians({dec_deg:.9f}))
+            * pow(sin(radians(ra_deg - ({ra_deg:.9f})) / 2), 2))))) <= {radius_deg:.9f}
+    """
+
+
+def _lists(connection, wishes: Wishes) -> list[Side]:
+    if wishes.stars and wishes.view:
+        raise BecatError("stars of a list and stars of a view: give one of the two")
+    table = wishes.view or (take_in_file(connection, wishes.stars) if wishes.stars else "")
+    if not table:
+        return []
+    try:
+        ra, dec = guess_position(connection, table)
+        column_names(connection, table)
+    except ValueError as error:
+        raise BecatError(str(error)) from None
+    numbered = (
+        f"(select row_number() over () as n, {quoted(ra)} as ra_deg, {quoted(dec)} as dec_deg from {quoted(table)})"
+    )
+    return [Side(numbered, "n")]
+
+
+def _near(connection, left: Side, right: str, radius_arcsec: float) -> None:
+    match(connection, left, Side(right, "file"), radius_arcsec, "_near", rank=False)
+
+
+def _ask_steps(connection, plan: Plan) -> None:
+    snr_min = parameters.value("snr_min", connection)
+    connection.execute("delete from _chosen where not passes_snr")
+    _note(connection, plan, f"S/N above {snr_min:g} in both arms", "_chosen")
+    n_teff = connection.execute("select count(*) from _chosen where teff_k is not null").fetchone()[0]
+    connection.execute("delete from _chosen where not passes_teff")
+    _note(connection, plan, "T_eff not of a late A or F star, or unknown", "_chosen")
+    if not n_teff:
+        plan.remarks.append("no temperature in the catalogues: give the one of stellar parameters too")
+    connection.execute("""
+        update _chosen set why = concat_ws('; ',
+            'S/N ' || coalesce(round(snr_b)::integer::text, '-') || ', ' || coalesce(round(snr_r)::integer::text, '-'),
+            coalesce('T_eff ' || round(teff_k)::integer || ' K', 'no T_eff'))
+    """)
+    found = "select 1 from information_schema.tables where table_schema = 'archive' and table_name = 'tmass'"
+    if not connection.execute(found).fetchone():
+        plan.remarks.append(
+            "Q is not asked: the catalogue has no 2MASS (becat fetch tmass, or --from FILE, then plan again)"
+        )
+        return
+    _ask_q(connection)
+    _note(connection, plan, f"Q below {parameters.value('q_late_min_mag', connection):g} mag, or unknown", "_chosen")
+
+
+def _ask_q(connection) -> None:
+    """Leave out files near whose place no 2MASS source is, or is without colours, or has the Q of an early star."""
+    names = dict(connection.execute("select ours, theirs from archive.source_column where source = 'tmass'").fetchall())
+    j, h, k, ra, dec = (
+        f"try_cast({quoted(names[of])} as double)" for of in ("j_mag", "h_mag", "k_mag", "match.ra", "match.dec")
+    )
+    tmass = f"(select row_number() over () as n, {ra} as ra_deg, {dec} as dec_deg from archive.tmass)"
+    _near(connection, Side(tmass, "n"), "_chosen", parameters.value("tmass_radius_max_arcsec", connection))
+    connection.execute(f"""
+        create or replace temporary table _wanted_place as
+        with colour as (select row_number() over () as n, reddening_free_q({j}, {h}, {k}) as q_mag from archive.tmass)
+        select right_id as file, bool_or(passes_q(q_mag)) as passes, min(q_mag) as q_mag
+        from _near join colour on n = left_id group by right_id;
+        update _chosen set why = concat(why, '; ', coalesce(printf('Q %+.2f', found.q_mag), 'no Q'))
+        from (from _chosen left join _wanted_place using (file) select file, q_mag, coalesce(passes, true) as passes) as found
+        where found.file = _chosen.file;
+        delete from _chosen where file in (select file from _wanted_place where not passes)
+    """)
+
+
+def _add_epochs(connection, radius_arcsec: float) -> None:
+    places = "(select row_number() over () as n, ra_deg, dec_deg from (select distinct ra_deg, dec_deg from _chosen))"
+    _near(connection, Side(places, "n"), "_file", radius_arcsec)
+    connection.execute("""
+        insert into _chosen
+        select *, 'another epoch of a chosen star' as why from _file
+        where file in (select right_id from _near) and file not in (select file from _chosen)
+    """)
+
+
+def _weigh_nights(connection, plan: Plan, limits: Limits) -> None:
+    """Say whether whole nights, each one archive of all its files, would come sooner than the single files."""
+    whole_s = f"night_bytes / {limits.bytes_a_second}"
+    single_s = f"greatest(n_files * {limits.seconds_a_file / limits.connections}, n_bytes / {limits.bytes_a_second})"
+    n_nights, n_sooner, n_bytes, saved_s = connection.execute(f"""
+        with
+        whole as (select night, sum(bytes_expected) as night_bytes from _file group by night),
+        wanted as (select night, count(*) as n_files, sum(bytes_expected) as n_bytes from _chosen group by night),
+        both_ways as (select {whole_s} as whole_s, {single_s} as single_s, night_bytes from wanted join whole using (night))
+        select count(*), count(*) filter (whole_s < single_s), coalesce(sum(night_bytes) filter (whole_s < single_s), 0),
+            coalesce(sum(single_s - whole_s) filter (whole_s < single_s), 0)
+        from both_ways
+    """).fetchone()
+    plan.remarks.append(
+        f"whole nights (tar): sooner for {n_sooner:,} of {n_nights:,} nights"
+        + (
+            f", {n_bytes / 1e9:,.1f} GB, by {saved_s / 3600:,.1f} hours"
+            if n_sooner
+            else "; single spectra are less everywhere"
+        )
+    )
+
+
+def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: int) -> int:
+    """Bring `download_plan` in step; a file that is there and that this release lists unchanged stays as it is."""
+    same = (
+        "false"
+        if wishes.anew
+        else """
+        old.file = new.file and old.n_rows is not distinct from new.n_rows
+        and old.snr_b is not distinct from new.snr_b and old.snr_r is not distinct from new.snr_r"""
+    )
+    query = f"""
+        with new as (
+            select
+                '{survey}' as survey, obsid, '{release.release}' as release, '{release.version}' as version, night, plan_id,
+                file, ra_deg, dec_deg, snr_b::real as snr_b, snr_r::real as snr_r, n_rows::integer as n_rows,
+                bytes_expected::bigint as bytes_expected, why
+            from _chosen
+        ),
+        judged as (
+            select
+                new.*, old.release as old_release, old.version as old_version, old.problem,
+                (old.release = new.release and old.version = new.version) as is_same_release,
+                coalesce(old.state = 'fetched' and ({same}), false) as stays,
+                coalesce(old.state in ('fetched', 'replace'), false) as is_there, old.state as old_state
+            from new left join download_plan as old on old.survey = new.survey and old.obsid = new.obsid
+        )
+        select
+            survey, obsid, if(stays, old_release, release) as release, if(stays, old_version, version) as version, night,
+            plan_id, file, ra_deg, dec_deg, snr_b, snr_r, n_rows, bytes_expected, why,
+            case
+                when stays then 'fetched'
+                when is_same_release and old_state is not null and not {str(wishes.anew).lower()} then old_state
+                when is_there then 'replace'
+                else 'planned'
+            end as state,
+            if(stays or is_same_release, problem, null) as problem
+        from judged
+    """
+    return replace_rows(connection, "download_plan", query, run_id, f"survey = '{survey}'")
+
+
+def _count_what_is_to_do(connection, survey: str, plan: Plan, limits: Limits) -> None:
+    found = connection.execute(
+        "select count(*), coalesce(sum(bytes_expected), 0) from download_plan"
+        " where survey = ? and state not in ('fetched', 'missing')",
+        [survey],
+    ).fetchone()
+    plan.n_to_fetch, plan.bytes_to_fetch = found[0], int(found[1])
+    plan.hours = limits.hours(plan.n_to_fetch, plan.bytes_to_fetch)
