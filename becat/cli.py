@@ -162,6 +162,10 @@ def run(config: Path) -> None:
         inspections = "labels.sqlite"
         scheduler = "tcp://host:8786"                # Dask, if a cluster is to do it
         publish = "catalog.sqlite"
+        [lamost]                                     # fetched from LAMOST: see `becat lamost plan --help`
+        release = "dr11"
+        version = "v2.0"                             # by default the newest public one
+        regions = [[86.0, 27.0, 5.0]]                # circles on the sky, degrees
     \b
     Example:
         becat run survey.toml

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from becat.etl.catalogue.connection import open_catalogue
+from becat.lamost_release import LamostRelease, bring_release
 from becat.schema import build
 from becat.schema.errors import BecatError
 
@@ -39,6 +40,7 @@ class Configuration:
     publish: Path | None = None
     workers: int | None = None
     scheduler: str | None = None
+    lamost: LamostRelease | None = None
 
     @classmethod
     def read(cls, path: Path) -> Configuration:
@@ -78,6 +80,11 @@ def _checked(name: str, value, folder: Path):
     if name == "archives":
         table = _of_type(name, value, dict, "a table of source and file")
         return {source: _existing(name, folder / _of_type(name, p, str, "a path")) for source, p in table.items()}
+    if name == "lamost":
+        try:
+            return LamostRelease.read(value, folder)
+        except BecatError as error:
+            raise ConfigurationError(str(error)) from None
     if name == "scheduler":
         return _of_type(name, value, str, "the address of a Dask scheduler")
     if name == "fetch":
@@ -133,12 +140,17 @@ def run_pipeline(configuration: Configuration) -> None:
     with open_catalogue(configuration.catalog) as connection:
         build.upgrade(connection)
         last_run = _last_run(connection)
-        if configuration.release_catalogues:
-            counts = load_release_catalogues(connection, list(configuration.release_catalogues))
+        n_rows = ingest_archives(connection, configuration.archives)  # first: the plan of a release asks 2MASS
+        spectra, catalogues = list(configuration.spectra), list(configuration.release_catalogues)
+        if configuration.lamost:
+            folder, of_release = bring_release(connection, configuration.lamost, configuration.exposures)
+            spectra, catalogues = [*spectra, folder], [*catalogues, *of_release]
+        if catalogues:
+            counts = load_release_catalogues(connection, catalogues)
             click.echo(f"release catalogues: {counts['rows']:,} new rows, {counts['rejected']:,} rejections")
         counts = load_spectra(
             connection,
-            list(configuration.spectra),
+            spectra,
             exposures=configuration.exposures,
             workers=configuration.workers,
             scheduler=configuration.scheduler,
@@ -157,7 +169,6 @@ def run_pipeline(configuration: Configuration) -> None:
             f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))
         ]:
             click.echo(f"no result: {', '.join(n_missing)} (table missing_result says why)")
-        n_rows = ingest_archives(connection, configuration.archives)
         if configuration.fetch:
             fetch_archives(connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog))
         n_matched = sum(match_archives(connection).values())

@@ -35,7 +35,11 @@ def test_commands_and_options_in_the_docs_exist(page):
     for call in re.findall(r"(?:^|[\s/])becat ([a-z][a-z-]*)([^\n|&;#]*)", "\n".join(blocks)):
         name, words = call
         assert name in becat.commands, f"{page.name}: becat {name}"
-        known = {option for p in becat.commands[name].params if isinstance(p, click.Option) for option in p.opts}
+        command = becat.commands[name]
+        if isinstance(command, click.Group) and words.strip():
+            command = command.commands[words.split()[0]]
+        options = [p for p in command.params if isinstance(p, click.Option)]
+        known = {option for p in options for option in (*p.opts, *p.secondary_opts)}
         for option in re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", words):
             assert option in known | {"--help"}, f"{page.name}: becat {name} {option}"
 

@@ -110,7 +110,9 @@ def test_a_release_that_is_not_there_is_named(asked, said):
 def test_addresses_follow_the_release():
     assert find(shipped(), "dr5").spectrum("lrs", 1) == "https://dr5.lamost.org/v3/spectrum/fits/1"
     assert find(shipped(), "dr6").spectrum("mrs", 1, "view") == "https://dr6.lamost.org/v2/medspectrum/view?obsid=1"
-    assert find(shipped(), "dr10").spectrum("lrs", 353301001) == "https://www.lamost.org/dr10/v2.0/spectrum/fits/353301001"
+    assert (
+        find(shipped(), "dr10").spectrum("lrs", 353301001) == "https://www.lamost.org/dr10/v2.0/spectrum/fits/353301001"
+    )
     assert find(shipped(), "dr3").spectrum("lrs", 7) == "https://dr3.lamost.org/spectrum/fits/7"
 
 
@@ -315,7 +317,11 @@ def test_the_token_is_in_no_log_and_no_error(lamost, caplog, tmp_path):
 def test_the_token_goes_to_the_service_only():
     client = Client("https://www.lamost.org/openapi", Token("t"))
     assert client._trusts("https://www.lamost.org/dr12/v1.1/x") and client._trusts("https://dr6.lamost.org/v2/x")
-    for address in ("http://www.lamost.org/dr12/x", "https://oauth.china-vo.org/user/login", "https://lamost.org.evil.net/"):
+    for address in (
+        "http://www.lamost.org/dr12/x",
+        "https://oauth.china-vo.org/user/login",
+        "https://lamost.org.evil.net/",
+    ):
         assert not client._trusts(address), urlsplit(address).hostname
 
 
@@ -396,7 +402,7 @@ def test_a_login_page_does_not_spoil_what_is_there(listed, client, tmp_path):
     name = "dr7_v2.0_MRS_catalogue.csv.gz"
     (tmp_path / f"{name}.part").write_bytes(listed.catalogues["dr7/v2.0"][name][:50_000])
     listed.faults[name] = ["login page"]
-    with pytest.raises(BecatError, match="asks for a token for DR7 v2.0, which it lists as public"):
+    with pytest.raises(BecatError, match=r"asks for a token for DR7 v2\.0, which it lists as public"):
         fetch_catalogues(client, dr7(client), "mrs", tmp_path)
     assert (tmp_path / f"{name}.part").stat().st_size == 50_000
 

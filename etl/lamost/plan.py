@@ -20,7 +20,7 @@ from becat.etl.catalogue.connection import TO_READ, Run, bounded_memory, transac
 from becat.etl.catalogue.versions import digest_of_files
 from becat.etl.lamost import release_rows
 from becat.etl.lamost.limits import Limits
-from becat.etl.match.columns import column_names, guess_position, quoted
+from becat.etl.match.columns import guess_position, quoted
 from becat.etl.match.sphere import Side, match
 from becat.schema import parameters
 from becat.schema.errors import BecatError
@@ -192,9 +192,10 @@ def _fingerprint(connection, catalogues, release, survey, wishes: Wishes) -> str
     """What a plan depends on, as twelve digits."""
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _existing(catalogues)]
     own = hashlib.sha256(wishes.stars.read_bytes()).hexdigest() if wishes.stars else ""
-    viewed = (
-        connection.execute(f"select bit_xor(hash(v)) from {quoted(wishes.view)} as v").fetchall() if wishes.view else ""
-    )
+    viewed = ""
+    if wishes.view:
+        _position_columns(connection, wishes.view)
+        viewed = connection.execute(f"select bit_xor(hash(v)) from {quoted(wishes.view)} as v").fetchall()
     archives = "select 1 from information_schema.tables where table_schema = 'archive' and table_name = 'source'"
     tmass = ""
     if connection.execute(archives).fetchone():
@@ -281,15 +282,18 @@ def _lists(connection, wishes: Wishes) -> list[Side]:
     table = wishes.view or (take_in_file(connection, wishes.stars) if wishes.stars else "")
     if not table:
         return []
-    try:
-        ra, dec = guess_position(connection, table)
-        column_names(connection, table)
-    except ValueError as error:
-        raise BecatError(str(error)) from None
+    ra, dec = _position_columns(connection, table)
     numbered = (
         f"(select row_number() over () as n, {quoted(ra)} as ra_deg, {quoted(dec)} as dec_deg from {quoted(table)})"
     )
     return [Side(numbered, "n")]
+
+
+def _position_columns(connection, table: str) -> tuple[str, str]:
+    try:
+        return guess_position(connection, table)
+    except ValueError as error:
+        raise BecatError(str(error)) from None
 
 
 def _near(connection, left: Side, right: str, radius_arcsec: float) -> None:

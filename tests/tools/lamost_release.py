@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from becat.schema.releases import shipped
 
-__all__ = ["catalogue_rows", "recorded_versions", "as_csv", "as_gzip"]
+__all__ = ["as_csv", "as_gzip", "catalogue_rows", "recorded_versions"]
 
 
 def recorded_versions() -> list[dict]:
