@@ -4,44 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import Any, cast
-from weakref import WeakValueDictionary
+from typing import Any
 
 from datasette.app import Datasette
-from datasette.database import Database, Results
+from datasette.database import Database, QueryInterrupted, Results
 
-from becat.publish.allowed_sql import Guard, guard
+from becat.publish.fair_queue import Busy, FairQueue
+from becat.publish.guarded import TOO_MANY_BYTES, open_guarded
+from becat.publish.question_worker import INTERRUPTED
+from becat.publish.questions import Found, Questions
 
-__all__ = ["Busy", "Snapshot", "asker", "is_page"]
+__all__ = ["Busy", "Snapshot", "as_results", "asker", "is_page"]
 
 QUESTIONS_AT_ONCE = 2  # of visitors; the site's own pages have the other threads to themselves
 PATIENCE_S = 15.0
 PAGE_ROWS_MAX = 250  # of 35 columns: a quarter of a second to write
-ANSWER_BYTES_MAX = 64_000_000
-VALUE_BYTES_MAX = 1_000_000  # the longest text in a snapshot, a profile or a definition, has some ten thousand
-LIMITS = {
-    sqlite3.SQLITE_LIMIT_LENGTH: VALUE_BYTES_MAX,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
-    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 200,
-    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-}
+ROWS_MAX = 1_000_000  # where a page of Datasette's own sets no limit
 asker: ContextVar[str | None] = ContextVar("asker", default=None)  # address of one who asks in words of their own
 is_page: ContextVar[bool] = ContextVar("is_page", default=False)  # the answer is a page, not a file
-
-
-class Busy(Exception):
-    """Too many questions are waiting."""
 
 
 class Snapshot(Database):
     """A file that never changes while it is open: what its tables are called and made of is read once.
 
-    Questions that visitors word themselves (`asker` is set) run two at a time, and one at a time for each address, so
-    that whoever asks much waits for themselves and the site's own pages wait for nobody.
+    Questions that visitors word themselves (`asker` is set) run in processes of their own (`becat.publish.questions`), two
+    at a time, and one at a time for each address, so that whoever asks much waits for themselves. What the site itself
+    computes for such a question runs in threads, likewise in turn, and its own pages wait for nobody.
 
     Parameters
     ----------
@@ -56,58 +48,91 @@ class Snapshot(Database):
         super().__init__(application, path, is_mutable=False)
         self._names = frozenset(names)
         self._kept: dict[tuple, Any] = {}
-        self._slots = asyncio.Semaphore(QUESTIONS_AT_ONCE)
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._threads = FairQueue(QUESTIONS_AT_ONCE)
+        self._visitors = FairQueue(QUESTIONS_AT_ONCE)
+        self.questions = Questions(path, QUESTIONS_AT_ONCE)
 
     def connect(self, write=False):
         """A connection that can neither write, nor call what is not named, nor answer without measure."""
-        connection = sqlite3.connect(
-            f"file:{self.path}?immutable=1", uri=True, check_same_thread=False, factory=_Connection
-        )
-        for limit, value in LIMITS.items():
-            connection.setlimit(limit, value)
-        connection.guard = guard(connection)
+        connection = open_guarded(self.path)
         self._all_file_connections.append(connection)
         return connection
 
+    def close(self):
+        """Close the connections and end the processes."""
+        self.questions.close()
+        super().close()
+
     async def execute_fn(self, fn):
-        """Run a function with a connection in a thread; a visitor's question waits for its turn."""
+        """Run a function with a connection in a thread; where it is for a visitor's question it waits for its turn."""
         address = asker.get()
         if address is None:
             return await super().execute_fn(fn)
-        turn = self._turns.setdefault(address, asyncio.Lock())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await turn.acquire()
-                try:
-                    await self._slots.acquire()
-                except BaseException:
-                    turn.release()
-                    raise
-        except TimeoutError as error:
-            raise Busy from error
-        answer = asyncio.ensure_future(super().execute_fn(fn))
-        answer.add_done_callback(lambda done: self._end_turn(done, turn))
-        return await asyncio.shield(answer)  # who hangs up keeps their turn until the thread has ended
+        leave = await self._threads.enter(address, PATIENCE_S)
+        return await _until_done(super().execute_fn(fn), leave)
 
-    def _end_turn(self, done: asyncio.Future, turn: asyncio.Lock) -> None:
-        self._slots.release()
-        turn.release()
-        if not done.cancelled():
-            done.exception()  # seen, though nobody may be left to tell
+    async def ask(
+        self,
+        sql: str,
+        parameters: Mapping | Sequence | None = None,
+        *,
+        rows_max: int,
+        limit_ms: float,
+        written: Callable[[Found], Any] | None = None,
+    ) -> Any:
+        """Ask a visitor's question in a process that can be killed, when its turn comes.
+
+        Parameters
+        ----------
+        sql, parameters
+            The statement.
+        rows_max, limit_ms : int, float
+            Most rows and milliseconds.
+        written : callable, optional
+            What to make of the rows, in a thread, before the turn ends.
+
+        Raises
+        ------
+        QueryInterrupted
+            It takes longer than it may.
+        sqlite3.OperationalError
+            It cannot be answered.
+        """
+        if "database_list" in sql.lower():
+            raise sqlite3.OperationalError("where the file lies is not told")
+        leave = await self._visitors.enter(asker.get() or "", PATIENCE_S)
+        try:
+            found = await self.questions.ask(sql, parameters, rows_max=rows_max, limit_ms=limit_ms)
+        except sqlite3.OperationalError as error:
+            leave()
+            if error.args == (INTERRUPTED,):
+                raise QueryInterrupted(error, sql, parameters) from error
+            raise
+        except BaseException:
+            leave()
+            raise
+        if written is None:
+            leave()
+            return found
+        return await _until_done(asyncio.to_thread(written, found), leave)
 
     async def execute(
         self, sql, params=None, truncate=False, custom_time_limit=None, page_size=None, log_sql_errors=True
     ):
-        """Rows of a query; for a page no more than a page shows."""
-        if asker.get() is not None:
-            log_sql_errors = False  # a visitor's mistakes are told to the visitor
-            if "database_list" in sql.lower():
-                raise sqlite3.OperationalError("where the file lies is not told")
-        found = await super().execute(sql, params, truncate, custom_time_limit, page_size, log_sql_errors)
-        if truncate and is_page.get() and len(found.rows) > PAGE_ROWS_MAX + 1:
-            return Results(found.rows[:PAGE_ROWS_MAX], True, found.description)
-        return found
+        """Rows of a query; what a visitor may have worded is asked in another process, and for a page no more than it shows."""
+        if asker.get() is None:
+            return await super().execute(sql, params, truncate, custom_time_limit, page_size, log_sql_errors)
+        rows_max = self.ds.max_returned_rows if truncate else ROWS_MAX
+        if truncate and rows_max == (page_size or self.ds.page_size):
+            rows_max += 1
+        if truncate and is_page.get():
+            rows_max = min(rows_max, PAGE_ROWS_MAX + 1)
+        limit_ms = min(custom_time_limit or self.ds.sql_time_limit_ms, self.ds.sql_time_limit_ms)
+        found = await self.ask(sql, params, rows_max=rows_max, limit_ms=limit_ms)
+        if not (found.whole or truncate):
+            raise sqlite3.OperationalError(TOO_MANY_BYTES)
+        rows = found.rows if found.whole or not is_page.get() else found.rows[:PAGE_ROWS_MAX]
+        return as_results(found.names, rows, truncated=not found.whole)
 
     async def _once(self, read: Callable[..., Awaitable], *what: str) -> Any:
         if what and what[0] not in self._names:
@@ -162,37 +187,22 @@ class Snapshot(Database):
         return await self._once(super().get_table_definition, table, type_)
 
 
-class _Connection(sqlite3.Connection):
-    guard: Guard | None = None
+async def _until_done(work: Awaitable, leave: Callable[[], None]) -> Any:
+    """The result of work in a thread, which goes on though nobody may wait any more; the turn ends with it."""
+    answer = asyncio.ensure_future(work)
 
-    def cursor(self, factory=None):
-        return super().cursor(factory or _Cursor)
+    def end(done: asyncio.Future) -> None:
+        leave()
+        if not done.cancelled():
+            done.exception()  # seen, though nobody may be left to tell
 
-    def execute(self, *statement):
-        return self.cursor().execute(*statement)  # not by way of C, which passes the cursor's own method by
+    answer.add_done_callback(end)
+    return await asyncio.shield(answer)
 
 
-class _Cursor(sqlite3.Cursor):
-    """Says in words what was refused, gives rows a few at a time and stops where together they are too big to hold in memory."""
-
-    def execute(self, *statement):
-        connection = cast(_Connection, self.connection)
-        run = super().execute
-        return run(*statement) if connection.guard is None else connection.guard.explained(run, *statement)
-
-    def fetchmany(self, size: int | None = 1) -> list:
-        size = size or 1
-        rows: list = []
-        n_bytes = 0
-        while len(rows) < size:
-            more = super().fetchmany(min(size - len(rows), 50))
-            if not more:
-                break
-            n_bytes += sum(sys.getsizeof(value) for row in more for value in row if isinstance(value, str | bytes))
-            if n_bytes > ANSWER_BYTES_MAX:
-                raise sqlite3.OperationalError("these rows hold more bytes than the server gives at once")
-            rows += more
-        return rows
-
-    def fetchall(self):
-        return self.fetchmany(sys.maxsize)
+def as_results(names: Sequence[str], rows: Iterable[tuple], *, truncated: bool) -> Results:
+    """Rows as Datasette's pages read them: by name and by number, as the rows of a cursor."""
+    columns = ", ".join('null as "' + name.replace('"', '""') + '"' for name in names)
+    with closing(sqlite3.connect(":memory:")) as memory:
+        cursor = memory.execute(f"select {columns}")
+        return Results([sqlite3.Row(cursor, row) for row in rows], truncated, cursor.description)

@@ -20,6 +20,7 @@ from becat.publish import site
 from becat.publish.reading import scored_by, snapshot_of
 from becat.publish.saliency import Explainer
 from becat.publish.snapshot import leftovers
+from becat.publish.snapshot.address import address_of
 from becat.schema.errors import BecatError
 
 __all__ = ["Switch", "serve"]
@@ -50,6 +51,7 @@ class Generation:
     async def warm(self) -> None:
         """Open what the first visitor needs, so that nobody waits for it or sees it fail."""
         await self.datasette.invoke_startup()
+        snapshot_of(self.datasette).questions.prepare()
         response = await self.datasette.client.get("/")
         if response.status_code != 200:
             raise BecatError(f"the front page of the new snapshot answers {response.status_code}")
@@ -157,7 +159,7 @@ def check(path: Path) -> None:
     if not path.is_file():
         raise BecatError(f"there is no snapshot {path}: make one with `becat publish {path} --catalog CATALOG`")
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(address_of(path), uri=True)) as connection:
             for table in ("view_definition", "column_kind"):
                 connection.execute(f"select 1 from {table} limit 1").fetchone()
     except sqlite3.Error as error:

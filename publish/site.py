@@ -11,6 +11,7 @@ from datasette.app import Datasette
 
 from becat.publish.readonly import Snapshot
 from becat.publish.snapshot import metadata
+from becat.publish.snapshot.address import address_of
 
 __all__ = ["Site", "create"]
 
@@ -88,7 +89,7 @@ def create(
 
 def _inspect(snapshot: Path) -> dict:
     """Counts of tables and views that Datasette would take anew for each page; the hash stands for the content, unread."""
-    with closing(sqlite3.connect(f"file:{snapshot}?immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(address_of(snapshot), uri=True)) as connection:
         tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
         counts = {name: connection.execute(f'select count(*) from "{name}"').fetchone()[0] for (name,) in tables}
         counts |= dict(connection.execute("select name, n_rows from view_definition where kind = 'view'").fetchall())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
 
 from datasette import Response, hookimpl
 
+from becat.publish.listening import while_listening
+from becat.publish.plugins.headers import READING
 from becat.publish.reading import snapshot_of
 from becat.publish.readonly import PAGE_ROWS_MAX, asker, is_page
 
 OF_THE_MACHINE = ("/-/databases", "/-/plugins", "/-/versions", "/-/threads", "/-/settings", "/-/config", "/-/metadata")
+SERVICES = ("/vo/", "/ssa")
+# Their addresses hold values and no SQL; what they compute is short or has a queue of its own. All else may be worded.
+OWN_PAGES = {"search", "explore", "thresholds", "star", "saliency", "nearest", "inspect", "tap", "assets"}
 FILES = (".json", ".csv", ".votable", ".fits", ".db", ".blob", ".jsono")
 
 
@@ -27,38 +31,20 @@ def asgi_wrapper(datasette):
             path = "/" + scope["path"].removeprefix(datasette.setting("base_url"))
             if path.startswith(OF_THE_MACHINE):
                 return await Response.html("There is no such page.", status=404).asgi_send(send)
-            of_data = path.startswith(f"/{snapshot_of(datasette).name}")
             is_file = path.endswith(FILES)
-            asks = path.startswith("/vo/") or (of_data and (scope["query_string"] or is_file))
+            is_own = path.split("/")[1].split(".")[0] in OWN_PAGES - {snapshot_of(datasette).name}
+            asks = path.startswith(SERVICES) or (not is_own and bool(scope["query_string"] or is_file))
             asker.set((scope.get("client") or ["nowhere"])[0] if asks else None)
-            is_page.set(of_data and not is_file)
+            is_page.set(not is_file)
             if is_page.get():
                 scope = {**scope, "query_string": page_size_within(scope["query_string"])}
-            if asks and scope["method"] == "GET":
-                return await _while_listening(application(scope, receive, send), receive)
+            if asks and scope["method"] in READING:
+                return await while_listening(application(scope, receive, send), receive)
             return await application(scope, receive, send)
 
         return with_limits
 
     return wrap
-
-
-async def _while_listening(answering, receive) -> None:
-    """Answer until the visitor hangs up: a file of many rows is not written for nobody."""
-    answer = asyncio.ensure_future(answering)
-    gone = asyncio.ensure_future(_hung_up(receive))
-    try:
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            answer.result()
-    finally:
-        gone.cancel()
-        answer.cancel()
-
-
-async def _hung_up(receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def page_size_within(query: bytes) -> bytes:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from datasette import Response, hookimpl
 from datasette.utils.asgi import asgi_send_file
 
+from becat.publish.listening import while_listening
 from becat.publish.reading import snapshot_of
 from becat.publish.vo.tap import jobs, upload, uws, vosi
 from becat.publish.vo.tap.jobs import Busy, Job, Limits, Service, close_service, service
@@ -24,6 +25,8 @@ XML = "text/xml; charset=utf-8"
 VOTABLE = "application/x-votable+xml"
 OPEN = {"access-control-allow-origin": "*"}  # what is public may be read by pages of other sites
 BODY_BYTES_MAX = 200_000
+BODY_SECONDS_MAX = 60.0
+PARAMETERS_MAX = 50
 FORM_WITH_PARTS = "multipart/form-data"
 WAIT_SECONDS_MAX = 60
 EXAMPLES = Path(jobs.__file__).with_name("examples")
@@ -85,7 +88,12 @@ async def _parameters(request) -> dict[str, str]:
     """Parameters of the address and of the body, their names in capitals; the last of a name counts."""
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
     if request.method == "POST":
-        pairs += _fields(await _body(request, BODY_BYTES_MAX), request.headers.get("content-type", ""))
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                body = await _body(request, BODY_BYTES_MAX)
+        except TimeoutError:
+            raise Mistake("the request took too long to come in") from None
+        pairs += _fields(body, request.headers.get("content-type", ""))
     return {name.upper(): value for name, value in pairs}
 
 
@@ -149,6 +157,8 @@ async def _body(request, bytes_max: int) -> bytes:
     body, more = bytearray(), True
     while more:
         message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Mistake("the request was not sent to its end")
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > bytes_max:
@@ -226,14 +236,20 @@ async def sync(datasette, request, send):
     try:
         parameters, tables = await _with_uploads(request, work, _address(datasette, request))
         question = _question(parameters, work.limits)
-        async with work.answered(_snapshot(datasette), question, _asker(request), tables) as outcome:
-            if outcome.error:
-                return _wrong(outcome.error)
-            return await _send(send, outcome.path, outcome.content_type)
+        answering = _answer_at_once(work, _snapshot(datasette), question, _asker(request), tables, send)
+        return await while_listening(answering, request.receive)
     except Mistake as error:
         return _wrong(str(error))
     except Busy as error:
         return _wrong(str(error), 503)
+
+
+async def _answer_at_once(work: Service, snapshot: Path, question: dict, address: str, tables: dict, send):
+    async with work.answered(snapshot, question, address, tables) as outcome:
+        if outcome.error:
+            return _wrong(outcome.error)
+        async with asyncio.timeout(work.limits.send_seconds):
+            return await _send(send, outcome.path, outcome.content_type)
 
 
 async def _send(send, path: Path, content_type: str) -> None:
@@ -358,7 +374,10 @@ def _change(job: Job, part: str, parameters: dict[str, str], datasette) -> Respo
             return _wrong("the parameters of a job that has been started cannot be changed", 403)
         if "UPLOAD" in parameters:
             return _wrong("tables are uploaded with the request that makes the job")
-        job.parameters |= {name: value for name, value in parameters.items() if name != "PHASE"}
+        said = job.parameters | {name: value for name, value in parameters.items() if name != "PHASE"}
+        if len(said) > PARAMETERS_MAX or sum(map(len, said.values())) > BODY_BYTES_MAX:
+            return _wrong(f"the parameters of a job may have {BODY_BYTES_MAX:,} letters, and be {PARAMETERS_MAX}")
+        job.parameters = said
         if parameters.get("PHASE") == "RUN":
             _start(work, job, datasette)
     else:

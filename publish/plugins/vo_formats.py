@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from datasette import Response, hookimpl
-from datasette.database import QueryInterrupted
-from datasette.utils import sqlite_timelimit
 from datasette.views.base import DatasetteError
 
 from becat.publish.vo.fields import describe_fields
@@ -69,15 +67,10 @@ async def _all_rows(datasette, database, table, rows, data, written: Callable[[l
     if table:
         sql = re.sub(r"\s+limit \d+\s*$", "", sql)  # the page's own; a limit in a visitor's query stays
 
-    def read(connection: sqlite3.Connection) -> Any:
-        with sqlite_timelimit(connection, TIME_LIMIT_MS):
-            cursor = connection.execute(sql, query.get("params") or {})
-            found = [tuple(row) for row in cursor.fetchmany(ROWS_MAX + 1)]
-        return written(found[:ROWS_MAX], len(found) <= ROWS_MAX)
-
     try:
-        return await datasette.get_database(database).execute_fn(read)
+        return await datasette.get_database(database).ask(
+            sql, query.get("params"), rows_max=ROWS_MAX, limit_ms=TIME_LIMIT_MS,
+            written=lambda found: written(found.rows, found.whole),
+        )  # fmt: skip
     except sqlite3.OperationalError as error:
-        if error.args == ("interrupted",):
-            raise QueryInterrupted(error, sql, query.get("params")) from error
         raise DatasetteError(str(error), title="Invalid SQL", status=400) from error

@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from becat.publish.snapshot.address import address_of
+
 __all__ = ["NAMES", "SAMPLE", "read", "write"]
 
 SAMPLE = 3000  # of the crowd, by a scrambled identity, so that figures show the same stars where they can
@@ -88,7 +90,7 @@ def _put(target: sqlite3.Connection, name: str, data: dict) -> None:
 
 def read(snapshot: str | Path, name: str) -> str | None:
     """Data of a figure as JSON; None where the snapshot, or becat, has no such figure."""
-    with closing(sqlite3.connect(f"file:{snapshot}?immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(address_of(snapshot), uri=True)) as connection:
         try:
             found = connection.execute("select json from figure where name = ?", (name,)).fetchone()
         except sqlite3.OperationalError:

@@ -11,6 +11,7 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
+from becat.publish.snapshot.address import address_of
 from becat.schema.tables import TABLES
 from becat.schema.version import becat_version
 
@@ -120,7 +121,7 @@ def describe(snapshot: str | Path, *, with_columns: bool = True) -> dict:
         Datasette copies all metadata many times for each page, so the site goes without.
     """
     path = Path(snapshot)
-    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(address_of(path), uri=True)) as connection:
         tables = {name: _table(connection, name, with_columns) for name in _names(connection)}
         simulated = connection.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
     note = f" {simulated:,} of its spectra are simulated and marked so." if simulated else ""

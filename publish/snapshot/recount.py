@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from becat.publish.snapshot.address import address_of
+
 __all__ = ["THRESHOLDS", "Columns", "Counted", "count", "load", "write"]
 
 THRESHOLDS = (
@@ -119,7 +121,7 @@ def _plain(values: np.ndarray) -> np.ndarray:
 
 def load(snapshot: str | Path) -> Columns | None:
     """The arrays of a snapshot; None where it has none, because an older becat made it."""
-    with closing(sqlite3.connect(f"file:{snapshot}?immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(address_of(snapshot), uri=True)) as connection:
         try:
             rows = connection.execute("select of, name, type, bytes from recount_column").fetchall()
         except sqlite3.OperationalError:

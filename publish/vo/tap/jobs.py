@@ -6,20 +6,21 @@ import asyncio
 import atexit
 import contextlib
 import json
-import os
 import secrets
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from becat.publish.fair_queue import FairQueue, network_of
 from becat.publish.snapshot import leftovers
 from becat.publish.vo.tap import schema
+from becat.publish.vo.tap.walls import environment
 
 __all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "close_service", "service"]
 
@@ -45,9 +46,12 @@ class Limits:
     sync_waiting: int = 20
     sync_of_one: int = 6
     async_at_once: int = 1
-    jobs: int = 40
+    send_seconds: float = 900.0
+    jobs: int = 200
     jobs_of_one: int = 10
+    jobs_kept_of_one: int = 20
     disk_bytes: int = 4_000_000_000
+    disk_bytes_of_one: int = 1_000_000_000
     upload_bytes: int = 10_000_000
     upload_rows: int = 50_000
     uploads_at_once: int = 2
@@ -107,11 +111,12 @@ class Service:
         self.latest: Path | None = None
         self.jobs: dict[str, Job] = {}
         self.waiting: Counter[str] = Counter()
+        self.sending: Counter[str] = Counter()
         self._schemas: dict[Path, Path] = {}
         self._running: set[asyncio.subprocess.Process] = set()
         self._describing = asyncio.Lock()
-        self._sync = asyncio.Semaphore(self.limits.sync_at_once)
-        self._async = asyncio.Semaphore(self.limits.async_at_once)
+        self._sync = FairQueue(self.limits.sync_at_once)
+        self._async = FairQueue(self.limits.async_at_once)
         self.uploading = asyncio.Semaphore(self.limits.uploads_at_once)
 
     def close(self) -> None:
@@ -148,19 +153,21 @@ class Service:
         Busy
             Too many are waiting.
         """
+        address = network_of(address)
         all_of_them = self.waiting.total() >= self.limits.sync_waiting + self.limits.sync_at_once
-        if all_of_them or self.waiting[address] >= self.limits.sync_of_one:
+        if all_of_them or self.waiting[address] + self.sending[address] >= self.limits.sync_of_one:
             raise Busy("too many queries are waiting; try again in a minute, or as an asynchronous job")
-        self.waiting[address] += 1
+        if self._bytes() > self.limits.disk_bytes:
+            raise Busy("the answers that others fetch take all the room; try again in a minute")
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         _keep(folder, uploads)
         try:
-            async with self._sync:
-                outcome = await self._run(snapshot, question, self.limits.sync_seconds, folder)
-            yield outcome
+            with _counted(self.waiting, address):
+                async with self._sync.turn(address):
+                    outcome = await self._run(snapshot, question, self.limits.sync_seconds, folder)
+            with _counted(self.sending, address):  # who reads slowly keeps nobody waiting
+                yield outcome
         finally:
-            self.waiting[address] -= 1
-            self.waiting += Counter()  # forgets addresses that wait for nothing
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _run(self, snapshot: Path, question: dict, seconds: int, folder: Path) -> Outcome:
@@ -194,9 +201,11 @@ class Service:
         Busy
             There are as many jobs as may be, or as many unfinished ones of this address.
         """
-        self._make_room()
-        if sum(job.address == address and not job.is_final for job in self.jobs.values()) >= self.limits.jobs_of_one:
+        address = network_of(address)
+        self.sweep()
+        if sum(not job.is_final for job in self._of(address)) >= self.limits.jobs_of_one:
             raise Busy("you have as many unfinished jobs as one may have here; wait for one, or delete one")
+        self._make_room(address)
         now = datetime.now(UTC)
         job = Job(
             identity=secrets.token_urlsafe(12), folder=Path(tempfile.mkdtemp(dir=self.folder)), parameters=parameters,
@@ -207,14 +216,34 @@ class Service:
         self.jobs[job.identity] = job
         return job
 
-    def _make_room(self) -> None:
-        """Drop what has expired; then, if there is still no room, the oldest finished jobs."""
-        self.sweep()
-        finished = sorted((job for job in self.jobs.values() if job.is_final), key=lambda job: job.created)
-        while finished and (len(self.jobs) >= self.limits.jobs or self._bytes() > self.limits.disk_bytes):
+    def _make_room(self, address: str) -> None:
+        """Drop the oldest finished jobs of who asks, then a job that nobody started: no result makes room for another's."""
+        finished = sorted((job for job in self._of(address) if job.is_final), key=lambda job: job.created)
+        while finished and (self._is_full() or self._has_too_much(address)):
             self.destroy(finished.pop(0))
-        if len(self.jobs) >= self.limits.jobs:
+        if self._is_full():
+            self._drop_one_pending(address)
+        if self._is_full():
             raise Busy("there are as many jobs as this service keeps; try again later")
+
+    def _of(self, address: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.address == address]
+
+    def _is_full(self) -> bool:
+        return len(self.jobs) >= self.limits.jobs or self._bytes() > self.limits.disk_bytes
+
+    def _has_too_much(self, address: str) -> bool:
+        own = self._of(address)
+        n_bytes = sum(path.stat().st_size for job in own for path in job.folder.glob("*"))
+        return len(own) >= self.limits.jobs_kept_of_one or n_bytes > self.limits.disk_bytes_of_one
+
+    def _drop_one_pending(self, address: str) -> None:
+        """Drop the oldest job that was not started of whoever has most of them, if these are several and more than `address` has."""
+        pending = [job for job in self.jobs.values() if job.phase == "PENDING"]
+        counts = Counter(job.address for job in pending)
+        holder = max(counts, key=counts.__getitem__, default=address)
+        if counts[holder] > max(1, counts[address]):
+            self.destroy(min((job for job in pending if job.address == holder), key=lambda job: job.created))
 
     def _bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.glob("*/*"))
@@ -235,7 +264,7 @@ class Service:
 
     async def _work(self, job: Job, snapshot: Path, question: dict) -> None:
         try:
-            async with self._async:
+            async with self._async.turn(job.address):
                 job.phase, job.started = "EXECUTING", datetime.now(UTC)
                 served = snapshot if snapshot.exists() else self.latest or snapshot
                 job.outcome = await self._run(served, question, job.duration_s, job.folder)
@@ -287,6 +316,17 @@ def close_service() -> None:
         found.close()
 
 
+@contextlib.contextmanager
+def _counted(counts: Counter[str], address: str) -> Iterator[None]:
+    counts[address] += 1
+    try:
+        yield
+    finally:
+        counts[address] -= 1
+        if not counts[address]:
+            del counts[address]
+
+
 def _keep(folder: Path, uploads: Mapping[str, bytes] | None) -> None:
     for name, content in (uploads or {}).items():
         (folder / f"{name}{UPLOADED}").write_bytes(content)
@@ -300,13 +340,9 @@ def _own_folder() -> Path:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What a worker needs to know of this process: none of its secrets."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH") if name in os.environ}
-    return kept | {
-        "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(folder), "TMPDIR": str(folder),
-        "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder), "XDG_DATA_HOME": str(folder),
-        "OPENBLAS_NUM_THREADS": "1",
-    }  # fmt: skip
+    """What a worker is told: where to put what its libraries write."""
+    homes = ("SQLITE_TMPDIR", "TMPDIR", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+    return environment() | dict.fromkeys(homes, str(folder))
 
 
 def _outcome(folder: Path, said: bytes) -> Outcome:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+from becat.publish.snapshot.address import address_of
 from becat.publish.snapshot.metadata import EXTRA_TABLES, HIDDEN, column_note
 from becat.publish.vo.tap.adql import DEFAULT_SCHEMA
 from becat.publish.vo.tap.words import RESERVED
@@ -63,7 +64,7 @@ def write(snapshot: Path, path: Path) -> None:
         SQLite file to make.
     """
     with (
-        closing(sqlite3.connect(f"file:{snapshot}?immutable=1", uri=True)) as source,
+        closing(sqlite3.connect(address_of(snapshot), uri=True)) as source,
         closing(sqlite3.connect(path)) as target,
         target,
     ):

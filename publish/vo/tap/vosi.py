@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+from becat.publish.snapshot.address import address_of
 from becat.publish.vo.tap.adql import FEATURES
 from becat.publish.vo.tap.jobs import Limits
 
@@ -103,7 +104,7 @@ def _output(mime: str, aliases: tuple[str, ...], identity: str) -> str:
 
 def tables(tap_schema: Path, only: str | None = None, *, with_columns: bool = True) -> str | None:
     """The set of tables, or one of them; None where there is no table `only`."""
-    with closing(sqlite3.connect(f"file:{tap_schema}?immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(address_of(tap_schema), uri=True)) as connection:
         connection.row_factory = sqlite3.Row
 
         def ask(sql: str, *values) -> list[sqlite3.Row]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import becat.publish as publish
 import becat.schema as schema
 
-__all__ = ["leave_the_network", "stay_within"]
+__all__ = ["environment", "leave_the_network", "stay_within"]
 
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # of Linux's unshare
 CLOSED = (
@@ -23,6 +23,12 @@ CLOSED = (
     "os.kill", "pty.", "sqlite3.load_extension", "sqlite3.enable_load_extension", "glob.",
 )  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def environment() -> dict[str, str]:
+    """What such a process needs to know of the server: none of its secrets."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH") if name in os.environ}
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def leave_the_network() -> bool:
@@ -42,13 +48,15 @@ def leave_the_network() -> bool:
         return False
 
 
-def stay_within(folder: Path) -> None:
+def stay_within(folder: Path | None) -> None:
     """From now on Python opens files in a folder and those of its libraries, to read, and nothing else; it cannot be undone.
+
+    Without a folder it writes nowhere.
 
     SQLite opens the snapshot itself and is not asked here.
     """
-    own = os.path.realpath(folder)
-    readable = (own, *_libraries())
+    own = () if folder is None else (os.path.realpath(folder),)
+    readable = (*own, *_libraries())
     null = os.path.realpath(os.devnull)
 
     def decide(event: str, arguments: tuple) -> None:
@@ -58,7 +66,7 @@ def stay_within(folder: Path) -> None:
                 return
             place = os.path.realpath(os.fsdecode(path))
             writes = bool((flags or 0) & WRITING) or (isinstance(mode, str) and any(sign in mode for sign in "wax+"))
-            if place != null and not _is_in(place, (own,) if writes else readable):
+            if place != null and not _is_in(place, own if writes else readable):
                 raise PermissionError("a query may not open this file")
         elif event.startswith(CLOSED):
             raise PermissionError("a query may not use the network or start programs")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from becat.publish.allowed_sql import guard
+from becat.publish.snapshot.address import address_of
 from becat.publish.vo.tap import upload, walls
 from becat.publish.vo.tap.adql import AdqlError, translate
 from becat.publish.vo.tap.geometry import decode, register
@@ -47,7 +48,7 @@ def connect(snapshot: str, tap_schema: str) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(":memory:", isolation_level=None)
     for name, path in (("becat", snapshot), ("tap_schema", tap_schema)):
-        connection.execute(f"attach ? as {name}", (f"{Path(path).absolute().as_uri()}?immutable=1",))
+        connection.execute(f"attach ? as {name}", (address_of(path),))
     connection.execute("attach '' as tap_upload")
     connection.execute("pragma case_sensitive_like = on")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
