@@ -60,7 +60,7 @@ def simulate(n, snr, depth, rng):
     flux = expected + noise * rng.normal(size=expected.shape)
     good = np.zeros(len(NATIVE_A), bool)
     return [
-        RawArm("red", NATIVE_A, f.astype(np.float32), (1 / s**2).astype(np.float32), good, None, [])
+        RawArm("red", NATIVE_A, f.astype(np.float32), (1 / s**2).astype(np.float32), good)
         for f, s in zip(flux, noise, strict=True)
     ]
 

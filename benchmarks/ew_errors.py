@@ -94,7 +94,7 @@ def visits(x, flux, snr, side, rng):
     noise = side * white[:, :-2] + (1 - 2 * side) * white[:, 1:-1] + side * white[:, 2:]
     bad = np.zeros(x.size, bool)
     return [
-        RawArm("red", x, f.astype(np.float32), (1 / s**2).astype(np.float32), bad, None, [])
+        RawArm("red", x, f.astype(np.float32), (1 / s**2).astype(np.float32), bad)
         for f, s in zip(expected + sigma * noise, sigma, strict=True)
     ]
 

@@ -108,7 +108,7 @@ class Scorer:
         Returns
         -------
         (n_spectra,) float32 array
-            NaN where `becat.models.window.why_unusable` gives a reason.
+            NaN where `becat.models.window.cut_window` finds too long a gap.
         """
         return self._run("probability", flux, ivar, np.full(len(flux), np.nan, np.float32))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from becat.schema.grid import RED
-from becat.udfs.bands import bridgeable, why_not_bridgeable
+from becat.udfs.bands import bridgeable
 
-__all__ = ["GAP_FRACTION_MAX", "PIXELS", "WINDOW_A", "cut_window", "why_unusable", "window_wavelength_a"]
+__all__ = ["GAP_FRACTION_MAX", "PIXELS", "WINDOW_A", "cut_window", "window_wavelength_a"]
 
 # Wang et al. 2022, section 4.1.2.
 WINDOW_A = (6530.0, 6590.0)
@@ -50,21 +50,6 @@ def cut_window(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarr
     usable = bridgeable(good, GAP_FRACTION_MAX) & bridgeable(good[:, _CORE], GAP_FRACTION_MAX)
     window = np.where(good, flux, 1).astype(np.float32)
     return bridge(window, good), usable
-
-
-def why_unusable(flux: np.ndarray, ivar: np.ndarray) -> list[str | None]:
-    """In words, why `cut_window` calls a spectrum unusable; None for those that it can use.
-
-    Parameters
-    ----------
-    flux, ivar : (n_spectra, 4001) or (n_spectra, 481) float arrays
-        As for `cut_window`.
-    """
-    flux, ivar = _window_pixels(flux, ivar)
-    wavelength_a = window_wavelength_a()
-    core = why_not_bridgeable(flux[:, _CORE], ivar[:, _CORE], wavelength_a[_CORE], GAP_FRACTION_MAX)
-    whole = why_not_bridgeable(flux, ivar, wavelength_a, GAP_FRACTION_MAX)
-    return [of_whole or of_core for of_whole, of_core in zip(whole, core, strict=True)]
 
 
 def _window_pixels(flux, ivar):

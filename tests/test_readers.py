@@ -105,18 +105,6 @@ def test_all_is_coadd_and_singles(real_data):
     assert len(set(ids)) == 4
 
 
-def test_siblings_are_the_exposures_of_each_arm(real_data):
-    path = next((real_data / "mrs").glob("med-58408*"))
-    (coadd,), _ = read_file(path, siblings=True)
-    singles, _ = read_file(path, "single")
-    for arm in ("red", "blue"):
-        siblings = coadd.arms[arm].siblings
-        assert len(siblings) == 7
-        for sibling, single in zip(siblings, singles, strict=True):
-            assert np.array_equal(sibling.flux, single.arms[arm].flux)
-    assert read_file(path)[0][0].arms["red"].siblings == []
-
-
 def test_identity_is_safe_in_javascript_and_distinct(real_data):
     ids = []
     for path in [

@@ -47,8 +47,8 @@ def assert_independent(arms, grid, power, rng):
 
 
 def real_arms(paths, arm):
-    """The arms of real coadds, with their single exposures where the file has them, and their resolving powers."""
-    spectra = [s for path in paths for s in read_file(path, siblings=True)[0] if arm in s.arms]
+    """The arms of real coadds, and their resolving powers."""
+    spectra = [s for path in paths for s in read_file(path)[0] if arm in s.arms]
     power = np.array([s.meta["resolving_power"] or np.nan for s in spectra], float)
     return [s.arms[arm] for s in spectra], power
 

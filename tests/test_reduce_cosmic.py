@@ -114,25 +114,3 @@ def test_emission_of_real_stars_is_kept(real_data, path, tolerance):
     ratio = arm.flux[in_line].max() / np.median(arm.flux[beside])
     level = np.median(reduced.flux[0][(np.abs(RED.wavelength_a - 6565) > 25) & (np.abs(RED.wavelength_a - 6565) < 45)])
     assert np.nanmax(reduced.flux[0, line]) / level == pytest.approx(ratio, rel=tolerance)
-
-
-def test_a_hit_in_one_exposure_is_found_by_the_others(real_data):
-    """A hit too smooth to be seen in the coadd alone, put on one exposure of a real star; its line is left alone."""
-    (path,) = real_data.glob("mrs/med-58440*sp11-073*")
-    (spectrum,), _ = read_file(path, siblings=True)
-    arm = spectrum.arms["red"]
-    n = len(arm.siblings)
-    assert n >= 2
-    hit = arm.siblings[0]
-    centre = 6700.0
-    shape = np.exp(-0.5 * ((hit.wavelength_a - centre) / 0.15) ** 2)
-    hit.flux += (20 * shape / np.sqrt(np.median(hit.ivar[hit.ivar > 0]))).astype(np.float32)
-    share = np.exp(-0.5 * ((arm.wavelength_a - centre) / 0.15) ** 2) / n
-    level = np.median(arm.flux) / np.median(hit.flux)
-    arm.flux += (20 * level * share / np.sqrt(np.median(hit.ivar[hit.ivar > 0]))).astype(np.float32)
-    reduced = reduce_batch([arm], RED, 7500.0)
-    flagged_a = RED.wavelength_a[(reduced.mask[0] & PixelMask.COSMIC_RAY) > 0]
-    assert (np.abs(flagged_a - centre) < 0.7).any()
-    assert not ((flagged_a > 6540) & (flagged_a < 6590)).any() and flagged_a.size < 10
-    arm.siblings = []
-    assert not (reduce_batch([arm], RED, 7500.0).mask[0] & PixelMask.COSMIC_RAY).any()

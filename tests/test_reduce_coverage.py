@@ -8,11 +8,10 @@ import pytest
 from becat.etl.readers import RawArm, read_file
 from becat.etl.reduce import reduce_batch
 from becat.models.score import Scorer
-from becat.models.window import cut_window, why_unusable
 from becat.schema.grid import RED
 from becat.schema.quality import Quality
 from becat.udfs import measure_batch
-from becat.udfs.bands import bridgeable, why_not_bridgeable
+from becat.udfs.bands import bridgeable
 from becat.udfs.equivalent_width import equivalent_width
 from benchmarks.ew_errors import INSTRUMENTS, lines, measured, visits, width
 
@@ -133,25 +132,6 @@ def test_isolated_holes_are_bridged_and_long_gaps_are_not():
     good[2, ::2] = good[2, 1::50] = False
     good[3, :10] = False
     assert bridgeable(good, 0.1).tolist() == [True, False, False, True]
-    flux = np.where(good, 1.0, 0.5)
-    flux[1, 40:52] = np.nan
-    words = why_not_bridgeable(flux, good, 6500 + np.arange(100.0), 0.1)
-    assert words[0] is None and words[3] is None
-    assert words[1] == "there are no data over 6540.0-6551.0 Angstrom"
-    assert (
-        words[2]
-        == "the inverse variance is zero over 6500.0-6502.0 Angstrom, and only 48 % of the pixels of 6500-6599 Angstrom are good"
-    )
-
-
-def test_an_unusable_window_says_why():
-    flux, ivar = np.ones((3, RED.n_pixels)), np.ones((3, RED.n_pixels))
-    ivar[1, (RED.wavelength_a > 6560) & (RED.wavelength_a < 6570)] = 0
-    flux[2], ivar[2] = np.nan, 0
-    words = why_unusable(flux, ivar)
-    assert [w is None for w in words] == cut_window(flux, ivar)[1].tolist() == [True, False, False]
-    assert words[1] == "the inverse variance is zero over 6560.1-6569.9 Angstrom"
-    assert "no data" in words[2]
 
 
 def test_the_width_of_a_line_with_holes_is_that_without():

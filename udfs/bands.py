@@ -17,7 +17,6 @@ __all__ = [
     "pixel_window",
     "repair",
     "weighted_sum",
-    "why_not_bridgeable",
 ]
 
 # However short the holes, half of a band must be seen.
@@ -164,41 +163,6 @@ def bridgeable(good, gap_fraction_max, inside=None):
         short = longest_gap_px(~bad) <= gap_fraction_max * n_pixels
         fine[rows] = short & (bad.sum(axis=1) <= (1 - _MIN_GOOD_FRACTION) * n_pixels)
     return fine
-
-
-def why_not_bridgeable(flux, inverse_variance, wavelength_a, gap_fraction_max):
-    """In words, why a stretch cannot be measured; None for a spectrum whose stretch can.
-
-    Parameters
-    ----------
-    flux, inverse_variance : (n_spectra, n_pixels) float array
-        The stretch alone.
-    wavelength_a : (n_pixels,) float array
-    gap_fraction_max : float
-        As for `bridgeable`.
-
-    Returns
-    -------
-    list of str or None
-    """
-    data = np.isfinite(flux)
-    good = data & (np.asarray(inverse_variance) > 0)
-    fine = bridgeable(good, gap_fraction_max)
-    return [None if fine[i] else _words(data[i], good[i], np.asarray(wavelength_a)) for i in range(len(good))]
-
-
-def _words(data, good, wavelength_a):
-    whole = f"{wavelength_a[0]:.0f}-{wavelength_a[-1]:.0f} Angstrom"
-    if not data.any():
-        return f"there are no data in {whole}, or no continuum to divide by"
-    if not good.any():
-        return f"the inverse variance is zero over all of {whole}"
-    ends = np.flatnonzero(np.diff(np.concatenate([[1], good, [1]]).astype(np.int8)))
-    first, end = max(zip(ends[::2], ends[1::2], strict=True), key=lambda pair: pair[1] - pair[0])
-    what = "the inverse variance is zero" if data[first:end].all() else "there are no data"
-    gap = f"{what} over {wavelength_a[first]:.1f}-{wavelength_a[end - 1]:.1f} Angstrom"
-    share = f"{100 * good.mean():.0f} % of the pixels of {whole} are good"
-    return f"{gap}, and only {share}" if good.mean() < _MIN_GOOD_FRACTION else gap
 
 
 def _good_neighbours(good):

@@ -33,17 +33,13 @@ def is_mrs(hdus: list[Hdu]) -> bool:
     return any(hdu.name in COADD or SINGLE.match(hdu.name) for hdu in hdus)
 
 
-def read_mrs(
-    hdus: list[Hdu], exposures: str, siblings: bool, need_snr: bool
-) -> tuple[list[RawSpectrum], list[Problem]]:
+def read_mrs(hdus: list[Hdu], exposures: str, need_snr: bool) -> tuple[list[RawSpectrum], list[Problem]]:
     """Spectra of a file of the medium-resolution survey.
 
     Parameters
     ----------
     hdus : list of Hdu
     exposures : {'coadd', 'single', 'all'}
-    siblings : bool
-        Attach the single exposures to the arms of the coadd.
     need_snr : bool
         Reject what has no S/N in its header.
 
@@ -73,7 +69,7 @@ def read_mrs(
             problems.append(Problem(problem.reason, problem.detail or detail))
 
     if exposures in ("coadd", "all"):
-        attempt(lambda: _read_coadd(hdus, coadd, singles, meta, vacuum, siblings, need_snr), "COADD")
+        attempt(lambda: _read_coadd(hdus, coadd, singles, meta, vacuum, need_snr), "COADD")
     if exposures in ("single", "all"):
         if not singles and exposures == "single":
             problems.append(Problem("there are no single exposures in the file: use --exposures coadd"))
@@ -143,15 +139,12 @@ def _snr_meta(arms: dict[str, RawArm]) -> dict:
     }
 
 
-def _read_coadd(hdus, coadd, singles, meta, vacuum, siblings, need_snr) -> RawSpectrum:
+def _read_coadd(hdus, coadd, singles, meta, vacuum, need_snr) -> RawSpectrum:
     arms, quality = _both_arms(coadd, vacuum, need_snr)
     red = coadd["red"]
     minutes = lmjm_list(red) or sorted(lmjm for lmjm, bands in singles.items() if "red" in bands)
     seconds = {lmjm: exposure_s(bands["red"]) for lmjm, bands in singles.items() if "red" in bands}
     known = [s for lmjm in minutes if (s := seconds.get(lmjm)) is not None]
-    if siblings:
-        for arm, raw in arms.items():
-            raw.siblings = _siblings(arm, singles, minutes, vacuum)
     return RawSpectrum(
         lamost.spectrum_id(hdus[0], low_resolution=False),
         arms,
@@ -166,19 +159,6 @@ def _read_coadd(hdus, coadd, singles, meta, vacuum, siblings, need_snr) -> RawSp
         },
         quality,
     )
-
-
-def _siblings(arm: str, singles: dict[int, dict[str, Hdu]], minutes: list[int], vacuum: bool) -> list[RawArm]:
-    """The exposures that went into a coadd, as far as they can be read: they only help to find cosmic rays."""
-    found = []
-    for lmjm in minutes:
-        hdu = singles.get(lmjm, {}).get(arm)
-        if hdu is not None:
-            try:
-                found.append(_read_arm(arm, hdu, vacuum, need_snr=False)[0])
-            except Problem:
-                continue
-    return found
 
 
 def _read_single(

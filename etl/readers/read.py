@@ -23,7 +23,7 @@ EXPOSURES = ("coadd", "single", "all")
 
 
 def read_file(
-    path: str | Path, exposures: str = "coadd", siblings: bool = False, need_snr: bool = True
+    path: str | Path, exposures: str = "coadd", need_snr: bool = True
 ) -> tuple[list[RawSpectrum], list[Rejected]]:
     """Read the spectra of one file, plain or gzipped, in any of the layouts of docs/formats.md.
 
@@ -32,8 +32,6 @@ def read_file(
     path : path
     exposures : {'coadd', 'single', 'all'}
         Which spectra of a file of the medium-resolution survey; the others hold one, which counts as a coadd.
-    siblings : bool
-        Attach the single exposures to the arms of a coadd, so that cosmic rays can be found by comparison.
     need_snr : bool
         Reject spectra of the medium-resolution survey without S/N in their header. False where a general catalogue
         will give it: their S/N is then None.
@@ -55,7 +53,7 @@ def read_file(
     try:
         # Damaged numbers overflow on their way to being refused: numpy shall not warn of it.
         with np.errstate(all="ignore"):
-            spectra, problems = _read(path, exposures, siblings, need_snr)
+            spectra, problems = _read(path, exposures, need_snr)
     except Problem as problem:
         raise Rejected(path, problem.stage, problem.reason, problem.detail) from problem
     rejected = [Rejected(path, p.stage, p.reason, p.detail) for p in problems]
@@ -64,7 +62,7 @@ def read_file(
     return spectra, rejected
 
 
-def _read(path: str | Path, exposures: str, siblings: bool, need_snr: bool) -> tuple[list[RawSpectrum], list[Problem]]:
+def _read(path: str | Path, exposures: str, need_snr: bool) -> tuple[list[RawSpectrum], list[Problem]]:
     content = read_content(path)
     if not content.startswith(b"SIMPLE") and looks_like_text(content):
         return read_text(content)
@@ -72,7 +70,7 @@ def _read(path: str | Path, exposures: str, siblings: bool, need_snr: bool) -> t
     if is_mrs(hdus):
         check_checksums(hdus)
         check_complete(hdus)
-        return read_mrs(hdus, exposures, siblings, need_snr)
+        return read_mrs(hdus, exposures, need_snr)
     if is_lrs(hdus):
         check_checksums(hdus)
         check_complete(hdus)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,8 +30,6 @@ class RawArm:
         Flagged in the file, not finite, or without inverse variance.
     snr : float or None
         Signal to noise per pixel.
-    siblings : list of RawArm
-        The single exposures of a coadd, where they were asked for.
     """
 
     arm: str
@@ -40,7 +38,6 @@ class RawArm:
     ivar: np.ndarray
     bad: np.ndarray
     snr: float | None = None
-    siblings: list[RawArm] = field(default_factory=list)
 
 
 @dataclass

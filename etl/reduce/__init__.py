@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from becat.etl.reduce.continuum import fit_continuum
-from becat.etl.reduce.cosmic import flag_cosmic_rays, resolution_pixels
-from becat.etl.reduce.exposures import compare_exposures
+from becat.etl.reduce.cosmic import flag_cosmic_rays
 from becat.etl.reduce.rectangle import bridge_gaps, pack
 from becat.etl.reduce.resample import resample
 from becat.etl.reduce.restore import restore_emission
@@ -96,8 +95,6 @@ def _reduce(arms, grid, resolving_power, normalised):
     rectangle = pack(arms, grid)
     restored = restore_emission(rectangle, resolving_power)
     hit = flag_cosmic_rays(rectangle, resolving_power)
-    if any(len(arm.siblings) > 1 for arm in arms):
-        hit = compare_exposures(rectangle, arms, resolution_pixels(rectangle, resolving_power)[1])
     bridge_gaps(rectangle)
     flux, ivar, mask = resample(rectangle, grid)
     fitted = fit_continuum(flux, ivar, grid, normalised)

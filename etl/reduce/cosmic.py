@@ -9,7 +9,7 @@ from becat.etl.reduce.rectangle import Rectangle
 from becat.schema.lines import LINES
 from becat.schema.quality import PixelMask
 
-__all__ = ["flag_cosmic_rays", "resolution_pixels"]
+__all__ = ["flag_cosmic_rays"]
 
 # A line is never taken for a hit unless it is narrower than this fraction of a resolution element.
 SHARPNESS = 0.75
@@ -42,7 +42,7 @@ def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
     (n_spectra,) bool array
         True where something was flagged.
     """
-    element, sharpest = resolution_pixels(rectangle, resolving_power)
+    element, sharpest = _resolution_pixels(rectangle, resolving_power)
     distance = np.clip(np.rint(0.5 * sharpest), 1, 4).astype(int)
     reach = np.maximum(4, np.ceil(element)).astype(int)  # one element away a line has fallen to 6 % of its height
     found = np.zeros(len(element), bool)
@@ -53,7 +53,7 @@ def flag_cosmic_rays(rectangle: Rectangle, resolving_power: np.ndarray) -> np.nd
     return found
 
 
-def resolution_pixels(rectangle: Rectangle, resolving_power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _resolution_pixels(rectangle: Rectangle, resolving_power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Width of a resolution element, and of the sharpest thing that is taken for a line.
 
     Parameters
