@@ -242,7 +242,73 @@ def test_the_declaration_fits_the_schema():
         assert set(entry.columns) <= columns | {"alias", "object_name"} | (
             of_members if "members" in entry.fills else set()
         )
-        assert set(entry.optional) <= set(entry.columns)
+        assert set(entry.optional) <= set(entry.wanted()) - {"match.ra", "match.dec"}
         assert set(entry.units) <= set(entry.columns)
         assert entry.radius_of() > 0
         assert entry.service == "file" or entry.table
+
+
+FIELD_TABLES = {
+    ("tmass", "tmass_astroquery.csv"): ("select j_mag, tmass_id from photometry", (10.1, "02450966+5150197")),
+    ("tmass", "tmass_irsa.csv"): ("select h_mag, e_j_mag from photometry", (10.0, None)),
+    ("tmass", "tmass_qflg.csv"): ("select k_mag, tmass_quality from photometry", (9.9, "AAA")),
+    ("tmass", "tmass_xmatch.csv"): ("select k_mag, tmass_quality from photometry", (9.9, "AAA")),
+    ("gaia", "gaia_upper.csv"): ("select source_id, ruwe from astrometry", (438562431908765120, 1.0)),
+    ("gaia", "gaia_vizier_default.csv"): (
+        "select source_id, pmra_pmdec_corr from astrometry",
+        (438562431908765120, None),
+    ),
+    ("simbad", "simbad_047.csv"): ("select object_name, object_class from literature_match", ("BD+51 607", "CBe")),
+    ("simbad", "simbad_048.csv"): ("select spectral_type, reference from spectral_type", ("B2Ve", "2003AJ")),
+    ("simbad", "simbad_048_nosp.csv"): (
+        "select spectral_type, reference from spectral_type",
+        ("B2Ve", "Wenger et al. 2000"),
+    ),
+    ("skiff_2014", "skiff_vizier.csv"): ("select spectral_type, reference from spectral_type", ("B2Ve", "1995")),
+    ("neiner_2011", "bess_list.csv"): ("select object_name, object_class from literature_match", ("BD+51 607", "CBe")),
+}
+
+
+@pytest.mark.parametrize(("name", "file"), FIELD_TABLES, ids=lambda word: word)
+def test_tables_as_services_and_programs_give_them(connection, real_data, name, file):
+    add_spectra(connection, [(41.290277, 51.838795)])
+    assert ingest_file(connection, name, real_data / "field/tables" / file) == 1
+    apply(connection, 1)
+    query, expected = FIELD_TABLES[name, file]
+    (found,) = connection.execute(query).fetchall()
+    for value, wanted in zip(found, expected, strict=True):
+        assert value == (pytest.approx(wanted, rel=1e-6) if isinstance(wanted, float) else wanted)
+
+
+@pytest.mark.parametrize("identifier", [f"{BIG}.0", f"{BIG:e}", f"{BIG:.15e}"])
+def test_a_source_id_that_was_rounded_is_refused(connection, tmp_path, identifier):
+    path = tmp_path / "gaia.csv"
+    columns = [names[0] for key, names in source("gaia").wanted().items() if not key.startswith("match.")]
+    path.write_text(
+        ",".join([*columns, "ra", "dec"]) + f"\n{identifier}," + ",".join(["1.0"] * (len(columns) + 1)) + "\n"
+    )
+    with pytest.raises(BecatError, match="last digits are lost"):
+        ingest_file(connection, "gaia", path)
+    path.write_text(path.read_text().replace(identifier, str(BIG)))
+    assert ingest_file(connection, "gaia", path) == 1
+
+
+def test_rounded_identifiers_of_the_field_are_refused(connection, real_data):
+    for name in ("gaia_float_id.csv", "gaia_float_id2.csv"):
+        with pytest.raises(BecatError, match="last digits are lost"):
+            ingest_file(connection, "gaia", real_data / "field/tables" / name)
+
+
+def test_reddening_that_is_not_a_number_is_none(connection, real_data):
+    add_spectra(connection, [(41.290277, 51.838795), (41.578708, 51.829126)])
+    assert ingest_file(connection, "reddening", real_data / "field/tables/reddening_nan.csv") == 3
+    apply(connection, 1)
+    assert connection.execute("select ebv_mag from reddening").fetchall() == [(pytest.approx(0.35),)]
+
+
+def test_object_types_that_are_no_class_of_ours_stay_as_they_are(connection, real_data):
+    add_spectra(connection, [(41.290277, 51.838795)])
+    assert ingest_file(connection, "simbad", real_data / "field/tables/simbad_2022otype.csv") == 3
+    apply(connection, 1)
+    found = connection.execute("select object_class from literature_match").fetchall()
+    assert set(found) <= {("CBe",), ("HerbigHaroObj",), ("Ae?",)}

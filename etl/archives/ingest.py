@@ -20,6 +20,8 @@ from becat.schema.errors import BecatError
 
 __all__ = ["checked", "ingest_file", "ingested", "prepare", "store"]
 
+MAX_WHOLE_FLOAT = 2.0**53  # a larger whole number is not exact as a float
+
 
 def ingest_file(connection: duckdb.DuckDBPyConnection, name: str, path: str | Path, run_id: int = 0) -> int:
     """Take a source's table from disk; what was there of that source is replaced.
@@ -120,6 +122,9 @@ def checked(declared: Source, table: pa.Table, units: dict[str, str], origin: st
         theirs = found.get(ours)
         if theirs and theirs in units:
             table = _converted(table, theirs, units[theirs], unit, origin)
+    for ours in ("match.id", *(name for name in found if name.endswith("source_id"))):
+        if found.get(ours):
+            _refuse_rounded(table[found[ours]], found[ours], origin)
     for ours in ("match.ra", "match.dec"):
         if found.get(ours):
             table = _in_degrees(table, found[ours], u.hourangle if ours == "match.ra" else u.deg, origin)
@@ -172,6 +177,15 @@ def _converted(table, name, unit, wanted, origin):
     if factor == 1:
         return table
     return table.set_column(table.column_names.index(name), name, pc.multiply(table[name], factor))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _refuse_rounded(values, name, origin):
+    """A source_id that went through a float has lost its last digits, and names another star."""
+    if pa.types.is_floating(values.type) and (pc.max(pc.abs(values)).as_py() or 0) >= MAX_WHOLE_FLOAT:
+        raise BecatError(
+            f"{origin}: column {name} holds rounded numbers, whose last digits are lost: export the identifiers as whole"
+            " numbers or as text"
+        )
 
 
 def _in_degrees(table, name, unit, origin):
