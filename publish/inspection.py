@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +17,15 @@ __all__ = [
     "CLASSES",
     "add_inspector",
     "agreement",
+    "end_session",
     "is_inspector",
     "judge",
     "judged_by",
     "last_judged",
     "latest",
+    "open_session",
     "take_in",
+    "who",
 ]
 
 CLASSES = ("emission", "emission with shell", "absorption with shell", "absorption")
@@ -29,12 +33,16 @@ COMMENT_MAX = 2000
 SCRYPT = {"n": 2**14, "r": 8, "p": 1}  # some 50 ms and 16 MB a try
 SCHEMA = """
 create table if not exists inspector (name text primary key, salt blob not null, hash blob not null);
+create table if not exists session (token text primary key, name text not null, salt blob not null, ends_at real not null);
 create table if not exists inspection (
   inspection_id text primary key, star_id integer not null, spectrum_id integer, inspector text not null references inspector,
   is_be integer check (is_be in (0, 1)), profile_class text, shell_type integer check (shell_type between 1 and 3),
   comment text, inspected_at text not null);
 create index if not exists inspection_of on inspection (inspector, star_id);
 """
+
+
+SESSION_S = 7 * 86_400
 
 
 @contextmanager
@@ -75,6 +83,38 @@ def is_inspector(labels: str | Path, name: str, password: str) -> bool:
         found = connection.execute("select salt, hash from inspector where name = ?", (name,)).fetchone()
     salt, expected = found or (b"0" * 16, b"")
     return secrets.compare_digest(_hash(password[:1000], salt), expected)
+
+
+def open_session(labels: str | Path, name: str, *, now: float | None = None) -> str:
+    """Let a person in for `SESSION_S` seconds; the token is for their cookie, its hash is kept."""
+    token, now = secrets.token_urlsafe(32), time.time() if now is None else now
+    with _open(labels) as connection:
+        connection.execute("delete from session where ends_at < ?", (now,))
+        connection.execute(
+            "insert into session select ?, name, salt, ? from inspector where name = ?",
+            (_mark(token), now + SESSION_S, name),
+        )
+    return token
+
+
+def who(labels: str | Path, token: str, *, now: float | None = None) -> str | None:
+    """Whose token it is: None where it has ended, the person is gone or has another password since."""
+    with _open(labels) as connection:
+        found = connection.execute(
+            "select name from session join inspector using (name, salt) where token = ? and ends_at > ?",
+            (_mark(token), time.time() if now is None else now),
+        ).fetchone()
+    return found[0] if found else None
+
+
+def end_session(labels: str | Path, token: str) -> None:
+    """Let nobody in with this token any more."""
+    with _open(labels) as connection:
+        connection.execute("delete from session where token = ?", (_mark(token),))
+
+
+def _mark(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def judge(

@@ -27,6 +27,7 @@ SETTINGS = {
     "allow_download": True,
     "default_cache_ttl": 5,
     "num_sql_threads": 4,
+    "allow_signed_tokens": False,
     "truncate_cells_html": 200,
 }
 

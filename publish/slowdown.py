@@ -1,29 +1,30 @@
-"""Slower and slower answers to somebody who guesses passwords, by account and by address."""
+"""Slower and slower answers to somebody who guesses passwords, by address, and by account at an address."""
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from becat.publish.fair_queue import network_of
+
 __all__ = ["Slowdown", "slowdown_of"]
 
-# Tries before the first wait, and the longest wait in seconds. A guesser can keep an account waiting but never shut it
-# for longer than a minute; an address, which a whole institute may share, has more tries and then waits longer.
-FREE_TRIES = {"account": 5, "address": 20}
-LONGEST_WAIT_S = {"account": 60.0, "address": 900.0}
+# Tries before the first wait, and the longest wait in seconds. A guesser keeps waiting the account at their own address and
+# that address, never the account everywhere: its owner comes in from another one, or with a device that is known, as ever.
+FREE_TRIES = {"account": 5, "address": 20, "device": 5}
+LONGEST_WAIT_S = {"account": 60.0, "address": 900.0, "device": 60.0}
 FORGET_S = 3600.0
 KEPT_MAX = 10_000
 
 
 class Slowdown:
-    """Counts the failures of each account and each address of late, and says how long the next try must wait.
+    """Counts the failures of each account at an address, of each address and of each known device of late.
 
-    The wait doubles with each failure beyond the free tries. At most `KEPT_MAX` accounts and addresses are remembered,
-    those that failed last, so that a flood of invented names cannot fill the memory.
+    The wait doubles with each failure beyond the free tries. At most `KEPT_MAX` of them are remembered, those that failed
+    last, so that a flood of invented names cannot fill the memory.
 
     Parameters
     ----------
@@ -38,13 +39,16 @@ class Slowdown:
     def __len__(self) -> int:
         return len(self._failures)
 
-    def begin(self, account: str, address: str) -> float:
+    def begin(self, account: str, address: str, device: str = "") -> float:
         """Begin a try: 0, or the seconds to wait before another may be made.
+
+        Who comes with a device from which the account was signed in before (`device` says which) waits for the failures
+        of that device alone.
 
         A try that may be made counts as a failure until `succeeded` says otherwise: of many that come at once, no
         more than the free ones get through.
         """
-        keys = _keys(account, address)
+        keys = _keys(account, address, device)
         wait = max(self._wait_s(key) for key in keys)
         if wait <= 0:
             for key in keys:
@@ -54,13 +58,14 @@ class Slowdown:
                 self._failures.popitem(last=False)
         return max(0.0, wait)
 
-    def succeeded(self, account: str, address: str) -> None:
-        """Forget the failures of an account whose owner has come in, and take this try off the address."""
-        by_account, by_address = _keys(account, address)
-        self._failures.pop(by_account, None)
-        if by_address in self._failures:
-            count, when = self._failures[by_address]
-            self._failures[by_address] = (count - 1, when)
+    def succeeded(self, account: str, address: str, device: str = "") -> None:
+        """Forget the failures of an account, or a device, whose owner has come in, and take this try off the address."""
+        own, *by_address = _keys(account, address, device)
+        self._failures.pop(own, None)
+        for key in by_address:
+            if key in self._failures:
+                count, when = self._failures[key]
+                self._failures[key] = (count - 1, when)
 
     def _count(self, key: tuple[str, str]) -> int:
         count, when = self._failures.get(key, (0, 0.0))
@@ -80,12 +85,9 @@ def slowdown_of(labels: Path) -> Slowdown:
     return Slowdown()
 
 
-def _keys(account: str, address: str) -> tuple[tuple[str, str], tuple[str, str]]:
+def _keys(account: str, address: str, device: str) -> tuple[tuple[str, str], ...]:
     """Account without case; of an IPv6 address the network that one subscriber has."""
-    try:
-        parsed = ipaddress.ip_address(address)
-        if parsed.version == 6:
-            address = str(ipaddress.ip_network((parsed, 64), strict=False))
-    except ValueError:
-        address = address[:64]
-    return ("account", account.strip().casefold()[:100]), ("address", address)
+    if device:
+        return (("device", device),)
+    network = network_of(address)
+    return ("account", f"{network} {account.strip().casefold()[:100]}"), ("address", network)

@@ -207,9 +207,7 @@ def test_the_process_of_a_query_is_told_none_of_the_secrets(tmp_path, monkeypatc
 def test_becats_own_folder_is_read_only_where_its_code_lies():
     own = walls._libraries()
     assert str(ROOT) not in own and str(ROOT / "publish") in own
-    assert all(
-        Path(walls.__file__).is_relative_to(walls.ROOT / name) or name == "schema" for name in ("publish", "schema")
-    )
+    assert all(Path(walls.__file__).is_relative_to(ROOT / name) or name == "schema" for name in ("publish", "schema"))
 
 
 CALLED = [

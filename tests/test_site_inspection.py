@@ -109,7 +109,7 @@ def test_nobody_else_can_write(visit, labels):
     assert visit("/inspect/judge", {"csrftoken": "made up", "star_id": 10000, "verdict": "be"}).status_code == 403
     assert visit("/inspect/judge?star_id=10000&verdict=be").status_code == 404  # by a link
     assert count(labels) == 0
-    visit.jar["ds_actor"] = "eyJhIjp7ImlkIjoiYWRhIn19.forged"
+    visit.jar["becat_session"] = "A" * 43
     page = visit("/inspect").text
     assert visit("/inspect/judge", {"csrftoken": token(page), "star_id": 10000, "verdict": "be"}).status_code == 403
     assert count(labels) == 0
@@ -132,23 +132,36 @@ class Clock:
         return self.seconds
 
 
-def test_waits_double_up_to_a_minute_for_an_account_and_are_forgotten():
+def test_waits_double_up_to_a_minute_for_an_account_at_an_address_and_are_forgotten():
     clock = Clock()
     tries = slowdown.Slowdown(clock)
-    for _ in range(5):
-        assert tries.begin("ada", "192.0.2.1") == 0
     waits = []
-    for i in range(8):
-        waits.append(tries.begin("ada", f"198.51.100.{i}"))  # from anywhere
+    for _ in range(13):
+        waits.append(tries.begin("ada", "192.0.2.1"))
         clock.seconds += waits[-1]
-        assert tries.begin("ada", f"198.51.100.{i}") == 0
-    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
+        if waits[-1]:
+            assert tries.begin("ada", "192.0.2.1") == 0
+    assert waits == [0] * 5 + [2, 4, 8, 16, 32, 60, 60, 60]
     clock.seconds += 60
-    assert tries.begin("ada", "192.0.2.9") == 0
-    tries.succeeded("ada", "192.0.2.9")
-    assert [tries.begin("ada", "203.0.113.5") for _ in range(5)] == [0] * 5
+    assert tries.begin("ada", "192.0.2.1") == 0
+    tries.succeeded("ada", "192.0.2.1")
+    assert [tries.begin("ada", "192.0.2.1") for _ in range(5)] == [0] * 5
     clock.seconds += slowdown.FORGET_S
-    assert tries.begin("ada", "203.0.113.5") == 0
+    assert tries.begin("ada", "192.0.2.1") == 0
+
+
+def test_who_guesses_does_not_keep_the_owner_out():
+    clock = Clock()
+    tries = slowdown.Slowdown(clock)
+    for i in range(200):
+        tries.begin("ada", f"198.51.100.{i}")
+        tries.begin("ada", "192.0.2.1")
+    assert tries.begin("ada", "192.0.2.1") > 0
+    assert tries.begin("ada", "203.0.113.5") == 0  # from another address
+    assert tries.begin("ada", "192.0.2.1", "known") == 0  # from the same one, with a browser that is known
+    tries.succeeded("ada", "192.0.2.1", "known")
+    stolen = [tries.begin("ada", "192.0.2.1", "known") == 0 for _ in range(9)]
+    assert stolen == [True] * 5 + [False] * 4
 
 
 def test_an_address_that_tries_many_names_waits_and_the_memory_is_bounded():
@@ -160,6 +173,88 @@ def test_an_address_that_tries_many_names_waits_and_the_memory_is_bounded():
     for i in range(3 * slowdown.KEPT_MAX):
         tries.begin(f"name {i}", f"10.{i >> 16}.{(i >> 8) & 255}.{i & 255}")
     assert len(tries) <= slowdown.KEPT_MAX
+
+
+def test_signing_in_needs_a_page_from_here_also_without_a_cookie(visit, labels):
+    said = {"name": "ada", "password": PASSWORD}
+    assert visit("/inspect/sign-in", said).status_code == 403
+    assert visit("/inspect/sign-in", {**said, "csrftoken": "made up"}).status_code == 403
+    stranger = token(visit("/inspect").text)
+    visit.jar.clear()
+    assert visit("/inspect/sign-in", {**said, "csrftoken": stranger}).status_code == 403
+    assert "becat_session" not in visit.jar
+    assert sign_in(visit).status_code == 302 and "becat_session" in visit.jar
+
+
+def test_a_sign_in_ends_with_the_button_a_new_password_the_person_and_time(visit, labels, monkeypatch):
+    def is_in():
+        return "Sign out" in visit("/inspect").text
+
+    def leave():
+        visit("/inspect/sign-out", {"csrftoken": token(visit("/inspect").text)})
+
+    sign_in(visit)
+    stolen = visit.jar["becat_session"]
+    assert is_in() and stolen.encode() not in labels.read_bytes()
+    leave()
+    visit.jar["becat_session"] = stolen
+    assert not is_in()
+    sign_in(visit)
+    inspection.add_inspector(labels, "ada", PASSWORD + " new")
+    assert not is_in()
+    sign_in(visit, password=PASSWORD + " new")
+    assert is_in()
+    with sqlite3.connect(labels) as connection:
+        connection.execute("delete from inspector where name = 'ada'")
+    assert not is_in()
+    answer = sign_in(visit, "bo", PASSWORD + "2")
+    assert f"Max-Age={inspection.SESSION_S}" in answer.headers["set-cookie"] and is_in()
+    now = inspection.time.time()
+    monkeypatch.setattr(inspection.time, "time", lambda: now + inspection.SESSION_S + 1)
+    assert not is_in()
+
+
+def test_datasettes_own_cookies_and_tokens_let_nobody_in(published, labels):
+    datasette = site.create(published, labels=labels)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(datasette.invoke_startup())
+    cookie = datasette.sign({"a": {"id": "ada"}}, "actor")
+    key = "dstok_" + datasette.sign({"a": "ada", "token": "dstok", "t": 1_790_000_000}, "token")
+    for sent in ({"cookies": {"ds_actor": cookie}}, {"headers": {"authorization": f"Bearer {key}"}}):
+        assert "Sign out" not in loop.run_until_complete(datasette.client.get("/inspect", **sent)).text
+        assert "ada" not in loop.run_until_complete(datasette.client.get("/-/actor.json", **sent)).text
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/inspect/sign-in", "/inspect/judge", "/inspect/sign-out", "/inspect", "/-/logout", "/catalog"]
+)
+def test_what_is_posted_is_bounded_and_read_with_care(published, labels, path):
+    datasette = site.create(published, labels=labels)
+    form = {"content-type": "application/x-www-form-urlencoded"}
+
+    async def post(content, headers):
+        return (await datasette.client.post(path, content=content, headers=headers)).status_code
+
+    async def endless():
+        for _ in range(1000):
+            yield b"name=" + b"a" * 100_000
+
+    async def ask():
+        await datasette.invoke_startup()
+        return [
+            await post(b"name=" + b"a" * 100_000, form),
+            await post(endless(), form),
+            await post(b"name=\xff", form),
+            await post(b"{}", {"content-type": "application/json"}),
+            await post(b"x", {"content-type": "multipart/form-data", "cookie": "a=b"}),
+            await post(b"name=a", form | {"cookie": b"a=\xff"}),
+        ]
+
+    found = asyncio.run(ask())
+    closed = path in ("/-/logout", "/catalog")
+    assert all(status in (400, 403, 404, 405, 413, 415, 200) for status in found), found
+    assert found[:5] == ([405] * 5 if closed else [413, 413, 400, 415, 415])
 
 
 def test_senseless_judgements_are_refused(visit, labels):

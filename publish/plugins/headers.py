@@ -7,9 +7,9 @@ from functools import wraps
 from datasette import hookimpl
 
 READING = ("GET", "HEAD", "OPTIONS")
-# /inspect and /-/ ask for a signed-in person and for a token against forged requests; a query sent to the Virtual Observatory's
-# services changes nothing but the list of its own answers.
-WRITING_PATHS = ("/inspect", "/-/", "/tap/sync", "/tap/async")
+# /inspect asks for a token against forged requests and, to judge, for a signed-in person; a query sent to the Virtual
+# Observatory's services changes nothing but the list of its own answers.
+WRITING_PATHS = ("/inspect", "/tap/sync", "/tap/async")
 SAMP_HUB = "http://localhost:21012"  # of the visitor's own machine: TOPCAT, Aladin and their like listen there
 HEADERS = {
     "content-security-policy": (

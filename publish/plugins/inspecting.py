@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 from pathlib import Path
 
+import datasette.actor_auth_cookie
 from datasette import NotFound, Response, hookimpl
+from datasette.plugins import pm
+from itsdangerous import BadSignature
 
 from becat.publish import inspection
+from becat.publish.fair_queue import Busy, FairQueue
 from becat.publish.plugins.star import LINES_SHOWN, profile_data
 from becat.publish.reading import first, rows, snapshot_of
 from becat.publish.slowdown import slowdown_of
@@ -18,6 +23,14 @@ STAR = """
     select star.star_id, star.designation, be_candidate.spectrum_id, be_probability, profile_class, shell_type, ew_halpha_a
     from star left join be_candidate using (star_id) where star.star_id = :star"""
 WRONG_PASSWORD_S = 1.0
+STALE = "This form is not one that you got from here, or it is too old: send it again."
+HASHING_AT_ONCE = 1  # a password takes 50 ms of a processor and 16 MB
+PATIENCE_S = 15.0
+SESSION, DEVICE = "becat_session", "becat_device"
+DEVICE_S = 365 * 86_400
+# Datasette's own cookie holds a name that is signed and no more: nothing could end it.
+if pm.is_registered(datasette.actor_auth_cookie):
+    pm.unregister(datasette.actor_auth_cookie)
 WORDS = {"be": True, "not": False, "undecided": None}
 
 
@@ -29,6 +42,32 @@ def register_routes():
         (r"^/inspect/sign-out$", sign_out),
         (r"^/inspect/judge$", judge),
     ]
+
+
+@hookimpl
+def actor_from_request(datasette, request):
+    """Who has signed in, for as long as the file of people says so."""
+    labels, token = getattr(datasette, "becat_labels", None), request.cookies.get(SESSION, "")
+    if labels is None or len(token) != 43:
+        return None
+
+    async def known():
+        name = await asyncio.to_thread(inspection.who, labels, token)
+        return {"id": name} if name else None
+
+    return known
+
+
+async def _form_of(request) -> dict[str, str]:
+    """What was posted; it must hold the token of a page that this visitor has from here, also where there is no cookie yet."""
+    form = await request.post_vars()
+    if not secrets.compare_digest(form.get("csrftoken", "").encode(), request.scope["csrftoken"]().encode()):
+        raise Forged
+    return form
+
+
+class Forged(Exception):
+    """The form is not one that this visitor got from here."""
 
 
 def _labels(datasette):
@@ -49,7 +88,7 @@ async def inspect_page(datasette, request):
     asked = request.args.get("star") or ""
     star_id = (
         int(asked)
-        if asked.lstrip("-").isdigit() and len(asked) < 19
+        if asked.removeprefix("-").isdecimal() and len(asked) < 19
         else next((s for s in queue if s not in done), None)
     )
     star = await first(database, STAR, {"star": star_id}) if star_id is not None else None
@@ -70,33 +109,68 @@ async def inspect_page(datasette, request):
 
 
 async def sign_in(datasette, request):
-    """Check name and password and set the signed cookie."""
+    """Check name and password and let the person in."""
     labels = _labels(datasette)
     if request.method != "POST":
         return await _form(datasette, request)
-    form = await request.post_vars()
-    name = (form.get("name") or "").strip()
-    tries, address = slowdown_of(Path(labels).absolute()), (request.scope.get("client") or ("unknown",))[0]
-    wait = math.ceil(tries.begin(name, address))
+    try:
+        form = await _form_of(request)
+    except Forged:
+        return await _form(datasette, request, STALE, 403)
+    name, password = (form.get("name") or "").strip(), form.get("password") or ""
+    address, device = (request.scope.get("client") or ("unknown",))[0], _device(datasette, request, name)
+    tries = slowdown_of(Path(labels).absolute())
+    wait = math.ceil(tries.begin(name, address, device))
     if wait:
         said = f"Too many wrong passwords for this name or from this address: try again in {wait} s."
         return await _form(datasette, request, said, 429, {"retry-after": str(wait)})
-    if not await asyncio.to_thread(inspection.is_inspector, labels, name, form.get("password") or ""):
+    try:
+        async with _hashing(datasette).turn(address, PATIENCE_S):
+            is_known = await asyncio.to_thread(inspection.is_inspector, labels, name, password)
+    except Busy:
+        return await _form(
+            datasette, request, "Too many people sign in at the moment: try again.", 503, {"retry-after": "15"}
+        )
+    if not is_known:
         await asyncio.sleep(WRONG_PASSWORD_S)
         return await _form(datasette, request, "Name and password do not belong together.", 403)
-    tries.succeeded(name, address)
+    tries.succeeded(name, address, device)
     response = Response.redirect(datasette.urls.path("/inspect"))
-    cookie = datasette.sign({"a": {"id": name}}, "actor")
-    response.set_cookie("ds_actor", cookie, httponly=True, samesite="lax", secure=request.scheme == "https")
+    kept = {"httponly": True, "samesite": "lax", "secure": request.scheme == "https"}
+    token = await asyncio.to_thread(inspection.open_session, labels, name)
+    response.set_cookie(SESSION, token, max_age=inspection.SESSION_S, **kept)
+    mark = datasette.sign([name, device or secrets.token_urlsafe(16)], "device")
+    response.set_cookie(DEVICE, mark, max_age=DEVICE_S, **kept)
     return response
+
+
+def _hashing(datasette) -> FairQueue:
+    if not hasattr(datasette, "becat_hashing"):
+        datasette.becat_hashing = FairQueue(HASHING_AT_ONCE)
+    return datasette.becat_hashing
+
+
+def _device(datasette, request, name: str) -> str:
+    """Which device this is, where a person of this name has signed in with it before; otherwise empty."""
+    try:
+        whose, device = datasette.unsign(request.cookies.get(DEVICE, ""), "device")
+    except (BadSignature, ValueError, TypeError):
+        return ""
+    return device if whose == name else ""
 
 
 async def sign_out(datasette, request):
     """Forget the person."""
+    labels = _labels(datasette)
     if request.method != "POST":
         raise NotFound("Sign out with the button")
+    try:
+        await _form_of(request)
+    except Forged:
+        return await _form(datasette, request, STALE, 403)
+    await asyncio.to_thread(inspection.end_session, labels, request.cookies.get(SESSION, ""))
     response = Response.redirect(datasette.urls.path("/inspect"))
-    response.set_cookie("ds_actor", "", expires=0, max_age=0)
+    response.set_cookie(SESSION, "", expires=0, max_age=0)
     return response
 
 
@@ -107,7 +181,10 @@ async def judge(datasette, request):
         raise NotFound("Judge with the form")
     if not request.actor:
         return await _form(datasette, request, "Please sign in first.", 403)
-    form = await request.post_vars()
+    try:
+        form = await _form_of(request)
+    except Forged:
+        return await _form(datasette, request, STALE, 403)
     try:
         star_id, verdict = int(form["star_id"]), WORDS[form["verdict"]]
         spectrum = form.get("spectrum_id") or ""

@@ -1,0 +1,87 @@
+"""What is posted to the site: forms of a page's size, read whole before anything else looks at them."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import wraps
+
+from datasette import Response, hookimpl
+
+from becat.publish.plugins.headers import READING
+
+BYTES_MAX = 50_000  # a comment of 2,000 letters, however they are written
+SECONDS_MAX = 30.0
+FORM = b"application/x-www-form-urlencoded"
+OWN_LIMITS = ("/tap/sync", "/tap/async")  # where tables may be brought
+
+
+class Wrong(Exception):
+    """A request that is not read; status and words."""
+
+
+@hookimpl
+def asgi_wrapper(datasette):
+    def wrap(application):
+        @wraps(application)
+        async def with_small_bodies(scope, receive, send):
+            if scope["type"] != "http":
+                return await application(scope, receive, send)
+            scope = {
+                **scope,
+                "headers": [(name, value) for name, value in scope["headers"] if _can_be_read(name, value)],
+            }
+            path = "/" + scope["path"].removeprefix(datasette.setting("base_url")).lstrip("/")
+            if scope["method"] not in READING and not path.startswith(OWN_LIMITS):
+                try:
+                    async with asyncio.timeout(SECONDS_MAX):
+                        receive = _again(await _body(dict(scope["headers"]), receive), receive)
+                except TimeoutError:
+                    return await Response.text("This took too long to come in.", status=408).asgi_send(send)
+                except Wrong as error:
+                    return await Response.text(error.args[1], status=error.args[0]).asgi_send(send)
+            return await application(scope, receive, send)
+
+        return with_small_bodies
+
+    return wrap
+
+
+def _can_be_read(name: bytes, value: bytes) -> bool:
+    """Cookies are read as UTF-8 by what looks for the token against forged requests."""
+    if name != b"cookie":
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+async def _body(headers: dict[bytes, bytes], receive) -> bytes:
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length[:20]) > BYTES_MAX:
+        raise Wrong(413, f"A form may have {BYTES_MAX:,} bytes here.")
+    if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != FORM:
+        raise Wrong(415, "Only forms can be sent here.")
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Wrong(400, "This was not sent to its end.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > BYTES_MAX:
+            raise Wrong(413, f"A form may have {BYTES_MAX:,} bytes here.")
+    if not body.isascii():
+        raise Wrong(400, "A form is sent in ASCII, other letters as %.. of UTF-8.")
+    return bytes(body)
+
+
+def _again(body: bytes, receive):
+    """The body in one piece, then what comes after it."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message():
+        return left.pop() if left else await receive()
+
+    return next_message
