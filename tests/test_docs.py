@@ -19,7 +19,10 @@ from tests.tools import doc_pages
 from tests.tools.pipeline_tools import new_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "models" / "README.md"]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 NOT_RUN = [path for path in sorted((ROOT / "docs" / "howto").glob("*.md")) if path not in doc_pages.PAGES]
 
 
