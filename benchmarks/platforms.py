@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,19 +73,16 @@ def resolve(wanted: list[str], name: str, python: str, cache: str) -> tuple[dict
             str(ROOT / "constraints.txt"),
         ]
         options += [word for tag in tags for word in ("--platform", tag)]
-        command = [sys.executable, "-c", PIP, json.dumps(markers), "install", "-q", *options, *wanted]
+        command = [sys.executable, "-c", PIP, json.dumps(markers), "install", *options, *wanted]
         try:
             run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return {}, f"pip took more than {TIMEOUT_S} s"
         if run.returncode:
-            errors = [line for line in run.stderr.splitlines() if line.startswith("ERROR")]
-            missing = (
-                [line for line in errors if "No matching distribution" in line]
-                or errors
-                or [f"pip ended with {run.returncode}"]
-            )
-            return {}, missing[-1].removeprefix("ERROR: ")
+            said = run.stdout + run.stderr
+            lacking = re.search(r"have no matching distributions available for your environment:\s+(\S.*)", said)
+            errors = re.findall(r"^ERROR: (.*)", said, re.MULTILINE)
+            return {}, f"no wheel of {lacking[1]}" if lacking else (errors or ["pip gives no reason"])[0]
         items = json.loads(report.read_text(encoding="utf-8"))["install"]
     return {item["metadata"]["name"].lower(): item["metadata"]["version"] for item in items}, ""
 
