@@ -425,7 +425,8 @@ def _tell_missing(n_missing: int, stage: str, words: str) -> None:
 
 
 @becat.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, metavar="SOURCE...")
+@click.option("--list", "lists", is_flag=True, help="List the sources: what of each was seen where, and what was not.")
 @catalog_option
 @click.option("--from", "file", type=existing, help="Take the table from this file or folder instead of the network.")
 @click.option(
@@ -433,7 +434,7 @@ def _tell_missing(n_missing: int, stage: str, words: str) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where answers are kept; by default a folder beside the catalogue.",
 )
-def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Path | None) -> None:
+def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | None, cache: Path | None) -> None:
     """Get archive tables for the stars of the catalogue, and match them.
 
     SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (a name that is not known is answered
@@ -449,6 +450,11 @@ def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Pat
     from becat.etl.archives.stage import fetch_archives, ingest_archives, match_archives
     from becat.pipeline import default_cache
 
+    if lists:
+        _print_sources(known_sources().values())
+        return
+    if not sources:
+        raise click.UsageError("name a source, or ask for --list")
     if file is not None and (len(sources) != 1 or sources[0] == "all"):
         raise click.UsageError("with --from name one source, as in `becat fetch skiff_2014 --from skiff.csv`")
     fetchable = [name for name, source in known_sources().items() if source.service != "file"]
@@ -465,6 +471,16 @@ def fetch(sources: tuple[str, ...], catalog: Path, file: Path | None, cache: Pat
         _print_matched(match_archives(connection))
     if n_failed:
         raise BecatError(f"{n_failed} of {len(names)} sources are not complete: the same command goes on with them")
+
+
+def _print_sources(sources) -> None:
+    """Whether what sources.toml says of a service was seen, for no service could be asked when it was written."""
+    for one in sources:
+        where = ", ".join(one.tables) or "from a file"
+        click.echo(f"{one.name:24} {one.service:10} {where}")
+        if one.service == "file" and not one.unseen:
+            continue
+        click.echo(f"{'':24} seen: {one.seen or 'nowhere'}" + (f"; not seen: {one.unseen}" if one.unseen else ""))
 
 
 def _print_matched(changed: dict[str, int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from becat.etl.archives.apply import apply
 from becat.etl.archives.fetch import Manners, fetch
 from becat.etl.match.stars import gather
 from becat.schema.errors import BecatError
+from tests.tools.pipeline_tools import becat
 from tests.tools.servers.archive_server import ArchiveServer
 from tests.tools.view_rows import catalogue
 
@@ -187,3 +190,45 @@ def test_a_source_without_a_service(connection, server, tmp_path):
     assert "--from FILE" in done["neiner_2011"].error
     with pytest.raises(BecatError, match="did you mean tmass"):
         fetch(connection, ["tmas"], tmp_path / "cache")
+
+
+MEMBERS = {"RA_ICRS": [10.0, 20.0], "DE_ICRS": [60.0, 61.0], "Source": [2**62 + 1, 2**62 + 3], "Cluster": ["NGC_1", "NGC_2"],
+           "PMemb": [1.0, 0.5], "pmRA": [1.0, 2.0], "pmDE": [0.0, 0.0], "plx": [0.5, 0.4], "Gmag": [9.0, 9.0]}  # fmt: skip
+
+
+def test_a_large_table_comes_with_the_columns_that_are_read(connection, server, tmp_path, monkeypatch):
+    server.tables["J/A+A/618/A93/members"] = pd.DataFrame(MEMBERS)
+    small = dataclasses.replace(sources.load()["cantat_gaudin_2018"], rows_min=2)
+    monkeypatch.setitem(sources.load(), "cantat_gaudin_2018", small)
+    done, _ = fetched(connection, server, ["cantat_gaudin_2018"], tmp_path / "cache")
+    assert done["cantat_gaudin_2018"].error is None and server.asked == {"tapvizier": 1}
+    names = [row[0] for row in connection.execute("describe archive.cantat_gaudin_2018").fetchall()]
+    assert set(names) == set(MEMBERS) - {"Gmag"}
+    assert connection.execute("select max(Source) from archive.cantat_gaudin_2018").fetchone() == (2**62 + 3,)
+    server.renamed = {"Cluster": "Name"}
+    monkeypatch.setitem(sources.load(), "cantat_gaudin_2018", dataclasses.replace(small, rows_min=1))
+    done, _ = fetched(connection, server, ["cantat_gaudin_2018"], tmp_path / "cache")
+    assert "Cluster" in done["cantat_gaudin_2018"].error
+
+
+def test_vioque_is_asked_for_its_two_tables_only(connection, server, tmp_path):
+    place = {"RAdeg": [10.0], "DEdeg": [60.0]}
+    server.tables["J/A+A/638/A21/pms"] = pd.DataFrame({**place, "Name": ["a"]})
+    server.tables["J/A+A/638/A21/cbe"] = pd.DataFrame({"RAdeg": [20.0], "DEdeg": [60.0], "Name": ["b"]})
+    server.tables["J/A+A/638/A21/sos"] = pd.DataFrame({**place, "Name": ["an ordinary star"]})
+    add_stars(connection, [10.0, 20.0], [60.0, 60.0], first=1000)
+    done, _ = fetched(connection, server, ["vioque_2020"], tmp_path / "cache")
+    assert done["vioque_2020"].error is None
+    apply(connection, 1)
+    found = connection.execute(
+        "select object_name, object_class from literature_match where catalogue_id = 'vioque_2020' order by 1"
+    ).fetchall()
+    assert found == [("a", "Herbig Ae/Be"), ("b", "CBe")]
+
+
+def test_what_was_seen_of_each_source_is_listed():
+    out = becat("fetch", "--list").stdout
+    assert "J/A+A/638/A21/pms, J/A+A/638/A21/cbe" in out and "not seen: that this table exists" in out
+    for one in sources.load().values():
+        assert one.name in out and (one.seen or one.unseen or one.service == "file"), one.name
+    assert "name a source" in becat("fetch", check=2).stderr

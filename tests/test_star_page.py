@@ -20,6 +20,7 @@ from astropy.io.votable import parse_single_table
 from becat.models.explain import occlusion
 from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.publish import saliency, site
+from becat.publish.plugins import star as star_plugin
 from becat.publish.snapshot import write as snapshot
 from becat.schema.errors import BecatError
 from becat.schema.grid import RED
@@ -262,3 +263,22 @@ def test_peaks_and_smoothing_are_those_of_the_catalogue(get, catalogue):
                 both = np.isfinite(shown)
                 assert np.allclose(shown[both], smooth[first:][: len(profile["flux"])][inner][both], atol=2e-4)
     assert {width % 2 for width in widths} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("survey", "release", "address"),
+    [
+        ("LAMOST MRS", "DR7", "https://www.lamost.org/dr7/v2.0/medspectrum/view?obsid=5"),
+        ("LAMOST MRS", "DR6", "https://dr6.lamost.org/v2/medspectrum/view?obsid=5"),
+        ("LAMOST LRS", "DR5", "https://dr5.lamost.org/v3/spectrum/view?obsid=5"),
+        ("LAMOST LRS", "DR3", "https://dr3.lamost.org/spectrum/view?obsid=5"),
+        ("LAMOST MRS", "DR12", "https://www.lamost.org/dr12/v1.1/medspectrum/view?obsid=5"),
+        ("LAMOST MRS", "DR99", None),
+        ("LAMOST MRS", None, None),
+        ("other", "DR7", None),
+    ],
+)
+def test_the_link_to_lamost_follows_the_release(survey, release, address):
+    found = star_plugin._lamost_page({"survey": survey, "release": release, "coadd": 1, "obsid": 5})
+    assert (found and found[1]) == address
+    assert not found or ("sign in" in found[0]) == (release == "DR12")

@@ -119,6 +119,11 @@ def _read_rows(connection, source):
         create or replace temporary table {_rows(source)} as
         select row_number() over () as archive_row, {", ".join(columns)} from archive.{quoted(source.name)}
     """)
+    for column, names in source.wrong.items():
+        connection.execute(
+            f"update {_rows(source)} set {column} = null where list_contains(?::varchar[], replace(cluster, '_', ' '))",
+            [names],
+        )
 
 
 def _side(connection, source):
@@ -234,9 +239,9 @@ def _fill_literature(connection, matched, run_id, changed):
     for source in lists:
         names = source.columns
         own = "object_class" if "object_class" in names else "null"
-        classes = " ".join(f"when '{theirs}' then '{ours}'" for theirs, ours in source.classes.items())
+        classes = " ".join(f"when '{theirs.lower()}' then '{ours}'" for theirs, ours in source.classes.items())
         object_class = (
-            f"case {own} {classes} else coalesce({own}, '{source.object_class}') end"
+            f"case lower(trim({own})) {classes} else coalesce({own}, '{source.object_class}') end"
             if classes
             else f"'{source.object_class}'"
         )

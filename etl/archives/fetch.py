@@ -109,7 +109,7 @@ def _fetch_one(connection, source, cache_dir, client, manners, sleep, run_id):
     folder = cache_dir / source.name / version
     folder.mkdir(parents=True, exist_ok=True)
     stars = _stars(connection)
-    by_position = source.service != "vizier"
+    by_position = not source.is_whole
     todo = _unanswered(stars, folder) if by_position else stars.slice(0, 0 if (folder / "all.parquet").exists() else 1)
     n_todo, error = len(todo), None
     chunks = [todo.slice(i, manners.chunk) for i in range(0, n_todo, manners.chunk)] if by_position else [None] * n_todo
@@ -215,7 +215,7 @@ def _write(table, path):
 
 def _rows_for(stars, folder, source):
     """All kept rows near the stars of the catalogue, each row of the archive once, and their hash."""
-    if source.service == "vizier":
+    if source.is_whole:
         whole = pq.read_table(folder / "all.parquet")
         return whole, hashlib.sha256((folder / "all.parquet").read_bytes()).hexdigest()
     files = [path.with_name(path.name.replace(".asked.", ".rows.")) for path in sorted(folder.glob("*.asked.parquet"))]

@@ -30,9 +30,13 @@ ID, RA, DEC = "becat_star", "becat_ra", "becat_dec"
 SERVERS = {
     "xmatch": "http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync",
     "vizier": "https://vizier.cds.unistra.fr",
+    "tapvizier": "https://tapvizier.cds.unistra.fr/TAPVizieR/tap",
     "gaia_tap": "https://gea.esac.esa.int/",
     "simbad_tap": "https://simbad.cds.unistra.fr/simbad/sim-tap",
 }
+
+
+TAP_ROWS_MAX = 10_000_000
 
 
 @dataclass
@@ -73,7 +77,13 @@ class Client:
         Exception
             Whatever the client raises; the caller tries again.
         """
-        ask = {"xmatch": self._xmatch, "vizier": self._vizier, "gaia_tap": self._gaia, "simbad_tap": self._simbad}
+        ask = {
+            "xmatch": self._xmatch,
+            "vizier": self._vizier,
+            "tapvizier": self._tapvizier,
+            "gaia_tap": self._gaia,
+            "simbad_tap": self._simbad,
+        }
         if source.service not in ask:
             raise BecatError(f"{source.name} is not served by any archive: take it in with --from FILE")
         before = socket.getdefaulttimeout()
@@ -92,7 +102,7 @@ class Client:
 
     def _vizier(self, source, places, radius_arcsec):
         client = _clients(self.servers["vizier"], self.timeout_s)["vizier"]
-        tables = client.get_catalogs(source.table)
+        tables = client.get_catalogs(list(source.tables) if len(source.tables) > 1 else source.table)
         wanted = source.wanted()
         parts = []
         keys = list(tables.keys())  # a TableList iterates over its values
@@ -107,13 +117,28 @@ class Client:
                     table["Class"] = name.split("/")[-1]
                 parts.append(table)
         if not keys:
-            raise LookupError(f"VizieR answers with no rows of {source.table}")  # so it does too when it is overloaded
+            raise LookupError(
+                f"VizieR answers with no rows of {', '.join(source.tables)}"
+            )  # so it does too when it is overloaded
         if not parts:
-            raise BecatError(f"VizieR has no table of objects at {source.table}: it has {', '.join(keys)}")
+            raise BecatError(f"VizieR has no table of objects at {', '.join(source.tables)}: it has {', '.join(keys)}")
         if len(parts) == 1:
             return parts[0]
         columns = [[n for names in wanted.values() for n in names if n in part.colnames] for part in parts]
         return vstack([part[list(dict.fromkeys(names))] for part, names in zip(parts, columns, strict=True)])
+
+    def _tapvizier(self, source, places, radius_arcsec):
+        """The columns that are read of a large table: all of them would take longer than a server waits."""
+        service = _clients(self.servers["tapvizier"], self.timeout_s)["tapvizier"]
+        listed = service.search(f"select column_name from TAP_SCHEMA.columns where table_name = '{source.table}'")
+        there = {str(row["column_name"]).strip('"') for row in listed}
+        if not there:
+            raise BecatError(
+                f"TAPVizieR has no table {source.table}: look for its name at VizieR, or take it from a file"
+            )
+        names = dict.fromkeys(next((n for n in of if n in there), None) for of in source.wanted().values())
+        columns = ", ".join(f'"{name}"' for name in names if name)
+        return service.run_sync(f'select {columns} from "{source.table}"', maxrec=TAP_ROWS_MAX).to_table()
 
     def _gaia(self, source, places, radius_arcsec):
         client = _clients(self.servers["gaia_tap"], self.timeout_s)["gaia"]
@@ -197,6 +222,7 @@ def _clients(server: str, timeout_s: float) -> dict[str, Any]:
         "xmatch": XMatch,
         "vizier": lambda: Vizier(columns=["**", "_RAJ2000", "_DEJ2000"], row_limit=-1, timeout=timeout_s),
         "simbad": Simbad,
+        "tapvizier": lambda: TAPService(server),
         "gaia": lambda: GaiaClass(gaia_tap_server=server, gaia_data_server=server, show_server_messages=False),
     }
     return Lazy()

@@ -37,7 +37,7 @@ class Source:
     fills: tuple[str, ...]
     match: dict[str, list[str]]
     columns: dict[str, list[str]]
-    table: str = ""
+    tables: tuple[str, ...] = ()
     joined: str = ""
     catalogue: str = ""
     title: str = ""
@@ -51,6 +51,19 @@ class Source:
     optional: tuple[str, ...] = ()
     units: dict[str, str] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    seen: str = ""
+    unseen: str = ""
+
+    @property
+    def table(self) -> str:
+        """Its table at the service; of several the first."""
+        return self.tables[0] if self.tables else ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the service gives the whole table, whatever the stars."""
+        return self.service in ("vizier", "tapvizier")
 
     @property
     def catalogue_id(self) -> str:
@@ -92,6 +105,8 @@ def load() -> dict[str, Source]:
         row = catalogues[given["catalogue"]] if "catalogue" in given else {}
         shared = {k: row[k] for k in ("title", "reference", "object_class", "radius_arcsec", "epoch_yr") if k in row}
         fields: dict[str, Any] = shared | given
+        table = fields.pop("table", [])
+        fields["tables"] = (table,) if isinstance(table, str) else tuple(table)
         fields |= {key: tuple(fields[key]) for key in ("fills", "optional") if key in fields}
         known[name] = Source(name=name, **fields)
     return known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from urllib.parse import unquote, urlencode
 
 import numpy as np
@@ -12,6 +11,8 @@ from datasette import NotFound, Response, hookimpl
 from becat.publish.plugins.search import find
 from becat.publish.reading import first, rows, scored_by, snapshot_of
 from becat.publish.saliency import Busy, Explainer
+from becat.schema import releases
+from becat.schema.errors import BecatError
 from becat.schema.lines import LINES
 from becat.udfs.bands import repair
 from becat.udfs.bartlett import smooth_bartlett
@@ -29,7 +30,7 @@ LINES_SHOWN = [
 ]
 OF_STAR = {
     "spectra": """
-        select spectrum.spectrum_id, survey, release, coadd, mjd, snr_b, snr_r, teff_k, ew_halpha_a, e_ew_halpha_a,
+        select spectrum.spectrum_id, obsid, survey, release, coadd, mjd, snr_b, snr_r, teff_k, ew_halpha_a, e_ew_halpha_a,
             ew_mgb_a, n_peaks, bartlett_width_px, be_probability, profile_class, profile_type, shell_type,
             violet_red_ratio, spectrum.is_simulated
         from spectrum
@@ -121,12 +122,21 @@ def _outside_links(star, spectra, astrometry) -> list[tuple[str, str]]:
     if source:
         query = {"-source": "I/350/gaiaedr3", "Source": source}
         links.append(("Gaia EDR3", "https://vizier.cds.unistra.fr/viz-bin/VizieR-3?" + urlencode(query)))
-    coadd = next((row for row in spectra if row["coadd"] and row["spectrum_id"] > 0), None)
-    if coadd and (coadd["survey"] or "").startswith("LAMOST"):
-        release = coadd["release"].lower() if re.fullmatch(r"DR\d+", coadd["release"] or "") else "dr7"
-        page = "medspectrum" if "MRS" in coadd["survey"] else "spectrum"
-        links.append(("LAMOST", f"https://www.lamost.org/{release}/v2.0/{page}/view?obsid={coadd['spectrum_id']}"))
-    return links
+    page = next(filter(None, (_lamost_page(row) for row in spectra)), None)
+    return [*links, page] if page else links
+
+
+def _lamost_page(spectrum) -> tuple[str, str] | None:
+    """LAMOST's own page of a coadd, where its release lies; None where the file names no release that is known."""
+    if not (spectrum["coadd"] and spectrum["obsid"] and (spectrum["survey"] or "").startswith("LAMOST")):
+        return None
+    survey = "mrs" if "MRS" in spectrum["survey"] else "lrs"
+    try:
+        release = releases.find(releases.shipped(), spectrum["release"] or "", survey=survey)
+    except BecatError:
+        return None
+    label = "LAMOST" if release.is_public else "LAMOST (internal release: sign in there)"
+    return label, release.spectrum(survey, spectrum["obsid"], "view")
 
 
 def _explainer(datasette) -> Explainer:

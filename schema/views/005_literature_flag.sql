@@ -1,10 +1,12 @@
--- 5 · What the published lists of Be stars, Herbig stars and H II regions call each star.
+-- 5 · What the published lists of Be stars, Herbig stars and H II regions call each star; lists younger than known_until_year
+-- do not count, so that a newer one leaves the paper's numbers as they are.
 with
 matches as (
     select literature_match.star_id, literature_match.catalogue_id, literature_match.object_class
     from literature_match
     join literature_catalogue using (catalogue_id)
     where literature_match.is_best
+      and coalesce(try_cast(substr(literature_catalogue.bibcode, 1, 4) as integer) <= parameter('known_until_year'), true)
       and literature_catalogue.object_class in ('CBe', 'Herbig Ae/Be', 'H II region', 'emission-line star', 'mixed')
 ),
 final as (

@@ -75,6 +75,7 @@ class ArchiveServer:
         return {
             "xmatch": f"{self.url}/xmatch/api/v1/sync",
             "vizier": self.url,
+            "tapvizier": f"{self.url}/TAPVizieR/tap",
             "gaia_tap": f"{self.url}/",
             "simbad_tap": f"{self.url}/simbad/sim-tap",
         }
@@ -179,9 +180,17 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self.reply(archive.spoilt("xmatch", found), "application/x-votable+xml")
         elif path.startswith("/viz-bin"):
-            name = fields["-source"]
-            frame = archive.tables[name].rename(columns=archive.renamed)
-            self.reply(archive.spoilt("vizier", frame, name), "application/x-votable+xml")
+            names = fields["-source"].split(",")
+            if len(names) == 1:
+                frame = archive.tables[names[0]].rename(columns=archive.renamed)
+                return self.reply(archive.spoilt("vizier", frame, names[0]), "application/x-votable+xml")
+            parts = [votable.parse(io.BytesIO(as_votable(archive.tables[name], name))) for name in names]
+            parts[0].resources.extend(part.resources[0] for part in parts[1:])
+            out = io.BytesIO()
+            parts[0].to_xml(out)
+            self.reply(out.getvalue(), "application/x-votable+xml")
+        elif path.startswith("/TAPVizieR/tap/sync"):
+            self.reply(self.of_vizier(fields["QUERY"]), "application/x-votable+xml")
         elif path.startswith("/tap-server/tap/async"):
             job = str(len(archive.jobs) + 1)
             archive.jobs[job] = archive.spoilt("gaia_tap", self.adql(fields["QUERY"], files["stars"]))
@@ -192,6 +201,16 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             self.reply(b"", "text/plain", 200)
+
+    def of_vizier(self, query):
+        """Names of a table's columns, or some of its columns."""
+        asked = re.fullmatch(r"select column_name from TAP_SCHEMA.columns where table_name = '(.*)'", query)
+        if asked:
+            table = self.archive.tables.get(asked[1], pd.DataFrame()).rename(columns=self.archive.renamed)
+            return as_votable(pd.DataFrame({"column_name": list(table.columns)}, dtype=str), "columns")
+        columns, name = re.fullmatch(r'select (.*) from "(.*)"', query).groups()
+        table = self.archive.tables[name].rename(columns=self.archive.renamed)
+        return self.archive.spoilt("tapvizier", table[re.findall(r'"([^"]+)"', columns)], "result")
 
     def adql(self, query, upload):
         """The one kind of query that is sent: uploaded places joined with a table by position."""
