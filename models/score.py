@@ -261,6 +261,8 @@ def _card_of(path: Path, sha256: str) -> dict:
 
 def _open_session(path: Path, content: bytes, providers: list[str]) -> onnxruntime.InferenceSession:
     onnxruntime.set_default_logger_severity(_ONLY_FATAL)
+    if os.environ["ORT_DISABLE_TELEMETRY"] != "0":
+        onnxruntime.disable_telemetry_events()  # where onnxruntime was loaded before becat
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_FATAL
     # Threads that spin while they wait take the processor from others, and from each other where cores are busy.

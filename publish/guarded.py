@@ -10,13 +10,14 @@ from typing import cast
 from becat.publish.allowed_sql import Guard, guard
 from becat.publish.snapshot.address import address_of
 
-__all__ = ["ANSWER_BYTES_MAX", "TOO_MANY_BYTES", "open_guarded"]
+__all__ = ["ANSWER_BYTES_MAX", "SQL_BYTES_MAX", "TOO_MANY_BYTES", "open_guarded"]
 
 ANSWER_BYTES_MAX = 64_000_000
 VALUE_BYTES_MAX = 1_000_000  # the longest text in a snapshot, a profile or a definition, has some ten thousand
+SQL_BYTES_MAX = 120_000  # below what `becat.publish.sqlite_holes` needs; the chain of views written out has 80,000
 LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: VALUE_BYTES_MAX,
-    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 200_000,  # the longest of the site's own, the chain of views written out, has 40,000
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: SQL_BYTES_MAX,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 200,
     sqlite3.SQLITE_LIMIT_VDBE_OP: 250_000,

@@ -46,7 +46,10 @@ def describe(exception: Any) -> tuple[int, str, str]:
     if isinstance(exception, DatasetteError):
         if exception.title == "SQL Interrupted":
             return 400, "Too long", TOO_LONG
-        return exception.status, exception.title or "", exception.message or ""
+        status = (
+            400 if exception.status == 500 else exception.status
+        )  # Datasette's default; all are mistakes in the address
+        return status, exception.title or "", exception.message or ""
     if isinstance(exception, Base400):
         said = str(exception.args[0]) if exception.args else ""
         nowhere = exception.status == 404 and said in ("", "404", "Database not found")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from datasette import NotFound, Response, hookimpl
 
@@ -32,7 +32,7 @@ SQL = """
         resolving_power, spectrum.is_simulated, start_a, step_a, json_array_length(flux) as n_pixels
     from halpha_profile join spectrum using (spectrum_id) join star using (star_id)"""
 ONE = """
-    select halpha_profile.*, spectrum.ra_deg, spectrum.dec_deg, survey, mjd, exposure_time_s, spectrum.is_simulated,
+    select halpha_profile.*, star.star_id, spectrum.ra_deg, spectrum.dec_deg, survey, mjd, exposure_time_s, spectrum.is_simulated,
         star.designation
     from halpha_profile join spectrum using (spectrum_id) join star using (star_id) where spectrum_id = :spectrum"""
 FIELDS = [
@@ -185,7 +185,7 @@ def _ranges(name: str, text: str, read: Callable[[str], float]) -> list[tuple[fl
         low, slash, high = part.strip().partition("/")
         try:
             ends = read(low) if low else -1e99, (read(high) if high else 1e99) if slash else read(low)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise Mistake(f"{name} must be a value or a range with a slash, not {part}") from error
         found.append(ends)
     return found
@@ -206,14 +206,16 @@ def _at_time(asked: dict[str, str]) -> Callable[[dict], bool]:
 
 
 def _mjd(text: str) -> float:
-    """Modified Julian date of a time in ISO 8601; a year or a month alone is its beginning."""
-    whole = text if len(text) > 7 else f"{text}-01-01"[:10]
-    return (datetime.fromisoformat(whole.replace("Z", "")) - MJD_ZERO) / timedelta(days=1)
+    """Modified Julian date of a time in ISO 8601, UTC unless it says otherwise; a year or a month alone is its beginning."""
+    moment = datetime.fromisoformat(text if len(text) > 7 else f"{text}-01-01"[:10])
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return (moment - MJD_ZERO) / timedelta(days=1)
 
 
 def _named(asked: dict[str, str]) -> Callable[[dict], bool]:
     name = asked.get("TARGETNAME", "").strip().lower()
-    return lambda row: not name or row["designation"].lower() == name
+    return lambda row: not name or (row["designation"] or "").lower() == name
 
 
 def _stop_a(row: dict) -> float:
@@ -225,7 +227,7 @@ def _cells(row: dict, address: str, kind: str) -> list:
     position = f"{row['ra_deg']!r} {row['dec_deg']!r}"
     return [
         f"{address}/{row['spectrum_id']}.{ENDING[kind]}", MIME[kind], row["n_pixels"] * (60 if kind == "votable" else 16) // 1000 + 6,
-        f"H-alpha of {row['designation']}", row["spectrum_id"], row["star_id"], row["designation"],
+        f"H-alpha of {spectra.star_name(row)}", row["spectrum_id"], row["star_id"], row["designation"],
         position, position, row["ra_deg"], row["dec_deg"], spectra.FIBRE_DEG, row["mjd"], _iso(row["mjd"]),
         row["exposure_time_s"], (start + stop) / 2, stop - start, start, stop, row["resolving_power"], row["n_pixels"],
         row["snr_r"], row["survey"], row["is_simulated"],

@@ -67,9 +67,9 @@ ONE_OF_STAR = {
 @hookimpl
 def register_routes():
     return [
-        (r"^/star/(?P<star_id>-?\d+)$", star_page),
+        (r"^/star/(?P<star_id>-?\d{1,19})$", star_page),
         (r"^/star/(?P<name>[^/]+)$", star_of_name),
-        (r"^/(?P<kind>saliency|nearest)/(?P<spectrum_id>-?\d+)\.json$", explained),
+        (r"^/(?P<kind>saliency|nearest)/(?P<spectrum_id>-?\d{1,19})\.json$", explained),
     ]
 
 

@@ -25,6 +25,11 @@ def wavelengths_a(profile: Mapping) -> list[float]:
     return [profile["start_a"] + profile["step_a"] * pixel for pixel in range(len(json.loads(profile["flux"])))]
 
 
+def star_name(profile: Mapping) -> str:
+    """Designation of the star, or its number where it has none."""
+    return profile["designation"] or f"star {profile['star_id']}"
+
+
 def _rows(profile: Mapping) -> list[tuple[float, float | None]]:
     return list(zip(wavelengths_a(profile), json.loads(profile["flux"]), strict=True))
 
@@ -35,8 +40,8 @@ def _parameters(profile: Mapping) -> list[tuple[Field, str]]:
     texts = (
         ("data_model", "Dataset.DataModel", "", "Spectrum-1.1"),
         ("data_type", "Dataset.Type", "", "Spectrum"),
-        ("title", "DataID.Title", "meta.title;meta.dataset", f"H-alpha of {profile['designation']}"),
-        ("target_name", "Target.Name", "meta.id;src", profile["designation"]),
+        ("title", "DataID.Title", "meta.title;meta.dataset", f"H-alpha of {star_name(profile)}"),
+        ("target_name", "Target.Name", "meta.id;src", star_name(profile)),
         ("collection", "DataID.Collection", "", profile["survey"]),
         ("publisher", "Curation.Publisher", "meta.curation", "becat"),
         ("space_frame", "CoordSys.SpaceFrame.Name", "", "ICRS"),
@@ -81,7 +86,7 @@ def as_votable(profile: Mapping) -> str:
 def as_fits(profile: Mapping) -> bytes:
     """A profile as a FITS binary table; the parameters are those of `as_votable`."""
     cards = {
-        "VOCLASS": "SPECTRUM 1.1", "OBJECT": ascii(profile["designation"])[1:-1][:68], "RA": profile["ra_deg"],
+        "VOCLASS": "SPECTRUM 1.1", "OBJECT": ascii(star_name(profile))[1:-1][:68], "RA": profile["ra_deg"],
         "DEC": profile["dec_deg"], "TMID": profile["mjd"], "SIMULAT": bool(profile["is_simulated"]),
     }  # fmt: skip
     present = {key: value for key, value in cards.items() if value is not None}

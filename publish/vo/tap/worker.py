@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from becat.publish.allowed_sql import guard
+from becat.publish.guarded import SQL_BYTES_MAX
 from becat.publish.snapshot.address import address_of
 from becat.publish.vo.tap import upload, walls
 from becat.publish.vo.tap.adql import AdqlError, translate
@@ -52,6 +53,7 @@ def connect(snapshot: str, tap_schema: str) -> sqlite3.Connection:
     connection.execute("attach '' as tap_upload")
     connection.execute("pragma case_sensitive_like = on")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES_MAX)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     return connection
 
