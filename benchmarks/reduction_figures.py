@@ -2,7 +2,7 @@
 
     python -m benchmarks.reduction_figures DIR [--real-data DIR]
 
-Writes reduction_steps.png (flux of the file with the fitted continuum, and the rectified spectrum beside it, for six
+Writes reduction_steps.png (flux of the file with the fitted continuum, and the rectified spectrum beside it, for seven
 stars) and reduction_gallery.png (rectified H-alpha of twenty).
 """
 
@@ -30,6 +30,7 @@ STEPS = [
     ("mrs/med-58440*sp11-073*", "red", "MRS, Be star"),
     ("mrs/med-58646*", "red", "MRS, double-lined binary"),
     ("mrs/med-58408*", "blue", "MRS, late type"),
+    ("mrs/med-58440*sp11-073*", "blue", "MRS, Be star, blue"),
     ("lrs/spec-56284*", "red", "LRS, Be star, H-alpha without inverse variance"),
     ("halpha/alpha-lyr*", "red", "Ondrejov, Vega"),
     ("halpha/alphadra_20230417*", "red", "amateur, alpha Dra, short coverage"),

@@ -32,6 +32,9 @@ CLIP_LOW, CLIP_HIGH = 2.0, 3.0  # in units of the noise of a bin; lines go down 
 # Ripples that stay in the fit, in units of the scatter of the bins kept so far. What is left between the lines of the
 # red arm is continuum; in the blue of a late type it is mostly weak lines, and its highest points are wanted.
 RIPPLES = {"red": 1.0, "blue": 0.5}
+# A blue arm whose neighbouring bins differ by no more than this, in units of the noise, has no weak lines: what is slow in it is
+# the response, whose troughs must not be taken for lines. The curve may then bend this much more easily.
+LINELESS, LINELESS_STIFFNESS = 1.5, 0.15
 N_ITERATIONS = 10
 NOISE_FLOOR = 0.002  # of the continuum: flat-field residuals, so that at S/N of hundreds not every bin is clipped
 # Cutting a normal distribution at -2 and +3 sigma raises its mean by this much (sigma). It is taken off, so that the
@@ -268,7 +271,9 @@ def _enough(spline, usable):
 def _clipped_fit(spline, values, sigma, usable):
     """Coefficients for spectra of unit level, the bins that were kept, and the error of the curve's mean over the band."""
     noise_level = _row_median(sigma, usable)
-    stiffness = _stiffness(spline, usable, noise_level)
+    lineless = _lineless(spline, values, usable, noise_level)
+    stiffness = _stiffness(spline, usable, noise_level, lineless)
+    ripples = np.where(lineless, 1, RIPPLES[spline.grid.arm]).astype(np.float32)
     kept, scatter = usable.copy(), np.zeros(len(values))
     n_upper = np.maximum(np.ceil(MIN_KEPT * spline.in_windows(usable).sum(axis=2)).astype(int), 1)
     coefficients = np.zeros((len(values), spline.n_coefficients))
@@ -278,7 +283,8 @@ def _clipped_fit(spline, values, sigma, usable):
         coefficients[active] = spline.solve(before, values[active], _Stiffness(*(x[active] for x in stiffness)))
         model = spline.curve(coefficients[active], spline.on_bins)[:, : spline.n_bins].astype(np.float32)
         noise = np.sqrt(sigma[active] ** 2 + (NOISE_FLOOR * model) ** 2)
-        kept[active], scatter[active] = _clip(values[active] - model, noise, seen, before, n_upper[active], spline)
+        limits = n_upper[active], ripples[active]
+        kept[active], scatter[active] = _clip(values[active] - model, noise, seen, before, *limits, spline)
         active = active[(kept[active] != before).any(axis=1)]
         if not active.size:
             break
@@ -288,9 +294,20 @@ def _clipped_fit(spline, values, sigma, usable):
     return coefficients - CLIP_BIAS * real * spline.solve(usable, sigma, stiffness), kept, error
 
 
-def _stiffness(spline, usable, noise_level):
+def _lineless(spline, values, usable, noise_level):
+    """Blue arms without weak lines: their neighbouring bins differ by noise alone."""
+    if spline.grid.arm == "red":
+        return np.zeros(len(values), bool)
+    bends = np.abs(np.diff(values, 2))  # of noise alone, larger than it by the root of 6
+    there = usable[:, 2:] & usable[:, 1:-1] & usable[:, :-2]
+    scatter = NORMAL_SIGMA / np.sqrt(6) * _row_median(bends, there)
+    return scatter < LINELESS * np.hypot(noise_level, NOISE_FLOOR)
+
+
+def _stiffness(spline, usable, noise_level, lineless):
     """How much each curve may bend: less where there is more noise, or less to tell it from."""
     third = np.fmax(np.fmin(STIFFNESS_PER_NOISE * noise_level, STIFFNESS_HIGH), STIFFNESS_LOW)
+    third = np.where(lineless, LINELESS_STIFFNESS * third, third)
     where_a = np.where(usable, spline.bin_a, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a spectrum without any bin
@@ -299,14 +316,14 @@ def _stiffness(spline, usable, noise_level):
     return _Stiffness(third, second)
 
 
-def _clip(residual, noise, usable, kept, n_upper, spline):
+def _clip(residual, noise, usable, kept, n_upper, ripples, spline):
     """The bins to keep, by their residuals and those of the bins kept before, and the scatter of those."""
     # Points above the fit are dropped only where they stand out of the whole scatter: in a spectrum full of lines the
     # highest points are the continuum.
     magnitude = np.abs(residual)
     spread = NORMAL_SIGMA * _row_median(magnitude, usable)
     scatter = NORMAL_SIGMA * _row_median(magnitude, kept)
-    ripples = np.float32(RIPPLES[spline.grid.arm]) * scatter
+    ripples = ripples * scatter
     high = CLIP_HIGH * np.maximum(noise, spread[:, None])
     low = -CLIP_LOW * np.maximum(noise, ripples[:, None])
     _keep_upper(spline, low, residual, usable, n_upper)
