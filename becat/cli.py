@@ -664,6 +664,36 @@ def _setting(word: str) -> tuple[str, float]:
 
 
 @becat.command()
+@click.argument("published", metavar="LIST")
+@catalog_option
+@click.option(
+    "--view", default="", help="Which of our stars; by default classical_be, or what the paper's table prints."
+)
+@click.option("--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="arcsec.")
+@click.option("--ra", help="Column of right ascension in LIST, degrees; guessed if not given.")
+@click.option("--dec", help="Column of declination in LIST, degrees; guessed if not given.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV to write too, star by star.")
+def compare(published, catalog, view, radius, ra, dec, out) -> None:
+    """Compare a published LIST of Be stars with ours: found by both, only there and why not here, only here.
+
+    LIST is a file with positions, a table or view of the catalogue, a source that was fetched (zhang_2022, an_2026), or
+    a table of the paper (table5 to table9).
+
+    \b
+    Examples:
+        becat compare table7 --catalog catalog.duckdb
+        becat compare zhang_2022 --view emission_star --out zhang.csv
+    """
+    from becat.compare import compare_with, print_comparison
+
+    with open_catalogue(catalog) as connection:
+        found = compare_with(connection, published, view, radius, ra, dec)
+        if out:
+            connection.execute(f'from "{found.table}"').df().to_csv(out, index=False)
+    print_comparison(found)
+
+
+@becat.command()
 @click.argument("words", nargs=-1, metavar="[NAME | NAME=VALUE]...")
 @catalog_option
 def threshold(words: tuple[str, ...], catalog: Path) -> None:

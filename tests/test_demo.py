@@ -75,6 +75,13 @@ def test_printed_stars_are_in_their_views(catalogue, table, view, n):
     assert designations <= in_view(catalogue, view)
 
 
+@pytest.mark.parametrize("table", ["table5", "table6", "table7", "table8", "table9"])
+def test_compared_with_the_printed_tables_it_is_complete(demo, tmp_path, table):
+    shutil.copy(demo[0] / "catalog.duckdb", tmp_path / "c.duckdb")
+    out = becat("compare", table, "-c", tmp_path / "c.duckdb").stdout
+    assert "       0 only in the list" in out and "completeness: 100.0%" in out
+
+
 def test_runaways_are_the_printed_ones_and_no_other_printed_star(catalogue):
     every = {row["designation"] for file in PAPER.glob("*.csv") for row in printed(file.stem) if "designation" in row}
     runaways = {row["designation"]: float(row["v_tp_km_s"]) for row in printed("table9_runaways")}

@@ -29,6 +29,14 @@ from becat.schema.releases import Release
 __all__ = ["Chosen", "Plan", "Wishes", "make_plan"]
 
 COMMAND = "lamost plan"
+THRESHOLDS = (
+    "snr_min",
+    "teff_late_min_k",
+    "teff_late_max_k",
+    "q_late_min_mag",
+    "q_reddening_ratio",
+    "tmass_radius_max_arcsec",
+)
 # Gzipped: an extension of an MRS file, of which there is one for each row of the catalogue, and an LRS file. Files of DR7 and
 # DR9 with 9 to 21 extensions have 330 to 914 kB, LRS files 45 to 58 kB.
 BYTES_AN_EXTENSION, BYTES_OF_LRS = 43_000, 52_000
@@ -201,7 +209,8 @@ def _fingerprint(connection, catalogues, release, survey, wishes: Wishes) -> str
     if connection.execute(archives).fetchone():
         tmass = connection.execute("select sha256 from archive.source where source = 'tmass'").fetchall()
     code = digest_of_files([Path(__file__), Path(release_rows.__file__)])
-    what = (files, own, viewed, tmass, release, survey, wishes, sorted(parameters.in_force(connection).items()), code)
+    limits = [parameters.value(name, connection) for name in THRESHOLDS]
+    what = (files, own, viewed, tmass, release, survey, wishes, limits, code)
     return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
 
 
@@ -368,7 +377,7 @@ def _weigh_nights(connection, plan: Plan, limits: Limits) -> None:
         from both_ways
     """).fetchone()
     plan.remarks.append(
-        f"whole nights (tar): sooner for {n_sooner:,} of {n_nights:,} nights"
+        f"whole nights (tar, which becat does not fetch): sooner for {n_sooner:,} of {n_nights:,} nights"
         + (
             f", {n_bytes / 1e9:,.1f} GB, by {saved_s / 3600:,.1f} hours"
             if n_sooner

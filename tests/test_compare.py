@@ -1,0 +1,82 @@
+"""`becat compare`: a published list against ours, star by star, with the reason of each miss."""
+
+from __future__ import annotations
+
+import duckdb
+import pandas as pd
+import pytest
+
+from becat.compare import compare_with
+from tests.tools.pipeline_tools import becat
+from tests.tools.site_fixture import make_catalogue
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    return make_catalogue(tmp_path_factory.mktemp("compare") / "c.duckdb", n_stars=150)
+
+
+@pytest.fixture(scope="module")
+def listed(catalogue, tmp_path_factory):
+    """Three of our classical Be stars, every star that fails at S/N or by its score, and a place without a spectrum."""
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        ours = connection.execute("select star_id, ra_deg, dec_deg from classical_be order by 1 limit 3").df()
+        fail = connection.execute("select star_id, ra_deg, dec_deg, step from verdict where step in (10, 50)").df()
+    assert len(ours) == 3 and set(fail.step) == {10, 50}
+    frame = pd.concat([ours.assign(type="CBe"), fail.assign(type="star")])
+    frame = pd.concat([frame, pd.DataFrame({"star_id": [-1], "ra_deg": [3.0], "dec_deg": [-80.0], "type": ["star"]})])
+    path = tmp_path_factory.mktemp("list") / "published.csv"
+    frame.assign(name=frame.star_id, dec_deg=frame.dec_deg + 1 / 3600)[["name", "type", "ra_deg", "dec_deg"]].to_csv(
+        path, index=False
+    )
+    return path, frame
+
+
+def test_every_star_is_told_and_every_miss_has_its_reason(catalogue, listed, tmp_path):
+    path, frame = listed
+    out = becat("compare", path, "-c", catalogue, "--out", tmp_path / "out.csv").stdout
+    found = pd.read_csv(tmp_path / "out.csv")
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        verdicts = connection.execute("select star_id, step, value, threshold from verdict").df().set_index("star_id")
+        ours = {row[0] for row in connection.execute("select star_id from classical_be").fetchall()}
+    by = found.groupby("found_by").size()
+    assert (by["both"], by["only in the list"], by["only here"]) == (3, len(frame) - 3, len(ours) - 3)
+    missed = found[found.found_by == "only in the list"]
+    assert missed.reason.notna().all() and (missed[missed.star_id.isna()].reason == "no spectrum here").tolist() == [
+        True
+    ]
+    for row in missed.dropna(subset="star_id").itertuples():
+        assert row.step == verdicts.step[row.star_id] and f"{verdicts.threshold[row.star_id]:.4g}" in row.reason
+        assert "no value" in row.reason_kind or f"{verdicts.value[row.star_id]:.4g}" in row.reason
+    assert f"completeness: {3 / (len(frame) - 1):.1%}" in out and f"purity: {3 / len(ours):.1%}" in out
+    assert "class of the list CBe: completeness 100.0% (3 of 3)" in out
+
+
+def test_rates_add_up(catalogue, listed):
+    with duckdb.connect(str(catalogue)) as connection:
+        found = compare_with(connection, str(listed[0]))
+    of_snr = [row for row in found.rates if row[0] == "S/N"]
+    n_seen = found.counts["only in the list"] - dict(found.reasons)["no spectrum here"]
+    sums = [sum(row[i] for row in of_snr) for i in (2, 3, 4)]
+    assert sums == [found.counts["both"], n_seen, found.counts["only here"]]
+
+
+def test_a_view_against_itself_is_complete_and_pure(catalogue):
+    with duckdb.connect(str(catalogue)) as connection:
+        found = compare_with(connection, "emission_star", "emission_star", radius_arcsec=0.5)
+    assert set(found.counts) == {"both"} and found.reasons == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "no table nowhere"),
+        (["zhang_2022"], "becat fetch zhang_2022"),
+        (["classical_be", "--view", "nowhere"], "no table nowhere"),
+        (["classical_be", "--view", "funnel"], "no view of stars"),
+        (["funnel"], "right ascension"),
+    ],
+)
+def test_what_cannot_be_compared_is_named_in_one_line(catalogue, words, said):
+    stderr = becat("compare", *words, "-c", catalogue, check=1).stderr
+    assert said in stderr and stderr.count("\n") == 1
