@@ -28,6 +28,7 @@ __all__ = ["Picture", "Profile", "draw_halpha", "picture", "save"]
 SIZE_IN = (7.2, 6.2)
 DOTS_PER_INCH = 150
 LINE_WIDTH_CHARACTERS = 118
+LEGEND = {"handlelength": 1.2, "columnspacing": 1.2, "borderaxespad": 0.2}
 HEADROOM = 0.2  # of the height of the panel, for the numbers
 
 
@@ -68,7 +69,9 @@ def picture(
     with mpl.rc_context(RC):
         figure = Picture(figsize=SIZE_IN, layout="constrained")
         panels = figure.add_gridspec(2, len(arms), height_ratios=(1.7, 1))
-        draw_halpha(figure.add_subplot(panels[0, :]), halpha)
+        above = figure.add_subplot(panels[0, :])
+        draw_halpha(above, halpha)
+        above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=8, **LEGEND)
         for place, name in enumerate(sorted(arms)):
             axes = figure.add_subplot(panels[1, place])
             _draw_arm(axes, arms[name])
@@ -117,9 +120,6 @@ def draw_halpha(axes, profile: Profile) -> None:
     _name_halpha(axes)
     words = "\n".join(_numbers(profile.measured))
     axes.text(0.01, 0.97, words, transform=axes.transAxes, va="top", fontsize=8, linespacing=1.4)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=8, handlelength=1.4, borderaxespad=0.3, columnspacing=1.4
-    )
 
 
 def _name_halpha(axes) -> None:
@@ -176,8 +176,8 @@ def _draw_arm(axes, arm: Arm) -> None:
     continuum = arm.continuum
     axes.set_title(f"{arm.name} arm")
     if arm.raw is None or continuum is None:
-        axes.plot(arm.wavelength_a, np.where(arm.ivar > 0, arm.flux, np.nan), color=INK, lw=0.5, label="rectified flux")
-        axes.axhline(1, color=RED, lw=0.8)
+        axes.plot(arm.wavelength_a, np.where(arm.ivar > 0, arm.flux, np.nan), color=INK, lw=0.5)
+        axes.axhline(1, color=RED, lw=0.8, label="continuum")
         axes.set_ylabel("flux / continuum")
     else:
         _draw_raw(axes, arm.raw)
@@ -188,14 +188,12 @@ def _draw_arm(axes, arm: Arm) -> None:
     if seen.any():
         axes.set_xlim(arm.wavelength_a[seen][0] - 5, arm.wavelength_a[seen][-1] + 5)
         _fit_height(axes, arm, continuum)
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=4, handlelength=1.0, columnspacing=1.0, borderaxespad=0.2
-    )
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, **LEGEND)
 
 
 def _draw_raw(axes, raw: RawArm) -> None:
     """Flux of the file; where it flags pixels in another colour, joined to their neighbours."""
-    axes.plot(raw.wavelength_a, np.where(raw.bad, np.nan, raw.flux), color=INK, lw=0.5, label="file's flux")
+    axes.plot(raw.wavelength_a, np.where(raw.bad, np.nan, raw.flux), color=INK, lw=0.5)
     beside = raw.bad.copy()
     beside[1:] |= raw.bad[:-1]
     beside[:-1] |= raw.bad[1:]

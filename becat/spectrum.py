@@ -207,7 +207,7 @@ class Spectrum:
         return drawn
 
     def plot_halpha(self, axes, thresholds: Mapping[str, float] | None = None) -> None:
-        """Draw H-alpha alone into axes of matplotlib."""
+        """Draw H-alpha alone into axes of matplotlib; ``axes.legend()`` says what is what."""
         from becat.plot import draw_halpha
 
         draw_halpha(axes, self._profile(thresholds))

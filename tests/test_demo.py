@@ -8,11 +8,14 @@ import sqlite3
 from pathlib import Path
 
 import duckdb
+import nbformat
 import numpy as np
 import pytest
 from astropy.io import ascii as astropy_ascii
+from nbclient import NotebookClient
 
 from becat.publish.report.make import make_report
+from tests.conftest import ROOT
 from tests.tools.pipeline_tools import becat, contents
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
@@ -229,3 +232,18 @@ def test_a_configuration_that_cannot_be_used_is_told_in_words(demo, tmp_path, te
     (tmp_path / "survey.toml").write_text(text)
     done = becat("demo", "--dir", tmp_path, check=1)
     assert told in done.stderr and "remove that file" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_notebook_runs_beside_it(demo, tmp_path):
+    (tmp_path / "demo").symlink_to(demo[0])
+    notebook = nbformat.read(ROOT / "docs" / "becat.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.outputs or cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    done = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    shown = [output.get("data", {}) for output in outputs]
+    assert sum("image/png" in data for data in shown) == 4
+    tables = " ".join(data.get("text/html", "") for data in shown)
+    for said in ("LAMOST MRS", "Equivalent width of H-alpha", "be_probability", "good_snr", "spectral_type"):
+        assert said in tables
+    assert "no step fails" in "".join(output.get("text", "") for output in outputs)

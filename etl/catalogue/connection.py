@@ -73,7 +73,8 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
         ).fetchone()
         if found is None or found[0] < 2:
             raise BecatError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
-        connection.execute("set enable_progress_bar = false")
+        # Not by "set": without ipywidgets that fails in a notebook, whatever the value.
+        connection.execute("pragma disable_progress_bar")
         yield connection
         if not read_only:
             _checkpoint(connection, path)

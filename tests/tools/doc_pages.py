@@ -2,14 +2,16 @@
 
 A page is run from its top. A block ``console`` holds commands after ``$`` and what they print; a block ``sql`` is asked of
 `catalog.duckdb`, and the block ``text`` below it is the answer; a block ``toml`` or ``csv`` is written to the file that is
-named in the line above it; a block ``python`` is executed. What a command says on its error stream (progress) is not shown. Lines of dots stand for what
-was left out.
+named in the line above it; a block ``python`` is executed, with the names of those before it, and the block ``text`` below it is
+what it prints, and the value of its last line. What a command says on its error stream (progress) is not shown. Lines of dots stand
+for what was left out.
 
 ``python -m tests.tools.doc_pages`` runs the pages in an empty directory and writes what they print into them.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
@@ -28,7 +30,12 @@ __all__ = ["PAGES", "Step", "copy_files", "outline", "run_page"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # In this order, one after the other in the same directory.
-PAGES = [DOCS / "tutorial.md", DOCS / "howto" / "own_spectra.md", DOCS / "howto" / "own_catalogue.md"]
+PAGES = [
+    DOCS / "tutorial.md",
+    DOCS / "howto" / "own_spectra.md",
+    DOCS / "howto" / "own_catalogue.md",
+    DOCS / "python.md",
+]
 BLOCK = re.compile(r"^```(console|sql|python|text|toml|csv)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"`([\w./-]+\.(?:toml|csv))`[^\n]*:\n\n\Z")
 SHOWN_LINES = 24
@@ -46,10 +53,11 @@ class Step:
 def run_page(text: str) -> tuple[str, list[Step]]:
     """Run a page in the current directory; return it with the output renewed, and its steps."""
     steps: list[Step] = []
-    answer = ""
+    asked, answer = "", ""
+    names: dict = {}
 
     def renew(block: re.Match) -> str:
-        nonlocal answer
+        nonlocal asked, answer
         kind, body = block.groups()
         if kind in ("toml", "csv"):
             named = FILE.search(text[: block.start()])
@@ -58,11 +66,11 @@ def run_page(text: str) -> tuple[str, list[Step]]:
         elif kind == "console":
             body = _console(body, steps)
         elif kind == "python":
-            exec(compile(body, "page", "exec"), {})
+            asked, answer = "python", _short(_execute(body, names))
         elif kind == "sql":
-            answer = _query(body)
+            asked, answer = "query", _query(body)
         elif answer:
-            steps.append(Step("query", body, answer))
+            steps.append(Step(asked, body, answer))
             body, answer = answer, ""
         return f"```{kind}\n{body}```"
 
@@ -94,6 +102,20 @@ def _run(command: str) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         cli.becat.main(words[1:], prog_name="becat", standalone_mode=False)
+    return printed.getvalue()
+
+
+def _execute(body: str, names: dict) -> str:
+    """What a block of Python prints, and the value of its last line, as a notebook shows it."""
+    tree = ast.parse(body)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(tree, "page", "exec"), names)
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), "page", "eval"), names)
+            if value is not None:
+                print(value)
     return printed.getvalue()
 
 
