@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from becat import udfs
+import becat.udfs as udfs
 from becat.arm import Arm
 from becat.etl.catalogue import connection as opening
 from becat.etl.catalogue.batches import matrix
@@ -178,10 +178,9 @@ class Catalogue:
                 arms[name] = Arm(name, flux, ivar, mask, raw.get(name))
         if "red" not in arms:
             raise BecatError(f"the catalogue keeps no flux of spectrum {spectrum_id}: load its file again")
-        score = self._row(
-            "select * from current_score where spectrum_id = ?",
-            spectrum_id,
-        )
+        score = self._row("select * from current_score where spectrum_id = ?", spectrum_id)
+        missing = self._row("select reason from missing_result where stage = 'score' and spectrum_id = ?", spectrum_id)
+        score = score and {**score, **(missing or {})}
         left_out = [f"the flux as in the file: {why}"] if why else []
         return Spectrum(columns, arms, self.thresholds, left_out, score)
 

@@ -221,10 +221,7 @@ def _mark_cosmic_rays(axes, arm: Arm) -> None:
 
 def _numbers(measured: Row) -> list[str]:
     """What was measured of H-alpha, a line each."""
-    if measured["ew_halpha_a"] is None:
-        width = "EW(Hα) not measured: too few good pixels"
-    else:
-        width = f"EW(Hα) = {measured.words('ew_halpha_a')}"
+    width = f"EW(Hα) = {measured.words('ew_halpha_a')}" if "reason" not in measured else "EW(Hα) not measured"
     kind = ", ".join(filter(None, (measured["profile_class"], measured["profile_type"])))
     n, above_noise = measured["n_peaks"], measured["n_emission_peaks"]
     peaks = "peaks not counted" if n is None else f"{n} peak{'' if n == 1 else 's'} after smoothing"

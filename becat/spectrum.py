@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+from sqlalchemy import REAL
 
-from becat import udfs
+import becat.udfs as udfs
 from becat.arm import Arm, Smoothed
-from becat.etl.measure import FOLLOW, measure_partition
+from becat.etl.catalogue.batches import EVERYTHING
+from becat.etl.measure import COLUMNS, FOLLOW, measure_partition
+from becat.etl.missing import why_missing
+from becat.models.window import WINDOW_A
 from becat.rows import Row
 from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS, RED
 from becat.schema.quality import DESCRIPTIONS, Quality
+from becat.schema.tables import TABLES
 from becat.udfs.bands import repair
 from becat.udfs.bartlett import bartlett_peaks, smooth_bartlett, smoothed_error
 from becat.udfs.equivalent_width import shifted_band
@@ -51,7 +57,7 @@ class Spectrum:
     left_out : sequence of str
         What of its file could not be trusted, and why.
     kept_score : mapping, optional
-        Its row of ``be_score`` in the catalogue that it is from.
+        Its score in the catalogue that it is from: a row of ``be_score``, and the reason in ``missing_result`` where it is NULL.
     """
 
     def __init__(
@@ -114,17 +120,17 @@ class Spectrum:
         -------
         Row
             Columns of ``line_measurement`` and ``profile_class``. A width is positive in absorption, negative in emission;
-            None where it cannot be measured.
+            None where it cannot be measured: ``reason`` is there then, and says why.
 
         Raises
         ------
         BecatError
             A threshold decides no measurement.
         """
-        tables = measure_partition((self._as_table(), self._with(thresholds)))
-        found = {name: value for table in tables.values() for name, value in table.to_pylist()[0].items()}
-        del found["spectrum_id"]
-        return Row(found, "line_measurement", "profile_class")
+        tables = measure_partition((self._given, self._with(thresholds)))
+        rows = [row for table in tables.values() for row in table.to_pylist()]
+        found = {name: value for row in rows for name, value in row.items() if name != "spectrum_id"}
+        return Row(found, *tables)
 
     def score(self, model: str | Path | None = None) -> Row:
         """Probability that H-alpha is that of a Be star.
@@ -138,7 +144,8 @@ class Spectrum:
         Returns
         -------
         Row
-            ``be_probability`` (None where too few pixels of 6530-6590 Angstrom are good), ``model_id`` and ``provider``.
+            ``be_probability``, ``model_id`` and ``provider``. The probability is None where pixels are missing: ``reason`` is
+            there then, and says which.
 
         Raises
         ------
@@ -146,11 +153,13 @@ class Spectrum:
             The model cannot be used.
         """
         if model is None and self._kept_score is not None:
-            return Row(self._kept_score, "be_score")
+            return Row(self._kept_score, "be_score", "missing_result")
         scorer = _scorer(None if model is None else str(model))
         probability = scorer.score(self.red.flux[None], self.red.ivar[None])[0]
         found = {"model_id": scorer.model_id, "be_probability": probability, "provider": scorer.provider}
-        return Row(found, "be_score")
+        if np.isnan(probability):
+            found["reason"] = f"H-alpha could not be scored: {why_missing(self.red.flux, self.red.ivar, WINDOW_A)}"
+        return Row(found, "be_score", "missing_result")
 
     def smoothed(self, thresholds: Mapping[str, float] | None = None) -> Smoothed | None:
         """The smoothed profile with all its peaks and valleys; None where S/N or too many pixels are missing."""
@@ -200,8 +209,10 @@ class Spectrum:
         """
         from becat.plot import picture, save
 
-        remarks = [*self.flags, *self.left_out]
-        drawn = picture(self._title(), self._profile(thresholds), self.arms, self._band("mgb", thresholds), remarks)
+        profile, score = self._profile(thresholds), self.score()
+        missing = [row["reason"] for row in (profile.measured, score) if row.get("reason")]
+        remarks = [*missing, *self.flags, *self.left_out]
+        drawn = picture(self._title(score), profile, self.arms, self._band("mgb", thresholds), remarks)
         if path is not None:
             save(drawn, path)
         return drawn
@@ -227,17 +238,17 @@ class Spectrum:
 
     def _velocity(self, limits: Mapping[str, float]) -> np.ndarray | None:
         """(1,) velocity with which bands move, km/s; None where they do not."""
-        return np.array([_or_nan(self.columns.get("rv_km_s"))]) if limits[FOLLOW] else None
+        return self._given["rv_km_s"].to_numpy().astype(float) if limits[FOLLOW] else None
 
-    def _title(self) -> str:
+    def _title(self, score: Row) -> str:
         """Name, epoch, S/N, score, and whether it is simulated."""
-        probability = self.score()["be_probability"]
+        probability = score["be_probability"]
         return ", ".join(
             (
                 self.name,
                 *([] if self.mjd is None else [f"MJD {self.mjd:.2f}"]),
                 "S/N unknown" if self.snr_r is None else f"S/N {self.snr_r:.0f}",
-                "not scored: too few good pixels" if probability is None else f"probability of Be {probability:.3f}",
+                "not scored" if probability is None else f"probability of Be {probability:.3f}",
                 *(["simulated"] if self.columns.get("is_simulated") else []),
             )
         )
@@ -251,14 +262,22 @@ class Spectrum:
             )
         return {**self.thresholds, **(thresholds or {})}
 
-    def _as_table(self) -> pa.Table:
-        """The one row that the stage `measure` takes."""
-        columns = {name: pa.array([self.columns.get(name)], kind) for name, kind in _TAKEN.items()}
-        for name, grid in ARMS.items():
-            for what in ("flux", "ivar"):
-                values = [getattr(self.arms[name], what).tolist()] if name in self.arms else [None]
-                columns[f"{what}_{name}"] = pa.array(values, pa.list_(pa.float32(), grid.n_pixels))
-        return pa.table(columns)
+    @cached_property
+    def _given(self) -> pa.Table:
+        """The one row that the stage `measure` takes, asked as of a catalogue."""
+        columns = {c.name: _arrow(self.columns.get(c.name), c.type) for c in TABLES["spectrum"].columns}
+        with duckdb.connect() as connection:
+            connection.register("spectrum", pa.table(columns))
+            for name in ARMS:
+                connection.register(f"flux_{name}", self._flux_table(name))
+            return connection.execute(f"select {COLUMNS} from {EVERYTHING}").to_arrow_table()
+
+    def _flux_table(self, name: str) -> pa.Table:
+        """The row of an arm in its table of the catalogue; no row without that arm."""
+        arms = [self.arms[name]] if name in self.arms else []
+        kind = pa.list_(pa.float32(), ARMS[name].n_pixels)
+        columns = {what: pa.array([getattr(arm, what).tolist() for arm in arms], kind) for what in ("flux", "ivar")}
+        return pa.table({"spectrum_id": pa.array([self.spectrum_id] * len(arms), pa.int64()), **columns})
 
     def _heading(self) -> list[str]:
         """What it is, in a few lines."""
@@ -284,10 +303,6 @@ class Spectrum:
     def _repr_html_(self) -> str:
         lines = "<br>".join(html.escape(line) for line in self._heading())
         return f"<b>{html.escape(self.name)}</b><br>{lines}"
-
-
-# What the stage `measure` takes of the table spectrum.
-_TAKEN = {"spectrum_id": pa.int64(), "snr_r": pa.float64(), "rv_km_s": pa.float64(), "resolving_power": pa.float64()}
 
 
 class Spectra(list[Spectrum]):
@@ -340,6 +355,11 @@ def _scorer(model: str | None) -> Scorer:
     from becat.models.score import Scorer
 
     return Scorer(model)
+
+
+def _arrow(value: object, kind: object) -> pa.Array:
+    """A value of a column as a catalogue would hand it out."""
+    return pa.array([value], pa.float32() if isinstance(kind, REAL) else None)
 
 
 def _or_nan(value: float | None) -> float:

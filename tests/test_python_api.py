@@ -118,6 +118,7 @@ def test_the_columns_have_the_names_of_the_tables(coadd):
     measured = coadd.measure()
     kept = {c.name for t in ("line_measurement", "profile_class") for c in TABLES[t].columns}
     assert kept - set(measured) == {"spectrum_id", "run_id", "measure_version", "profile_version"}
+    assert "reason" not in measured
     assert measured.unit("ew_halpha_a") == "Angstrom" and "6548" in measured.description("ew_halpha_a")
     assert measured.ew_halpha_a == measured["ew_halpha_a"]
     assert f"{measured.ew_halpha_a:.2f}" in repr(measured) and "±" in repr(measured) and "km/s" in repr(measured)
@@ -212,6 +213,23 @@ def test_without_sn_in_the_file_no_peaks_are_counted(tmp_path):
     assert spectrum.plot()._repr_png_().startswith(b"\x89PNG")
 
 
+def test_what_cannot_be_measured_or_scored_says_why_as_the_catalogue_does(tmp_path):
+    file = tmp_path / "masked.fits"
+    with fits.open(real_spectra()[3]) as hdus:
+        table = hdus["COADD_R"].data
+        table["IVAR"][np.abs(10 ** table["LOGLAM"] - 6564.6) < 14] = 0
+        hdus.writeto(file)
+    spectrum = becat.read_spectrum(file)
+    measured, score = spectrum.measure(), spectrum.score()
+    assert measured.ew_halpha_a is score.be_probability is None
+    assert "over 6550.8-6578.0 Angstrom" in measured.reason and "over 6550.8-6578.5 Angstrom" in score.reason
+    assert "reason" in repr(measured) and "not scored" in spectrum.plot().get_suptitle()
+    with becat.open_catalogue(make_catalogue(tmp_path / "c.duckdb", [file], "coadd")) as catalogue:
+        kept = catalogue.query("select reason from missing_result order by stage").reason
+        assert kept.tolist() == [measured.reason, score.reason]
+        assert catalogue.spectrum(spectrum.spectrum_id).score() == score
+
+
 def test_smoothed_profile_has_the_peaks_that_are_counted(coadd):
     smoothed, measured = coadd.smoothed(), coadd.measure()
     assert (smoothed.peak_flux.size, smoothed.valley_flux.size) == (measured.n_peaks, measured.n_valleys)
@@ -234,7 +252,9 @@ def test_other_thresholds_give_other_widths(coadd):
 def test_thresholds_of_the_catalogue_are_in_force(laspec, tmp_path):
     path = shutil.copy(laspec, tmp_path / "c.duckdb")
     with becat.open_catalogue(path, read_only=False) as catalogue:
-        change(catalogue.connection, {"ew_halpha_band_min_a": 6560.0, "ew_masked_fraction_max": 0.0})
+        changed = {"ew_halpha_band_min_a": 6560.0, "ew_masked_fraction_max": 0.0, "bands_follow_velocity": 1}
+        change(catalogue.connection, changed)
+        catalogue.connection.execute("update spectrum set rv_km_s = 40, bss_rqvh_km_s = 13.3")
         measure_spectra(catalogue.connection)
     with becat.open_catalogue(path) as catalogue, becat.open_catalogue(laspec) as before:
         assert catalogue.thresholds["ew_halpha_band_min_a"] == 6560.0
@@ -242,6 +262,8 @@ def test_thresholds_of_the_catalogue_are_in_force(laspec, tmp_path):
         spectrum = catalogue.spectrum(star)
         stored = catalogue.query("select ew_halpha_a from line_measurement where spectrum_id = ?", [int(star)])
         assert spectrum.measure().ew_halpha_a == approximately(float(stored.ew_halpha_a[0]))
+        assert spectrum.measure().velocity_shift_km_s == pytest.approx(26.7)
+        assert spectrum.smoothed().peak_flux.size == spectrum.measure().n_peaks
         assert spectrum.measure().ew_halpha_a != before.spectrum(star).measure().ew_halpha_a
         # A masked pixel in the band: with the part that may be masked at nothing, SQL's function gives no width.
         masked = "select equivalent_width(list_transform(flux, (x, i) -> x)::float[4001], list_transform(ivar, (x, i) -> if(i = 2100, 0, x))::float[4001], 6548, 6578).ew_a as ew_a from flux_red where spectrum_id = ?"
