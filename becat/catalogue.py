@@ -178,7 +178,9 @@ class Catalogue:
                 arms[name] = Arm(name, flux, ivar, mask, raw.get(name))
         if "red" not in arms:
             raise BecatError(f"the catalogue keeps no flux of spectrum {spectrum_id}: load its file again")
-        score = self._row("select * from current_score where spectrum_id = ?", spectrum_id)
+        score = self._row(
+            "select model_id, be_probability, provider from current_score where spectrum_id = ?", spectrum_id
+        )
         missing = self._row("select reason from missing_result where stage = 'score' and spectrum_id = ?", spectrum_id)
         score = score and {**score, **(missing or {})}
         left_out = [f"the flux as in the file: {why}"] if why else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from becat.schema.grid import ARMS
 from becat.schema.parameters import change
 from becat.schema.tables import TABLES
 from becat.spectrum import THRESHOLDS
+from tests.conftest import ROOT
 from tests.tools.pipeline_tools import new_catalogue, real_spectra
 
 # Of each layout some, as they lie under the real data: coadds and exposures, emission and none, with and without errors.
@@ -357,6 +359,15 @@ def test_import_loads_nothing_but_itself():
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     strange = {name.split(".")[0] for name in found} - sys.stdlib_module_names
     assert strange == {"becat"} and [name for name in found if name.startswith("becat")] == ["becat"]
+
+
+def test_the_python_of_the_readme_runs(laspec, tmp_path, monkeypatch):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(real_spectra()[-1], "my_star.fits")  # gzipped, which the content tells, not the name
+    shutil.copy(laspec, "catalog.duckdb")
+    exec(compile(block, "README.md", "exec"), {})
+    assert Path("my_star.png").is_file()
 
 
 def test_every_exported_name_is_there_and_described():
