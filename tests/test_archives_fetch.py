@@ -11,6 +11,7 @@ import pytest
 from becat.etl.archives import sources
 from becat.etl.archives.apply import apply
 from becat.etl.archives.fetch import Manners, fetch
+from becat.etl.archives.ingest import ingest_file
 from becat.etl.match.stars import gather
 from becat.schema.errors import BecatError
 from tests.tools.pipeline_tools import becat
@@ -232,3 +233,31 @@ def test_what_was_seen_of_each_source_is_listed():
     for one in sources.load().values():
         assert one.name in out and (one.seen or one.unseen or one.service == "file"), one.name
     assert "name a source" in becat("fetch", check=2).stderr
+
+
+def test_sizes_that_are_wrong_are_missing_and_the_others_are_degrees(connection, real_data):
+    ingest_file(connection, "dias_2021", real_data / "catalogues" / "dias_2021_clusters.csv")
+    apply(connection, 1)
+    found = dict(connection.execute("select cluster, r50_deg from cluster").fetchall())
+    assert [found[name] for name in ("Berkeley 58", "Blanco 1", "NGC 7789", "Berkeley 59")] == [None] * 4
+    assert found["NGC 457"] == pytest.approx(0.1, abs=0.1) and sum(r50 is None for r50 in found.values()) == 4
+
+
+def test_classes_are_the_same_in_capitals_and_small_letters(connection, tmp_path):
+    add_stars(connection, [10.0, 20.0], [60.0, 60.0], first=1000)
+    (tmp_path / "hou.csv").write_text("_RAJ2000,_DEJ2000,ID,Type\n10,60,a,CBE\n20,60,b,haebe \n")
+    ingest_file(connection, "hou_2016", tmp_path / "hou.csv")
+    apply(connection, 1)
+    rows = connection.execute("select object_name, object_class from literature_match order by 1").fetchall()
+    assert rows == [("a", "CBe"), ("b", "Herbig Ae/Be")]
+
+
+def test_a_list_that_is_younger_than_the_paper_makes_no_star_known(connection, tmp_path):
+    add_stars(connection, [10.0], [60.0], first=1000)
+    (tmp_path / "an.csv").write_text("ra,dec,Name\n10,60,a\n")
+    ingest_file(connection, "an_2026", tmp_path / "an.csv")
+    apply(connection, 1)
+    assert connection.execute("select object_class from literature_match").fetchall() == [("CBe",)]
+    assert connection.execute("select count(*) from literature_flag").fetchone() == (0,)
+    connection.execute("update selection_parameter set value = 2026 where name = 'known_until_year'")
+    assert connection.execute("select n_cbe_lists, cbe_list from literature_flag").fetchall() == [(1, "an_2026")]

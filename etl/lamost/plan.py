@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from becat.etl.archives.ingest import ingested
 from becat.etl.archives.rows import replace_rows
 from becat.etl.archives.take_in import take_in_file
 from becat.etl.catalogue.connection import TO_READ, Run, bounded_memory, transaction
@@ -204,10 +205,7 @@ def _fingerprint(connection, catalogues, release, survey, wishes: Wishes) -> str
     if wishes.view:
         _position_columns(connection, wishes.view)
         viewed = connection.execute(f"select bit_xor(hash(v)) from {quoted(wishes.view)} as v").fetchall()
-    archives = "select 1 from information_schema.tables where table_schema = 'archive' and table_name = 'source'"
-    tmass = ""
-    if connection.execute(archives).fetchone():
-        tmass = connection.execute("select sha256 from archive.source where source = 'tmass'").fetchall()
+    tmass = ingested(connection).get("tmass")
     code = digest_of_files([Path(__file__), Path(release_rows.__file__)])
     limits = [parameters.value(name, connection) for name in THRESHOLDS]
     what = (files, own, viewed, tmass, release, survey, wishes, limits, code)
@@ -377,7 +375,7 @@ def _weigh_nights(connection, plan: Plan, limits: Limits) -> None:
         from both_ways
     """).fetchone()
     plan.remarks.append(
-        f"whole nights (tar, which becat does not fetch): sooner for {n_sooner:,} of {n_nights:,} nights"
+        f"whole nights (tar, not fetched by becat): sooner for {n_sooner:,} of {n_nights:,} nights"
         + (
             f", {n_bytes / 1e9:,.1f} GB, by {saved_s / 3600:,.1f} hours"
             if n_sooner
