@@ -782,7 +782,21 @@ def partition(directory: Path, catalog: Path, table: str) -> None:
     help="The ONNX model that gave the scores, if not becat's own: it says what it looked at.",
 )
 @click.option("--open", "open_browser", is_flag=True, help="Show the site in the browser.")
-def serve(snapshot: Path, host: str, port: int, labels: Path | None, model: Path | None, open_browser: bool) -> None:
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="A name under which people reach the site, such as be.example.org: needed behind another server. May be repeated.",
+)
+def serve(
+    snapshot: Path,
+    host: str,
+    port: int,
+    labels: Path | None,
+    model: Path | None,
+    open_browser: bool,
+    names: tuple[str, ...],
+) -> None:
     """Serve a snapshot with Datasette.
 
     \b
@@ -791,7 +805,7 @@ def serve(snapshot: Path, host: str, port: int, labels: Path | None, model: Path
     """
     from becat.publish.serve import serve as serve_snapshot
 
-    serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser)
+    serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser, names=names)
 
 
 @becat.command()

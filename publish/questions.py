@@ -51,7 +51,7 @@ class Questions:
     """
 
     def __init__(self, path: str | Path, at_once: int):
-        self._path = str(path)
+        self._path = str(Path(path).absolute())
         self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix="questions")  # some wait for what was killed
         self._idle: list[_Process] = []
         self._all: set[_Process] = set()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shutil
+import socket
 import sqlite3
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Iterable
 from pathlib import Path
 
 import uvicorn
@@ -20,12 +23,15 @@ from becat.publish import site
 from becat.publish.reading import scored_by, snapshot_of
 from becat.publish.saliency import Explainer
 from becat.publish.snapshot import leftovers
-from becat.publish.snapshot.address import address_of
+from becat.publish.snapshot.address import address_of, stamp
 from becat.schema.errors import BecatError
 
 __all__ = ["Switch", "serve"]
 
 POLL_S = 1.0
+PORT = re.compile(r":\d+$")
+REPLACED = "The tables are being replaced. Ask again in a moment."
+NOT_CALLED = "This server does not know that name. Whoever runs it can tell it: becat serve --name NAME"
 DRAIN_S = 0.2
 
 
@@ -33,20 +39,26 @@ class Generation:
     """One state of the snapshot's file, with the application that serves it.
 
     The file is held by a hard link of its own: whatever takes the snapshot's name later, this application goes on
-    reading the file that it began with.
+    reading the file that it began with. Where no link can be made, in a folder that may only be read or to a file of
+    somebody else, it reads the file itself, and answers nothing any more once that has changed.
     """
 
-    def __init__(self, snapshot: Path, holder: Path, explainer: Explainer, **options):
+    def __init__(self, snapshot: Path, holder: Path | None, explainer: Explainer, **options):
         self.stamp = stamp(snapshot)
-        self.folder = Path(tempfile.mkdtemp(dir=holder))
-        self.path = self.folder / snapshot.name
-        os.link(snapshot, self.path)
+        self.folder, self.path = _held(snapshot, holder)
         check(self.path)
         self.datasette: Datasette = site.create(self.path, **options)
         self.explainer = explainer
         self.datasette.becat_explainer = explainer  # pyright: ignore[reportAttributeAccessIssue] - for plugins/star.py
         self.application = self.datasette.app()
         self.n_requests = 0
+
+    def is_changed(self) -> bool:
+        """The file was written anew in place, or is gone: what is read from it now may be of two snapshots."""
+        try:
+            return stamp(self.path) != self.stamp
+        except OSError:
+            return True
 
     async def warm(self) -> None:
         """Open what the first visitor needs, so that nobody waits for it or sees it fail."""
@@ -70,7 +82,22 @@ class Generation:
             self.datasette.executor.shutdown(wait=True)
         for database in self.datasette.databases.values():
             database.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _held(snapshot: Path, holder: Path | None) -> tuple[Path | None, Path]:
+    """A folder with a hard link to the file, and the link; no folder and the file itself where there can be no link."""
+    if holder is None:
+        return None, snapshot.absolute()
+    folder = Path(tempfile.mkdtemp(dir=holder))
+    path = folder / snapshot.name
+    try:
+        os.link(snapshot, path)
+    except OSError:
+        folder.rmdir()
+        return None, snapshot.absolute()
+    return folder, path
 
 
 class Switch:
@@ -82,8 +109,10 @@ class Switch:
         labels: str | Path | None = None,
         settings: dict | None = None,
         model: str | Path | None = None,
+        names: Iterable[str] = (),
     ):
-        self.snapshot = Path(snapshot)
+        self.snapshot = Path(snapshot).absolute()
+        self.names = frozenset(name.lower() for name in (*names, "localhost", socket.gethostname()))
         secret = os.environ.get("DATASETTE_SECRET") or secrets.token_hex(
             32
         )  # the same for all: a sign-in outlasts a snapshot
@@ -91,7 +120,7 @@ class Switch:
         self.model = model
         check(self.snapshot)
         leftovers.remove_stale(self.snapshot)
-        self.holder = Path(tempfile.mkdtemp(prefix=leftovers.own_prefix(self.snapshot), dir=self.snapshot.parent))
+        self.holder = _holder(self.snapshot)
         self.current = self._generation()
         self.closing: set[asyncio.Task] = set()
         self.watcher: asyncio.Task | None = None
@@ -102,10 +131,14 @@ class Switch:
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
             return await self._lifespan(receive, send)
+        if not _is_called(scope, self.names):
+            return await _refuse(send, 421, NOT_CALLED)
         generation = self.current
+        if generation.is_changed():
+            return await _refuse(send, 503, REPLACED)
         generation.n_requests += 1
         try:
-            await generation.application(scope, receive, send)
+            await generation.application(scope, receive, _while_unchanged(send, generation))
         finally:
             generation.n_requests -= 1
 
@@ -121,7 +154,8 @@ class Switch:
         for end in self.current.datasette.becat_at_end:  # pyright: ignore[reportAttributeAccessIssue] - of publish/site.py
             end()
         self.current.remove()
-        shutil.rmtree(self.holder, ignore_errors=True)
+        if self.holder is not None:
+            shutil.rmtree(self.holder, ignore_errors=True)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _watch(self) -> None:
@@ -148,16 +182,55 @@ class Switch:
         task.add_done_callback(self.closing.discard)
 
 
-def stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is replaced."""
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def _holder(snapshot: Path) -> Path | None:
+    try:
+        return Path(tempfile.mkdtemp(prefix=leftovers.own_prefix(snapshot), dir=snapshot.parent))
+    except OSError:
+        return None
+
+
+def _is_called(scope, names: frozenset[str]) -> bool:
+    """True if the request is for a name of this server, or the address that it came in at: names go into redirects."""
+    asked = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+    here = (scope.get("server") or ("",))[0].lower().removeprefix("::ffff:")
+    return all(name in names or name in (here, f"[{here}]") for name in (PORT.sub("", value) for value in asked))
+
+
+async def _refuse(send, status: int, words: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+    if status == 503:
+        headers.append((b"retry-after", b"2"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": words.encode()})
+
+
+def _while_unchanged(send, generation: Generation):
+    """Sends an answer only if the file is what it was when the answer began to be made."""
+    is_refused = False
+
+    async def send_checked(event):
+        nonlocal is_refused
+        if is_refused:
+            return
+        if generation.is_changed():
+            if event["type"] != "http.response.start":
+                raise ConnectionAbortedError("the snapshot was replaced in the middle of an answer")
+            is_refused = True
+            return await _refuse(send, 503, REPLACED)
+        await send(event)
+
+    return send_checked
 
 
 def check(path: Path) -> None:
     """Raise `BecatError` unless the file is a snapshot that becat made."""
     if not path.is_file():
         raise BecatError(f"there is no snapshot {path}: make one with `becat publish {path} --catalog CATALOG`")
+    with path.open("rb") as file:
+        head = file.read(100)
+    page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    if head[:15] == b"SQLite format 3" and pages * (65536 if page == 1 else page) != path.stat().st_size:
+        raise BecatError(f"{path} is not whole: it is still being copied, or it was cut")
     try:
         with contextlib.closing(sqlite3.connect(address_of(path), uri=True)) as connection:
             for table in ("view_definition", "column_kind"):
@@ -175,6 +248,7 @@ def serve(
     open_browser: bool = False,
     settings: dict | None = None,
     model: str | Path | None = None,
+    names: Iterable[str] = (),
 ) -> None:
     """Serve a snapshot until interrupted.
 
@@ -192,13 +266,15 @@ def serve(
         Datasette settings that replace ours.
     model : path, optional
         The classifier that gave the scores, if it is not becat's own.
+    names : iterable of str
+        Names under which people reach the server, beside ``localhost``, this machine's own and the address it listens on.
 
     Raises
     ------
     BecatError
         The file is not a snapshot, or the model is none.
     """
-    application = Switch(snapshot, labels, settings, model)
+    application = Switch(snapshot, labels, settings, model, (*names, host))
     address = f"http://{host}:{port}/"
     print(f"{snapshot} is served at {address}  (end with Ctrl-C)")
     if open_browser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -28,7 +29,8 @@ def remove_stale(snapshot: Path) -> list[Path]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # in a folder that may only be read
+                    path.unlink()
             removed.append(path)
     return removed
 

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from becat.publish.fair_queue import FairQueue, network_of
 from becat.publish.snapshot import leftovers
+from becat.publish.snapshot.address import stamp
 from becat.publish.vo.tap import schema
 from becat.publish.vo.tap.walls import environment
 
@@ -112,7 +113,7 @@ class Service:
         self.jobs: dict[str, Job] = {}
         self.waiting: Counter[str] = Counter()
         self.sending: Counter[str] = Counter()
-        self._schemas: dict[Path, Path] = {}
+        self._schemas: dict[tuple[Path, tuple], Path] = {}
         self._running: set[asyncio.subprocess.Process] = set()
         self._describing = asyncio.Lock()
         self._sync = FairQueue(self.limits.sync_at_once)
@@ -132,13 +133,14 @@ class Service:
         """The file that describes a snapshot's tables; it is made once."""
         self.latest = snapshot
         async with self._describing:
-            if snapshot not in self._schemas:
-                for gone in [known for known in self._schemas if not known.exists()]:
+            key = snapshot, stamp(snapshot)
+            if key not in self._schemas:
+                for gone in [known for known in self._schemas if not known[0].exists() or known[0] == snapshot]:
                     self._schemas.pop(gone).unlink(missing_ok=True)
                 path = self.folder / f"tap_schema_{secrets.token_hex(4)}.sqlite"
                 await asyncio.to_thread(schema.write, snapshot, path)
-                self._schemas[snapshot] = path
-        return self._schemas[snapshot]
+                self._schemas[key] = path
+        return self._schemas[key]
 
     @contextlib.asynccontextmanager
     async def answered(
@@ -171,7 +173,7 @@ class Service:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _run(self, snapshot: Path, question: dict, seconds: int, folder: Path) -> Outcome:
-        tap_schema = await self.tap_schema(snapshot)
+        tap_schema, before = await self.tap_schema(snapshot), stamp(snapshot)
         asked = question | {
             "snapshot": str(snapshot.absolute()), "tap_schema": str(tap_schema.absolute()), "folder": str(folder), "seconds": seconds,
             "bytes_max": self.limits.bytes_max, "upload_rows_max": self.limits.upload_rows,
@@ -191,6 +193,8 @@ class Service:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        if not snapshot.exists() or stamp(snapshot) != before:
+            return Outcome(folder / "result", error="the tables were replaced while they were read: ask again")
         return _outcome(folder, said)
 
     def create(self, parameters: dict[str, str], address: str = "", uploads: Mapping[str, bytes] | None = None) -> Job:

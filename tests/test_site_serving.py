@@ -1,0 +1,159 @@
+"""`becat serve` from any folder, of any file that can be read, while whatever happens to the file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+
+import httpx
+import pytest
+
+from becat.publish import serve
+from becat.publish.snapshot import write as snapshot
+from becat.publish.vo.tap import jobs
+from becat.schema.errors import BecatError
+from tests.tools.site_fixture import make_catalogue
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serving")
+    found = []
+    for n_stars in (60, 40):
+        catalogue = make_catalogue(folder / f"{n_stars}.duckdb", n_stars=n_stars, flux_of=())
+        found.append(snapshot.write(catalogue, folder / f"{n_stars}.sqlite", progress=False).path)
+    return found
+
+
+@pytest.fixture
+def path(made, tmp_path):
+    return shutil.copyfile(made[0], tmp_path / "catalog.sqlite")
+
+
+COUNT = "/catalog.json?sql=select+count(*)+as+n+from+star&_shape=array"
+TAP = "/tap/sync?LANG=ADQL&FORMAT=csv&QUERY=SELECT+COUNT(*)+AS+n+FROM+star"
+
+
+async def with_server(path, play, **options):
+    """Run something with a server that has started, and end it."""
+    switch = serve.Switch(path, **options)
+    await switch.current.warm()
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app=switch), base_url="http://localhost")
+    try:
+        return await play(switch, client)
+    finally:
+        jobs.close_service()
+        switch.current.remove()
+        if switch.holder:
+            shutil.rmtree(switch.holder)
+
+
+def test_a_copy_over_the_served_file_gives_no_500_and_no_mixture(path, made):
+    async def play(switch, client):
+        statuses, counts = set(), set()
+        switch.watcher = asyncio.create_task(switch._watch())
+        for source in (made[1], made[0], made[1]):
+            whole = source.read_bytes()
+            with open(path, "r+b") as file:  # as cp does
+                file.truncate(0)
+                for start in range(0, len(whole), len(whole) // 4):
+                    file.write(whole[start : start + len(whole) // 4])
+                    file.flush()
+                    for asked in (COUNT, "/catalog/star", "/", "/vo/cone?RA=1&DEC=1&SR=180"):
+                        answer = await client.get(asked)
+                        statuses.add(answer.status_code)
+                        if asked == COUNT and answer.status_code == 200:
+                            counts.add(answer.json()[0]["n"])
+        for _ in range(200):
+            answer = await client.get(COUNT)
+            if answer.status_code == 200:
+                break
+            await asyncio.sleep(0.1)
+        tap = await client.get(TAP)
+        switch.watcher.cancel()
+        return statuses, counts, answer.json(), tap.text.split()
+
+    statuses, counts, last, tap = asyncio.run(with_server(path, play))
+    assert statuses <= {200, 503} and counts <= {60, 40}
+    assert last == [{"n": 40}] and tap == ["n", "40"]
+
+
+@pytest.mark.parametrize("closed", ["folder", "link"])
+def test_a_file_that_cannot_be_linked_is_served(path, made, monkeypatch, closed):
+    def refuse(*words, **named):
+        raise PermissionError(1, "not permitted")
+
+    if closed == "link":  # to a file of somebody else
+        monkeypatch.setattr(os, "link", refuse)
+    else:
+        true = tempfile.mkdtemp
+        monkeypatch.setattr(
+            tempfile,
+            "mkdtemp",
+            lambda *words, **named: refuse() if named.get("dir") == path.parent else true(*words, **named),
+        )
+
+    async def play(switch, client):
+        before = (await client.get(COUNT)).json(), (await client.get(TAP)).text.split()
+        new = shutil.copyfile(made[1], path.with_name("new"))
+        os.replace(new, path)
+        between = (await client.get(COUNT)).status_code, (await client.get("/")).status_code
+        await switch.renew()
+        return before, between, (await client.get(COUNT)).json(), (await client.get(TAP)).text.split()
+
+    before, between, after, tap = asyncio.run(with_server(path, play))
+    assert before == ([{"n": 60}], ["n", "60"]) and between == (503, 503)
+    assert after == [{"n": 40}] and tap == ["n", "40"]
+
+
+def test_a_file_that_was_cut_is_told(path):
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - 4096)
+    with pytest.raises(BecatError, match="not whole"):
+        serve.Switch(path)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200), ("LOCALHOST:8001", 200), ("127.0.0.1:8001", 200), ("be.example.org", 200),
+        (socket.gethostname(), 200), ("evil.example", 421), ("be.example.org.evil.example", 421), ("8.8.8.8", 421),
+    ],
+)  # fmt: skip
+def test_only_known_names_reach_redirects(path, host, status):
+    async def play(switch, client):
+        transport = httpx.ASGITransport(app=switch)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.post("/tap/async", data={"LANG": "ADQL", "QUERY": "x"}, headers={"host": host})
+
+    answer = asyncio.run(with_server(path, play, names=["be.example.org"]))
+    assert answer.status_code == (303 if status == 200 else 421)
+    assert "evil" not in str(answer.headers)
+
+
+def test_a_relative_path_is_served_from_any_folder(path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"from becat.publish.serve import serve; serve('catalog.sqlite', port={port})"
+    server = subprocess.Popen([sys.executable, "-P", "-c", code], cwd=path.parent, stdout=subprocess.DEVNULL)
+    try:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=60, transport=httpx.HTTPTransport(retries=8)
+        ) as client:
+            assert client.get(COUNT).json() == [{"n": 60}]
+            assert client.get(TAP).text.split() == ["n", "60"]
+            assert client.get("/catalog.db").content == path.read_bytes()
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("select count(*) from star").fetchone() == (60,)
+    assert [left.name for left in path.parent.iterdir()] == ["catalog.sqlite"]
