@@ -156,6 +156,8 @@ def run(config: Path) -> None:
         spectra = ["spectra/dr7", "spectra/dr9"]     # files and directories
         exposures = "coadd"                          # coadd, single or all
         release_catalogues = ["dr7_v2.0_MRS_catalogue.csv.gz"]
+        positions = ["my_positions.csv"]             # names and positions of spectra that have none
+        resolve = true                               # ask SIMBAD for those that have a name
         archives = {tmass = "2mass.parquet"}         # tables on disk, by source
         fetch = ["gaia", "allwise"]                  # sources to ask on the network
         model = "my_model.onnx"
@@ -346,19 +348,29 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs: bool, server: str | None
     type=existing_file,
     help="The release's general or stellar-parameter catalogue (CSV, CSV.gz or FITS); may be repeated.",
 )
+@click.option(
+    "--positions",
+    "sidecars",
+    multiple=True,
+    type=existing_file,
+    help="Table of names or positions of spectra without one (columns file, and name or ra and dec); may be repeated.",
+)
+@click.option("--resolve", is_flag=True, help="Ask SIMBAD for the positions of spectra that have a name and none.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read; by default one a core.")
 @scheduler_option
-def load(paths, catalog, exposures, release_catalogues, workers, scheduler) -> None:
+def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, workers, scheduler) -> None:
     """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
 
     Files that were loaded before and have not changed are left alone; what cannot be trusted goes to the table
-    rejected_input with the reason.
+    rejected_input with the reason. A table positions.csv beside the files gives names and positions to spectra that
+    have none.
 
     \b
     Example:
         becat load dr7/ my_spectra/gamma_cas.fits --catalog catalog.duckdb
     """
     from becat.etl.load.load import load_spectra
+    from becat.etl.load.positions import count_without_position, give_positions, resolve_names, take_sidecars
     from becat.etl.load.release import apply_release_entries, load_release_catalogues
     from becat.etl.match.gather import gather_stars
 
@@ -368,13 +380,54 @@ def load(paths, catalog, exposures, release_catalogues, workers, scheduler) -> N
             click.echo(f"release catalogues: {counts['rows']:,} rows, {counts['rejected']:,} rejected")
         counts = load_spectra(connection, paths, exposures=exposures, workers=workers, scheduler=scheduler)
         apply_release_entries(connection)
+        take_sidecars(connection, sidecars)
+        if resolve:
+            resolve_names(connection, tell=click.echo)
+        give_positions(connection)
         n_stars = gather_stars(connection)
+        n_nowhere = count_without_position(connection)
     click.echo(
         f"{counts['files']:,} files: {counts['loaded']:,} loaded ({counts['spectra']:,} spectra),"
         f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected; {n_stars:,} stars in {catalog}"
     )
     if counts["rejected"]:
         click.echo("why: select file, stage, reason from rejected_input")
+    if counts["copies"]:
+        click.echo(
+            f"{counts['copies']:,} files are copies of others: select file from input_file where status = 'duplicate'"
+        )
+    if n_nowhere:
+        click.echo(
+            f"{n_nowhere:,} of all spectra have no position and are of no star: give them one in a table positions.csv"
+            " beside the files, with --positions, or by name with --resolve"
+        )
+
+
+@becat.command(context_settings={"ignore_unknown_options": True})
+@click.argument("star")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@catalog_option
+def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
+    """Say that spectra called NAME are of STAR, wherever their headers put them.
+
+    STAR is a designation, a position, or the number of a spectrum or star; each NAME is the designation of spectra. It
+    holds for spectra that are loaded later, too.
+
+    \b
+    Example:
+        becat alias "gam Cas" "HD 5394" "27 Cas" --catalog catalog.duckdb
+    """
+    from becat.etl.match.gather import link_names
+    from becat.show import find_spectrum
+
+    with open_catalogue(catalog) as connection:
+        row = connection.execute(
+            "select star_id, designation from spectrum where spectrum_id = ?", [find_spectrum(connection, star)]
+        ).fetchone()
+        if row is None or row[0] is None:
+            raise BecatError(f"{star} has no position and is no star: name first the one that has a position")
+        n_moved = link_names(connection, row[0], list(names))
+    click.echo(f"{n_moved:,} spectra are of star {row[0]} ({row[1]}) now")
 
 
 @becat.command()

@@ -32,6 +32,8 @@ class Configuration:
     spectra: list[Path] = field(default_factory=list)
     exposures: str = "coadd"
     release_catalogues: list[Path] = field(default_factory=list)
+    positions: list[Path] = field(default_factory=list)
+    resolve: bool = False
     archives: dict[str, Path] = field(default_factory=dict)
     fetch: list[str] = field(default_factory=list)
     cache: Path | None = None
@@ -74,7 +76,11 @@ def _checked(name: str, value, folder: Path):
         return folder / _of_type(name, value, str, "a path")
     if name == "model":
         return _existing(name, folder / _of_type(name, value, str, "a path"))
-    if name in ("spectra", "release_catalogues"):
+    if name == "resolve":
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"{name} must be true or false, not {value!r}")
+        return value
+    if name in ("spectra", "release_catalogues", "positions"):
         paths = _of_type(name, [value] if isinstance(value, str) else value, list, "a list of paths")
         return [_existing(name, folder / _of_type(name, p, str, "a list of paths")) for p in paths]
     if name == "archives":
@@ -126,6 +132,7 @@ def run_pipeline(configuration: Configuration) -> None:
     # The stages are imported here: `becat run --help` should not wait for them.
     from becat.etl.archives.stage import fetch_archives, ingest_archives, match_archives
     from becat.etl.load.load import load_spectra
+    from becat.etl.load.positions import count_without_position, give_positions, resolve_names, take_sidecars
     from becat.etl.load.release import apply_release_entries, load_release_catalogues
     from becat.etl.match.gather import gather_stars
     from becat.etl.measure import measure_spectra
@@ -161,7 +168,13 @@ def run_pipeline(configuration: Configuration) -> None:
         )
         updated = apply_release_entries(connection)
         click.echo(f"release: {updated:,} spectra updated")
-        click.echo(f"stars:   {gather_stars(connection):,}")
+        take_sidecars(connection, configuration.positions)
+        if configuration.resolve:
+            resolve_names(connection, tell=click.echo)
+        give_positions(connection)
+        n_nowhere = count_without_position(connection)
+        nowhere = f" ({n_nowhere:,} spectra have no position and are of none)" if n_nowhere else ""
+        click.echo(f"stars:   {gather_stars(connection):,}{nowhere}")
         click.echo(f"measure: {measure_spectra(connection, configuration.scheduler)['measured']:,} spectra")
         scored = score_spectra(connection, configuration.model, configuration.scheduler)
         click.echo(f"score:   {scored['scored']:,} spectra, model {scored['model_id']}, {scored['provider']}")

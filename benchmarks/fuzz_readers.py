@@ -6,6 +6,9 @@ Every fifth mutant is damaged gzip, two of five carry CHECKSUM and DATASUM made 
 accepted with altered arrays. The rest are plain files in which nothing but sense can tell. Exit 1 where a reader
 crashes, takes more than five seconds, believes altered data under a checksum, or lets a spectrum through that is not finite
 and in order.
+
+As many headers are then written over one spectrum (units, steps, epochs, equinoxes: the same said otherwise, said twice and
+differently, or rubbish): exit 1 too where one gives another wavelength, epoch or position without a word.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import numpy as np
 
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.readers import RawSpectrum, read_file
+from tests.tools.header_mutations import header_mutants, verdict
 from tests.tools.mutations import Mutant, mutants, packaged_spectra
 
 SLOW_S = 5.0
@@ -101,7 +105,19 @@ def main() -> int:
     print("\nreasons")
     for reason, n in reasons.most_common(25):
         print(f"{n:6}  {reason}")
-    return any(what.isupper() for what, _ in counts)
+    return any(what.isupper() for what, _ in counts) or headers(options.files, rng)
+
+
+def headers(n: int, rng: np.random.Generator) -> bool:
+    """Write headers over one spectrum and count what becomes of them; true where the readers were wrong."""
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for mutant in header_mutants(n, rng):
+            counts[mutant.name.split(":")[0], verdict(mutant, Path(folder, "mutant.fits"))] += 1
+    print(f"\n{n} headers of one spectrum")
+    for (kind, what), count in sorted(counts.items()):
+        print(f"{kind:14}{what:40}{count:8}")
+    return any(what[:4].isupper() for _, what in counts)
 
 
 if __name__ == "__main__":

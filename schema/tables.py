@@ -259,6 +259,36 @@ STAR_ALIAS = _table(
     _run(),
 )
 
+GIVEN_POSITION = _table(
+    "given_position",
+    "Names and positions that a table beside the files (positions.csv) gives to spectra",
+    _col("file", Text, "File of the spectrum", ucd="meta.id;meta.file", key=True),
+    _col("designation", Text, "Name of the star", ucd="meta.id;src"),
+    _col("ra_deg", Double, "Right ascension, ICRS", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination, ICRS", "deg", "pos.eq.dec"),
+    _col("origin", Text, "Table that says so", ucd="meta.ref"),
+    _run(),
+)
+
+RESOLVED_NAME = _table(
+    "resolved_name",
+    "Positions that SIMBAD gave for names of spectra without one; NULL where it does not know the name",
+    _col("designation", Text, "Name that was asked for", ucd="meta.id", key=True),
+    _col("main_id", Text, "SIMBAD's main name", ucd="meta.id;meta.main"),
+    _col("ra_deg", Double, "Right ascension, ICRS", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination, ICRS", "deg", "pos.eq.dec"),
+    _run(),
+)
+
+STAR_LINK = _table(
+    "star_link",
+    "Names whose spectra are of a star wherever their positions are (becat alias)",
+    _col("designation", Text, "Name of spectra", ucd="meta.id", key=True),
+    # no reference that is checked: a star whose files are read again is gone for a moment
+    _col("star_id", BigInteger, "Star of which they are", ucd="meta.id", required=True),
+    _run(),
+)
+
 WAVELENGTH_GRID = _table(
     "wavelength_grid",
     "The uniform vacuum wavelength of each pixel of the arrays of flux_red and flux_blue",

@@ -25,6 +25,7 @@ from becat.etl.catalogue.errors import Rejected
 from becat.etl.readers import RawSpectrum, read_file
 from becat.etl.readers.content import MAX_BYTES
 from becat.schema.tables import TABLES
+from tests.tools.header_mutations import header_mutants, verdict
 from tests.tools.mutations import mutants, packaged_spectra, with_checksums
 
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -422,6 +423,16 @@ def test_hundreds_of_damaged_files(tmp_path):
     fuzz(packaged_spectra(), 40, tmp_path, 3)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * (1 if sys.platform == "darwin" else 1024) < 300e6
+
+
+def test_headers_that_say_it_otherwise_or_twice_are_never_silently_wrong(tmp_path):
+    rng = np.random.default_rng(7)
+    wrong = [
+        (mutant.name, what)
+        for mutant in header_mutants(180, rng)
+        if (what := verdict(mutant, tmp_path / "mutant.fits"))[:4].isupper()
+    ]
+    assert wrong == []
 
 
 def test_damaged_files_of_the_other_layouts(tmp_path, real_data):

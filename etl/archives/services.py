@@ -94,6 +94,27 @@ class Client:
         finally:
             socket.setdefaulttimeout(before)
 
+    def resolve(self, name: str) -> tuple[str | None, float | None, float | None]:
+        """Main name and position (degrees, ICRS) by which SIMBAD knows an object; None each where it knows none of that name.
+
+        Raises
+        ------
+        Exception
+            Whatever the client raises.
+        """
+        client = _clients(self.servers["simbad_tap"], self.timeout_s)["simbad"]
+        literal = name.replace("'", "''")
+        query = (
+            "select top 1 main_id, ra, dec from basic join ident on ident.oidref = basic.oid"
+            f" where id = '{literal}' and ra is not null"
+        )
+        with _quiet():
+            found, _ = from_astropy(client.query_tap(query, maxrec=1))
+        if not found.num_rows:
+            return None, None, None
+        row = found.to_pylist()[0]
+        return str(row["main_id"]), float(row["ra"]), float(row["dec"])
+
     def _xmatch(self, source, places, radius_arcsec):
         client = _clients(self.servers["xmatch"], self.timeout_s)["xmatch"]
         return client.query(

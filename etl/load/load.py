@@ -80,7 +80,8 @@ def load_spectra(
     Returns
     -------
     dict
-        Counts: ``files`` found, ``unchanged``, ``loaded`` files, ``spectra`` written, ``rejected`` files or parts.
+        Counts: ``files`` found, ``unchanged``, ``loaded`` files, ``spectra`` written, ``rejected`` files or parts,
+        ``copies`` files whose spectra are there from another.
 
     Raises
     ------
@@ -92,7 +93,14 @@ def load_spectra(
     # Without a release catalogue a LAMOST spectrum must bring its own S/N.
     need_snr = connection.execute("select 1 from release_entry limit 1").fetchone() is None
     todo = new_or_changed(connection, files, "spectra", version)
-    counts = {"files": len(files), "unchanged": len(files) - len(todo), "loaded": 0, "spectra": 0, "rejected": 0}
+    counts = {
+        "files": len(files),
+        "unchanged": len(files) - len(todo),
+        "loaded": 0,
+        "spectra": 0,
+        "rejected": 0,
+        "copies": 0,
+    }
     with Run(connection, "load", version) as run, bounded_memory(connection, TO_WRITE):
         for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):
             written = _write_committed(connection, batch, version, run.run_id)
@@ -310,7 +318,8 @@ def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int
     forget_files(connection, changed)
     _insert_spectra(connection, batch, kept, version.split(":")[0], run_id)
     n_loaded, n_rejected = write_ledger(connection, batch.files, "spectra", version, run_id)
-    return {"loaded": n_loaded, "spectra": len(kept), "rejected": n_rejected}
+    n_copies = sum(not read.n_rows and not read.rejected for read in batch.files)
+    return {"loaded": n_loaded, "spectra": len(kept), "rejected": n_rejected, "copies": n_copies}
 
 
 def _reject_without_snr(connection, batch: Batch) -> None:
@@ -345,10 +354,16 @@ def _settle_duplicates(connection, batch: Batch) -> set[int]:
     # A file that has gone, or that is read again now, has no claim: its spectra are replaced.
     gone = {file for _, file, _ in stored if not Path(file).exists()}
     owner = {i: (file, content) for i, file, content in stored if file not in files | gone}
+    first_of_content = _contents(connection, batch, files | gone)
     kept = set()
     for read in batch.files:
         mine = []
         for row in read.spectra:
+            if (
+                row["obsid"] is None
+                and first_of_content.setdefault(row["content_hash"], row["spectrum_id"]) != row["spectrum_id"]
+            ):
+                continue  # the same observation in another wrapping
             first = owner.setdefault(row["spectrum_id"], (read.file, row["content_hash"]))
             if first[0] == read.file and row["spectrum_id"] not in kept:
                 kept.add(row["spectrum_id"])
@@ -362,6 +377,17 @@ def _settle_duplicates(connection, batch: Batch) -> set[int]:
         read.spectra = mine
         read.n_rows = len(mine)
     return kept
+
+
+def _contents(connection, batch: Batch, without: set[str]) -> dict[str, int]:
+    """Which stored spectrum without an obsid has a content, of those that the batch brings; files that have gone do not count."""
+    hashes = [row["content_hash"] for read in batch.files for row in read.spectra if row["obsid"] is None]
+    stored = connection.execute(
+        "select content_hash, spectrum_id, file from spectrum"
+        " where obsid is null and content_hash in (select unnest(?::varchar[])) order by spectrum_id",
+        [hashes],
+    ).fetchall()
+    return {content: i for content, i, file in reversed(stored) if file not in without and Path(file).exists()}
 
 
 def _insert_spectra(connection, batch: Batch, kept: set[int], version: str, run_id: int) -> None:

@@ -24,6 +24,8 @@ __all__ = ["Gathered", "gather"]
 # 0.1 arcsec of right ascension and declination in one number; of stars that share it the later get a multiple of _NEXT added
 _STAR_ID = "round(ra_deg * 36000)::bigint % 12960000 * 10000000 + round((dec_deg + 90) * 36000)::bigint"
 _NEXT = 200_000_000_000_000
+# Which spectra are gathered with which radius, in this order: those whose positions are the best found the stars.
+RADII = (("survey <> 'other'", "star_radius_arcsec"), ("survey = 'other'", "star_radius_other_arcsec"))
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Gathered:
 def gather(connection: duckdb.DuckDBPyConnection, run_id: int) -> Gathered:
     """Give every spectrum with a position its star, and keep `star` and `star_alias` in step with the spectra.
 
-    A new spectrum joins the star of the nearest known spectrum or star within the parameter star_radius_arcsec. What
+    A new spectrum joins the star of the nearest known spectrum or star within the radius of its survey (`RADII`). What
     is left is grouped: a chain of spectra, each within the radius of the next, is one star, named after the position
     of its spectrum with the smallest spectrum_id. Stars once named keep their star_id; a star whose spectra are all
     gone is removed with all that was known of it. A second call changes nothing.
@@ -55,31 +57,49 @@ def gather(connection: duckdb.DuckDBPyConnection, run_id: int) -> Gathered:
     Gathered
         Numbers of spectra and stars.
     """
-    radius_arcsec = parameters.value("star_radius_arcsec", connection)
-    connection.execute("""
-        create or replace temporary table _place as
-        select ra_deg, dec_deg, row_number() over (order by min(spectrum_id)) - 1 as place
-        from spectrum
-        where star_id is null and isfinite(ra_deg) and abs(dec_deg) <= 90
-        group by ra_deg, dec_deg
-    """)
-    n_places = connection.execute("select count(*) from _place").fetchall()[0][0]
+    n_spectra = n_new = 0
     with transaction(connection):
-        n_spectra = n_new = 0
-        if n_places:
-            _group(connection, n_places, radius_arcsec)
-            _name_groups(connection, radius_arcsec)
-            n_spectra = connection.execute("""
-                update spectrum
-                set star_id = _place_star.star_id
-                from _place_star
-                where spectrum.star_id is null
-                  and spectrum.ra_deg = _place_star.ra_deg and spectrum.dec_deg = _place_star.dec_deg
-            """).fetchall()[0][0]
-            n_new = _insert_stars(connection, run_id)
+        for which, parameter in RADII:
+            joined, made = _join(connection, which, parameters.value(parameter, connection), run_id)
+            n_spectra, n_new = n_spectra + joined, n_new + made
+        _follow_links(connection)
         n_removed = _remove_orphans(connection)
         _describe_stars(connection, run_id)
     return Gathered(n_spectra, n_new, n_removed)
+
+
+def _join(connection, which, radius_arcsec, run_id):
+    """Give the spectra of some surveys their stars; numbers of spectra and of new stars."""
+    connection.execute(f"""
+        create or replace temporary table _place as
+        select ra_deg, dec_deg, row_number() over (order by min(spectrum_id)) - 1 as place
+        from spectrum
+        where star_id is null and isfinite(ra_deg) and abs(dec_deg) <= 90 and {which}
+        group by ra_deg, dec_deg
+    """)
+    n_places = connection.execute("select count(*) from _place").fetchall()[0][0]
+    if not n_places:
+        return 0, 0
+    _group(connection, n_places, radius_arcsec)
+    _name_groups(connection, radius_arcsec)
+    n_spectra = connection.execute(f"""
+        update spectrum
+        set star_id = _place_star.star_id
+        from _place_star
+        where spectrum.star_id is null and {which}
+          and spectrum.ra_deg = _place_star.ra_deg and spectrum.dec_deg = _place_star.dec_deg
+    """).fetchall()[0][0]
+    return n_spectra, _insert_stars(connection, run_id)
+
+
+def _follow_links(connection):
+    """Spectra of names that `becat alias` gave to a star are of that star, as long as it is there."""
+    connection.execute("""
+        update spectrum set star_id = link.star_id
+        from star_link link
+        where spectrum.designation = link.designation and spectrum.star_id is distinct from link.star_id
+          and link.star_id in (select star_id from star)
+    """)
 
 
 def _group(connection, n_places, radius_arcsec):

@@ -196,9 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
             archive.jobs[job] = archive.spoilt("gaia_tap", self.adql(fields["QUERY"], files["stars"]))
             self.reply(b"", "text/plain", 303, {"Location": f"{archive.url}/tap-server/tap/async/{job}"})
         elif path.startswith("/simbad/sim-tap/sync"):
-            self.reply(
-                archive.spoilt("simbad_tap", self.adql(fields["QUERY"], files["stars"])), "application/x-votable+xml"
-            )
+            found = self.adql(fields["QUERY"], files["stars"]) if files else self.by_name(fields["QUERY"])
+            self.reply(archive.spoilt("simbad_tap", found), "application/x-votable+xml")
         else:
             self.reply(b"", "text/plain", 200)
 
@@ -228,6 +227,16 @@ class _Handler(BaseHTTPRequestHandler):
             found = both.rename(columns=self.archive.renamed)
         columns = [word.strip().split(".")[-1] for word in words["columns"].split(",")]
         return found[[column for column in columns if column in found]]
+
+    def by_name(self, query):
+        """The query for one name: rows of table `ident`, which here has the columns of `basic` too."""
+        words = re.match(
+            r"select top 1 (?P<columns>.*) from basic join ident .* where id = '(?P<name>(?:[^']|'')*)' and", query
+        )
+        assert words, query
+        table = self.archive.tables["ident"]
+        columns = [word.strip() for word in words["columns"].split(",")]
+        return table.loc[table["id"] == words["name"].replace("''", "'"), columns]
 
     def fields(self):
         """Form fields and uploaded files of the request."""
