@@ -18,6 +18,7 @@ __all__ = ["measure_spectra"]
 
 # Whether the bands are shifted with a star's velocity; the paper measures in the observed frame.
 FOLLOW = "bands_follow_velocity"
+TRUSTED = "velocity_trusted_max_km_s"
 BAND = ("ew_halpha_band_min_a", "ew_halpha_band_max_a")
 # A heliocentric velocity that is still to be applied (BSS_RQVH) moves the lines the other way.
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
@@ -40,7 +41,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
     dict
         ``measured`` spectra.
     """
-    in_force = {name: parameters.value(name, connection) for name in (*udfs.PARAMETERS, FOLLOW)}
+    in_force = {name: parameters.value(name, connection) for name in (*udfs.PARAMETERS, FOLLOW, TRUSTED)}
     version = code_version("measure", in_force)
     todo = """
         not exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.measure_version = ?)
@@ -92,6 +93,8 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
     ivar_blue = np.where(has_blue[:, None], matrix(table["ivar_blue"])[0], 0)
     snr, velocity, power = (_numbers(table[name]) for name in ("snr_r", "rv_km_s", "resolving_power"))
     shift = velocity if in_force[FOLLOW] else None
+    with np.errstate(invalid="ignore"):
+        trusted = np.where(np.abs(velocity) <= in_force[TRUSTED], velocity, np.nan)
     lines = udfs.measure_batch(
         flux_red,
         ivar_red,
@@ -99,11 +102,14 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         ivar_blue,
         snr,
         shift,
+        star_velocity_km_s=trusted,
         continuum_error_red=_numbers(table["continuum_error_red"]),
         continuum_error_blue=_numbers(table["continuum_error_blue"]),
         parameters=in_force,
     )
-    profiles = udfs.profile_batch(flux_red, ivar_red, snr, shift, power, parameters=in_force)
+    profiles = udfs.profile_batch(
+        flux_red, ivar_red, snr, shift, power, star_velocity_km_s=trusted, parameters=in_force
+    )
     ids = {"spectrum_id": table["spectrum_id"]}
     band_a = (in_force[BAND[0]], in_force[BAND[1]])
     failed = np.isnan(np.asarray(lines["ew_halpha_a"], float))

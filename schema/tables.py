@@ -321,7 +321,12 @@ LINE_MEASUREMENT = _table(
     *_line_ew("halpha", "H-alpha", "6548-6578 Angstrom"),
     *_line_ew("mgb", "the Mg I b triplet", "5160-5193 Angstrom"),
     _col(
-        "n_peaks", Integer, "Local maxima in 6551-6579 Angstrom after Bartlett smoothing", "", "meta.number;spect.line"
+        "n_peaks",
+        Integer,
+        "Local maxima in 6551-6579 Angstrom after Bartlett smoothing, ripples of noise among them as in the paper;"
+        " n_significant_peaks of profile_class counts those above the noise",
+        "",
+        "meta.number;spect.line",
     ),
     _col(
         "n_valleys",
@@ -335,6 +340,7 @@ LINE_MEASUREMENT = _table(
     ),
     _col("peak_wavelength_a", Double, "Wavelength of the highest peak", "Angstrom", "em.wl;spect.line"),
     _col("peak_flux", REAL, "Smoothed rectified flux at the highest peak", "", "phot.flux;arith.ratio"),
+    _error("peak_flux", REAL, "peak_flux", "", "phot.flux;arith.ratio"),
     _col(
         "velocity_shift_km_s",
         REAL,
@@ -349,6 +355,7 @@ LINE_MEASUREMENT = _table(
         "km.s**-1",
         "spect.line.width",
     ),
+    _error("fwhm_halpha_km_s", REAL, "fwhm_halpha_km_s", "km.s**-1", "spect.line.width"),
     *_line_ew("nii_6550", "[N II] 6549.86", "narrow band"),
     *_line_ew("nii_6585", "[N II] 6585.27", "narrow band"),
     *_line_ew("sii_6718", "[S II] 6718.29", "narrow band"),
@@ -407,6 +414,12 @@ PROFILE_CLASS = _table(
         ucd="meta.code",
     ),
     _col("evidence", Text, "What made a core a shell line", ucd="meta.note"),
+    _col(
+        "n_significant_peaks",
+        Integer,
+        "Local maxima in 6551-6579 Angstrom that stand above the noise, in the star's frame where its velocity is trusted",
+        ucd="meta.number;spect.line",
+    ),
     _col("profile_version", Text, "Version of the rules", ucd="meta.version"),
     _run(),
 )

@@ -10,7 +10,7 @@ from becat.etl.reduce import reduce_batch
 from becat.schema import build
 from becat.schema.grid import RED
 from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
-from becat.udfs import profile_batch
+from becat.udfs import measure_batch, profile_batch
 from becat.udfs.rotation import rotation_limit
 from benchmarks.profile_classes import classify, classify_arms
 
@@ -278,3 +278,26 @@ def test_real_absorption_stars_are_not_shell_stars(real_data):
     for path in files:
         found = _real(path)
         assert (path.name, found["profile_class"]) == (path.name, "absorption")
+
+
+def test_nitrogen_of_a_receding_star_is_no_halpha_peak():
+    """A star at +97 km/s with [N II]: in the observed frame its blue line lies in the band of H-alpha's peaks."""
+    factor = 1 + 97 / 299792.458
+    flux = np.ones(RED.n_pixels)
+    for wavelength_a, height, sigma in ((6549.86, 0.25, 0.5), (6564.614, 1.5, 2.0), (6585.27, 0.7, 0.5)):
+        flux += height * np.exp(-0.5 * ((RED.wavelength_a - wavelength_a * factor) / sigma) ** 2)
+    noise = np.random.default_rng(2).normal(0, 0.01, RED.n_pixels)
+    arrays = (flux + noise)[None], np.full((1, RED.n_pixels), 1e4), np.array([100.0])
+    observed = profile_batch(*arrays)
+    found = profile_batch(*arrays, star_velocity_km_s=np.array([97.0]))
+    assert observed["n_emission_peaks"].tolist() == [2] and observed["n_significant_peaks"].tolist() == [2]
+    assert found["n_emission_peaks"].tolist() == [1] and found["n_significant_peaks"].tolist() == [1]
+    assert found["profile_type"].tolist() == ["single peak"]
+
+
+def test_ripples_of_noise_are_peaks_of_the_paper_only():
+    flux = 1 + np.random.default_rng(4).normal(0, 0.05, (50, RED.n_pixels))
+    ivar, snr = np.full(flux.shape, 400.0), np.full(50, 20.0)
+    paper = measure_batch(flux, ivar, None, None, snr)["n_peaks"]
+    assert paper.mean() > 3
+    assert profile_batch(flux, ivar, snr)["n_significant_peaks"].mean() < 0.05

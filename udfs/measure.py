@@ -9,7 +9,7 @@ import numpy as np
 from becat.schema.grid import BLUE, RED
 from becat.schema.lines import LINES
 from becat.schema.parameters import load
-from becat.udfs.bartlett import bartlett_peaks
+from becat.udfs.bartlett import bartlett_peaks, smoothed_error
 from becat.udfs.equivalent_width import equivalent_width
 from becat.udfs.nebular import FORBIDDEN_LINES, emission_fwhm, local_equivalent_width, nebular_significance
 
@@ -29,6 +29,9 @@ MEASURE_PARAMETERS = (
     "nebular_systematic_a",
 )
 
+# Where the highest peak may lie, and the reach of the widest smoothing.
+PEAK_STRETCH = slice(*np.searchsorted(RED.wavelength_a, (6500.0, 6630.0)))
+
 # Lines measured against their local continuum, in the order of the table.
 _NARROW_LINES = (*FORBIDDEN_LINES, "hei_6680")
 
@@ -41,6 +44,7 @@ def measure_batch(
     snr_r,
     velocity_shift_km_s=None,
     *,
+    star_velocity_km_s=None,
     continuum_error_red=None,
     continuum_error_blue=None,
     parameters: Mapping[str, float] | None = None,
@@ -57,7 +61,10 @@ def measure_batch(
         Signal to noise per pixel of the red arm; without it (NaN) there are no peaks.
     velocity_shift_km_s : (n_spectra,) float array, optional
         Velocity by which the bands of stellar lines are moved, km/s; NaN and None count as zero. The forbidden lines are
-        not the star's and stay in the observed frame.
+        not the star's and do not follow it.
+    star_velocity_km_s : (n_spectra,) float array, optional
+        Velocity of the star where it is known and trusted, km/s, else NaN: a nebula may move with the star or be at rest, and
+        the forbidden lines are taken from the frame in which they are the more significant.
     continuum_error_red, continuum_error_blue : (n_spectra,) float array, optional
         Relative error of the continuum across the bands, of which NaN counts as zero; it enters the errors of EW(H-alpha)
         and EW(Mg b).
@@ -86,9 +93,9 @@ def measure_batch(
     else:
         flux_blue, ivar_blue = _checked(flux_blue, ivar_blue, BLUE)
         columns |= _width_columns(flux_blue, ivar_blue, BLUE, "mgb", limits, shared, continuum_error_blue)
-    columns |= _peak_columns(flux_red, ivar_red, snr_r, limits, shared)
+    columns |= _peak_columns(flux_red, ivar_red, snr_r, limits, shared, continuum_error_red)
     columns["velocity_shift_km_s"] = velocity
-    columns["fwhm_halpha_km_s"] = emission_fwhm(
+    columns["fwhm_halpha_km_s"], columns["e_fwhm_halpha_km_s"] = emission_fwhm(
         flux_red,
         ivar_red,
         snr_r,
@@ -96,9 +103,10 @@ def measure_batch(
         (limits["peak_band_min_a"], limits["peak_band_max_a"]),
         velocity_shift_km_s=velocity,
         significance_min=limits["profile_emission_significance"],
+        continuum_error=continuum_error_red,
     )
     arms = {"red": (flux_red, ivar_red, RED), "blue": (flux_blue, ivar_blue, BLUE)}
-    return columns | _narrow_line_columns(arms, shared, limits["nebular_systematic_a"])
+    return columns | _narrow_line_columns(arms, shared, star_velocity_km_s, limits["nebular_systematic_a"])
 
 
 def _checked(flux, ivar, grid):
@@ -118,25 +126,53 @@ def _width_columns(flux, ivar, grid, name, limits, shared, continuum_error):
     return {f"ew_{name}_a": width, f"e_ew_{name}_a": error}
 
 
-def _peak_columns(flux, ivar, snr, limits, shared):
+def _peak_columns(flux, ivar, snr, limits, shared, continuum_error):
     band_a = (limits["peak_band_min_a"], limits["peak_band_max_a"])
     peaks = bartlett_peaks(flux, snr, RED.wavelength_a, band_a, inverse_variance=ivar, **shared)
     unsearched = peaks.n_peaks < 0
+    there = np.searchsorted(RED.wavelength_a, np.nan_to_num(peaks.highest_wavelength_a, nan=RED.start_a) - 1e-6)
+    noise = smoothed_error(ivar[:, PEAK_STRETCH], peaks.width_px)
+    there = np.clip(there - PEAK_STRETCH.start, 0, noise.shape[1] - 1)
+    of_continuum = 0.0 if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
+    e_peak_flux = np.hypot(noise[np.arange(len(flux)), there], of_continuum * peaks.highest_flux)
     return {
         "n_peaks": np.ma.masked_array(peaks.n_peaks, unsearched),
         "n_valleys": np.ma.masked_array(peaks.n_valleys, unsearched),
         "bartlett_width_px": np.ma.masked_array(peaks.width_px, unsearched),
         "peak_wavelength_a": peaks.highest_wavelength_a,
         "peak_flux": peaks.highest_flux,
+        "e_peak_flux": e_peak_flux,
     }
 
 
-def _narrow_line_columns(arms, shared, systematic_a):
+def _narrow_line_columns(arms, shared, star_velocity, systematic_a):
+    """Narrow lines, the forbidden ones in the frame, at rest or the star's, in which they are the more significant."""
+    columns = _in_frame(arms, shared, None, systematic_a)
+    known = np.zeros(0) if star_velocity is None else np.flatnonzero(np.nan_to_num(star_velocity, nan=0.0))
+    if known.size:
+        part = {
+            name: (None if flux is None else flux[known], None if ivar is None else ivar[known], grid)
+            for name, (flux, ivar, grid) in arms.items()
+        }
+        moving = _in_frame(
+            part,
+            shared | {"velocity_shift_km_s": shared["velocity_shift_km_s"][known]},
+            star_velocity[known],
+            systematic_a,
+        )
+        better = moving["nebular_significance"] > np.nan_to_num(columns["nebular_significance"][known], nan=-np.inf)
+        for name, values in moving.items():
+            columns[name][known[better]] = values[better]
+    return columns
+
+
+def _in_frame(arms, shared, nebular_velocity, systematic_a):
+    """Narrow lines, the forbidden ones moved by a velocity."""
     columns = {}
     for name in _NARROW_LINES:
         line = LINES[name]
         flux, ivar, grid = arms[line.arm]
-        velocity = None if line.use == "nebular" else shared["velocity_shift_km_s"]
+        velocity = nebular_velocity if line.use == "nebular" else shared["velocity_shift_km_s"]
         if flux is None:
             width = error = np.full(len(shared["velocity_shift_km_s"]), np.nan)
         else:

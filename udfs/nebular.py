@@ -126,7 +126,17 @@ def nebular_significance(width_a, e_width_a, systematic_a):
     return np.where(n_lines > 0, total / np.sqrt(np.maximum(n_lines, 1)), np.nan)
 
 
-def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity_shift_km_s=None, significance_min=5.0):
+def emission_fwhm(
+    flux,
+    inverse_variance,
+    snr,
+    wavelength_a,
+    band_a,
+    *,
+    velocity_shift_km_s=None,
+    significance_min=5.0,
+    continuum_error=None,
+):
     """Full width at half maximum of an emission line above the continuum.
 
     The width is the distance between the outermost crossings of half the height of the highest point, so that a
@@ -146,11 +156,13 @@ def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity
         Velocity by which the stretch is moved, km/s; NaN counts as zero.
     significance_min : float
         Standard errors by which the highest point must stand above the continuum.
+    continuum_error : (n_spectra,) float array, optional
+        Relative error of the continuum; NaN and None count as zero.
 
     Returns
     -------
-    (n_spectra,) float64 array
-        Width, km/s; NaN where there is no emission above the continuum or it reaches beyond the stretch.
+    (n_spectra,) float64 array, twice
+        Width and its error, km/s; NaN where there is no emission above the continuum or it reaches beyond the stretch.
     """
     step_a = wavelength_a[1] - wavelength_a[0]
     low_a, high_a = shifted_band(band_a, velocity_shift_km_s, len(flux))
@@ -169,6 +181,23 @@ def emission_fwhm(flux, inverse_variance, snr, wavelength_a, band_a, *, velocity
     last = n_pixels - 1 - np.argmax(above[:, ::-1], axis=1)
     before, after = np.maximum(first - 1, 0), np.minimum(last + 1, n_pixels - 1)
     closed = covered & inside[rows, before] & inside[rows, after] & good.any(axis=1)
-    seen = height > significance_min * smoothed_error(inverse_variance, width_px)[rows, top]
+    noise = smoothed_error(inverse_variance, width_px)
+    seen = height > significance_min * noise[rows, top]
     width_a = crossing(smooth, here_a, level, last, after) - crossing(smooth, here_a, level, first, before)
-    return np.where(closed & seen, width_a / (0.5 * (low_a + high_a)) * SPEED_OF_LIGHT_KM_S, np.nan)
+    # The level is half way between the continuum and the highest point, and moves with the errors of both; then both
+    # crossings move outwards, or both inwards.
+    of_continuum = 0.0 if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
+    of_level = 0.5 * np.hypot(noise[rows, top], of_continuum)
+    left, right = (1 / _slope(smooth, pixel, step_a) for pixel in (first, last))
+    error_a = np.hypot(np.hypot(noise[rows, first] * left, noise[rows, last] * right), of_level * (left + right))
+    to_velocity = SPEED_OF_LIGHT_KM_S / (0.5 * (low_a + high_a))
+    good = closed & seen
+    return np.where(good, width_a * to_velocity, np.nan), np.where(good, error_a * to_velocity, np.nan)
+
+
+def _slope(flux, pixel, step_a):
+    """Steepness of the flux at a pixel of each spectrum over five pixels, per Angstrom."""
+    rows = np.arange(len(flux))
+    low, high = np.maximum(pixel - 2, 0), np.minimum(pixel + 2, flux.shape[1] - 1)
+    with np.errstate(invalid="ignore"):
+        return np.maximum(np.abs(flux[rows, high] - flux[rows, low]) / ((high - low) * step_a), 1e-6)

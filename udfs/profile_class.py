@@ -91,6 +91,7 @@ def profile_batch(
     velocity_shift_km_s=None,
     resolving_power=None,
     *,
+    star_velocity_km_s=None,
     parameters: Mapping[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """Classify the H-alpha profiles of a batch of rectified spectra.
@@ -102,16 +103,19 @@ def profile_batch(
     snr_r : (n_spectra,) float array
         Signal to noise per pixel of the red arm; without it (NaN) there is no class.
     velocity_shift_km_s : (n_spectra,) float array, optional
-        Radial velocity, km/s: moves the band in which peaks are looked for. NaN and None count as zero.
+        Velocity by which the bands are moved, km/s. NaN and None count as zero.
     resolving_power : (n_spectra,) float array, optional
         Below 5,000 no core without emission beside it is a shell line; NaN and None count as 7500.
+    star_velocity_km_s : (n_spectra,) float array, optional
+        Velocity of the star, km/s, where it is known and trusted, else NaN: peaks are looked for in its frame, wherever the
+        bands lie, so that [N II] of a receding star is none of them.
     parameters : mapping, optional
         Values of `PROFILE_PARAMETERS`; those not given are as shipped.
 
     Returns
     -------
     dict of (n_spectra,) arrays
-        The columns of profile_class from profile_class to evidence: texts as objects (None where there is none),
+        The columns of profile_class from profile_class to n_significant_peaks: texts as objects (None where there is none),
         integers as masked arrays, floats with NaN.
 
     References
@@ -121,9 +125,12 @@ def profile_batch(
     limits = {name: load()[name].value for name in PROFILE_PARAMETERS} | dict(parameters or {})
     flux_red, ivar_red = np.asarray(flux_red), np.asarray(ivar_red)
     velocity = np.zeros(len(flux_red)) if velocity_shift_km_s is None else np.nan_to_num(velocity_shift_km_s, nan=0.0)
+    of_star = velocity
+    if star_velocity_km_s is not None:
+        of_star = np.where(np.isfinite(star_velocity_km_s), star_velocity_km_s, velocity)
     power = np.full(len(flux_red), 7500.0) if resolving_power is None else np.nan_to_num(resolving_power, nan=7500.0)
     smooth = _smooth(flux_red, ivar_red, np.asarray(snr_r, dtype=float), limits)
-    peaks, refused = _emission_peaks(smooth, doppler_factor(velocity), limits)
+    peaks, refused, n_significant = _emission_peaks(smooth, doppler_factor(of_star), limits)
     measured = _measure_pair(smooth, peaks)
     width_a, _ = equivalent_width(
         flux_red,
@@ -136,7 +143,8 @@ def profile_batch(
     turning_km_s = _rotation(
         flux_red, ivar_red, core, (np.bincount(peaks.row, minlength=len(flux_red)) == 0) & (power >= _SHARP), limits
     )
-    return _classes(smooth, peaks, refused, measured, core, width_a, turning_km_s, limits)
+    columns = _classes(smooth, peaks, refused, measured, core, width_a, turning_km_s, limits)
+    return columns | {"n_significant_peaks": np.ma.masked_array(n_significant, ~smooth.usable)}
 
 
 def _smooth(flux, ivar, snr, limits):
@@ -173,7 +181,7 @@ def _least_height(smooth, limits):
 
 
 def _emission_peaks(smooth, factor, limits):
-    """Emission peaks (rule 2); and, for each spectrum, whether a ridge between two cores was refused."""
+    """Emission peaks (rule 2); for each spectrum, whether a ridge between two cores was refused, and all significant maxima."""
     least = _least_height(smooth, limits)
     extrema = significant_extrema(smooth.flux, np.nan_to_num(least, nan=np.inf))
     n_extrema = (extrema >= 0).sum(axis=1)
@@ -194,7 +202,8 @@ def _emission_peaks(smooth, factor, limits):
     is_emission = above | ridge
     refused = np.bincount(row[~is_emission & (before >= 0) & (after >= 0)], minlength=len(smooth.flux)) > 0
     peaks = _Peaks(*(x[is_emission] for x in (row, pixel, before, after, above)))
-    return _without_minor(smooth, peaks, limits["peak_height_ratio_min"]), refused
+    n_significant = np.bincount(row, minlength=len(smooth.flux))
+    return _without_minor(smooth, peaks, limits["peak_height_ratio_min"]), refused, n_significant
 
 
 def _velocity(rest_a):
@@ -371,7 +380,9 @@ def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
     is_shell = shoulders | narrow
     columns = {
         "profile_class": _text(names),
-        "profile_type": _text(np.where(is_shell | ~smooth.usable, "", _types(smooth, peaks, n_peaks, asymmetric))),
+        "profile_type": _text(
+            np.where(is_shell | ~smooth.usable, "", _types(smooth, peaks, n_peaks, asymmetric, least))
+        ),
         "shell_type": np.ma.masked_array(
             _shell_types(on_emission, narrow, any_above, shell_fwhm, shell_asymmetry, limits), ~is_shell
         ),
@@ -396,10 +407,18 @@ def _text(names):
     return np.where(names == "", None, names.astype(object))
 
 
-def _types(smooth, peaks, n_peaks, asymmetric):
+def _types(smooth, peaks, n_peaks, asymmetric, least):
     """Type of the profiles in emission without a shell line."""
-    # A single peak inside an absorption has a minimum under the continuum on both sides.
-    enclosed = (peaks.minimum_before >= 0) & (peaks.minimum_after >= 0)
+    # A single peak inside an absorption has a minimum under the continuum on both sides; between it and another line,
+    # as [N II], a minimum lies on the continuum.
+    enclosed = ~peaks.above_continuum
+    below = smooth.continuum - least
+    both = np.flatnonzero((peaks.minimum_before >= 0) & (peaks.minimum_after >= 0) & peaks.above_continuum)
+    row = peaks.row[both]
+    enclosed[both] = (
+        np.maximum(smooth.flux[row, peaks.minimum_before[both]], smooth.flux[row, peaks.minimum_after[both]])
+        < below[row]
+    )
     in_absorption = np.bincount(peaks.row[enclosed], minlength=len(smooth.flux)) > 0
     return np.select(
         [n_peaks == 0, (n_peaks == 1) & in_absorption, n_peaks == 1, asymmetric],
