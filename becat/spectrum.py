@@ -17,10 +17,9 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import REAL
 
-import becat.udfs as udfs
 from becat.arm import Arm, Smoothed
 from becat.etl.catalogue.batches import EVERYTHING
-from becat.etl.measure import COLUMNS, FOLLOW, measure_partition
+from becat.etl.measure import COLUMNS, FOLLOW, THRESHOLDS, measure_partition
 from becat.etl.missing import why_missing
 from becat.models.window import WINDOW_A
 from becat.rows import Row
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from becat.plot import Picture, Profile
 
 __all__ = ["THRESHOLDS", "Spectra", "Spectrum"]
-
-# The thresholds that decide a measurement.
-THRESHOLDS = (*udfs.PARAMETERS, FOLLOW)
 
 
 class Spectrum:

@@ -19,6 +19,7 @@ __all__ = ["measure_spectra"]
 # Whether the bands are shifted with a star's velocity; the paper measures in the observed frame.
 FOLLOW = "bands_follow_velocity"
 TRUSTED = "velocity_trusted_max_km_s"
+THRESHOLDS = (*udfs.PARAMETERS, FOLLOW, TRUSTED)  # all parameters that decide what is measured
 BAND = ("ew_halpha_band_min_a", "ew_halpha_band_max_a")
 # A heliocentric velocity that is still to be applied (BSS_RQVH) moves the lines the other way.
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
@@ -41,7 +42,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
     dict
         ``measured`` spectra.
     """
-    in_force = {name: parameters.value(name, connection) for name in (*udfs.PARAMETERS, FOLLOW, TRUSTED)}
+    in_force = {name: parameters.value(name, connection) for name in THRESHOLDS}
     version = code_version("measure", in_force)
     todo = """
         not exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.measure_version = ?)
