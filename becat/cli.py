@@ -492,7 +492,8 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
 
     SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (a name that is not known is answered
     with all that are), or "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
-    from a CSV, VOTable, FITS or Parquet file with the archive's own column names.
+    from a CSV, VOTable, FITS or Parquet file with the archive's own column names. "bess" alone fetches the spectra that the
+    Be Star Spectra database has of the classical Be stars into a folder of the cache, for `becat load`.
 
     \b
     Examples:
@@ -508,6 +509,9 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
         return
     if not sources:
         raise click.UsageError("name a source, or ask for --list")
+    if sources == ("bess",):
+        _fetch_bess(catalog, (cache or default_cache(catalog)) / "bess")
+        return
     if file is not None and (len(sources) != 1 or sources[0] == "all"):
         raise click.UsageError("with --from name one source, as in `becat fetch skiff_2014 --from skiff.csv`")
     fetchable = [name for name, source in known_sources().items() if source.service != "file"]
@@ -524,6 +528,19 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
         _print_matched(match_archives(connection))
     if n_failed:
         raise BecatError(f"{n_failed} of {len(names)} sources are not complete: the same command goes on with them")
+
+
+def _fetch_bess(catalog: Path, folder: Path) -> None:
+    from becat.etl.archives.bess import fetch_bess
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        came = fetch_bess(connection, folder)
+    click.echo(
+        f"BeSS has {came.n_listed:,} spectra of {came.n_stars:,} stars: {came.n_fetched:,} fetched, {came.n_there:,} were there,"
+        f" {came.n_failed:,} failed; load them with `becat load {folder}`"
+    )
+    if came.n_failed:
+        raise BecatError(f"not all spectra of BeSS came ({came.problem}): the same command goes on with them")
 
 
 def _print_sources(sources) -> None:
