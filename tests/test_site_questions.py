@@ -202,6 +202,35 @@ def test_one_network_has_one_turn_at_a_time(loop):
     assert "192.0.2.1" in loop.run_until_complete(play([*much, "192.0.2.1"]))[:2]
 
 
+def test_who_asks_now_and_then_goes_before_who_has_had_much(loop):
+    seconds = [0.0]
+    queue = fair_queue.FairQueue(1, clock=lambda: seconds[0])
+
+    async def play():
+        for i in range(8):  # one who has many addresses
+            async with queue.turn(f"192.0.2.{i}"):
+                seconds[0] += 3
+        leave = await queue.enter("192.0.2.0")
+        taken = []
+
+        async def take(address):
+            async with queue.turn(address):
+                taken.append(address)
+
+        waiting = [asyncio.create_task(take(f"192.0.2.{i}")) for i in range(1, 8)]
+        waiting += [asyncio.create_task(take("203.0.113.1"))]
+        gone = asyncio.create_task(take("203.0.113.2"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        leave()
+        await asyncio.gather(*waiting)
+        async with queue.turn("203.0.113.3", 1.0):  # nothing was lost by who went
+            return taken
+
+    assert loop.run_until_complete(play())[0] == "203.0.113.1"
+
+
 def test_a_tap_query_is_ended_by_who_hangs_up(path, loop):
     made = application(path, loop, 1000)
     slow = "SELECT COUNT(*) AS n FROM star AS a, star AS b, star AS c, star AS d, star AS e"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from typing import Any
@@ -54,4 +55,6 @@ def describe(exception: Any) -> tuple[int, str, str]:
         said = str(exception.args[0]) if exception.args else ""
         nowhere = exception.status == 404 and said in ("", "404", "Database not found")
         return exception.status, "", "There is no page at this address." if nowhere else said
+    if isinstance(exception, OSError) and exception.errno == errno.ENAMETOOLONG:
+        return 404, "", "There is no page at this address."
     return 500, "", "Something is wrong with this page; the server's log says what."

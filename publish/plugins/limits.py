@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,6 +17,7 @@ OF_THE_MACHINE = ("/-/databases", "/-/plugins", "/-/versions", "/-/threads", "/-
 SERVICES = ("/vo/", "/ssa")
 # Their addresses hold values and no SQL; what they compute is short or has a queue of its own. All else may be worded.
 OWN_PAGES = {"search", "explore", "thresholds", "star", "saliency", "nearest", "inspect", "tap", "assets"}
+WORDS_MAX, FACETS_MAX = 500, 12
 FILES = (".json", ".csv", ".votable", ".fits", ".db", ".blob", ".jsono")
 
 
@@ -36,6 +38,8 @@ def asgi_wrapper(datasette):
             asks = path.startswith(SERVICES) or (not is_own and bool(scope["query_string"] or is_file))
             asker.set((scope.get("client") or ["nowhere"])[0] if asks else None)
             is_page.set(not is_file)
+            if wrong := _too_much(scope["query_string"]):
+                return await Response.text(wrong, status=400).asgi_send(send)
             if is_page.get():
                 scope = {**scope, "query_string": page_size_within(scope["query_string"])}
             if asks and scope["method"] in READING:
@@ -45,6 +49,22 @@ def asgi_wrapper(datasette):
         return with_limits
 
     return wrap
+
+
+def _too_much(query: bytes) -> str:
+    """What is wrong with a query string that would cost much for little, or that Datasette trips over."""
+    words = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    if len(words) > WORDS_MAX or sum(name.startswith("_facet") for name, _ in words) > FACETS_MAX:
+        return f"An address may have {WORDS_MAX} parameters, and {FACETS_MAX} facets."
+    for name, value in words:
+        if name == "_through":
+            try:
+                given = json.loads(value)
+            except (ValueError, RecursionError):
+                given = None
+            if not isinstance(given, dict) or not {"table", "column", "value"} <= given.keys():
+                return "_through must be a JSON object with table, column and value."
+    return ""
 
 
 def page_size_within(query: bytes) -> bytes:
