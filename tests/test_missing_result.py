@@ -103,3 +103,57 @@ def test_a_reason_names_the_longest_stretches():
     )
     assert "no pixel of the red arm" in why_missing(np.full(RED.n_pixels, np.nan), ivar, band_a)
     assert "all pixels" in why_missing(np.ones(RED.n_pixels), np.ones(RED.n_pixels), band_a)
+
+
+SAMPLE = (
+    "mrs/*",
+    "lrs/*",
+    "halpha/*.fits",
+    "miles/*.fits",
+    "field/lrs/*",
+    "field/halpha/*",
+    "field/made/*",
+    "field/odd/*",
+)
+EVERY = {"field/lrs/*": 8, "miles/*.fits": 20, "lrs/*": 3, "mrs/*": 3}  # of the large folders every so many files
+
+
+def test_no_real_file_ends_without_result_or_reason(real_data, tmp_path):
+    """Loaded, measured and scored, or a copy, or with a reason in words: of each folder of the real data every few files."""
+    files = [path for pattern in SAMPLE for path in sorted(real_data.glob(pattern))[:: EVERY.get(pattern, 1)]]
+    files = [path for path in files if path.is_file()]
+    assert len(files) > 150
+    with open_catalogue(new_catalogue(tmp_path / "c.duckdb")) as connection:
+        load_spectra(connection, files, workers=1)
+        measure_spectra(connection)
+        score_spectra(connection)
+        ended = connection.execute("""
+            select file from spectrum join line_measurement using (spectrum_id) join current_score using (spectrum_id)
+                where ew_halpha_a is not null and be_probability is not null
+            union select file from spectrum join missing_result using (spectrum_id) where length(reason) > 20
+            union select file from rejected_input where length(reason) > 20
+            union select file from input_file where status = 'duplicate'
+        """).fetchall()
+        assert {str(path) for path in files} - {file for (file,) in ended} == set()
+        assert not {f.check for f in verify(connection, n_sample=0)} & NEITHER
+
+
+@pytest.mark.parametrize(("cards", "shift"), [({"BSS_RQVH": 25.0}, -25.0), ({}, 0.0)])
+def test_a_velocity_still_to_be_applied_moves_the_bands_where_they_follow(tmp_path, cards, shift):
+    spectrum(tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits", mode="update") as hdus:
+        hdus[0].header.update(cards)
+    with open_catalogue(new_catalogue(tmp_path / "c.duckdb")) as connection:
+        load_spectra(connection, [tmp_path], workers=1)
+        widths = []
+        for follow, expected in ((0, 0.0), (1, shift)):
+            connection.execute(
+                "update selection_parameter set value = ? where name = 'bands_follow_velocity'", [follow]
+            )
+            measure_spectra(connection)
+            ((ew, shifted),) = connection.execute(
+                "select ew_halpha_a, velocity_shift_km_s from line_measurement"
+            ).fetchall()
+            assert shifted == pytest.approx(expected)
+            widths.append(ew)
+    assert (widths[0] != widths[1]) is bool(shift)
