@@ -320,11 +320,14 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs: bool, server: str | None
         becat lamost spectra dr11/mrs && becat load dr11/mrs
     """
     from becat.etl.lamost.spectra import fetch_spectra
+    from becat.schema import build
 
     with open_catalogue(catalog) as connection:
-        fetched = fetch_spectra(
-            connection, _lamost_client(server, token_file), None, "mrs" if is_mrs else "lrs", folder
-        )
+        build.upgrade(connection)
+        survey = "mrs" if is_mrs else "lrs"
+        if not connection.execute("select 1 from download_plan where survey = ? limit 1", [survey]).fetchone():
+            raise BecatError(f"{catalog} has no plan for the {survey.upper()}: make one with `becat lamost plan`")
+        fetched = fetch_spectra(connection, _lamost_client(server, token_file), None, survey, folder)
     for line in fetched.lines():
         click.echo(line)
     if fetched.n_failed:

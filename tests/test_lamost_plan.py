@@ -275,6 +275,7 @@ def test_the_command_tells_the_release_by_the_names(release, tmp_path):
     out = becat("lamost", "plan", *paths, "-c", catalog, "--region", 10, 20, 30).stdout
     assert "DR7 v2.0 (in the catalogues)" in out and "S/N above 10" in out and "to fetch:" in out
     assert "nothing has changed" in becat("lamost", "plan", *paths, "-c", catalog, "--region", 10, 20, 30).stdout
+    assert "no plan for the LRS" in becat("lamost", "spectra", tmp_path / "s", "--lrs", "-c", catalog, check=1).stderr
     other = paths[0].rename(tmp_path / "mine.csv.gz")
     assert "--release" in becat("lamost", "plan", other, "-c", catalog, check=1).stderr
 

@@ -54,15 +54,28 @@ def from_disk(tmp_path, name, folder, catalogues):
     return survey(tmp_path, name, f'spectra = ["{folder}"]\nrelease_catalogues = [{listed}]')
 
 
-def rows(path, where="true"):
-    """What is known of the spectra, without where their files lie and which run wrote them."""
+def differences(one, other, relative=0.0):
+    """Cells that differ between two catalogues: of the spectra and what follows from them, not where their files lie and
+    which run wrote them. Numbers may differ by a part of themselves."""
+    found = []
+    for table in COMPARED:
+        (names, mine), (_, theirs) = (_rows(path, table) for path in (one, other))
+        found += [(table, key) for key in mine.keys() ^ theirs.keys()]
+        for key in mine.keys() & theirs.keys():
+            found += [
+                (table, key, name, a, b)
+                for name, a, b in zip(names, mine[key], theirs[key], strict=True)
+                if a != b and not (isinstance(a, float) and a == pytest.approx(b, rel=relative, abs=relative))
+            ]
+    return found
+
+
+def _rows(path, table):
     with duckdb.connect(str(path), read_only=True) as connection:
-        found = {}
-        for table in COMPARED:
-            names = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
-            kept = ", ".join(f'"{n}"::varchar' for n in names if n not in ("run_id", "file"))
-            found[table] = connection.execute(f"select {kept} from {table} where {where} order by all").fetchall()
-        return found
+        names = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
+        kept = [name for name in names if name not in ("run_id", "file")]
+        rows = connection.execute(f"select {', '.join(kept)} from {table}").fetchall()
+    return kept, {row[0]: row for row in rows}
 
 
 def offer(lamost, place, release, files, general, stellar):
@@ -112,7 +125,7 @@ def test_from_a_release_to_candidates(lamost, tmp_path):
     # The same from files on disk: of the plan, and of the whole release.
     catalogues = sorted((tmp_path / "lamost" / "catalogues").iterdir())
     becat("run", from_disk(tmp_path, "disk", tmp_path / "lamost" / "mrs", catalogues))
-    assert rows(tmp_path / "got.duckdb") == rows(tmp_path / "disk.duckdb")
+    assert differences(tmp_path / "got.duckdb", tmp_path / "disk.duckdb") == []
     all_of_it = tmp_path / "all"
     all_of_it.mkdir()
     for path in real_spectra():
@@ -137,7 +150,8 @@ def test_from_a_release_to_candidates(lamost, tmp_path):
     assert {key for key in lamost.asked if key.isdigit()} == {str(changed), "123123"}
     catalogues = sorted((tmp_path / "lamost" / "catalogues").iterdir(), key=lambda path: "dr9" in path.name)
     becat("run", from_disk(tmp_path, "disk9", tmp_path / "lamost" / "mrs", [p for p in catalogues if "dr9" in p.name]))
-    assert rows(tmp_path / "got.duckdb") == rows(tmp_path / "disk9.duckdb")
+    # The two new ones were reduced together, and here with the others: 4-byte numbers differ in their last digits.
+    assert differences(tmp_path / "got.duckdb", tmp_path / "disk9.duckdb", 1e-4) == []
 
 
 def _verdicts(path):
