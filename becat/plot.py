@@ -66,7 +66,7 @@ def picture(
     remarks : sequence of str
         Sentences to stand below.
     """
-    with mpl.rc_context(RC):
+    with mpl.rc_context(RC):  # pyright: ignore[reportArgumentType]
         figure = Picture(figsize=SIZE_IN, layout="constrained")
         panels = figure.add_gridspec(2, len(arms), height_ratios=(1.7, 1))
         above = figure.add_subplot(panels[0, :])
@@ -95,7 +95,7 @@ def save(drawn: Figure, path: str | Path) -> None:
     if path.suffix[1:].lower() not in known:
         raise BecatError(f"{path}: a picture ends in .png, .pdf or .svg")
     try:
-        with mpl.rc_context(RC):
+        with mpl.rc_context(RC):  # pyright: ignore[reportArgumentType]
             drawn.savefig(path, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise BecatError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -181,7 +181,7 @@ def _converted(table, name, unit, wanted, origin):
 
 def _refuse_rounded(values, name, origin):
     """A source_id that went through a float has lost its last digits, and names another star."""
-    if pa.types.is_floating(values.type) and (pc.max(pc.abs(values)).as_py() or 0) >= MAX_WHOLE_FLOAT:
+    if pa.types.is_floating(values.type) and (pc.max(pc.abs(values)).as_py() or 0) >= MAX_WHOLE_FLOAT:  # pyright: ignore[reportAttributeAccessIssue]
         raise BecatError(
             f"{origin}: column {name} holds rounded numbers, whose last digits are lost: export the identifiers as whole"
             " numbers or as text"

@@ -123,7 +123,7 @@ def check_gzip(path) -> int:
         with igzip.open(path, "rb") as stream:
             while piece := stream.read(1 << 20):
                 n_bytes += len(piece)
-    except (OSError, EOFError, isal_zlib.error) as error:
+    except (OSError, EOFError, isal_zlib.error) as error:  # pyright: ignore[reportGeneralTypeIssues]
         raise Unusable(f"gzip is cut off or damaged ({error})") from None
     return n_bytes
 
@@ -150,7 +150,7 @@ def opened_spectrum(content: bytes, obsid: int) -> str:
     judge(200, "", content[:4096])
     try:
         plain = igzip.decompress(content)
-    except (OSError, EOFError, isal_zlib.error) as error:
+    except (OSError, EOFError, isal_zlib.error) as error:  # pyright: ignore[reportGeneralTypeIssues]
         raise Unusable(f"gzip is cut off or damaged ({error})") from None
     if not plain.startswith(b"SIMPLE  ="):
         raise Unusable("it is gzip, but no FITS file")

@@ -128,7 +128,7 @@ def _names(path: Path, survey: str) -> _Names:
     except (OSError, EOFError) as error:
         raise BecatError(f"{path} cannot be read: {error}") from None
     if start.startswith(b"SIMPLE  ="):
-        found = _Names(_table_of(path).columns.names, "")
+        found = _Names(_table_of(path).columns.names, "")  # pyright: ignore[reportArgumentType, reportOptionalMemberAccess]
     else:
         header = start.decode("utf-8-sig", "replace").strip()
         separator = max("|,\t;", key=header.count)
@@ -173,7 +173,7 @@ def _fits(connection, path: Path, names: _Names, into: str) -> str:
     data = _table_of(path).data
     for start in range(0, max(len(data), 1), FITS_ROWS):
         part = data[start : start + FITS_ROWS]
-        connection.register("_slice", pa.table({name: _native(part[name]) for name in wanted}))
+        connection.register("_slice", pa.table({name: _native(part[name]) for name in wanted}))  # pyright: ignore[reportArgumentType]
         how = f"insert into {into}" if start else f"create or replace temporary table {into} as"
         connection.execute(f"{how} select * from _slice")
         connection.unregister("_slice")

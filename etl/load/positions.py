@@ -98,8 +98,8 @@ def _place(ra, dec, where: str) -> tuple[float, float] | tuple[None, None]:
     from astropy.coordinates import Angle
 
     try:
-        ra_deg = float(ra) if _is_number(ra) else float(Angle(str(ra), u.hourangle).deg)
-        dec_deg = float(dec) if _is_number(dec) else float(Angle(str(dec), u.deg).deg)
+        ra_deg = float(ra) if _is_number(ra) else float(Angle(str(ra), u.hourangle).deg)  # pyright: ignore[reportArgumentType]
+        dec_deg = float(dec) if _is_number(dec) else float(Angle(str(dec), u.deg).deg)  # pyright: ignore[reportArgumentType]
     except (ValueError, u.UnitsError):
         raise BecatError(f"{where}: {ra} {dec} is no position, in degrees or sexagesimal") from None
     if not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90) or ra_deg == dec_deg == 0:

@@ -411,7 +411,7 @@ def _fill_from_redshift(entry: dict, frame: pa.Table, numbers) -> None:
     redshift = numbers(REDSHIFT)
     star = np.abs(redshift) < MAX_STELLAR_REDSHIFT
     if "class" in frame.column_names:
-        kind = pc.utf8_upper(pc.utf8_trim_whitespace(frame["class"].cast(pa.string()))).to_pandas()
+        kind = pc.utf8_upper(pc.utf8_trim_whitespace(frame["class"].cast(pa.string()))).to_pandas()  # pyright: ignore[reportAttributeAccessIssue]
         star &= (kind == "STAR").to_numpy(dtype=bool)
     take = np.isnan(entry["rv_km_s"]) & star
     entry["rv_km_s"] = np.where(take, redshift * SPEED_OF_LIGHT_KM_S, entry["rv_km_s"])
@@ -435,7 +435,7 @@ def _integers(column: pa.ChunkedArray, name: str, reject) -> pa.Array:
         values = pa.array(
             [int(cell.split(".")[0]) if ok else None for cell, ok in zip(cells, whole, strict=True)], pa.int64()
         )
-    return pc.if_else(pc.greater(values, int(NULL_BELOW)), values, pa.scalar(None, pa.int64()))
+    return pc.if_else(pc.greater(values, int(NULL_BELOW)), values, pa.scalar(None, pa.int64()))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -474,7 +474,7 @@ def _mrs_snr(frame: pa.Table, numbers, reject) -> dict[str, np.ndarray]:
     if "band" not in names:
         return entry
     band = (
-        pc.utf8_upper(pc.utf8_trim_whitespace(frame["band"].cast(pa.string())))
+        pc.utf8_upper(pc.utf8_trim_whitespace(frame["band"].cast(pa.string())))  # pyright: ignore[reportAttributeAccessIssue]
         .to_numpy(zero_copy_only=False)
         .astype(str)
     )

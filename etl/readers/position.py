@@ -134,4 +134,4 @@ def _precessed(ra_deg: float, dec_deg: float, equinox: float, besselian: bool) -
     when = Time(equinox, format="byear" if besselian else "jyear")
     frame = FK4(equinox=when, obstime=when) if besselian else FK5(equinox=when)
     icrs = SkyCoord(ra_deg, dec_deg, unit="deg", frame=frame).icrs
-    return float(icrs.ra.deg), float(icrs.dec.deg)
+    return float(icrs.ra.deg), float(icrs.dec.deg)  # pyright: ignore[reportArgumentType, reportOptionalMemberAccess]

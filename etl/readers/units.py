@@ -46,7 +46,7 @@ def unit_factor(unit: str) -> float | None:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    return float(units.Unit(text, format=style).to(units.AA))
+                    return float(units.Unit(text, format=style).to(units.AA))  # pyright: ignore[reportArgumentType]
             except (ValueError, TypeError, KeyError, OverflowError, units.UnitsError):
                 continue
     return None
