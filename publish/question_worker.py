@@ -54,6 +54,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.text_factory = lambda text: str(text, "utf-8", "replace")
     prepare_connection(connection)
     register(connection)
+    sqlite3.enable_callback_tracebacks(False)  # which Datasette switches on: a visitor could fill the log
 
 
 def answers(connection: sqlite3.Connection, question: dict) -> Iterator[dict]:
