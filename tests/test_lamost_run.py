@@ -138,8 +138,9 @@ def test_from_a_release_to_candidates(lamost, tmp_path):
 
     # The next release adds one and replaces one.
     changed = wanted[0]
-    later = general.copy()
-    later.loc[(later.obsid == changed) & (later.coadd == 1), "snr"] += 2
+    later, stellar = general.copy(), stellar.copy()
+    for catalogue in (later, stellar):
+        catalogue.loc[(catalogue.obsid == changed) & (catalogue.coadd == 1), "snr"] += 2
     new = later[later.obsid == changed].assign(obsid=123123, fiberid=250)
     files = {changed: replaced(lamost.spectra["dr7/v2.0", "mrs"][changed], "reduced anew"),
              123123: replaced(lamost.spectra["dr7/v2.0", "mrs"][changed], "new", 123123)}  # fmt: skip
