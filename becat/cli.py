@@ -395,6 +395,8 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
     )
     if counts["rejected"]:
         click.echo("why: select file, stage, reason from rejected_input")
+    if counts["others"]:
+        click.echo(f"{counts['others']:,} files that may be spectra as text were passed over: name them to load them")
     if counts["copies"]:
         click.echo(
             f"{counts['copies']:,} files are copies of others: select file from input_file where status = 'duplicate'"

@@ -49,7 +49,9 @@ def rows(connection):
 
 def test_loading_tells_of_spectra_without_a_position(folder):
     path = new_catalogue(folder / "c.duckdb")
+    (folder / "text.dat").write_text("a spectrum, perhaps")
     words = becat("load", folder, "-c", path, "--workers", 1).stdout
+    assert "1 files that may be spectra as text were passed over: name them" in words
     assert "2 of all spectra have no position and are of no star" in words
 
 

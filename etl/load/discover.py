@@ -8,13 +8,16 @@ from pathlib import Path
 
 from becat.schema.errors import BecatError
 
-__all__ = ["find_spectra"]
+__all__ = ["SIDECAR", "find_spectra"]
 
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip", ".fz")
 SPECTRUM_SUFFIXES = tuple(ending + packed for ending in (".fits", ".fit", ".fts") for packed in _PACKED)
+# What may be a spectrum, and may be anything: it must be named.
+OTHER_SUFFIXES = (".csv", ".txt", ".dat", ".s", ".asc", ".ascii", ".spec", ".xml", ".vot", ".ecsv")
+SIDECAR = "positions.csv"  # names and positions for the spectra beside it
 
 
-def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
+def find_spectra(paths: Iterable[str | Path], others: list[Path] | None = None) -> list[Path]:
     """Files of spectra, in a stable order.
 
     A file that is named is taken whatever it is called; in a directory, and below it, files with a FITS ending are.
@@ -23,6 +26,8 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
     ----------
     paths : iterable of path
         Files or directories.
+    others : list of Path, optional
+        Is given the files of directories that may be spectra as text or in other formats, and are passed over.
 
     Raises
     ------
@@ -33,7 +38,7 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
     for given in paths:
         path = Path(given)
         if path.is_dir():
-            found.update(dict.fromkeys(_below(path)))
+            found.update(dict.fromkeys(_below(path, others)))
         elif path.exists():
             found[_absolute(path)] = None
         else:
@@ -41,11 +46,17 @@ def find_spectra(paths: Iterable[str | Path]) -> list[Path]:
     return list(found)
 
 
-def _below(directory: Path) -> list[Path]:
+def _below(directory: Path, others: list[Path] | None) -> list[Path]:
     found = []
     for folder, folders, files in os.walk(directory, onerror=_stop):
         folders.sort()
         found += [_absolute(Path(folder, name)) for name in sorted(files) if name.lower().endswith(SPECTRUM_SUFFIXES)]
+        if others is not None:
+            others += [
+                Path(folder, name)
+                for name in sorted(files)
+                if name.lower().endswith(OTHER_SUFFIXES) and name != SIDECAR
+            ]
     return found
 
 

@@ -81,7 +81,7 @@ def load_spectra(
     -------
     dict
         Counts: ``files`` found, ``unchanged``, ``loaded`` files, ``spectra`` written, ``rejected`` files or parts,
-        ``copies`` files whose spectra are there from another.
+        ``copies`` files whose spectra are there from another, ``others``: text files of the directories that were not looked at.
 
     Raises
     ------
@@ -89,7 +89,8 @@ def load_spectra(
         A path does not exist, cannot be searched, or goes away while it is read.
     """
     version = f"{code_version('reduce')}:{exposures}"
-    files = find_spectra(paths)
+    others: list[Path] = []
+    files = find_spectra(paths, others)
     # Without a release catalogue a LAMOST spectrum must bring its own S/N.
     need_snr = connection.execute("select 1 from release_entry limit 1").fetchone() is None
     todo = new_or_changed(connection, files, "spectra", version)
@@ -100,6 +101,7 @@ def load_spectra(
         "spectra": 0,
         "rejected": 0,
         "copies": 0,
+        "others": len(others),
     }
     with Run(connection, "load", version) as run, bounded_memory(connection, TO_WRITE):
         for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):

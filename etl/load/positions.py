@@ -14,12 +14,12 @@ import duckdb
 from becat.etl.archives.services import SERVERS, Client
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.load.discover import SIDECAR
 from becat.schema.errors import BecatError
 from becat.schema.quality import Quality
 
-__all__ = ["SIDECAR", "count_without_position", "give_positions", "resolve_names", "take_sidecars"]
+__all__ = ["count_without_position", "give_positions", "resolve_names", "take_sidecars"]
 
-SIDECAR = "positions.csv"
 NAMES = {
     "file": ("file", "filename", "name_of_file"),
     "designation": ("name", "designation", "object", "star"),
