@@ -176,6 +176,15 @@ def test_bad_rows_are_counted_and_the_rest_is_planned(catalogue, release):
     assert plan.n_bad_rows == 2 and "2 rows of the catalogues could not be used" in "\n".join(plan.lines())
 
 
+def test_a_signal_to_noise_that_is_missing_leaves_nothing_out(catalogue, release):
+    paths, general, _ = release
+    snr = np.where(general.obsid == 7_000_001, -9999.0, np.where(general.obsid == 7_000_002, 50.0, 5.0))
+    paths[0].write_bytes(as_csv(general.assign(snr=snr)))
+    make_plan(catalogue, paths[:1], DR7, "mrs", Wishes())
+    assert planned(catalogue, "obsid, snr_b, why")[0] == (7_000_001, None, "S/N -, -; no T_eff")
+    assert [row[0] for row in planned(catalogue)] == [7_000_001, 7_000_002]
+
+
 def test_a_fibre_on_the_sky_is_no_star(catalogue, release):
     paths, general, _ = release
     paths[0].write_bytes(as_csv(general.assign(fibertype=np.where(general.obsid == 7_000_001, "Sky", "Obj"), snr=50.0)))

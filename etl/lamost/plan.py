@@ -222,6 +222,8 @@ def _existing(paths: Sequence[Path]) -> Sequence[Path]:
 def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
     """Table _chosen: of each file that is wanted its row, and why; the steps go to the plan."""
     size = BYTES_OF_LRS if survey == "lrs" else f"{BYTES_AN_EXTENSION} * (n_rows + 1)"
+    # An S/N that the catalogue lacks may stand in the file.
+    good = "coalesce(passes_snr_r(snr_r), true) and coalesce(passes_snr_b(snr_b, true), true)"
     connection.execute(f"""
         create or replace temporary table _file as
         select
@@ -229,8 +231,8 @@ def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
             any_value(ra_deg) as ra_deg, any_value(dec_deg) as dec_deg,
             max(snr_b) as snr_b, max(snr_r) as snr_r, any_value(teff_k) as teff_k, any_value(g_mag) as g_mag,
             sum(n_rows) as n_rows, {size.replace("n_rows", "sum(n_rows)") if survey == "mrs" else size} as bytes_expected,
-            bool_or(coalesce(passes_snr(snr_b, snr_r, true), false)) as passes_snr,
-            bool_or(coalesce(passes_snr(snr_b, snr_r, true), false) and passes_teff(teff_k)) as passes_teff
+            bool_or({good}) as passes_snr,
+            bool_or({good} and passes_teff(teff_k)) as passes_teff
         from _spectra group by file
     """)
     _note(connection, plan, "in the catalogues", "_file")
