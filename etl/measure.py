@@ -104,6 +104,7 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         snr,
         shift,
         star_velocity_km_s=trusted,
+        resolving_power=power,
         continuum_error_red=_numbers(table["continuum_error_red"]),
         continuum_error_blue=_numbers(table["continuum_error_blue"]),
         parameters=in_force,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["LINES", "SPEED_OF_LIGHT_KM_S", "Line", "air_to_vacuum", "vacuum_to_air"]
+__all__ = ["LINES", "SPEED_OF_LIGHT_KM_S", "Line", "air_to_vacuum", "telluric_lines", "vacuum_to_air"]
 
 SPEED_OF_LIGHT_KM_S = 299792.458
 
@@ -42,6 +43,26 @@ def _read(path):
 
 
 LINES = _read(Path(__file__).with_name("lines.csv"))
+
+
+@cache
+def telluric_lines(kind: str) -> np.ndarray:
+    """Lines of our own atmosphere near H-alpha, of `telluric_lines.csv`.
+
+    Parameters
+    ----------
+    kind : {'h2o', 'sky'}
+        Absorption of water vapour, or night-sky emission.
+
+    Returns
+    -------
+    structured array
+        ``wavelength_a``, Angstrom in vacuum, and ``strength``: optical depth of a wet night at R of about 10,000, or relative.
+    """
+    lines = Path(__file__).with_name("telluric_lines.csv").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if not line.startswith("#")]
+    found = np.genfromtxt(table, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    return found[found["kind"] == kind]
 
 
 def _refractive_index(wavelength_vacuum_a):

@@ -364,6 +364,20 @@ LINE_MEASUREMENT = _table(
     *_line_ew("oiii_5008", "[O III] 5008.24", "narrow band"),
     *_line_ew("hei_6680", "He I 6679.99", "narrow band"),
     _col("nebular_significance", REAL, "Combined significance of the forbidden lines in emission", "", "stat.snr"),
+    _col(
+        "water_strength",
+        REAL,
+        "Strength of telluric water lines around H-alpha, that of a wet night being 1",
+        "",
+        "arith.ratio",
+    ),
+    _col("water_significance", REAL, "Significance of the telluric water lines", "", "stat.snr"),
+    _col(
+        "has_telluric_water",
+        Boolean,
+        "True where telluric water lines are significant: they may pass for cores, peaks and [N II]",
+        ucd="meta.code",
+    ),
     _col("measure_version", Text, "Version of the measurement code and its parameters", ucd="meta.version"),
     _run(),
 )

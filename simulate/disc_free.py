@@ -66,7 +66,7 @@ class DiscFree:
         Gives (2, n_stars, GRID.n_pixels): what each star and its companion take from the continuum, at rest, infinitely
         resolved. Called when first needed.
     foreground : bool
-        The spectra have water lines and residuals of sky lines (`simulate/telluric_lines.csv`): what these may explain is no feature.
+        The spectra have water lines and residuals of sky lines (`schema/telluric_lines.csv`): what these may explain is no feature.
     """
 
     def __init__(self, stars: Callable[[], np.ndarray], foreground: bool = False):

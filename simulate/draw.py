@@ -22,7 +22,7 @@ def distributions(name: str = "distributions.toml") -> dict[str, Any]:
 
 @cache
 def line_list(name: str) -> np.ndarray:
-    """Structured array of ``stellar_lines.csv`` or ``telluric_lines.csv``; the first column is the sort of line."""
+    """Structured array of ``stellar_lines.csv``; the first column is the sort of line."""
     lines = (_FOLDER / name).read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if not line.startswith("#")]
     return np.genfromtxt(table, delimiter=",", names=True, dtype=None, encoding="utf-8")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from becat.schema.lines import SPEED_OF_LIGHT_KM_S
-from becat.simulate.draw import distributions, draw, line_list
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S, telluric_lines
+from becat.simulate.draw import distributions, draw
 from becat.simulate.photosphere import HALPHA_A
 from becat.simulate.velocity import VelocityGrid, fourier_gaussian
 
@@ -73,16 +73,14 @@ def variance_of_means(noise_correlation: np.ndarray) -> np.ndarray:
 
 def water_opacity(grid: VelocityGrid) -> np.ndarray:
     """(grid.n_pixels,) optical depth of a wet night's water vapour, heliocentric at rest."""
-    lines = line_list("telluric_lines.csv")
-    lines = lines[lines["kind"] == "h2o"]
+    lines = telluric_lines("h2o")
     place = np.arange(grid.n_pixels)
     return lines["strength"] @ np.exp(-0.5 * ((place - grid.pixel(lines["wavelength_a"])[:, None]) / 1.6) ** 2)
 
 
 def sky_lines(wavelength_a: np.ndarray, resolving_power: np.ndarray) -> np.ndarray:
     """(n_lines, n, m) profiles of sky lines of height 1 at wavelengths (n, m), each as wide as the resolution."""
-    lines = line_list("telluric_lines.csv")
-    lines = lines[lines["kind"] == "sky"]["wavelength_a"]
+    lines = telluric_lines("sky")["wavelength_a"]
     sigma = HALPHA_A / np.asarray(resolving_power) / _FWHM_OF_SIGMA
     return np.stack([np.exp(-0.5 * ((wavelength_a - line) / sigma[:, None]) ** 2) for line in lines])
 

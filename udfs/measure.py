@@ -12,6 +12,7 @@ from becat.schema.parameters import load
 from becat.udfs.bartlett import bartlett_peaks, smoothed_error
 from becat.udfs.equivalent_width import equivalent_width
 from becat.udfs.nebular import FORBIDDEN_LINES, emission_fwhm, local_equivalent_width, nebular_significance
+from becat.udfs.telluric import water_strength
 
 __all__ = ["MEASURE_PARAMETERS", "measure_batch"]
 
@@ -27,6 +28,7 @@ MEASURE_PARAMETERS = (
     "peak_band_max_a",
     "profile_emission_significance",
     "nebular_systematic_a",
+    "telluric_significance_min",
 )
 
 # Where the highest peak may lie, and the reach of the widest smoothing.
@@ -45,6 +47,7 @@ def measure_batch(
     velocity_shift_km_s=None,
     *,
     star_velocity_km_s=None,
+    resolving_power=None,
     continuum_error_red=None,
     continuum_error_blue=None,
     parameters: Mapping[str, float] | None = None,
@@ -65,6 +68,8 @@ def measure_batch(
     star_velocity_km_s : (n_spectra,) float array, optional
         Velocity of the star where it is known and trusted, km/s, else NaN: a nebula may move with the star or be at rest, and
         the forbidden lines are taken from the frame in which they are the more significant.
+    resolving_power : (n_spectra,) float array, optional
+        For the lines of telluric water; NaN and None count as 7500.
     continuum_error_red, continuum_error_blue : (n_spectra,) float array, optional
         Relative error of the continuum across the bands, of which NaN counts as zero; it enters the errors of EW(H-alpha)
         and EW(Mg b).
@@ -74,7 +79,7 @@ def measure_batch(
     Returns
     -------
     dict of (n_spectra,) arrays
-        The columns of line_measurement from ew_halpha_a to nebular_significance. A float is NaN and a masked
+        The columns of line_measurement from ew_halpha_a to has_telluric_water. A float is NaN and a masked
         integer array is masked where there is no value.
 
     Raises
@@ -106,7 +111,14 @@ def measure_batch(
         continuum_error=continuum_error_red,
     )
     arms = {"red": (flux_red, ivar_red, RED), "blue": (flux_blue, ivar_blue, BLUE)}
-    return columns | _narrow_line_columns(arms, shared, star_velocity_km_s, limits["nebular_systematic_a"])
+    columns |= _narrow_line_columns(arms, shared, star_velocity_km_s, limits["nebular_systematic_a"])
+    power = np.full(n_spectra, np.nan) if resolving_power is None else resolving_power
+    columns["water_strength"], columns["water_significance"] = water_strength(flux_red, ivar_red, power)
+    columns["has_telluric_water"] = np.ma.masked_array(
+        np.nan_to_num(columns["water_significance"]) >= limits["telluric_significance_min"],
+        np.isnan(columns["water_significance"]),
+    )
+    return columns
 
 
 def _checked(flux, ivar, grid):

@@ -1,0 +1,84 @@
+"""Water vapour of our own atmosphere around H-alpha: how strong its lines are in a spectrum."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from becat.schema.grid import RED
+from becat.schema.lines import LINES, telluric_lines
+from becat.udfs.bands import bridgeable, repair
+from becat.udfs.equivalent_width import doppler_factor
+
+__all__ = ["water_strength"]
+
+_HALPHA_A = LINES["halpha"].wavelength_a
+_STRETCH = slice(*np.searchsorted(RED.wavelength_a, (6512.0, 6608.0)))
+_WAVELENGTH_A = RED.wavelength_a[_STRETCH]
+# Counted where the filter is whole, and not in the core of H-alpha.
+_COUNTED = (_WAVELENGTH_A > 6516.0) & (_WAVELENGTH_A < 6603.0) & (np.abs(_WAVELENGTH_A - _HALPHA_A) > 5.0)
+# The Earth's motion, which a heliocentric wavelength scale holds, km/s.
+_VELOCITIES_KM_S = np.arange(-45.0, 46.0, 5.0)
+_LIST_POWER = 10_000.0  # resolving power at which the optical depths of the list hold
+_FWHM_OF_SIGMA = 2.3548
+_FILTER_A = 4.0  # what is broader is no water line: a running mean is taken off, over three resolution elements or more
+_MAX_GAP = 0.1
+
+
+def water_strength(flux, inverse_variance, resolving_power):
+    """Strength of the lines of water vapour in 6516-6603 A, by a matched filter, moved by the Earth's motion.
+
+    Parameters
+    ----------
+    flux, inverse_variance : (n_spectra, 4001) float array
+        Rectified flux on ``becat.schema.grid.RED`` and its inverse variance.
+    resolving_power : (n_spectra,) float array
+        NaN counts as 7500.
+
+    Returns
+    -------
+    (n_spectra,) float64 array, twice
+        Strength in units of a wet night's (`schema/telluric_lines.csv`), and its significance against the scatter of the
+        same stretch, in which lines of a late type count as noise. NaN where too much is masked.
+
+    References
+    ----------
+    Moore, Minnaert & Houtgast 1966, NBS Monograph 61 (lines).
+    """
+    repaired, good = repair(flux[:, _STRETCH], inverse_variance[:, _STRETCH])
+    usable = bridgeable(good, _MAX_GAP)
+    power = np.nan_to_num(np.asarray(resolving_power, float), nan=7500.0)
+    strength, significance = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
+    for one in np.unique(power[usable]):
+        rows = np.flatnonzero(usable & (power == one))
+        strength[rows], significance[rows] = _matched(repaired[rows], one)
+    return strength, significance
+
+
+def _matched(flux, power):
+    """Strength and significance of spectra of one resolving power."""
+    element_px = _HALPHA_A / power / RED.step_a
+    size = round(max(_FILTER_A / RED.step_a, 3 * element_px))
+    sharp = flux - uniform_filter1d(flux, size, axis=1)
+    scatter = 1.4826 * np.median(np.abs(sharp[:, _COUNTED]), axis=1)
+    sharp = np.clip(sharp, -4 * scatter[:, None], 4 * scatter[:, None])  # the flanks of H-alpha, cores of metals
+    templates = _template(power)
+    templates = (templates - uniform_filter1d(templates, size, axis=1)) * _COUNTED
+    norm = (templates**2).sum(axis=1)
+    amplitude = (sharp @ templates.T) / norm
+    # Pixels of one resolution element are not independent.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = amplitude * np.sqrt(norm) / (scatter[:, None] * np.sqrt(max(1.0, 0.6 * element_px)))
+    best = np.argmax(np.nan_to_num(ratio, nan=-np.inf), axis=1)
+    rows = np.arange(len(flux))
+    return amplitude[rows, best], ratio[rows, best]
+
+
+def _template(power):
+    """(n_velocities, n_pixels) flux taken away by a wet night's lines at a resolving power, one row a velocity."""
+    lines = telluric_lines("h2o")
+    sigma_a = _HALPHA_A / power / _FWHM_OF_SIGMA
+    depth = lines["strength"] * power / _LIST_POWER  # unresolved lines keep their width
+    place_a = lines["wavelength_a"] * doppler_factor(_VELOCITIES_KM_S)[:, None]
+    shape = np.exp(-0.5 * ((_WAVELENGTH_A - place_a[:, :, None]) / sigma_a) ** 2)
+    return -(depth[:, None] * shape).sum(axis=1)
