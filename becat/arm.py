@@ -72,7 +72,7 @@ class Arm:
     def what_was_done(self) -> list[str]:
         """What was done to pixels of the grid, and to how many, in words."""
         return [
-            f"{_count(hit)} of the {self.name} arm ({_stretches(self.wavelength_a, hit)}): {DESCRIPTIONS[bit.name]}"
+            f"{_count(hit)} of the {self.name} arm ({_stretches(self.wavelength_a, hit)}): {DESCRIPTIONS[str(bit.name)]}"
             for bit in PixelMask
             if (hit := (self.mask & bit) != 0).any()
         ]

@@ -58,9 +58,9 @@ class LamostRelease:
         return cls(**{name: _checked(name, value, folder) for name, value in given.items()})
 
 
-def _checked(name: str, value, folder: Path):
+def _checked(name: str, value, folder: Path) -> Any:
     if name == "regions":
-        circles = value if isinstance(value, list) else [None]
+        circles: list = value if isinstance(value, list) else [None]
         if not all(isinstance(c, list) and len(c) == 3 and all(_is_number(x) for x in c) for c in circles):
             raise BecatError(
                 "regions in [lamost] must be a list of circles: [right ascension, declination, radius], degrees"

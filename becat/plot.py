@@ -109,7 +109,7 @@ def draw_halpha(axes, profile: Profile) -> None:
     _draw_band(axes, profile.band_a, "band of EW(Hα)")
     good = inside & (red.ivar > 0)
     if good.any():
-        draw_profile(axes, _Shown(red.wavelength_a[inside], np.where(good, red.flux, np.nan)[inside]))
+        draw_profile(axes, red.wavelength_a[inside], np.where(good, red.flux, np.nan)[inside])
         _draw_errors(axes, red, inside)
     else:
         axes.text(0.5, 0.5, "no good pixel here", transform=axes.transAxes, ha="center", color=QUIET)
@@ -134,14 +134,6 @@ def _name_halpha(axes) -> None:
         color=QUIET,
         fontsize=7,
     )
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """Wavelength and flux of a profile; NaN where it must not be used."""
-
-    wavelength_a: np.ndarray
-    flux: np.ndarray
 
 
 def _draw_errors(axes, red: Arm, inside: np.ndarray) -> None:

@@ -97,7 +97,7 @@ class Spectrum:
     @property
     def flags(self) -> list[str]:
         """What was done to the spectrum and what is wrong with it, in words (the bits of ``quality``)."""
-        return [DESCRIPTIONS[bit.name] for bit in Quality if self.columns["quality"] & bit]
+        return [DESCRIPTIONS[str(bit.name)] for bit in Quality if self.columns["quality"] & bit]
 
     @property
     def what_was_done(self) -> list[str]:

@@ -49,7 +49,7 @@ def cut_window(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarr
     good = np.isfinite(flux) & (ivar > 0)
     usable = bridgeable(good, GAP_FRACTION_MAX) & bridgeable(good[:, _CORE], GAP_FRACTION_MAX)
     window = np.where(good, flux, 1).astype(np.float32)
-    return bridge(window, good), usable
+    return bridge(window, good), np.asarray(usable)
 
 
 def _window_pixels(flux, ivar):

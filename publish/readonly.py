@@ -54,7 +54,7 @@ class Snapshot(Database):
 
     def connect(self, write=False):
         """A connection that can neither write, nor call what is not named, nor answer without measure."""
-        connection = open_guarded(self.path)
+        connection = open_guarded(str(self.path))
         self._all_file_connections.append(connection)
         return connection
 

@@ -63,7 +63,7 @@ class Generation:
     async def warm(self) -> None:
         """Open what the first visitor needs, so that nobody waits for it or sees it fail."""
         await self.datasette.invoke_startup()
-        snapshot_of(self.datasette).questions.prepare()
+        snapshot_of(self.datasette).questions.prepare()  # pyright: ignore[reportAttributeAccessIssue] - of publish/readonly.py
         response = await self.datasette.client.get("/")
         if response.status_code != 200:
             raise BecatError(f"the front page of the new snapshot answers {response.status_code}")

@@ -95,7 +95,7 @@ def questions(words: str, dialect: str, limit: int) -> list[Question]:
         found.append(Question(_BY_NAME[dialect], {"name": name, "part": quoted if dialect == "sqlite" else part}))
     position = read_position(words)
     if position is not None:
-        place = {"ra_deg": position[0], "dec_deg": position[1], "radius": RADIUS_ARCSEC}
+        place: dict[str, int | float | str] = {"ra_deg": position[0], "dec_deg": position[1], "radius": RADIUS_ARCSEC}
         near = f"select * from ({_BY_POSITION}) as near where separation_arcsec <= $radius"
         found.append(Question(near, place))
     mark = ":" if dialect == "sqlite" else "$"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Batch:
 
 def load_spectra(
     connection: duckdb.DuckDBPyConnection,
-    paths: list[str | Path],
+    paths: Sequence[str | Path],
     *,
     exposures: str = "coadd",
     workers: int | None = None,

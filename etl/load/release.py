@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -19,7 +20,7 @@ __all__ = ["apply_release_entries", "load_release_catalogues"]
 VALUES = COLUMNS[3:]  # all but the key
 
 
-def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: list[str | Path]) -> dict[str, int]:
+def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: Sequence[str | Path]) -> dict[str, int]:
     """Read new or changed catalogues of a release into `release_entry`.
 
     Parameters

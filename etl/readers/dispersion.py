@@ -60,8 +60,7 @@ def spectra_of_image(hdu: Hdu) -> Iterator[Found]:
     shape = hdu.image_shape
     if not shape or shape[0] <= 1 or len(shape) > MAX_AXES:
         return
-    n_apertures = shape[1] if len(shape) > 1 else 1
-    n_bands = shape[2] if len(shape) > 2 else 1
+    _, n_apertures, n_bands = (*shape, 1, 1)[:MAX_AXES]
     if n_apertures < 1 or n_bands < 1:
         return
     if hdu.string("CTYPE1").upper().startswith("MULTISPE") or "multispec" in hdu.string("WAT0_001"):

@@ -326,7 +326,7 @@ class Hdu:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with fits.open(io.BytesIO(self._content), memmap=False, lazy_load_hdus=True) as opened:
-                    data = opened[self.index].data
+                    data = opened[self.index].data  # pyright: ignore[reportAttributeAccessIssue]
                     values = np.asarray(data if column is None else data[column])
         except Exception as error:  # whatever astropy makes of a damaged HDU
             raise Problem(f"cannot be read ({type(error).__name__}: {error})", self.label) from error

@@ -103,7 +103,7 @@ def _draw_grid(connection, figure, chosen: dict[int, str], smoothed: bool, missi
         axes.set_axis_off()
     for place, (axes, (identity, words)) in enumerate(zip(grid, chosen.items(), strict=False)):
         spectrum = load_spectrum(connection, identity)
-        draw_profile(axes, spectrum)
+        draw_profile(axes, spectrum.wavelength_a, spectrum.flux)
         if smoothed:
             draw_smoothed(axes, spectrum, peak_band(connection))
         panel_title(axes, place, words + "\n" + spectrum.words("\n" if n_columns == 3 else ", "))

@@ -140,11 +140,11 @@ def peak_band(connection) -> tuple[float, float]:
     return value("peak_band_min_a", connection), value("peak_band_max_a", connection)
 
 
-def draw_profile(axes, spectrum: Spectrum, colour: str = INK) -> None:
+def draw_profile(axes, wavelength_a: np.ndarray, flux: np.ndarray, colour: str = INK) -> None:
     """The rectified flux, with room for the labels, and the continuum."""
     axes.axhline(1, color=QUIET, lw=0.5, zorder=0)
-    axes.plot(spectrum.wavelength_a, spectrum.flux, color=colour, lw=0.7, label="flux", drawstyle="steps-mid")
-    low, high = np.nanmin(spectrum.flux), np.nanmax(spectrum.flux)
+    axes.plot(wavelength_a, flux, color=colour, lw=0.7, label="flux", drawstyle="steps-mid")
+    low, high = np.nanmin(flux), np.nanmax(flux)
     low, high = min(low, 0.95), max(high, 1.05)
     axes.set(xlim=WINDOW_A, ylim=(low - 0.06 * (high - low), high + 0.08 * (high - low)))
 

@@ -47,9 +47,9 @@ def draw(connection, figure) -> str | None:
 
 def _draw_row(pair, row: int, spectrum, band_a) -> None:
     left, right = pair
-    draw_profile(left, spectrum)
+    draw_profile(left, spectrum.wavelength_a, spectrum.flux)
     draw_extrema(left, spectrum, band_a)
-    draw_profile(right, spectrum)
+    draw_profile(right, spectrum.wavelength_a, spectrum.flux)
     width_px = draw_smoothed(right, spectrum, band_a)
     panel_title(left, 2 * row, spectrum.words())
     panel_title(right, 2 * row + 1, f"Bartlett window {width_px} px ({width_px * GRID.step_a:.2f} Å)")
