@@ -221,7 +221,7 @@ def _existing(paths: Sequence[Path]) -> Sequence[Path]:
 
 def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
     """Table _chosen: of each file that is wanted its row, and why; the steps go to the plan."""
-    size = BYTES_OF_LRS if survey == "lrs" else f"{BYTES_AN_EXTENSION} * (n_rows + 1)"
+    size = str(BYTES_OF_LRS) if survey == "lrs" else f"{BYTES_AN_EXTENSION} * (n_rows + 1)"
     # An S/N that the catalogue lacks may stand in the file.
     good = "coalesce(passes_snr_r(snr_r), true) and coalesce(passes_snr_b(snr_b, true), true)"
     connection.execute(f"""
