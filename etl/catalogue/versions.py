@@ -27,12 +27,13 @@ DEPENDS_ON = {
         "schema/grid.py",
         "schema/lines.csv",
         "schema/lines.py",
+        "udfs/bands.py",
     ),
     "release": ("etl/load/release_files.py",),
     "match": ("etl/archives", "etl/match", "schema/catalogues.toml"),
     "kinematics": ("etl/kinematics/velocity.py",),
-    "measure": ("udfs", "schema/grid.py", "schema/lines.csv", "schema/lines.py"),
-    "score": ("models/score.py", "models/window.py", "schema/grid.py"),
+    "measure": ("udfs", "schema/grid.py", "schema/lines.csv", "schema/lines.py", "schema/telluric_lines.csv"),
+    "score": ("models/score.py", "models/window.py", "schema/grid.py", "udfs/bands.py"),
 }
 # Where a syntax tree says how something is written, not what it does.
 _HOW_WRITTEN = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "kind", "ctx", "simple"}
