@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import io
+import json
 import lzma
 import zipfile
 
@@ -19,6 +20,7 @@ from becat.etl.catalogue.errors import Rejected
 from becat.etl.load.discover import find_spectra
 from becat.etl.readers import read_file
 from becat.etl.readers.mid_exposure import _light_time_d
+from becat.publish.vo.spectra import as_fits
 from becat.schema.quality import Quality
 
 START_A, STEP_A, N = 6400.0, 0.25, 1200
@@ -128,6 +130,18 @@ def test_a_ucd_says_air_or_vacuum(tmp_path, ucd, air):
         table.header["TUCD1"] = ucd
     table.writeto(tmp_path / "a.fits")
     is_the_spectrum(only(tmp_path / "a.fits"), air)
+
+
+def test_what_becat_publishes_it_reads(tmp_path):
+    wavelength_a = 6530 + 0.125 * np.arange(481)
+    flux = 1 + np.exp(-0.5 * ((wavelength_a - 6564.6) / 4) ** 2) + 0.01 * np.random.default_rng(0).normal(size=481)
+    profile = {"start_a": 6530.0, "step_a": 0.125, "flux": json.dumps(flux.tolist()), "designation": "x", "survey": "LAMOST MRS",
+               "mjd": 58000.5, "exposure_time_s": 600.0, "ra_deg": 10.0, "dec_deg": 20.0, "spectrum_id": 5, "is_simulated": False,
+               "snr_r": 50.0, "resolving_power": 7500.0}  # fmt: skip
+    (tmp_path / "a.fits").write_bytes(as_fits(profile))
+    spectrum = only(tmp_path / "a.fits")
+    assert spectrum.arms["red"].wavelength_a == pytest.approx(wavelength_a, abs=1e-6)  # vacuum, by its UCD
+    assert (spectrum.meta["mjd"], spectrum.meta["ra_deg"], spectrum.meta["dec_deg"]) == (58000.5, 10.0, 20.0)
 
 
 def test_a_remark_says_vacuum(tmp_path):
