@@ -770,8 +770,11 @@ def compare(published, catalog, view, radius, ra, dec, out) -> None:
 
 @becat.command()
 @click.argument("words", nargs=-1, metavar="[NAME | NAME=VALUE]...")
+@click.option(
+    "--reset", "to_reset", is_flag=True, help="Give the named thresholds, or all, the values they were shipped with."
+)
 @catalog_option
-def threshold(words: tuple[str, ...], catalog: Path) -> None:
+def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
     """Show the thresholds of the catalogue, or keep other values.
 
     Without words all are listed, with a NAME that one in full. NAME=VALUE is kept in the catalogue: the views follow at
@@ -782,13 +785,21 @@ def threshold(words: tuple[str, ...], catalog: Path) -> None:
     Examples:
         becat threshold --catalog catalog.duckdb
         becat threshold be_probability_min=0.9 q_late_min_mag=-0.1
+        becat threshold --reset be_probability_min
     """
-    from becat.schema.parameters import change, thresholds
+    from becat.schema.parameters import change, reset, thresholds
     from becat.show import print_funnel, print_threshold, print_thresholds
 
     settings = dict(_setting(word) for word in words if "=" in word)
     shown = [word for word in words if "=" not in word]
-    with open_catalogue(catalog, read_only=not settings) as connection:
+    if to_reset and settings:
+        raise click.UsageError("--reset takes names, no values")
+    with open_catalogue(catalog, read_only=not settings and not to_reset) as connection:
+        if to_reset:
+            for old in reset(connection, shown):
+                click.echo(f"{old.name} was {old.value:g}, is {old.shipped:g} again")
+            print_funnel(connection)
+            return
         if not words:
             print_thresholds(thresholds(connection))
         for found in thresholds(connection, shown) if shown else ():

@@ -21,12 +21,15 @@ STAGE_OF = {("early_by_lines", "EW(H-alpha)"): "measure", ("be_probability", "pr
 
 
 def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
-    """Print the view `funnel`: spectra and stars that pass each step."""
-    rows = connection.execute("select step, name, spectra, stars from funnel order by step").fetchall()
+    """Print the view `funnel`: spectra and stars that pass each step; known stars leave it and are added at the end."""
+    rows = connection.execute("select step, name, spectra, stars, branch from funnel order by step").fetchall()
     width = max((len(row[1]) for row in rows), default=10)
     click.echo(f"{'step':>4}  {'':{width}}  {'spectra':>10}  {'stars':>10}")
-    for step, name, spectra, stars in rows:
-        click.echo(f"{step:>4}  {name:{width}}  {_count(spectra):>10}  {_count(stars):>10}")
+    new = max((row[0] for row in rows if row[4] == "new"), default=None)
+    for step, name, spectra, stars, branch in rows:
+        words = {"known": "a branch: known stars", "new": "new stars"}.get(branch, "")
+        words = "known and new" if new is not None and step > new else words
+        click.echo(f"{step:>4}  {name:{width}}  {_count(spectra):>10}  {_count(stars):>10}  {words}".rstrip())
 
 
 def print_thresholds(found: Sequence[Threshold]) -> None:
@@ -124,12 +127,12 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"
     steps = connection.execute(
         f"""
-        select name, quantity, value, threshold, margin, unit, detail, passed, is_asked, is_verdict
+        select name, quantity, value, threshold, margin, unit, detail, result, decided_by, is_verdict
         from verdict_step where {of_star} and spectrum_id = ? order by test
         """,
         [spectrum_id],
     ).fetchall()
-    *tests, (*_, conclusion, is_be, _, _) = steps
+    *tests, last = steps
     reasons = dict(
         connection.execute("select stage, reason from missing_result where spectrum_id = ?", [spectrum_id]).fetchall()
     )
@@ -138,15 +141,28 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     names = max(len(row[0]) for row in tests)
     quantities = max(len(row[1] or "") for row in tests)
     click.echo(f"{'step':{names}}  {'':{quantities}}  {'value':>10}  {'threshold':>10}  {'margin':>10}")
-    for name, quantity, value, threshold, margin, unit, detail, passed, is_asked, _ in tests:
+    for name, quantity, value, threshold, margin, unit, detail, result, decided_by, _ in tests:
         numbers = f"{_number(value):>10}  {_number(threshold):>10}  {_number(margin):>10}"
-        outcome = ("pass" if passed else "FAIL") if is_asked else "not asked"
+        outcome = result.replace("fail", "FAIL")
         if value is None and STAGE_OF.get((name, quantity)) in reasons:
-            outcome = "no result"
-        words = "  ".join(part for part in (outcome, unit, detail) if part)
+            outcome, decided_by = "no result", None
+        words = "  ".join(part for part in (outcome, unit, detail, decided_by) if part)
         click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
-    failed = next((f"{row[0]} ({row[1]})" for row in tests if row[9]), None)
-    click.echo(f"first step that fails: {failed}" if not is_be else f"no step fails: {conclusion}")
+    click.echo(_conclusion(tests, *last[6:8]))
+
+
+def _conclusion(tests, conclusion: str, result: str) -> str:
+    """The last line of `becat why`."""
+    decisive = next((row for row in tests if row[9]), None)
+    if decisive is None:
+        return f"no step fails: {conclusion}"
+    step = f"{decisive[0]} ({decisive[1]})"
+    if result == "unknown":
+        return f"not decided: it stops at {step}, {decisive[8]}"
+    if decisive[7] == "unknown":
+        refused = next(row for row in tests if row[7] == "fail")
+        return f"first step that fails: {step}, for want of data; {refused[0]} ({refused[1]}) fails with data"
+    return f"first step that fails: {step}"
 
 
 def _print_heading(connection, spectrum_id: int) -> int | None:

@@ -14,7 +14,9 @@ from sqlalchemy.schema import CreateTable
 from becat.schema import parameters
 from becat.schema.bind import bind
 from becat.schema.grid import ARMS
+from becat.schema.selection import SELECTION, Selection
 from becat.schema.tables import METADATA
+from becat.schema.view_text import fill
 
 __all__ = [
     "MACROS",
@@ -23,6 +25,7 @@ __all__ = [
     "Macro",
     "View",
     "create",
+    "read_views",
     "upgrade",
     "write_template",
 ]
@@ -52,26 +55,38 @@ class Macro(NamedTuple):
 def _comment_and_query(text):
     lines = text.splitlines()
     n_comment = next(i for i, line in enumerate(lines) if not line.startswith("--"))
-    comment = " ".join(line.removeprefix("--").strip() for line in lines[:n_comment])
+    comment = " ".join(line.removeprefix("--").strip() for line in lines[:n_comment] if not line.startswith("--:"))
     return re.sub(r"^\d+ · ", "", comment), "\n".join(lines[n_comment:]).strip()
 
 
-def _read_views():
-    for path in sorted((HERE / "views").glob("*.sql")):
+def read_views(folder: Path, selection: Selection) -> list[View]:
+    """The views of a folder, with what the declared selection writes into them.
+
+    Parameters
+    ----------
+    folder : path
+        One file a view, in the order of their names.
+    selection : Selection
+        As `becat.schema.selection.read` reads it from the same folder.
+    """
+    found = []
+    for path in sorted(folder.glob("*.sql")):
         comment, query = _comment_and_query(path.read_text(encoding="utf-8"))
-        yield View(path.stem.split("_", 1)[1], query, comment)
+        name = path.stem.split("_", 1)[1]
+        found.append(View(name, fill(query, name, selection), comment))
+    return found
 
 
-def _read_macros():
-    text = (HERE / "macros.sql").read_text(encoding="utf-8")
+def _read_macros(selection):
+    text = fill((HERE / "macros.sql").read_text(encoding="utf-8"), "", selection)
     pattern = r"((?:^--[^\n]*\n)*)^create or replace macro (\w+)\(([^)]*)\) as \((.*?)\n?\);$"
     for comment, name, arguments, sql in re.findall(pattern, text, re.MULTILINE | re.DOTALL):
         words = " ".join(line.removeprefix("--").strip() for line in comment.splitlines())
         yield name, Macro(tuple(a.strip() for a in arguments.split(",")), sql.strip(), words)
 
 
-VIEWS: list[View] = list(_read_views())
-MACROS: dict[str, Macro] = dict(_read_macros())
+VIEWS: list[View] = read_views(HERE / "views", SELECTION)
+MACROS: dict[str, Macro] = dict(_read_macros(SELECTION))
 
 
 def _literal(text):
@@ -158,9 +173,18 @@ def _fill_constants(connection):
     models = _read_toml("kinematic_models.toml", "kinematic_model")
     for i, row in enumerate(models):
         row["is_default"] = i == 0
+    _correct_pole(connection)
     _insert_missing(connection, "kinematic_model", models)
     _insert_missing(connection, "literature_catalogue", _read_toml("catalogues.toml", "catalogue_id"))
     _insert_missing(connection, "published_value", _read_toml("published.toml", "name"))
+
+
+def _correct_pole(connection):
+    """Give the default model of an older catalogue the right Galactic pole; its velocities are computed anew by `becat match`."""
+    misprinted = "kinematic_model = 'wang_2022' and pole_ra_deg = 192.95948"
+    if connection.execute(f"select 1 from kinematic_model where {misprinted}").fetchone():
+        connection.execute("delete from kinematics where kinematic_model = 'wang_2022'")
+        connection.execute(f"update kinematic_model set pole_ra_deg = 192.85948 where {misprinted}")
 
 
 def upgrade(connection: duckdb.DuckDBPyConnection) -> None:

@@ -6,72 +6,55 @@ create or replace macro parameter(parameter_name) as (
     select value from selection_parameter where name = parameter_name
 );
 
--- Step 10. S/N in both arms; a spectrum without a blue arm by its instrument is judged by the red arm alone.
-create or replace macro passes_snr_r(snr_r) as (snr_r > parameter('snr_min'));
-create or replace macro passes_snr_b(snr_b, has_blue) as (not has_blue or snr_b > parameter('snr_min'));
-create or replace macro passes_snr(snr_b, snr_r, has_blue) as (passes_snr_r(snr_r) and passes_snr_b(snr_b, has_blue));
-
--- Step 20. LASP temperature outside the late types; stars to which LASP gives none (hot, or below 3100 K) pass.
-create or replace macro passes_teff(teff_k) as (
-    teff_k is null or teff_k < parameter('teff_late_min_k') or teff_k > parameter('teff_late_max_k')
-);
-
--- Step 30. Both equivalent widths small; one that could not be measured does not pass, save Mg b without a blue arm.
-create or replace macro passes_halpha(ew_halpha_a) as (ew_halpha_a < parameter('ew_halpha_max_a'));
-create or replace macro is_mgb_weak(ew_mgb_a) as (ew_mgb_a < parameter('ew_mgb_max_a'));
-create or replace macro passes_mgb(ew_mgb_a, has_blue) as (coalesce(is_mgb_weak(ew_mgb_a), not has_blue));
-
--- Step 40. No K or M star by the reddening-free 2MASS colour Q; no photometry passes.
-create or replace macro reddening_free_q(j_mag, h_mag, k_mag) as (
-    (j_mag - h_mag) - parameter('q_reddening_ratio') * (h_mag - k_mag)
-);
-create or replace macro passes_q(q_mag) as (q_mag is null or q_mag < parameter('q_late_min_mag'));
-
--- Step 50. The classifier says Be; a spectrum without a score does not pass.
-create or replace macro passes_be_probability(be_probability) as (be_probability >= parameter('be_probability_min'));
-
--- Step 60. What people said: more "not Be" than "Be" excludes; with inspection_required more "Be" is asked for.
+-- What people said: more "not Be" than "Be" excludes; with inspection_required more "Be" is asked for.
 create or replace macro passes_inspection(n_be, n_not_be) as (
     coalesce(n_not_be, 0) <= coalesce(n_be, 0)
     and (parameter('inspection_required') = 0 or coalesce(n_be, 0) > coalesce(n_not_be, 0))
 );
 
--- Step 70. The H-alpha profile is in emission; one with a shell line on emission counts if the switch is on.
+-- Class of a profile: the one given by eye, else the measured one. Where the rules see nothing but absorption and the
+-- classifier a Be star, the rules cannot place it.
+create or replace macro candidate_class(by_eye, measured, be_probability) as (
+    coalesce(
+        by_eye,
+        case when measured = 'absorption' and be_probability >= parameter('be_probability_min') then 'unclassified' else measured end
+    )
+);
+-- The profile is in emission; one with a shell line on emission counts if the switch is on, and so does one that nobody placed.
 create or replace macro passes_emission(profile_class) as (
     profile_class = 'emission'
     or (profile_class = 'emission with shell' and parameter('shell_on_emission_counts') = 1)
+    or (profile_class = 'unclassified' and parameter('unclassified_passes') = 1)
 );
 
--- Step 80. H-alpha of an H II region: forbidden lines beside it, and narrow.
-create or replace macro is_nebular(nebular_significance, fwhm_halpha_km_s) as (
+-- H-alpha as narrow as that of an H II region once the width of the instrument is taken off; a line of unknown width may be.
+create or replace macro may_be_nebular(fwhm_halpha_km_s, resolving_power) as (
     coalesce(
-        nebular_significance > parameter('nebular_significance_max')
-        and fwhm_halpha_km_s < parameter('nebular_fwhm_max_km_s'),
-        false
+        fwhm_halpha_km_s * fwhm_halpha_km_s - coalesce(power(299792.458 / resolving_power, 2), 0)
+        < parameter('nebular_fwhm_max_km_s') * parameter('nebular_fwhm_max_km_s'),
+        true
+    )
+);
+-- Nebular: so narrow, and forbidden lines beside it, in emission or taken off with the sky: together or one of them.
+create or replace macro is_nebular(nebular_significance, forbidden_line_significance, fwhm_halpha_km_s, resolving_power) as (
+    may_be_nebular(fwhm_halpha_km_s, resolving_power)
+    and (
+        coalesce(abs(nebular_significance) > parameter('nebular_significance_max'), false)
+        or coalesce(abs(forbidden_line_significance) > parameter('forbidden_line_significance_max'), false)
     )
 );
 
--- Neither in a Herbig or H II list nor nebular, while the switch is on.
-create or replace macro passes_contaminants(herbig_list, hii_list, nebular_significance, fwhm_halpha_km_s) as (
-    parameter('exclude_contaminants') = 0
-    or (herbig_list is null and hii_list is null and not is_nebular(nebular_significance, fwhm_halpha_km_s))
+-- Whether a published list of a class has been taken in: without one, to be in none says nothing.
+create or replace macro are_lists_loaded(wanted_class) as (
+    exists (
+        select 1 from literature_catalogue
+        where literature_catalogue.n_rows > 0 and literature_catalogue.object_class in (wanted_class, 'mixed')
+    )
 );
 
--- Step 90. Later than O8 and earlier than A2 in any part of the range that the type allows; not class I or II.
-create or replace macro passes_earliest(subtype_max) as (subtype_max > parameter('subtype_earliest'));
-create or replace macro passes_latest(subtype_min) as (subtype_min < parameter('subtype_latest'));
-create or replace macro passes_luminosity(luminosity_min) as (
-    luminosity_min is null or luminosity_min > parameter('luminosity_class_min')
-);
+-- A normal star: no subdwarf, white dwarf, Wolf-Rayet star, while the switch is on.
 create or replace macro passes_normal_type(is_peculiar) as (
     parameter('exclude_peculiar_types') = 0 or not coalesce(is_peculiar, false)
-);
-
-create or replace macro passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar) as (
-    passes_earliest(subtype_max)
-    and passes_latest(subtype_min)
-    and passes_luminosity(luminosity_min)
-    and passes_normal_type(is_peculiar)
 );
 -- An O type, wholly: 'OB' is none.
 create or replace macro is_o_type(subtype_max) as (subtype_max < parameter('subtype_o_max'));
@@ -79,12 +62,21 @@ create or replace macro is_o_type(subtype_max) as (subtype_max < parameter('subt
 -- Colour excess of two bands per magnitude of A_V.
 create or replace macro reddening_of(ratio_blue, ratio_red) as (parameter(ratio_blue) - parameter(ratio_red));
 
--- Magnitudes of counterparts within the matching radius; a source farther away is none of the star's.
-create or replace macro near_tmass(mag, separation_arcsec) as (
-    case when coalesce(separation_arcsec, 0) <= parameter('tmass_radius_max_arcsec') then mag end
+-- Magnitudes that can be trusted: of a counterpart within the matching radius, measured and no upper limit (2MASS ph_qual A to
+-- D, one letter a band). Without a flag a magnitude is trusted.
+create or replace macro good_tmass(mag, quality, band, separation_arcsec) as (
+    case
+        when coalesce(separation_arcsec, 0) <= parameter('tmass_radius_max_arcsec')
+            and coalesce(substr(quality, band, 1), 'A') in ('A', 'B', 'C', 'D')
+        then mag
+    end
 );
-create or replace macro near_allwise(mag, separation_arcsec) as (
+create or replace macro good_allwise(mag, separation_arcsec) as (
     case when coalesce(separation_arcsec, 0) <= parameter('allwise_radius_max_arcsec') then mag end
+);
+-- The colour J - H free of reddening.
+create or replace macro reddening_free_q(j_mag, h_mag, k_mag) as (
+    (j_mag - h_mag) - parameter('q_reddening_ratio') * (h_mag - k_mag)
 );
 -- H - K and K - W1 corrected for extinction.
 create or replace macro dereddened_hk(h_mag, k_mag, ebv_mag) as (
@@ -94,21 +86,45 @@ create or replace macro dereddened_kw1(k_mag, w1_mag, ebv_mag) as (
     k_mag - w1_mag - reddening_of('extinction_ratio_k', 'extinction_ratio_w1') * (parameter('r_v') * ebv_mag)
 );
 
--- Step 100. Colours of a classical Be star, of a Herbig Ae/Be star.
-create or replace macro passes_hk(hk0_mag) as (hk0_mag < parameter('cbe_hk_max_mag'));
-create or replace macro passes_kw1(kw10_mag) as (kw10_mag < parameter('cbe_kw1_max_mag'));
-create or replace macro has_cbe_colours(hk0_mag, kw10_mag) as (passes_hk(hk0_mag) and passes_kw1(kw10_mag));
+-- The same of a star, from the magnitudes that can be trusted.
+create or replace macro star_q(j_mag, h_mag, k_mag, quality, separation_arcsec) as (
+    reddening_free_q(
+        good_tmass(j_mag, quality, 1, separation_arcsec),
+        good_tmass(h_mag, quality, 2, separation_arcsec),
+        good_tmass(k_mag, quality, 3, separation_arcsec)
+    )
+);
+create or replace macro star_hk0(h_mag, k_mag, quality, separation_arcsec, ebv_mag) as (
+    dereddened_hk(good_tmass(h_mag, quality, 2, separation_arcsec), good_tmass(k_mag, quality, 3, separation_arcsec), ebv_mag)
+);
+create or replace macro star_kw10(k_mag, quality, separation_arcsec, w1_mag, allwise_separation_arcsec, ebv_mag) as (
+    dereddened_kw1(
+        good_tmass(k_mag, quality, 3, separation_arcsec), good_allwise(w1_mag, allwise_separation_arcsec), ebv_mag
+    )
+);
+
+-- Colours of a Herbig Ae/Be star.
 create or replace macro has_herbig_colours(hk0_mag, kw10_mag) as (
     hk0_mag > parameter('herbig_hk_min_mag') and kw10_mag > parameter('herbig_kw1_min_mag')
 );
 
+-- Tests that other queries ask too, as the steps declare them.
+create or replace macro passes_snr_r(snr_r) as ({test 10});
+create or replace macro passes_q(q_mag) as ({test 40});
+create or replace macro passes_be_probability(be_probability) as ({test 50});
+create or replace macro passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type) as (
+    {passes of step 90}
+);
+create or replace macro has_cbe_colours(hk0_mag, kw10_mag) as ({passes of step 100});
+
+-- A Herbig star by its colours, that no list calls classical Be.
 create or replace macro is_herbig_by_infrared(
-    hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar
+    hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type
 ) as (
     coalesce(
         n_cbe_lists = 0
         and has_herbig_colours(hk0_mag, kw10_mag)
-        and passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar),
+        and passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type),
         false
     )
 );

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from becat.schema.errors import BecatError
 
-__all__ = ["Parameter", "Threshold", "change", "in_force", "load", "thresholds", "value"]
+__all__ = ["Parameter", "Threshold", "change", "in_force", "load", "reset", "thresholds", "value"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,12 @@ class Parameter:
     unit: str
     description: str
     reference: str
+    range: tuple[float, float] = (-math.inf, math.inf)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is 0 or 1 and nothing between."""
+        return self.description.startswith("Switch:")
 
 
 @cache
@@ -31,7 +37,10 @@ def load() -> dict[str, Parameter]:
     """Every threshold as shipped, by name, in the order of parameters.toml."""
     with Path(__file__).with_name("parameters.toml").open("rb") as file:
         return {
-            name: Parameter(name, **{**row, "value": float(row["value"])}) for name, row in tomllib.load(file).items()
+            name: Parameter(
+                name, **{**row, "value": float(row["value"]), "range": tuple(row.get("range", (-math.inf, math.inf)))}
+            )
+            for name, row in tomllib.load(file).items()
         }
 
 
@@ -121,10 +130,50 @@ def change(connection, values: Mapping[str, float]) -> None:
     Raises
     ------
     BecatError
-        There is no threshold of such a name, or a value is not a finite number.
+        There is no threshold of such a name, or a value is not a finite number in its range; nothing is changed then.
     """
     thresholds(connection, values)
     for name, value in values.items():
-        if not math.isfinite(value):
-            raise BecatError(f"{name} must be a finite number, not {value}")
+        _check(name, value)
+    for name, value in values.items():
         connection.execute("update selection_parameter set value = ? where name = ?", [value, name])
+
+
+def reset(connection, names: Iterable[str] = ()) -> list[Threshold]:
+    """Give thresholds the values again with which they were shipped.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Open for writing.
+    names : iterable of str, optional
+        Which ones; by default all.
+
+    Returns
+    -------
+    list of Threshold
+        Those that had another value, as they were.
+
+    Raises
+    ------
+    BecatError
+        There is no threshold of such a name.
+    """
+    changed = [threshold for threshold in thresholds(connection, names) if threshold.value != threshold.shipped]
+    for threshold in changed:
+        connection.execute("update selection_parameter set value = default_value where name = ?", [threshold.name])
+    return changed
+
+
+def _check(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise BecatError(f"{name} must be a finite number, not {value}")
+    parameter = load().get(name)
+    if parameter is None:
+        return
+    low, high = parameter.range
+    if parameter.is_switch and value not in (0, 1):
+        raise BecatError(f"{name} is a switch: 0 or 1, not {value:g}")
+    if not low <= value <= high:
+        limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+        raise BecatError(f"{name} must be {limits}, not {value:g}")

@@ -365,6 +365,14 @@ LINE_MEASUREMENT = _table(
     *_line_ew("hei_6680", "He I 6679.99", "narrow band"),
     _col("nebular_significance", REAL, "Combined significance of the forbidden lines in emission", "", "stat.snr"),
     _col(
+        "forbidden_line_significance",
+        REAL,
+        "Significance of the forbidden line that stands out most; negative where it is an absorption, as of sky that was"
+        " taken off with its nebula",
+        "",
+        "stat.snr",
+    ),
+    _col(
         "water_strength",
         REAL,
         "Strength of telluric water lines around H-alpha, that of a wet night being 1",

@@ -11,7 +11,13 @@ from becat.schema.lines import LINES
 from becat.schema.parameters import load
 from becat.udfs.bartlett import bartlett_peaks, smoothed_error
 from becat.udfs.equivalent_width import equivalent_width
-from becat.udfs.nebular import FORBIDDEN_LINES, emission_fwhm, local_equivalent_width, nebular_significance
+from becat.udfs.nebular import (
+    FORBIDDEN_LINES,
+    emission_fwhm,
+    local_equivalent_width,
+    nebular_significance,
+    strongest_significance,
+)
 from becat.udfs.telluric import water_strength
 
 __all__ = ["MEASURE_PARAMETERS", "measure_batch"]
@@ -79,7 +85,11 @@ def measure_batch(
     Returns
     -------
     dict of (n_spectra,) arrays
+<<<<<<< HEAD
         The columns of line_measurement from ew_halpha_a to has_telluric_water. A float is NaN and a masked
+=======
+        The columns of line_measurement from ew_halpha_a to forbidden_line_significance. A float is NaN and a masked
+>>>>>>> 72c2cf8 (The selection is declared once, by its steps, and knows what is unknown)
         integer array is masked where there is no value.
 
     Raises
@@ -197,9 +207,7 @@ def _in_frame(arms, shared, nebular_velocity, systematic_a):
                 masked_fraction_max=shared["masked_fraction_max"],
             )
         columns |= {f"ew_{name}_a": width, f"e_ew_{name}_a": error}
-    columns["nebular_significance"] = nebular_significance(
-        np.array([columns[f"ew_{name}_a"] for name in FORBIDDEN_LINES]),
-        np.array([columns[f"e_ew_{name}_a"] for name in FORBIDDEN_LINES]),
-        systematic_a,
-    )
+    widths, errors = (np.array([columns[f"{kind}_{name}_a"] for name in FORBIDDEN_LINES]) for kind in ("ew", "e_ew"))
+    columns["nebular_significance"] = nebular_significance(widths, errors, systematic_a)
+    columns["forbidden_line_significance"] = strongest_significance(widths, errors, systematic_a)
     return columns

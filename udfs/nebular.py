@@ -10,7 +10,13 @@ from becat.udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
 from becat.udfs.crossing import crossing
 from becat.udfs.equivalent_width import doppler_factor, shifted_band
 
-__all__ = ["FORBIDDEN_LINES", "emission_fwhm", "local_equivalent_width", "nebular_significance"]
+__all__ = [
+    "FORBIDDEN_LINES",
+    "emission_fwhm",
+    "local_equivalent_width",
+    "nebular_significance",
+    "strongest_significance",
+]
 
 FORBIDDEN_LINES = tuple(name for name, line in LINES.items() if line.use == "nebular")
 
@@ -124,6 +130,28 @@ def nebular_significance(width_a, e_width_a, systematic_a):
     n_lines = measured.sum(axis=0)
     total = np.where(measured, single, 0.0).sum(axis=0)
     return np.where(n_lines > 0, total / np.sqrt(np.maximum(n_lines, 1)), np.nan)
+
+
+def strongest_significance(width_a, e_width_a, systematic_a):
+    """Significance of the forbidden line that stands out most, which a mean over six lines would hide.
+
+    Parameters
+    ----------
+    width_a, e_width_a : (n_lines, n_spectra) float array
+        Equivalent widths (negative in emission) and errors, Angstrom; NaN for a line that was not measured.
+    systematic_a : float
+        Error of a width that does not shrink with the noise, added in quadrature.
+
+    Returns
+    -------
+    (n_spectra,) float64 array
+        Positive in emission, negative in absorption (a nebula in the sky fibres, subtracted here). NaN where no line
+        was measured.
+    """
+    single = -np.asarray(width_a) / np.hypot(e_width_a, systematic_a)
+    size = np.where(np.isfinite(single), np.abs(single), -1.0)
+    strongest = np.take_along_axis(single, size.argmax(axis=0)[None], axis=0)[0]
+    return np.where(size.max(axis=0) >= 0, strongest, np.nan)
 
 
 def emission_fwhm(

@@ -56,6 +56,10 @@ LUMINOSITY = {
 NOT_NORMAL = re.compile(
     r"^\s*(sd|esd|usd|D[ABCOQXZ]|W[NCOR]|WD|PN|CV|Nova|AGB|GB|HB|[CSNR]\b|[CSNR]\d|C-|[LTY]\d|PG|BHB)"
 )
+# Forbidden emission lines and young stars: no classical Be star, whatever the temperature.
+OTHER_EMISSION = re.compile(r"\[e\]|Herbig|HAe|HBe|FS CMa|T Tau", re.IGNORECASE)
+# Objects of two lists whose distances from the star differ by less may be one: positions of old lists are no better.
+SAME_OBJECT_ARCSEC = 1.0
 _LETTER = rf"[{CLASSES}]"
 _NUMBER = r"\d(?:\.\d+)?"
 _JOIN = r"\s*[:?]?\s*[-/,]\s*"
@@ -104,7 +108,8 @@ def parse(text: str | None) -> SpectralType | None:
     low, high = _range(found, part)
     luminosity = _luminosity(rest)
     tail = words[found.end("second" if found["second"] else "first") :]
-    return SpectralType(low, high, *luminosity, _is_emission(tail), bool(_SHELL.search(tail)), False)
+    is_other = bool(OTHER_EMISSION.search(words))
+    return SpectralType(low, high, *luminosity, _is_emission(tail), bool(_SHELL.search(tail)), is_other)
 
 
 def _not_normal(words: str) -> SpectralType:
@@ -181,8 +186,9 @@ def _is_emission(tail: str) -> bool:
 def parse_table(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Fill the ranges of the table `spectral_type`, and mark the one type of each star that the views use.
 
-    Adopted is the latest publication; SIMBAD only where no catalogue of types has the star. Of types of one year the
-    narrowest range is taken, then the first in the alphabet of catalogue and type. Each distinct text is read once.
+    Adopted is the latest publication of those on the star's nearest object, never a neighbour's; SIMBAD only where no
+    catalogue of types has the star. Of types of one year the narrowest range is taken, then the first in the alphabet of
+    catalogue and type. Each distinct text is read once.
 
     Parameters
     ----------
@@ -209,15 +215,18 @@ def parse_table(connection: duckdb.DuckDBPyConnection) -> list[str]:
     )
     connection.unregister("read_type")
     connection.execute(
-        """
+        f"""
         create or replace temp table adopted as
+        with nearest as (select star_id, min(coalesce(separation_arcsec, 0)) as nearest_arcsec from spectral_type group by star_id)
         select star_id, catalogue_id, spectral_type, reference,
             (subtype_min is not null or is_peculiar) and row_number() over (
                 partition by star_id
-                order by subtype_min is null and not coalesce(is_peculiar, false), catalogue_id = 'simbad',
+                order by coalesce(separation_arcsec, 0) > nearest_arcsec + {SAME_OBJECT_ARCSEC},
+                    subtype_min is null and not coalesce(is_peculiar, false), catalogue_id = 'simbad',
                     year desc nulls last, subtype_max - subtype_min nulls last, catalogue_id, spectral_type, reference
             ) = 1 as is_adopted
         from spectral_type
+        join nearest using (star_id)
         """
     )
     connection.execute(

@@ -118,7 +118,9 @@ def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
     with Run(connection, "fit maxwellian") as run:
         models = [
             row[0]
-            for row in connection.execute("select kinematic_model from kinematic_model where not is_default").fetchall()
+            for row in connection.execute(
+                "select kinematic_model from kinematic_model where maxwellian_source not like 'published%'"
+            ).fetchall()
         ]
         for model in models:
             speeds = connection.execute(

@@ -8,14 +8,27 @@ from datasette import Response, hookimpl
 
 from becat.publish.reading import first, rows, snapshot_of
 from becat.publish.snapshot.metadata import queries
+from becat.schema.selection import SELECTION
 
 ADDRESS = "-/front"
-ROW_TARGETS = {  # the view whose rows a step of the funnel counts
-    "spectra": "spectrum", "good_snr": "step_10_good_snr", "teff": "step_20_teff",
-    "early_by_lines": "step_30_early_by_lines", "q_index": "step_40_q_index",
-    "be_probability": "step_50_be_probability", "inspection": "be_candidate", "emission": "emission_star",
-    "contaminant": "new_candidate", "spectral_type": "typed_candidate", "infrared": "new_cbe",
-}  # fmt: skip
+ROW_TARGETS = {
+    "spectra": "spectrum",
+    "classical_be": "classical_be",
+} | {  # the view whose rows a step of the funnel counts
+    step.name: step.view for step in (*SELECTION.steps, SELECTION.branch)
+}
+LOADED = """
+    select 'Photometry of 2MASS' as name, (select count(*) from photometry where j_mag is not null) as n, 'tmass' as source
+    union all select 'Photometry of AllWISE', (select count(*) from photometry where w1_mag is not null), 'allwise'
+    union all select 'Astrometry of Gaia', (select count(*) from astrometry), 'gaia'
+    union all select 'Distances of Bailer-Jones', (select count(*) from astrometry where distance_pc is not null), 'gaia_distance'
+    union all select 'Reddening', (select count(*) from reddening where ebv_mag is not null), 'reddening'
+    union all select 'Spectral types', (select count(distinct star_id) from spectral_type), 'skiff_2014 simbad'"""
+LISTS = """
+    select literature_catalogue.catalogue_id, reference, object_class, coalesce(n_rows, 0) as n_rows
+    from literature_catalogue where object_class <> 'spectral types' order by n_rows is null, object_class, reference"""
+UNDECIDED = """
+    select decided_by, count(*) as stars from verdict where result = 'unknown' group by decided_by order by stars desc, decided_by"""
 OUTCOME_LABELS = {
     "classical_be": "classical Be stars", "new_cbe": "new classical Be stars", "known_be": "known Be stars recovered",
     "herbig_aebe": "Herbig Ae/Be stars", "oe_star": "Oe stars", "cluster_member_be": "Be stars in clusters",
@@ -67,4 +80,7 @@ async def _context(database) -> dict:
         "outcome_labels": OUTCOME_LABELS,
         "n_profiles": await first(database, "select count(*) as n from halpha_profile"),
         "canned": list(queries()),
+        "loaded": await rows(database, LOADED),
+        "lists": await rows(database, LISTS),
+        "undecided": await rows(database, UNDECIDED),
     }

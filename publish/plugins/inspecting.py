@@ -18,7 +18,10 @@ from becat.publish.plugins.star import LINES_SHOWN, profile_data
 from becat.publish.reading import first, rows, snapshot_of
 from becat.publish.slowdown import slowdown_of
 
-QUEUE = "select star_id from be_candidate order by (star_id * 2654435761) % 4294967296"  # a scrambled, fixed order
+# First the candidates that the rules could not place, then the others, in a scrambled, fixed order.
+QUEUE = """
+    select star_id from be_candidate
+    order by coalesce(profile_class, 'unclassified') <> 'unclassified', (star_id * 2654435761) % 4294967296"""
 STAR = """
     select star.star_id, star.designation, be_candidate.spectrum_id, be_probability, profile_class, shell_type, ew_halpha_a
     from star left join be_candidate using (star_id) where star.star_id = :star"""

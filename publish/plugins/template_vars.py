@@ -9,14 +9,11 @@ from datasette import hookimpl
 from becat.publish.reading import rows, snapshot_of
 from becat.publish.snapshot.formatting import format_value, unit_label
 from becat.publish.snapshot.metadata import column_note
+from becat.schema.selection import SELECTION
 
-STEP_LABELS = {
-    "spectra": "All spectra", "good_snr": "S/N in both arms", "teff": "No late A or F star by temperature",
-    "early_by_lines": "Early type by H-alpha and Mg b", "q_index": "No K or M star by 2MASS colours",
-    "be_probability": "Be by the classifier", "inspection": "Not rejected by eye", "emission": "H-alpha in emission",
-    "contaminant": "New, and no contaminant", "spectral_type": "Later than O8, earlier than A2, no supergiant",
-    "infrared": "Infrared colours of a classical Be star",
-}  # fmt: skip
+STEP_LABELS = {"spectra": "All spectra", "classical_be": "Classical Be stars, known and new"} | {
+    step.name: step.label for step in (*SELECTION.steps, SELECTION.branch)
+}
 
 
 @hookimpl

@@ -11,19 +11,9 @@ from datasette import Response, hookimpl
 
 from becat.publish.reading import chain, rows, snapshot_of
 from becat.publish.snapshot.recount import THRESHOLDS, count, load
+from becat.schema.selection import SELECTION
 
-SLIDERS = {  # lowest, highest, step
-    "snr_min": (0, 100, 1),
-    "teff_late_min_k": (3000, 8000, 100),
-    "teff_late_max_k": (6000, 15000, 100),
-    "ew_halpha_max_a": (-5, 20, 0.1),
-    "ew_mgb_max_a": (0, 5, 0.05),
-    "q_late_min_mag": (-0.5, 1, 0.01),
-    "be_probability_min": (0, 1, 0.01),
-    "nebular_significance_max": (0, 50, 0.5),
-    "cbe_hk_max_mag": (-0.5, 1.5, 0.01),
-    "cbe_kw1_max_mag": (-0.5, 2, 0.01),
-}
+SLIDERS = SELECTION.sliders
 CHANGED = (
     "selection_parameter",
     "select name, coalesce((select value from json_each(:changes) where key = name), value) as value"
@@ -50,7 +40,7 @@ async def thresholds_page(datasette, request):
         for name, (low, high, tick) in SLIDERS.items()
         if name in found
     ]
-    funnel = await rows(database, "select step, name, spectra, stars from funnel order by step")
+    funnel = await rows(database, "select step, name, spectra, stars, branch from funnel order by step")
     context = {
         "database": database.name,
         "sliders": sliders,

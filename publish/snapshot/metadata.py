@@ -94,6 +94,8 @@ def column_note(table: str, column: str) -> tuple[str, str, str]:
     """
     if re.fullmatch(r"passes_\d+", column):
         return f"Test {column.removeprefix('passes_')} of selection_step is passed", "", "meta.code"
+    if re.fullmatch(r"knows_\d+", column):
+        return f"There are data for test {column.removeprefix('knows_')} of selection_step", "", "meta.code"
     if table in TABLES and column in TABLES[table].columns:
         found = TABLES[table].columns[column]
         return found.comment or "", found.info["unit"], found.info["ucd"]

@@ -1,11 +1,13 @@
 """The selection counted with other thresholds, in milliseconds: the numbers that thresholds are compared with, as arrays.
 
-The catalogue's own macros say once, when a snapshot is made, what does not move with a slider; what does is a number for
-each spectrum or star, and a comparison here. `tests/test_recount.py` holds it against the views.
+The tests are those that the steps declare (`becat.schema.selection`). One without a slider is a flag for each spectrum or
+star, made once with the snapshot; one with a slider is a number, and a comparison here. `tests/test_recount.py` holds it
+against the views.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import zlib
 from contextlib import closing
@@ -15,54 +17,25 @@ from pathlib import Path
 import numpy as np
 
 from becat.publish.snapshot.address import address_of
+from becat.schema.selection import SELECTION, Selection, Test, bare, key
 
 __all__ = ["THRESHOLDS", "Columns", "Counted", "count", "load", "write"]
 
-THRESHOLDS = (
-    "snr_min", "teff_late_min_k", "teff_late_max_k", "ew_halpha_max_a", "ew_mgb_max_a", "q_late_min_mag", "be_probability_min",
-    "nebular_significance_max", "cbe_hk_max_mag", "cbe_kw1_max_mag",
-)  # fmt: skip
-# Spectra of a star stand together, the one of highest S/N first; those of no star at the end. A number that always
-# passes is infinite, one that never passes is null. Spectra of no star have a row of their own at the end of the stars.
+THRESHOLDS = tuple(SELECTION.sliders)
+COMPARE = {"above": np.greater, "at_least": np.greater_equal, "below": np.less, "at_most": np.less_equal}
+# What always passes, by side; what never does is no number.
+ALWAYS = {"above": "inf", "at_least": "inf", "below": "-inf", "at_most": "-inf", "outside": "-inf"}
+# Spectra of a star stand together, the one of highest S/N first; those of no star at the end, with a row of their own at the
+# end of the stars.
 SPECTRA_SQL = """
-select
-    spectrum.star_id,
-    case
-        when not spectrum.has_blue then spectrum.snr_r
-        when spectrum.snr_r is not null and spectrum.snr_b is not null then least(spectrum.snr_r, spectrum.snr_b)
-    end as snr,
-    coalesce(spectrum.teff_k, '-inf') as teff_k,
-    ew_halpha_a,
-    case when ew_mgb_a is null and not spectrum.has_blue then '-inf' else ew_mgb_a end as ew_mgb_a,
-    be_probability,
-    coalesce(passes_emission(coalesce(profile_class_by_eye, profile_class.profile_class)), false) as is_emission,
-    case
-        when parameter('exclude_contaminants') = 1 and fwhm_halpha_km_s < parameter('nebular_fwhm_max_km_s')
-            then nebular_significance
-    end as nebular_significance
+select spectrum.star_id, {columns}
 from spectrum
-left join line_measurement using (spectrum_id)
-left join current_score using (spectrum_id)
-left join profile_class using (spectrum_id)
-left join inspection_tally on inspection_tally.star_id = spectrum.star_id
+{joins}
 order by spectrum.star_id nulls last, spectrum.snr_r desc, spectrum.spectrum_id"""
 STARS_SQL = """
-select
-    stars.star_id,
-    coalesce(q_mag, '-inf') as q_mag,
-    passes_inspection(n_be, n_not_be) as is_kept_by_eye,
-    coalesce(n_cbe_lists, 0) > 0 as is_known,
-    coalesce(
-        parameter('exclude_contaminants') = 0 or (herbig_list is null and hii_list is null), false
-    ) as is_unlisted,
-    coalesce(passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar), false) as is_typed,
-    hk0_mag,
-    kw10_mag
+select stars.star_id, {columns}
 from (select distinct star_id from spectrum) as stars
-left join infrared_colour on infrared_colour.star_id = stars.star_id
-left join inspection_tally on inspection_tally.star_id = stars.star_id
-left join literature_flag on literature_flag.star_id = stars.star_id
-left join spectral_type on spectral_type.star_id = stars.star_id and is_adopted
+{joins}
 order by stars.star_id nulls last"""
 TABLE_SQL = (
     "create table recount_column (of text, name text, type text, bytes blob, primary key (of, name)) without rowid"
@@ -99,13 +72,57 @@ def write(source, target: sqlite3.Connection) -> None:
         The snapshot, without a table ``recount_column``.
     """
     target.execute(TABLE_SQL)
-    for of, sql in (("spectrum", SPECTRA_SQL), ("star", STARS_SQL)):
+    for of, sql in (("spectrum", _sql(SPECTRA_SQL, "spectrum")), ("star", _sql(STARS_SQL, "star"))):
         for name, values in source.execute(sql).fetchnumpy().items():
             array = _plain(values)
             target.execute(
                 "insert into recount_column values (?, ?, ?, ?)",
                 (of, name, array.dtype.str, zlib.compress(array.tobytes(), 1)),
             )
+
+
+def _of(test: Test) -> str:
+    """Whether a test's value is one of each spectrum, or the same for all spectra of a star."""
+    return (
+        "star" if all(key(source) == "star_id" and source != "spectrum" for source, _ in test.columns) else "spectrum"
+    )
+
+
+def _moves(test: Test) -> bool:
+    """Whether a slider moves what the test compares with."""
+    return bool(test.side and not test.passes and set(test.parameters) & set(SELECTION.sliders))
+
+
+def _sql(sql: str, of: str, selection: Selection = SELECTION) -> str:
+    """The query that reads the arrays of all spectra, or of all stars."""
+    tests = [test for _, test in selection.tests if _of(test) == of]
+    columns = [f"{_array(test, selection)} as t{test.test}" for test in tests]
+    sources = {source for test in tests for source, _ in test.columns}
+    if of == "star":
+        columns.append(f"{bare(selection.branch.branch)} as is_known")
+        sources |= set(selection.branch.sources_of_branch)
+    table = "spectrum" if of == "spectrum" else "stars"
+    joins = [f"left join {s} on {s}.{key(s)} = {table}.{key(s)}" for s in sorted(sources - {"spectrum"})]
+    return sql.format(columns=",\n    ".join(columns), joins="\n".join(joins))
+
+
+def _array(test: Test, selection: Selection) -> str:
+    """The number that a slider is compared with, or whether the test is passed."""
+    if not _moves(test):
+        return _taken_for_granted(test.decided(test.bare_value), test, selection)
+    otherwise = "null" if test.missing == "fails" else f"'{ALWAYS[test.side]}'::float"
+    if test.missing not in ("passes", "fails"):
+        otherwise = f"case when parameter('{test.missing}') = 1 then '{ALWAYS[test.side]}'::float end"
+    value = f"coalesce({test.bare_value}, {otherwise})"
+    return f"case when {bare(test.asked)} then {value} else '{ALWAYS[test.side]}'::float end" if test.asked else value
+
+
+def _taken_for_granted(sql: str, test: Test, selection: Selection) -> str:
+    """A condition that also reads the value of an earlier slider: who gets here has passed that one, wherever it stands."""
+    earlier = [t for _, t in selection.tests if _moves(t) and t.test < test.test and t.value.split(".")[-1] == t.column]
+    for other in earlier:
+        sql = re.sub(rf"\b{other.column}\b", f"'{ALWAYS[other.side]}'::float", sql)
+    return sql
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
@@ -152,23 +169,33 @@ def count(columns: Columns, limits: dict[str, float]) -> Counted:
         As the views ``funnel``, ``be_candidate``, ``new_cbe`` and ``classical_be`` would say.
     """
     at = {name: np.float64(value) for name, value in limits.items()}  # so that numbers of 4 bytes are compared in 8
-    spectra, stars, place = columns.spectra, columns.stars, columns.star_of_spectrum
+    place = columns.star_of_spectrum
+    left = np.arange(len(place))
     funnel = [_step(0, "spectra", place)]
+    candidates = left
+    for step in SELECTION.of("spectrum"):
+        for test in step.tests:
+            left = left[_passes(columns, test, left, at)]
+        funnel.append(_step(step.step, step.name, place[left]))
+        if step.name == "inspection":
+            candidates = left[place[left] >= 0]
+    return _judge_stars(columns, left[place[left] >= 0], at, funnel, np.unique(place[candidates]))
 
-    def keep(step: int, name: str, left: np.ndarray, passes: np.ndarray) -> np.ndarray:
-        left = left[passes]
-        funnel.append(_step(step, name, place[left]))
-        return left
 
-    left = keep(10, "good_snr", np.arange(len(place)), spectra["snr"] > at["snr_min"])
-    teff_k = spectra["teff_k"][left]
-    left = keep(20, "teff", left, (teff_k < at["teff_late_min_k"]) | (teff_k > at["teff_late_max_k"]))
-    is_weak = spectra["ew_mgb_a"][left] < at["ew_mgb_max_a"]
-    left = keep(30, "early_by_lines", left, is_weak & (spectra["ew_halpha_a"][left] < at["ew_halpha_max_a"]))
-    left = keep(40, "q_index", left, (stars["q_mag"] < at["q_late_min_mag"])[place[left]])
-    left = keep(50, "be_probability", left, spectra["be_probability"][left] >= at["be_probability_min"])
-    left = keep(60, "inspection", left, stars["is_kept_by_eye"][place[left]])
-    return _judge_stars(columns, left[place[left] >= 0], at, funnel)
+def _passes(columns: Columns, test: Test, spectra: np.ndarray, at: dict[str, np.float64]) -> np.ndarray:
+    """Which of some spectra pass a test."""
+    if _of(test) == "star":
+        return _compare(columns.stars[f"t{test.test}"], test, at)[columns.star_of_spectrum[spectra]]
+    return _compare(columns.spectra[f"t{test.test}"][spectra], test, at)
+
+
+def _compare(values: np.ndarray, test: Test, at: dict[str, np.float64]) -> np.ndarray:
+    if not _moves(test):
+        return values
+    if test.side == "outside":
+        low, high = test.parameters
+        return (values < at[low]) | (values > at[high])
+    return COMPARE[test.side](values, at[test.parameters[0]])
 
 
 def _step(step: int, name: str, place: np.ndarray) -> tuple[int, str, int, int]:
@@ -177,26 +204,22 @@ def _step(step: int, name: str, place: np.ndarray) -> tuple[int, str, int, int]:
     return step, name, len(place), int(changes - (len(place) > 0 and place[-1] < 0))
 
 
-def _judge_stars(columns: Columns, left: np.ndarray, at: dict[str, np.float64], funnel: list) -> Counted:
-    """The steps from 70 on: the first spectrum of each star that is left, the one of highest S/N, stands for it."""
+def _judge_stars(columns: Columns, left: np.ndarray, at, funnel: list, candidates: np.ndarray) -> Counted:
+    """The steps of stars: the first spectrum of each star that is left, the one of highest S/N, stands for it."""
     stars = columns.stars
     place, first, n_spectra = np.unique(columns.star_of_spectrum[left], return_index=True, return_counts=True)
     best = left[first]
+
+    def count_stars(step: int, name: str, which: np.ndarray) -> None:
+        funnel.append((step, name, int(n_spectra[which].sum()), int(which.sum())))
+
     is_known = stars["is_known"][place]
-    is_nebular = columns.spectra["nebular_significance"][best] > at["nebular_significance_max"]
-    passes = columns.spectra["is_emission"][best]
-    is_known_be = passes & is_known
-    funnel.append((70, "emission", int(n_spectra[passes].sum()), int(passes.sum())))
-    for step, name, test in (
-        (80, "contaminant", ~is_known & stars["is_unlisted"][place] & ~is_nebular),
-        (90, "spectral_type", stars["is_typed"][place]),
-        (
-            100,
-            "infrared",
-            (stars["hk0_mag"] < at["cbe_hk_max_mag"])[place] & (stars["kw10_mag"] < at["cbe_kw1_max_mag"])[place],
-        ),
-    ):
-        passes = passes & test
-        funnel.append((step, name, int(n_spectra[passes].sum()), int(passes.sum())))
-    ids = stars["star_id"][place]
-    return Counted(funnel, be_candidate=ids, new_cbe=ids[passes], classical_be=ids[passes | is_known_be])
+    count_stars(SELECTION.branch.step, SELECTION.branch.name, is_known)
+    passes = ~is_known
+    for step in SELECTION.of("star"):
+        for test in step.tests:
+            passes = passes & _passes(columns, test, best, at)
+        count_stars(step.step, step.name, passes)
+    count_stars(110, "classical_be", passes | is_known)
+    ids = stars["star_id"]
+    return Counted(funnel, ids[candidates], new_cbe=ids[place[passes]], classical_be=ids[place[passes | is_known]])

@@ -1,4 +1,5 @@
--- 3 · What people said of each star: the latest word of each inspector counts; the class is the latest one given.
+-- 3 · What people said of each star: the latest word of each inspector counts; the class is the one that most of them give, of as
+-- many the latest one.
 with
 latest as (
     select *
@@ -13,15 +14,27 @@ tally as (
     from latest
     group by star_id
 ),
-classes as (
-    select star_id, profile_class as profile_class_by_eye, shell_type as shell_type_by_eye
+votes as (
+    select star_id, profile_class, count(*) as n_votes, max(inspected_at) as last_at, max(inspection_id) as last_id
     from latest
     where profile_class is not null
-    qualify row_number() over (partition by star_id order by inspected_at desc, inspection_id desc) = 1
+    group by star_id, profile_class
+),
+classes as (
+    select star_id, profile_class as profile_class_by_eye
+    from votes
+    qualify row_number() over (partition by star_id order by n_votes desc, last_at desc, last_id desc) = 1
+),
+shells as (
+    select latest.star_id, latest.shell_type as shell_type_by_eye
+    from latest
+    join classes on classes.star_id = latest.star_id and classes.profile_class_by_eye = latest.profile_class
+    qualify row_number() over (partition by latest.star_id order by latest.inspected_at desc, latest.inspection_id desc) = 1
 ),
 final as (
-    select tally.*, classes.profile_class_by_eye, classes.shell_type_by_eye
+    select tally.*, classes.profile_class_by_eye, shells.shell_type_by_eye
     from tally
     left join classes using (star_id)
+    left join shells using (star_id)
 )
 select * from final

@@ -1,7 +1,20 @@
 -- 20 · Late A and F stars go, by their LASP temperature; a star without one stays.
+--: step = "teff"
+--: of = "spectrum"
+--: label = "No late A or F star by temperature"
+--: figure = "not late by LASP $T_\\mathrm{eff}$"
+--: [20]
+--: quantity = "LASP temperature"
+--: unit = "K"
+--: value = "spectrum.teff_k"
+--: side = "outside"
+--: parameter = ["teff_late_min_k", "teff_late_max_k"]
+--: missing = "teff_unknown_passes"
+--: decided_by = "no LASP temperature: load a catalogue of stellar parameters with `becat load`"
+--: slider = [[3000, 8000, 100], [6000, 15000, 100]]
 with
-good_snr as (select * from step_10_good_snr),
+good_snr as (select * from {previous}),
 final as (
-    select * from good_snr where passes_teff(teff_k)
+    select * from good_snr where {passes}
 )
 select * from final

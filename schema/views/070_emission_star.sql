@@ -1,7 +1,23 @@
--- 70 · Candidates with H-alpha in emission; the class given by eye goes before the measured one.
+-- 70 · Candidates with H-alpha in emission in any spectrum that passes: Be stars come and go. The best of these spectra stands for
+-- the star; n_spectra counts them. The class given by eye goes before the measured one; a candidate that the rules call absorption
+-- is unclassified, and stays.
+--: step = "emission"
+--: of = "spectrum"
+--: label = "H-alpha in emission"
+--: figure = "Hα in emission"
+--: printed = "class_emission"
+--: [70]
+--: quantity = "class of the H-alpha profile"
+--: column = "profile_class"
+--: detail = "candidate_class(inspection_tally.profile_class_by_eye, profile_class.profile_class, current_score.be_probability)"
+--: passes = "passes_emission(candidate_class(inspection_tally.profile_class_by_eye, profile_class.profile_class, current_score.be_probability))"
+--: known = "candidate_class(inspection_tally.profile_class_by_eye, profile_class.profile_class, current_score.be_probability) <> 'unclassified'"
+--: decided_by = "the rules cannot place the profile: judge it at /inspect of `becat serve`"
 with
-candidates as (select * from be_candidate),
+in_emission as (select * from candidate_spectrum where {passes}),
 final as (
-    select * from candidates where passes_emission(profile_class)
+    select *, count(*) over (partition by star_id) as n_spectra
+    from in_emission
+    qualify row_number() over (partition by star_id order by snr_r desc, spectrum_id) = 1
 )
 select * from final

@@ -1,9 +1,15 @@
 -- 72 · Emission stars that a published list calls classical Be. is_contested: another list calls it something else.
+--: step = "known_be"
+--: of = "star"
+--: label = "Known classical Be stars: a branch of their own"
+--: figure = "known Be stars"
+--: printed = "known_be"
+--: branch = "coalesce(literature_flag.n_cbe_lists, 0) > 0"
 with
 emission as (select * from emission_star),
 final as (
     select *, herbig_list is not null or hii_list is not null as is_contested
     from emission
-    where n_cbe_lists > 0
+    where {branch}
 )
 select * from final

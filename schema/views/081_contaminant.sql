@@ -7,14 +7,17 @@ final as (
         designation,
         ra_deg,
         dec_deg,
+        is_simulated,
         spectrum_id,
         herbig_list,
         hii_list,
-        is_nebular(nebular_significance, fwhm_halpha_km_s) as is_nebular,
-        n_cbe_lists > 0 as is_known_be
+        is_nebular(
+            nebular_significance, forbidden_line_significance, fwhm_halpha_km_s, resolving_power
+        ) as is_nebular,
+        {branch} as is_known_be
     from emission
     where herbig_list is not null
        or hii_list is not null
-       or is_nebular(nebular_significance, fwhm_halpha_km_s)
+       or is_nebular(nebular_significance, forbidden_line_significance, fwhm_halpha_km_s, resolving_power)
 )
 select * from final

@@ -38,6 +38,7 @@ final as (
         star.designation,
         star.ra_deg,
         star.dec_deg,
+        star.is_simulated,
         standardised.ebv_mag,
         standardised.hk0_mag,
         standardised.e_hk0_mag,

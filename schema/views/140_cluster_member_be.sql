@@ -1,18 +1,18 @@
--- 140 · Classical Be stars that are members of an open cluster, with the cluster's parameters; the likeliest cluster of each.
+-- 140 · Classical Be stars that are members of an open cluster, with the cluster's parameters; the likeliest cluster of each. Motion and
+-- parallax agree; where they are not known (is_motion_known) only a member found by its Gaia source_id counts. RUWE as of runaways.
 with
 be_stars as (select * from classical_be),
 members as (
-    select *
+    select
+        cluster_match.*,
+        pm_difference_sigma is not null and parallax_difference_sigma is not null as is_motion_known
     from cluster_match
+    left join astrometry on astrometry.star_id = cluster_match.star_id
     where membership_probability > parameter('membership_probability_min')
-      and (
-          method = 'source_id'
-          or (
-              coalesce(abs(pm_difference_sigma), 0) <= parameter('cluster_difference_max_sigma')
-              and coalesce(abs(parallax_difference_sigma), 0) <= parameter('cluster_difference_max_sigma')
-          )
-      )
-    qualify row_number() over (partition by star_id order by membership_probability desc, cluster, catalogue_id) = 1
+      and coalesce(astrometry.ruwe, 0) <= parameter('ruwe_max')
+      and coalesce(abs(pm_difference_sigma) <= parameter('cluster_difference_max_sigma'), method = 'source_id')
+      and coalesce(abs(parallax_difference_sigma) <= parameter('cluster_difference_max_sigma'), method = 'source_id')
+    qualify row_number() over (partition by cluster_match.star_id order by membership_probability desc, cluster, catalogue_id) = 1
 ),
 final as (
     select
@@ -20,11 +20,13 @@ final as (
         be_stars.designation,
         be_stars.ra_deg,
         be_stars.dec_deg,
+        be_stars.is_simulated,
         be_stars.is_new,
         members.cluster,
         members.catalogue_id as member_list,
         members.method,
         members.membership_probability,
+        members.is_motion_known,
         cluster.rv_km_s,
         cluster.e_rv_km_s,
         cluster.distance_pc,

@@ -1,10 +1,12 @@
--- 151 · Peculiar tangential velocity of each classical Be star in every kinematic model, and whether it runs away there.
+-- 151 · Peculiar tangential velocity of each classical Be star in every kinematic model, and whether it runs away there. Stars
+-- whose parallax is not known well enough for a distance are left out.
 with
 be_stars as (select * from classical_be),
 solutions as (
     select star_id, source_id, ruwe, pmra_mas_yr, e_pmra_mas_yr, pmdec_mas_yr, e_pmdec_mas_yr, parallax_mas, e_parallax_mas
     from astrometry
     where coalesce(ruwe, 0) <= parameter('ruwe_max')
+      and (parallax_mas is null or coalesce(parallax_mas / nullif(e_parallax_mas, 0) >= parameter('parallax_over_error_min'), true))
       and coalesce(separation_arcsec, 0) <= parameter('gaia_radius_max_arcsec')
 ),
 final as (
@@ -13,6 +15,7 @@ final as (
         be_stars.designation,
         be_stars.ra_deg,
         be_stars.dec_deg,
+        be_stars.is_simulated,
         be_stars.is_new,
         kinematics.kinematic_model,
         runaway_limit.is_default,

@@ -1,18 +1,28 @@
--- 230 · How often and how long each star was seen, and whether its EW(H-alpha) varies. A visit is a day of MJD (at LAMOST a
--- night). The widths are those of coadds where the star has one, so that no exposure counts twice; the significance is
+-- 230 · How often and how long each star was seen, and whether its EW(H-alpha) varies. Spectra whose S/N is too low do
+-- not count. A visit is a night: at LAMOST a day of MJD, elsewhere what is half a day from the last. The widths are those of coadds where the star has one, so that no exposure counts twice; the significance is
 -- that of chi-square about the weighted mean, as standard deviations of a normal variable (Wilson & Hilferty 1931).
 with
+elsewhere as (      -- nights of other observatories, which may lie across midnight UTC: half a day apart
+    select star_id, mjd, mjd - lag(mjd) over (partition by star_id order by mjd) as gap_d
+    from spectrum
+    where star_id is not null and survey not like 'LAMOST%' and passes_snr_r(snr_r)
+),
+nights_elsewhere as (
+    select star_id, count(case when coalesce(gap_d, 1) > 0.5 then mjd end) as n_nights
+    from elsewhere
+    group by star_id
+),
 visits as (
     select
         star_id,
         count(*) as n_spectra,
-        count(distinct floor(mjd)) as n_visits,
+        count(distinct case when survey like 'LAMOST%' then floor(mjd) end) as n_nights,
         min(mjd) as mjd_first,
         max(mjd) as mjd_last,
         max(mjd) - min(mjd) as baseline_d,
         max(case when coadd then 1 else 0 end) as has_coadd
     from spectrum
-    where star_id is not null
+    where star_id is not null and passes_snr_r(snr_r)
     group by star_id
 ),
 widths as (
@@ -55,8 +65,9 @@ final as (
         star.designation,
         star.ra_deg,
         star.dec_deg,
+        star.is_simulated,
         visits.n_spectra,
-        visits.n_visits,
+        visits.n_nights + coalesce(nights_elsewhere.n_nights, 0) as n_visits,
         visits.mjd_first,
         visits.mjd_last,
         visits.baseline_d,
@@ -69,5 +80,6 @@ final as (
     from visits
     join star using (star_id)
     left join significance using (star_id)
+    left join nights_elsewhere using (star_id)
 )
 select * from final

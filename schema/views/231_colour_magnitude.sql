@@ -28,6 +28,7 @@ final as (
         star.designation,
         star.ra_deg,
         star.dec_deg,
+        star.is_simulated,
         photometric.bp_rp_mag,
         photometric.g_mag + 5 + 5 * log10(solutions.parallax_mas / 1000) as abs_g_mag,
         5 / ln(10) * solutions.e_parallax_mas / solutions.parallax_mas as e_abs_g_mag,

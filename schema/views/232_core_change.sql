@@ -50,6 +50,7 @@ final as (
         star.designation,
         star.ra_deg,
         star.dec_deg,
+        star.is_simulated,
         significance.survey,
         significance.n_cores,
         significance.core_flux_min,

@@ -22,6 +22,7 @@ final as (
         star.designation,
         star.ra_deg,
         star.dec_deg,
+        star.is_simulated,
         case
             when chosen.catalogue_id = 'kharchenko_roeser_2009' then 'ASCC ' || chosen.object_name
             else chosen.object_name

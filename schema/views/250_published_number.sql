@@ -1,6 +1,7 @@
 -- 250 · Each count and constant printed in Wang et al. 2022 beside ours. Ours is NULL where a catalogue cannot hold it.
+-- is_copied: a constant that was taken from the paper, whose agreement says nothing.
 with
-steps as materialized (select step, name, spectra, stars from funnel),
+steps as materialized (select step, name, spectra, stars, branch from funnel),
 kinds as (select name, stars from outcome),
 be_stars as materialized (select star_id, is_new from classical_be),
 velocities as materialized (
@@ -12,7 +13,7 @@ model as (select * from kinematic_model where is_default),
 ours as (
     select 'spectra_' || name as name, cast(spectra as double) as value from steps
     union all select 'stars_' || name, stars from steps
-    union all select 'rejected_' || name, lag(spectra) over (order by step) - spectra from steps
+    union all select 'rejected_' || name, lag(spectra) over (order by step) - spectra from steps where name not in ('known_be', 'classical_be')
     union all select name, stars from kinds
     union all select 'class_' || replace(profile_class, ' ', '_'), count(*) from be_candidate group by profile_class
     union all
@@ -22,7 +23,7 @@ ours as (
         count(distinct literature_match.star_id)
     from literature_match
     join emission_star using (star_id)
-    where literature_match.is_best
+    where literature_match.is_best and literature_match.object_class in ('CBe', 'Herbig Ae/Be', 'H II region')
     group by literature_match.object_class, literature_match.catalogue_id
     union all
     select 'typed_with_infrared', count(*) from typed_candidate where hk0_mag is not null and kw10_mag is not null
@@ -50,7 +51,10 @@ final as (
         published_value.value as published,
         case when published_value.name like 'class_%' then coalesce(ours.value, 0) else ours.value end as ours,
         published_value.unit,
-        published_value.description
+        published_value.description,
+        coalesce(published_value.name in (
+            'maxwellian_b_km_s', 'solar_u_km_s', 'solar_v_km_s', 'solar_w_km_s', 'r0_kpc', 'theta0_km_s', 'z_sun_pc'
+        ), false) as is_copied
     from published_value
     left join ours using (name)
 )

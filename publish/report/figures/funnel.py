@@ -6,42 +6,30 @@ import numpy as np
 
 from becat.publish.report.figures.figure import Figure
 from becat.publish.report.style import BLUE, INK, RED, TWO_COLUMNS_IN, styled
+from becat.schema.selection import SELECTION
 
 __all__ = ["FUNNEL"]
 
-WORDS = {
-    "spectra": "all spectra",
-    "good_snr": "S/N in both arms",
-    "teff": "not late by LASP $T_\\mathrm{eff}$",
-    "early_by_lines": "small EW(Hα) and EW(Mg b)",
-    "q_index": "not K, M by Q",
-    "be_probability": "called Be by the classifier",
-    "inspection": "not refused by people",
-    "emission": "Hα in emission",
-    "contaminant": "in no list, no contaminant",
-    "spectral_type": "spectral type passes",
-    "infrared": "infrared colours pass: new Be stars",
+STEPS = sorted((*SELECTION.steps, SELECTION.branch), key=lambda step: step.step)
+WORDS = {"spectra": "all spectra", "classical_be": "classical Be stars, known and new"} | {
+    s.name: s.figure for s in STEPS
 }
+PRINTED = {"classical_be": "classical_be"} | {step.name: step.printed for step in STEPS if step.printed}
 FUNNEL_SQL = """
     select funnel.name, spectra, stars, printed_spectra.value, printed_stars.value
     from funnel
+    left join (select unnest($names) as name, unnest($printed) as printed) as printed_as on printed_as.name = funnel.name
     left join published_value printed_spectra on printed_spectra.name = 'spectra_' || funnel.name
-    left join published_value printed_stars
-        on printed_stars.name = case funnel.name
-            when 'inspection' then 'be_candidate'
-            when 'emission' then 'class_emission'
-            when 'contaminant' then 'new_candidate'
-            when 'spectral_type' then 'typed_candidate'
-            when 'infrared' then 'new_cbe'
-            else 'stars_' || funnel.name
-        end
+    left join published_value printed_stars on printed_stars.name = coalesce(printed, 'stars_' || funnel.name)
     order by step"""
 
 
 @styled
 def draw(connection, figure) -> str | None:
     """Bars on a logarithmic scale, from the first step at the top; the paper's counts as marks."""
-    names, spectra, stars, printed_spectra, printed_stars = zip(*connection.execute(FUNNEL_SQL).fetchall(), strict=True)
+    printed = {"names": list(PRINTED), "printed": list(PRINTED.values())}
+    rows = connection.execute(FUNNEL_SQL, printed).fetchall()
+    names, spectra, stars, printed_spectra, printed_stars = zip(*rows, strict=True)
     if spectra[0] == 0:
         return "The catalogue holds no spectra: load some (becat load, becat run)."
     place = np.arange(len(names))
@@ -81,7 +69,7 @@ FUNNEL = Figure(
     title="The selection, step by step",
     caption=(
         "Spectra and stars that are left after each step, on a logarithmic scale; open marks are the counts printed in Wang et "
-        "al. 2022, where it prints one. The last step leaves the new classical Be stars. The paper tells this in sections 2 to 5 "
+        "al. 2022, where it prints one. After the step of emission the known Be stars go their own way; the last bar adds them to the new ones. The paper tells this in sections 2 to 5 "
         "and has no figure of it."
     ),
     draw=draw,

@@ -1,0 +1,93 @@
+-- 61 · Spectra that pass the steps up to the inspection, with the evidence for the steps that follow: profile, literature, spectral
+-- type, infrared colours. Asked in another order than the steps, the rarest first: few spectra have the score of a Be star.
+with
+likely as (select spectrum_id, be_probability, model_id from be_score where {may_pass current_score}),
+scores as (
+    select likely.spectrum_id, likely.be_probability
+    from likely
+    join (select max(model_id) as model_id from model where is_current) as current_model using (model_id)
+),
+measured as (
+    select
+        scores.spectrum_id,
+        scores.be_probability,
+        spectrum.star_id,
+        spectrum.mjd,
+        spectrum.is_simulated,
+        -- each column of spectrum: spectrum.{column},
+        -- each column of line_measurement: line_measurement.{column},
+        line_measurement.e_ew_halpha_a,
+        line_measurement.n_peaks
+    from scores
+    join spectrum on spectrum.spectrum_id = scores.spectrum_id
+    join line_measurement on line_measurement.spectrum_id = scores.spectrum_id
+    where spectrum.star_id is not null
+),
+early as (
+    select
+        measured.*,
+        -- each column to 60 but line_measurement current_score: {source}.{column},
+        inspection_tally.shell_type_by_eye
+    from (select * from measured where {passes to 60 within line_measurement current_score}) as measured
+    -- each source to 60 but line_measurement current_score: left join {source} on {source}.{key} = measured.{key}
+),
+passing as materialized (select * from early where {passes to 60 beyond line_measurement current_score}),
+evidence as (      -- of each further table only the rows of these few
+    select
+        passing.*,
+        -- each column after 60: {source}.{column},
+        literature_flag.n_cbe_lists,
+        literature_flag.cbe_list,
+        adopted_type.reference as spectral_type_reference,
+        profile_class.profile_type,
+        profile_class.shell_type,
+        star.designation,
+        star.ra_deg,
+        star.dec_deg
+    from passing
+    join (select * from star where star_id in (select star_id from passing)) as star on star.star_id = passing.star_id
+    -- each source after 60: left join (select * from {source} where {key} in (select {key} from passing)) as {source} on {source}.{key} = passing.{key}
+),
+final as (
+    select
+        star_id,
+        designation,
+        ra_deg,
+        dec_deg,
+        is_simulated,
+        spectrum_id,
+        mjd,
+        snr_r,
+        ew_halpha_a,
+        e_ew_halpha_a,
+        n_peaks,
+        {value 40} as q_mag,
+        be_probability,
+        coalesce(n_be, 0) as n_be,
+        coalesce(n_not_be, 0) as n_not_be,
+        {value 70} as profile_class,
+        profile_type,
+        coalesce(shell_type_by_eye, shell_type) as shell_type,
+        profile_class_by_eye,
+        nebular_significance,
+        forbidden_line_significance,
+        resolving_power,
+        fwhm_halpha_km_s,
+        coalesce(n_cbe_lists, 0) as n_cbe_lists,
+        cbe_list,
+        herbig_list,
+        hii_list,
+        spectral_type,
+        spectral_type_reference,
+        subtype_min,
+        subtype_max,
+        luminosity_min,
+        is_peculiar,
+        -- each value but q_mag n_for_less_against hk0_mag kw10_mag: {computed},
+        -- each column but current_score inspection_tally profile_class literature_flag adopted_type reddening j_mag h_mag k_mag w1_mag tmass_quality tmass_separation_arcsec allwise_separation_arcsec ew_halpha_a ew_mgb_a nebular_significance forbidden_line_significance fwhm_halpha_km_s: {column},
+        ebv_mag,
+        {value 100} as hk0_mag,
+        {value 101} as kw10_mag
+    from evidence
+)
+select * from final

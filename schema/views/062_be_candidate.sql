@@ -1,0 +1,8 @@
+-- 62 · Candidate Be stars: stars with a spectrum that passes the steps up to the inspection. The best one, by S/N, stands for the star.
+with
+final as (
+    select *, count(*) over (partition by star_id) as n_spectra
+    from candidate_spectrum
+    qualify row_number() over (partition by star_id order by snr_r desc, spectrum_id) = 1
+)
+select * from final

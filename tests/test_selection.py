@@ -1,0 +1,440 @@
+"""The selection as it is declared: a new step shows everywhere, unknown is not failed, and the views do what the files say."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from becat import show
+from becat.etl.archives.spectral_types import parse_table
+from becat.schema import build, parameters, selection
+from becat.schema.bind import bind
+from becat.schema.errors import BecatError
+from becat.schema.selection import SELECTION
+from becat.udfs.nebular import strongest_significance
+from tests.tools.view_rows import add_astrometry, add_match, add_spectrum, add_star, catalogue, insert, stars
+
+RUWE = """-- 95 · Stars whose astrometry is sound.
+--: step = "ruwe"
+--: of = "star"
+--: label = "Sound astrometry"
+--: figure = "RUWE is small"
+--: [95]
+--: quantity = "RUWE"
+--: value = "astrometry.ruwe"
+--: side = "below"
+--: parameter = "ruwe_max"
+--: missing = "passes"
+--: decided_by = "no astrometry: `becat fetch gaia`"
+--: slider = [0, 10, 0.1]
+with
+typed as (select * from {previous}),
+final as (
+    select * from typed where {passes}
+)
+select * from final
+"""
+
+
+@pytest.fixture
+def con(tmp_path):
+    with catalogue(tmp_path / "c.duckdb") as connection:
+        yield connection
+
+
+def results(con, star_id=1):
+    return dict(
+        con.execute(
+            "select test, result from verdict_step where star_id = ? and rank_in_star = 1", [star_id]
+        ).fetchall()
+    )
+
+
+def test_every_number_of_the_selection_is_declared_once():
+    for _, test in SELECTION.tests:
+        assert set(test.parameters) <= set(parameters.load()), test
+        assert test.missing in ("passes", "fails") or test.missing in parameters.load(), test
+        assert test.decided_by, test
+
+
+def test_a_new_step_is_its_file_and_its_parameter(con, tmp_path, capsys):
+    folder = tmp_path / "views"
+    shutil.copytree(Path(selection.__file__).with_name("views"), folder)
+    (folder / "095_sound_star.sql").write_text(RUWE)
+    declared = selection.read(folder)
+    for view in build.read_views(folder, declared):
+        con.execute(f"create or replace view {view.name} as\n{bind(view.sql, build.MACROS)}")
+    for star_id, ruwe in ((1, 1.0), (2, 3.0), (3, None)):
+        add_star(con, star_id)
+        if ruwe:
+            add_astrometry(con, star_id, 8.0, ruwe=ruwe)
+    add_star(con, 4)
+    add_match(con, 4, "neiner_2011", "CBe")
+    assert stars(con, "sound_star") == stars(con, "new_cbe") == {1, 3}
+    assert stars(con, "classical_be") == {1, 3, 4}
+    assert con.execute("select name, stars from funnel where step in (90, 95, 100, 110) order by step").fetchall() == [
+        ("spectral_type", 3), ("ruwe", 2), ("infrared", 2), ("classical_be", 3),
+    ]  # fmt: skip
+    assert dict(con.execute("select * from outcome").fetchall())["sound_star"] == 2
+    assert con.execute("select step, value, threshold, result from verdict where star_id = 2").fetchone() == (
+        95,
+        3.0,
+        1.4,
+        "fail",
+    )
+    assert results(con, 3)[95] == "unknown" and results(con, 4)[95] == "not asked"
+    show.print_funnel(con)
+    show.print_why(con, "3")
+    told = capsys.readouterr().out
+    assert "ruwe" in told and "RUWE" in told and "becat fetch gaia" in told
+    assert declared.sliders["ruwe_max"] == (0, 10, 0.1)
+
+
+def test_a_star_without_archives_is_not_decided(con, capsys):
+    add_star(con, 1, spectral_type=None, photometry=False)
+    assert con.execute("select step, result, decided_by, is_classical_be from verdict").fetchone() == (
+        90, "unknown", "no spectral type: `becat fetch skiff_2014 simbad`", False,
+    )  # fmt: skip
+    found = results(con)
+    assert {number for number, result in found.items() if result == "unknown"} >= {40, 80, 81, 90, 91, 92, 93, 100, 101}
+    assert "fail" not in found.values()
+    show.print_why(con, "1")
+    told = capsys.readouterr().out
+    assert (
+        "not decided: it stops at spectral_type" in told
+        and "becat fetch skiff_2014 simbad" in told
+        and "FAIL" not in told
+    )
+
+
+def test_a_star_that_data_refuse_is_refused_whatever_is_unknown(con):
+    add_star(con, 1, spectral_type=None, w1_mag=8.0)
+    assert con.execute("select step, result from verdict").fetchone() == (90, "fail")
+
+
+def test_lists_that_are_loaded_make_absence_known(con):
+    add_star(con, 1)
+    assert results(con)[80] == results(con)[81] == "unknown"
+    con.execute("update literature_catalogue set n_rows = 10 where catalogue_id = 'vieira_2003'")
+    assert results(con)[80] == "pass" and results(con)[81] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "view"),
+    [
+        ("type_unknown_passes", {"spectral_type": None}, "typed_candidate"),
+        ("colours_unknown_pass", {"w1_mag": None}, "new_cbe"),
+        ("q_unknown_passes", {"j_mag": None}, "step_40_q_index"),
+        ("teff_unknown_passes", {"teff_k": None}, "step_20_teff"),
+        ("unclassified_passes", {"profile_class": "absorption"}, "emission_star"),
+    ],
+)
+def test_whether_the_unknown_passes_is_a_switch(con, name, changes, view):
+    add_star(con, 1, **changes)
+    for value in (0, 1):
+        con.execute("update selection_parameter set value = ? where name = ?", [value, name])
+        assert stars(con, view) == ({1} if value else set())
+
+
+def test_what_the_rules_cannot_place_is_kept_and_said(con):
+    add_star(con, 1, profile_class="absorption", be_probability=0.9999)
+    assert con.execute("select profile_class from classical_be").fetchall() == [("unclassified",)]
+    assert results(con)[70] == "unknown"
+    insert(con, "inspection", inspection_id="1", star_id=1, inspector="ann", is_be=True, profile_class="absorption",
+           inspected_at="2026-01-01")  # fmt: skip
+    assert stars(con, "classical_be") == set()
+    add_star(con, 2, profile_class="absorption", be_probability=0.1)
+    assert con.execute("select profile_class from spectrum_verdict where star_id = 2").fetchone() == ("absorption",)
+
+
+def test_a_star_is_in_emission_if_any_epoch_is(con):
+    add_star(con, 1, snr_r=200, profile_class="absorption with shell", mjd=58000.2)
+    for i in range(3):
+        add_spectrum(con, 10 + i, 1, snr_r=50 + i, mjd=58100.2 + 30 * i)
+    assert con.execute("select spectrum_id, n_spectra from classical_be").fetchall() == [(12, 3)]
+    assert con.execute("select spectrum_id, n_spectra from be_candidate").fetchall() == [(1, 4)]
+    assert con.execute("select spectrum_id, is_classical_be from verdict").fetchall() == [(12, True)]
+    assert con.execute(
+        "select n_epochs, n_emission, n_absorption_with_shell, mjd_first_emission, class_changes from emission_change"
+    ).fetchall() == [(4, 3, 1, 58100.2, True)]
+
+
+def test_known_stars_are_a_branch_that_adds_up(con):
+    for star_id in range(1, 8):
+        add_star(con, star_id, spectral_type=None if star_id in (1, 2) else "B2")
+    for star_id in (1, 3, 4):
+        add_match(con, star_id, "neiner_2011", "CBe")
+    funnel = dict(con.execute("select name, stars from funnel").fetchall())
+    assert (
+        funnel["emission"] == 7 and funnel["known_be"] == 3 and funnel["contaminant"] == 4 and funnel["infrared"] == 3
+    )
+    assert funnel["classical_be"] == funnel["known_be"] + funnel["infrared"] == len(stars(con, "classical_be"))
+
+
+LRS, MRS = 1800, 7500
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_nebular"),
+    [
+        ({"nebular_significance": 8.0, "fwhm_halpha_km_s": 180.0, "resolving_power": LRS}, True),
+        ({"nebular_significance": 8.0, "fwhm_halpha_km_s": 180.0, "resolving_power": MRS}, False),
+        ({"nebular_significance": 8.0, "fwhm_halpha_km_s": None}, True),
+        ({"nebular_significance": 2.0, "forbidden_line_significance": 12.0, "fwhm_halpha_km_s": 60.0}, True),
+        ({"nebular_significance": 2.0, "forbidden_line_significance": 9.0, "fwhm_halpha_km_s": 60.0}, False),
+        ({"nebular_significance": -27.0, "fwhm_halpha_km_s": 60.0}, True),
+        ({"nebular_significance": -27.0, "fwhm_halpha_km_s": 400.0}, False),
+    ],
+)
+def test_nebular(con, changes, is_nebular):
+    add_star(con, 1, **{k: v for k, v in changes.items() if k in ("nebular_significance", "fwhm_halpha_km_s")})
+    con.execute("update spectrum set resolving_power = ?", [changes.get("resolving_power", MRS)])
+    con.execute(
+        "update line_measurement set forbidden_line_significance = ?", [changes.get("forbidden_line_significance")]
+    )
+    assert stars(con, "new_cbe") == (set() if is_nebular else {1})
+    assert con.execute("select is_nebular from contaminant").fetchall() == ([(True,)] if is_nebular else [])
+
+
+def test_upper_limits_of_2mass_are_no_photometry(con):
+    add_star(con, 1, j_mag=12.0)
+    con.execute("update photometry set tmass_quality = 'UAA'")
+    assert con.execute("select q_mag, lacks_q from step_40_q_index").fetchall() == [(None, True)]
+    con.execute("update photometry set tmass_quality = 'AAA'")
+    assert stars(con, "step_40_q_index") == set()
+
+
+def _independent(row, limits):
+    """The first test that a spectrum fails, read from the declaration without SQL: values by hand, sides by their names."""
+    near = (row["tmass_separation_arcsec"] or 0) <= 3
+    j, h, k = ((row[b] if near else None) for b in ("j_mag", "h_mag", "k_mag"))
+    w1 = row["w1_mag"] if (row["allwise_separation_arcsec"] or 0) <= 3 else None
+
+    def colour(*needed, make):
+        return None if any(value is None for value in needed) else make(*needed)
+
+    values = {
+        10: row["snr_r"], 11: row["snr_b"], 20: row["teff_k"], 30: row["ew_halpha_a"], 31: row["ew_mgb_a"],
+        40: colour(j, h, k, make=lambda j, h, k: (j - h) - 1.7 * (h - k)), 50: row["be_probability"],
+        82: row["nebular_significance"], 90: row["subtype_max"], 91: row["subtype_min"], 92: row["luminosity_min"],
+        100: colour(h, k, row["ebv_mag"], make=lambda h, k, e: h - k - (0.190 - 0.114) * 3.1 * e),
+        101: colour(k, w1, row["ebv_mag"], make=lambda k, w, e: k - w - (0.114 - 0.061) * 3.1 * e),
+    }  # fmt: skip
+    klass = "unclassified" if row["profile_class"] == "absorption" else row["profile_class"]
+    other = {
+        60: True,
+        70: klass in ("emission", "unclassified"),
+        80: row["herbig"] is None,
+        81: True,
+        83: True,
+        93: True,
+    }
+    asked = {
+        11: row["has_blue"],
+        31: row["has_blue"] or row["ew_mgb_a"] is not None,
+        82: (row["fwhm_halpha_km_s"] or 0) < 150,
+    }
+    for step, test in SELECTION.tests:
+        if step.of == "star" and row["is_known"]:
+            return None
+        value, sides = values.get(test.test), test.parameters
+        if not asked.get(test.test, True):
+            continue
+        if test.test in other:
+            passes = other[test.test]
+        elif value is None:
+            passes = {"passes": True, "fails": False}.get(test.missing, limits.get(test.missing) == 1)
+        elif test.side == "outside":
+            passes = value < limits[sides[0]] or value > limits[sides[1]]
+        else:
+            limit = limits[sides[0]]
+            passes = {
+                "above": value > limit,
+                "at_least": value >= limit,
+                "below": value < limit,
+                "at_most": value <= limit,
+            }[test.side]
+        if not passes:
+            return test.test
+    return None
+
+
+def test_the_views_agree_with_an_independent_reading_of_the_declaration(con):
+    con.execute("select setseed(0.25)")
+    con.execute("""
+        create temp table drawn as
+        select i as star_id, random() a, random() b, random() c, random() d, random() e, random() f, random() g, random() h, random() k
+        from range(4000) t(i);
+        insert into star (star_id, designation, ra_deg, dec_deg, is_simulated) select star_id, 'x', 1, 1, false from drawn;
+        insert into photometry (star_id, j_mag, h_mag, k_mag, w1_mag, tmass_separation_arcsec, allwise_separation_arcsec)
+        select star_id, if(a < 0.1, null, 9.9 + 0.2 * b + if(c < 0.1, 1, 0)), if(d < 0.1, null, 9.8 + 0.3 * e), 9.6 + 0.4 * f,
+            if(g < 0.1, null, 9 + h), if(k < 0.1, 9, if(k < 0.2, null, 0.2)), if(b < 0.1, 9, 0.2) from drawn where random() < 0.9;
+        insert into reddening (star_id, ebv_mag) select star_id, if(b < 0.1, null, 1.5 * c) from drawn where random() < 0.9;
+        insert into spectral_type (star_id, catalogue_id, spectral_type, reference, subtype_min, subtype_max, luminosity_min, is_adopted)
+        select star_id, 'x', 't', 'r', if(c < 0.05, null, 7 + 17 * d), if(c < 0.05, null, 7 + 17 * d), if(e < 0.5, null, 1 + 4 * f), true
+        from drawn where random() < 0.9;
+        insert into literature_match (star_id, catalogue_id, object_name, object_class, is_best)
+        select star_id, 'hou_2016', 'n', if(d < 0.5, 'CBe', 'Herbig Ae/Be'), true from drawn where e < 0.15;
+        insert into spectrum (spectrum_id, star_id, survey, is_simulated, file, coadd, has_blue, snr_b, snr_r, teff_k)
+        select star_id, star_id, 'x', false, 'f', true, a < 0.85, if(b < 0.05, null, 5 + 80 * c), if(d < 0.02, null, 8 + 80 * e),
+            if(f < 0.7, null, 4000 + 8000 * g) from drawn;
+        insert into line_measurement (spectrum_id, ew_halpha_a, ew_mgb_a, nebular_significance, fwhm_halpha_km_s)
+        select star_id, if(h < 0.03, null, -10 + 21 * k), if(a < 0.1, null, 1.3 * b), if(c < 0.1, null, 6 * d),
+            if(e < 0.1, null, 100 + 100 * f) from drawn where random() < 0.98;
+        insert into be_score (spectrum_id, model_id, be_probability) select star_id, 'm1', if(g < 0.03, null, 0.4 + 0.6 * h) from drawn;
+        insert into profile_class (spectrum_id, profile_class)
+        select star_id, if(k < 0.7, 'emission', if(k < 0.8, 'absorption', if(k < 0.9, 'emission with shell', null))) from drawn""")
+    limits = dict(con.execute("select name, value from selection_parameter").fetchall())
+    rows = con.execute("""
+        select spectrum.star_id, snr_r, snr_b, has_blue, teff_k, ew_halpha_a, ew_mgb_a, nebular_significance, fwhm_halpha_km_s,
+            j_mag, h_mag, k_mag, w1_mag, tmass_separation_arcsec, allwise_separation_arcsec, ebv_mag, be_probability, profile_class,
+            subtype_min, subtype_max, luminosity_min, object_class = 'CBe' as is_known,
+            case when object_class = 'Herbig Ae/Be' then 1 end as herbig
+        from spectrum
+        left join line_measurement using (spectrum_id) left join be_score using (spectrum_id) left join profile_class using (spectrum_id)
+        left join photometry using (star_id) left join reddening using (star_id)
+        left join spectral_type using (star_id) left join literature_match using (star_id)""")
+    names = [column[0] for column in rows.description]
+    expected = {row[0]: _independent(dict(zip(names, row, strict=True)), limits) for row in rows.fetchall()}
+    assert len(expected) == 4000 and len(set(expected.values())) >= 16
+    assert dict(con.execute("select star_id, failed_test from spectrum_verdict").fetchall()) == expected
+    assert stars(con, "classical_be") == {star for star, failed in expected.items() if failed is None}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '--: [95]\n--: quantity = "x"',
+        RUWE.replace('side = "below"', 'side = "under"'),
+        RUWE.replace('label = "Sound', 'lable = "Sound'),
+    ],
+)
+def test_a_step_that_is_declared_badly_is_named(tmp_path, bad):
+    folder = tmp_path / "views"
+    shutil.copytree(Path(selection.__file__).with_name("views"), folder)
+    (folder / "095_sound_star.sql").write_text(
+        bad if "with\n" in bad else f"-- 95 · x\n{bad}\nwith\nfinal as (select 1)\nselect * from final\n"
+    )
+    with pytest.raises(ValueError, match=r"095_sound_star\.sql"):
+        selection.read(folder)
+
+
+@pytest.mark.parametrize("view", ["step_10_good_snr", "candidate_spectrum", "be_candidate", "emission_star", "known_be", "new_candidate",
+                                  "typed_candidate", "new_cbe", "classical_be", "contaminant", "herbig_aebe", "oe_star", "cluster_member_be",
+                                  "runaway_by_model", "runaway", "spectrum_verdict", "verdict_step", "verdict", "star_visits", "infrared_class",
+                                  "colour_magnitude", "core_change", "star_name", "emission_change"])  # fmt: skip
+def test_every_list_of_stars_says_which_are_simulated(con, view):
+    assert "is_simulated" in [row[0] for row in con.execute(f"describe {view}").fetchall()]
+
+
+def test_clusters_ask_motion_parallax_and_ruwe(con):
+    unknown = {"pm_difference_sigma": None, "parallax_difference_sigma": None}
+    good = {"pm_difference_sigma": 1.0, "parallax_difference_sigma": 1.0}
+    cases = {1: ("source_id", unknown, 1.0), 2: ("position", unknown, 1.0), 3: ("source_id", good | {"parallax_difference_sigma": 9}, 1.0),
+             4: ("position", good, 1.0), 5: ("source_id", good, 1.5)}  # fmt: skip
+    for star_id, (method, differences, ruwe) in cases.items():
+        add_star(con, star_id)
+        add_astrometry(con, star_id, 8.0, ruwe=ruwe)
+        insert(con, "cluster_match", star_id=star_id, cluster="NGC 1", catalogue_id="dias_2021", method=method,
+               membership_probability=0.9, **differences)  # fmt: skip
+    assert con.execute("select star_id, is_motion_known from cluster_member_be order by 1").fetchall() == [
+        (1, False),
+        (4, True),
+    ]
+
+
+def test_a_parallax_of_one_sigma_makes_no_runaway(con):
+    for star_id, error in ((1, 0.2), (2, 0.02), (3, None)):
+        add_star(con, star_id)
+        add_astrometry(con, star_id, 90.0, parallax_mas=0.2, e_parallax_mas=error)
+    assert stars(con, "runaway") == {2, 3}
+    con.execute("update selection_parameter set value = 0 where name = 'parallax_over_error_min'")
+    assert stars(con, "runaway") == {1, 2, 3}
+
+
+def test_a_visit_is_a_night_and_a_spectrum_that_can_be_judged(con):
+    add_star(con, 1, mjd=58000.9)
+    add_spectrum(con, 11, 1, mjd=58001.1)
+    add_spectrum(con, 12, 1, mjd=58002.0, snr_r=1)
+    con.execute("update spectrum set survey = 'other'")
+    assert con.execute("select n_spectra, n_visits from star_visits").fetchall() == [(2, 1)]
+    con.execute("update spectrum set survey = 'LAMOST MRS'")
+    assert con.execute("select n_spectra, n_visits from star_visits").fetchall() == [(2, 2)]
+
+
+def test_most_people_give_the_class(con):
+    add_star(con, 1)
+    for day, (who, name) in enumerate((("ann", "emission"), ("bob", "emission"), ("cy", "absorption")), 1):
+        insert(con, "inspection", inspection_id=who, star_id=1, inspector=who, is_be=True, profile_class=name,
+               inspected_at=f"2026-01-0{day}")  # fmt: skip
+    assert con.execute("select profile_class_by_eye from inspection_tally").fetchall() == [("emission",)]
+
+
+def test_two_current_models_double_no_row(con):
+    add_star(con, 1)
+    insert(con, "be_score", spectrum_id=1, model_id="m0", be_probability=0.2)
+    con.execute("update model set is_current = true")
+    assert con.execute("select spectrum_id, be_probability > 0.9 from current_score").fetchall() == [(1, True)]
+    assert stars(con, "classical_be") == {1}
+    assert con.execute("select step, stars from funnel where step = 50").fetchall() == [(50, 1)]
+
+
+def test_no_printed_number_stands_twice_and_copies_are_told(con):
+    add_star(con, 1)
+    for object_class in ("H II region", "emission-line star", "CBe"):
+        con.execute(
+            "insert into literature_match (star_id, catalogue_id, object_name, object_class, is_best) values (1, 'hou_2016', ?, ?, true)",
+            [object_class, object_class],
+        )
+    names = [name for (name,) in con.execute("select name from published_number").fetchall()]
+    assert len(names) == len(set(names))
+    copied = {name for (name,) in con.execute("select name from published_number where is_copied").fetchall()}
+    assert "solar_u_km_s" in copied and "runaway_limit_km_s" not in copied
+
+
+@pytest.mark.parametrize(("name", "value", "told"), [("be_probability_min", 7, "from 0 to 1"), ("snr_min", -1, "0 or more"),
+                                                     ("exclude_contaminants", 0.5, "switch")])  # fmt: skip
+def test_a_threshold_out_of_its_range_is_refused(con, name, value, told):
+    with pytest.raises(BecatError, match=told):
+        parameters.change(con, {"ew_halpha_max_a": 5.0, name: value})
+    assert con.execute("select count(*) from selection_parameter where value <> default_value").fetchone() == (0,)
+    parameters.change(con, {"ew_halpha_max_a": 5.0, "be_probability_min": 0.9})
+    assert [threshold.name for threshold in parameters.reset(con, ["be_probability_min"])] == ["be_probability_min"]
+    assert [threshold.name for threshold in parameters.reset(con)] == ["ew_halpha_max_a"]
+
+
+def test_every_threshold_is_shipped_within_its_range():
+    assert all(p.range[0] <= p.value <= p.range[1] for p in parameters.load().values())
+
+
+def test_a_neighbours_type_is_not_adopted_and_forbidden_lines_are_not_normal(con):
+    for star_id in (1, 2, 3):
+        add_star(con, star_id, spectral_type=None)
+    rows = ((1, "B2 Ve", 1990, 0.1), (1, "M0 V", 2014, 2.8), (2, "B[e]", 2000, 0.1), (3, "B5 Herbig Be", 2000, 0.1))
+    for star_id, text, year, separation in rows:
+        insert(con, "spectral_type", star_id=star_id, catalogue_id="skiff_2014", spectral_type=text, reference="r", year=year,
+               separation_arcsec=separation)  # fmt: skip
+    parse_table(con)
+    assert con.execute("select spectral_type from adopted_type where star_id = 1").fetchall() == [("B2 Ve",)]
+    assert stars(con, "new_cbe") == {1}
+    assert con.execute("select quantity, result from verdict where star_id = 2").fetchone() == ("normal star", "fail")
+
+
+def test_the_default_model_has_the_right_pole_and_an_older_catalogue_gets_it(con):
+    add_star(con, 1)
+    add_astrometry(con, 1, 8.0)
+    poles = dict(con.execute("select kinematic_model, pole_ra_deg from kinematic_model").fetchall())
+    assert poles["wang_2022"] == 192.85948 and poles["wang_2022_printed_pole"] == 192.95948
+    con.execute("update kinematic_model set pole_ra_deg = 192.95948 where kinematic_model = 'wang_2022'")
+    build.upgrade(con)
+    assert con.execute("select pole_ra_deg from kinematic_model where is_default").fetchall() == [(192.85948,)]
+    assert con.execute("select count(*) from kinematics").fetchone() == (0,)
+
+
+def test_one_strong_line_is_not_hidden_by_five():
+    width = np.array([[-1.0, 1.0, np.nan], [0.0, 0.0, np.nan]])
+    found = strongest_significance(width, np.full((2, 3), 0.05), 0.0)
+    assert found[:2] == pytest.approx([20, -20]) and np.isnan(found[2])
