@@ -272,7 +272,7 @@ def _allwise(stars):
     years = 10.5589 / 3.6e6
     return pd.DataFrame({
         "AllWISE": stars.designation, "RAJ2000": stars.ra_deg + years * stars.pmra_mas_yr / np.cos(np.radians(stars.dec_deg)),
-        "DEJ2000": stars.dec_deg + years * stars.pmdec_mas_yr, "W1mag": stars.w1_mag, "e_W1mag": stars.e_w1_mag,
+        "DEJ2000": stars.dec_deg + years * stars.pmdec_mas_yr, "W1mag": stars.w1_mag, "e_W1mag": stars.e_w1_mag, "qph": "AAAA",
         "is_simulated": stars.made_colours,
     })  # fmt: skip
 

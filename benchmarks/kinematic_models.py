@@ -18,7 +18,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from becat.etl.kinematics.velocity import POLE_RA_DEG, KinematicModel, peculiar_velocity, velocity_errors
+from becat.etl.kinematics.velocity import KinematicModel, peculiar_velocity, velocity_errors
 from becat.schema import build
 
 TABLE_9 = Path(__file__).parents[1] / "etl" / "data" / "wang2022" / "table9_runaways.csv"
@@ -50,7 +50,9 @@ def models_table() -> str:
     """Speeds of the printed stars in every model, and how many are above the default limit."""
     names, stars, printed = printed_stars()
     models, limit = read_models()
-    speeds = np.stack([peculiar_velocity(*stars, model).v_tp_km_s for model in models])
+    models = [model for model in models if model.distance_source is None]  # no distances are printed
+    offsets = [np.array([0, 0, 0, 0, model.parallax_offset_mas or 0])[:, None] for model in models]
+    speeds = np.stack([peculiar_velocity(*(stars + d), model).v_tp_km_s for model, d in zip(models, offsets, strict=True)])
     lines = [
         f"| star | printed | {' | '.join(model.kinematic_model for model in models)} |",
         f"|---|{'---:|' * (len(models) + 1)}",
@@ -85,8 +87,8 @@ def errors_table() -> str:
 def pole_shift() -> float:
     """Largest change of V_Tp of the printed stars from the printed pole to that of the Hipparcos catalogue, km/s."""
     _, stars, _ = printed_stars()
-    paper = read_models()[0][0]
-    right = replace(paper, pole_ra_deg=POLE_RA_DEG)
+    right = read_models()[0][0]
+    paper = replace(right, pole_ra_deg=192.95948)
     return float(np.abs(peculiar_velocity(*stars, paper).v_tp_km_s - peculiar_velocity(*stars, right).v_tp_km_s).max())
 
 

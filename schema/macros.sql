@@ -62,8 +62,8 @@ create or replace macro is_o_type(subtype_max) as (subtype_max < parameter('subt
 -- Colour excess of two bands per magnitude of A_V.
 create or replace macro reddening_of(ratio_blue, ratio_red) as (parameter(ratio_blue) - parameter(ratio_red));
 
--- Magnitudes that can be trusted: of a counterpart within the matching radius, measured and no upper limit (2MASS ph_qual A to
--- D, one letter a band). Without a flag a magnitude is trusted.
+-- Magnitudes that can be trusted: of a counterpart within the matching radius, measured and no upper limit (ph_qual, one letter
+-- a band: A to D of 2MASS, A to C of AllWISE). Without a flag a magnitude is trusted.
 create or replace macro good_tmass(mag, quality, band, separation_arcsec) as (
     case
         when coalesce(separation_arcsec, 0) <= parameter('tmass_radius_max_arcsec')
@@ -71,8 +71,12 @@ create or replace macro good_tmass(mag, quality, band, separation_arcsec) as (
         then mag
     end
 );
-create or replace macro good_allwise(mag, separation_arcsec) as (
-    case when coalesce(separation_arcsec, 0) <= parameter('allwise_radius_max_arcsec') then mag end
+create or replace macro good_allwise(mag, quality, separation_arcsec) as (
+    case
+        when coalesce(separation_arcsec, 0) <= parameter('allwise_radius_max_arcsec')
+            and coalesce(substr(quality, 1, 1), 'A') in ('A', 'B', 'C')
+        then mag
+    end
 );
 -- The colour J - H free of reddening.
 create or replace macro reddening_free_q(j_mag, h_mag, k_mag) as (
@@ -97,9 +101,13 @@ create or replace macro star_q(j_mag, h_mag, k_mag, quality, separation_arcsec) 
 create or replace macro star_hk0(h_mag, k_mag, quality, separation_arcsec, ebv_mag) as (
     dereddened_hk(good_tmass(h_mag, quality, 2, separation_arcsec), good_tmass(k_mag, quality, 3, separation_arcsec), ebv_mag)
 );
-create or replace macro star_kw10(k_mag, quality, separation_arcsec, w1_mag, allwise_separation_arcsec, ebv_mag) as (
+create or replace macro star_kw10(
+    k_mag, quality, separation_arcsec, w1_mag, allwise_quality, allwise_separation_arcsec, ebv_mag
+) as (
     dereddened_kw1(
-        good_tmass(k_mag, quality, 3, separation_arcsec), good_allwise(w1_mag, allwise_separation_arcsec), ebv_mag
+        good_tmass(k_mag, quality, 3, separation_arcsec),
+        good_allwise(w1_mag, allwise_quality, allwise_separation_arcsec),
+        ebv_mag
     )
 );
 

@@ -506,6 +506,7 @@ PHOTOMETRY = _table(
     _col("tmass_ambiguous", Boolean, "More than one 2MASS source within the radius", ucd="meta.code"),
     _col("allwise_id", Text, "AllWISE designation", ucd="meta.id"),
     *_magnitude("w1", "AllWISE W1 (3.4 micron)", "em.IR.3-4um"),
+    _col("allwise_quality", Text, "AllWISE ph_qual for W1 to W4: A best, U an upper limit", ucd="meta.code.qual"),
     _col("allwise_separation_arcsec", REAL, "Distance of the AllWISE source", "arcsec", "pos.angDistance"),
     _col("allwise_ambiguous", Boolean, "More than one AllWISE source within the radius", ucd="meta.code"),
     _col("g_mag", REAL, "Gaia G", "mag", "phot.mag;em.opt"),
@@ -568,6 +569,8 @@ KINEMATIC_MODEL = _table(
     _col("z_sun_pc", Double, "Height of the Sun above the plane", "pc", "pos.distance"),
     _col("pole_ra_deg", Double, "Right ascension of the north Galactic pole, J2000", "deg", "pos.eq.ra"),
     _col("pole_dec_deg", Double, "Declination of the north Galactic pole, J2000", "deg", "pos.eq.dec"),
+    _col("parallax_offset_mas", Double, "Added to every parallax; NULL counts as 0", "mas", "pos.parallax;arith.diff"),
+    _col("distance_source", Text, "Bailer-Jones, or parallax (its inverse); NULL counts as parallax", ucd="meta.ref"),
     _col(
         "maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"
     ),

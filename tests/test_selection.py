@@ -10,6 +10,8 @@ import pytest
 
 from becat import show
 from becat.etl.archives.spectral_types import parse_table
+from becat.etl.kinematics.fill import compute_kinematics
+from becat.etl.kinematics.velocity import KinematicModel, peculiar_velocity
 from becat.schema import build, parameters, selection
 from becat.schema.bind import bind
 from becat.schema.errors import BecatError
@@ -205,6 +207,10 @@ def test_upper_limits_of_2mass_are_no_photometry(con):
     assert con.execute("select q_mag, lacks_q from step_40_q_index").fetchall() == [(None, True)]
     con.execute("update photometry set tmass_quality = 'AAA'")
     assert stars(con, "step_40_q_index") == set()
+    con.execute("update photometry set j_mag = 10.0, allwise_quality = 'UUUU'")
+    assert con.execute("select step, result from verdict").fetchall() == [(100, "unknown")]
+    con.execute("update photometry set allwise_quality = 'AAAU'")
+    assert stars(con, "new_cbe") == {1}
 
 
 def _independent(row, limits):
@@ -438,3 +444,25 @@ def test_one_strong_line_is_not_hidden_by_five():
     width = np.array([[-1.0, 1.0, np.nan], [0.0, 0.0, np.nan]])
     found = strongest_significance(width, np.full((2, 3), 0.05), 0.0)
     assert found[:2] == pytest.approx([20, -20]) and np.isnan(found[2])
+
+
+def test_other_distances_are_kinematic_models(con):
+    for star_id, distance_pc in ((1, 1000.0), (2, None)):
+        add_star(con, star_id)
+        insert(con, "astrometry", star_id=star_id, ra_deg=30.0, dec_deg=60.0, pmra_mas_yr=-6.0, pmdec_mas_yr=2.0, parallax_mas=0.5,
+               e_pmra_mas_yr=0.02, e_pmdec_mas_yr=0.02, e_parallax_mas=0.02, distance_pc=distance_pc, distance_lo_pc=950.0,
+               distance_hi_pc=1050.0, ruwe=1.0)  # fmt: skip
+    compute_kinematics(con)
+    speed = {
+        (star, model): v
+        for star, model, v in con.execute("select star_id, kinematic_model, v_tp_km_s from kinematics").fetchall()
+    }
+    model = KinematicModel("x", 11.10, 12.24, 7.25, 8.5, 220.0, 0.0, 20.5)
+    place = [np.array([value]) for value in (30.0, 60.0, -6.0, 2.0)]
+    for name, parallax in (("wang_2022", 0.5), ("wang_2022_bailer_jones", 1.0), ("wang_2022_zero_point", 0.53)):
+        expected = peculiar_velocity(*place, np.array([parallax]), model).v_tp_km_s[0]
+        assert speed[1, name] == pytest.approx(expected)
+    missing = speed[2, "wang_2022_bailer_jones"]
+    assert missing is None or np.isnan(missing)
+    models = {name for (name,) in con.execute("select kinematic_model from kinematic_dependence").fetchall()}
+    assert {"wang_2022", "wang_2022_bailer_jones", "wang_2022_zero_point"} <= models

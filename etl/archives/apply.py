@@ -28,6 +28,7 @@ _TEXT = {
     "tmass_id",
     "tmass_quality",
     "allwise_id",
+    "allwise_quality",
     "source",
 }
 _WHOLE = {"source_id", "member_source_id", "n_members"}
@@ -190,7 +191,7 @@ def _fill_astrometry(connection, present, run_id, changed):
 
 _COUNTERPARTS = {
     "tmass": ("tmass_id, j_mag, e_j_mag, h_mag, e_h_mag, k_mag, e_k_mag, tmass_quality", "tmass_"),
-    "allwise": ("allwise_id, w1_mag, e_w1_mag", "allwise_"),
+    "allwise": ("allwise_id, w1_mag, e_w1_mag, allwise_quality", "allwise_"),
     "gaia": ("g_mag, bp_mag, rp_mag, bp_rp_excess_factor", None),
 }
 

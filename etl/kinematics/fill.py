@@ -51,6 +51,7 @@ def _todo(connection, model: KinematicModel, version: str) -> dict[str, np.ndarr
         """
         select a.star_id, a.ra_deg, a.dec_deg, a.pmra_mas_yr, a.pmdec_mas_yr, a.parallax_mas,
             a.e_pmra_mas_yr, a.e_pmdec_mas_yr, a.e_parallax_mas,
+            a.distance_pc, a.distance_lo_pc, a.distance_hi_pc,
             coalesce(a.pmra_pmdec_corr, 0) as pmra_pmdec_corr,
             coalesce(a.parallax_pmra_corr, 0) as parallax_pmra_corr,
             coalesce(a.parallax_pmdec_corr, 0) as parallax_pmdec_corr
@@ -69,6 +70,7 @@ def _write(connection, batch: dict[str, np.ndarray], model: KinematicModel, run_
     values = {
         name: np.ma.filled(np.ma.asarray(v).astype(float), np.nan) for name, v in batch.items() if name != "star_id"
     }
+    _take_distance(values, model)
     ra, dec, pmra, pmdec, parallax = (
         values[name] for name in ("ra_deg", "dec_deg", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas")
     )
@@ -93,6 +95,19 @@ def _write(connection, batch: dict[str, np.ndarray], model: KinematicModel, run_
             "run_id": [run_id] * n,
         },
     )
+
+
+def _take_distance(values: dict[str, np.ndarray], model: KinematicModel) -> None:
+    """Give the parallaxes the offset of a model, or those of the distances of Bailer-Jones with their half widths."""
+    if model.distance_source == "Bailer-Jones":
+        distance_pc = values["distance_pc"]
+        values["parallax_mas"] = 1000 / distance_pc
+        half_width_pc = 0.5 * (values["distance_hi_pc"] - values["distance_lo_pc"])
+        values["e_parallax_mas"] = values["parallax_mas"] * half_width_pc / distance_pc
+        for name in ("parallax_pmra_corr", "parallax_pmdec_corr"):
+            values[name] = np.zeros(len(distance_pc))
+    elif model.parallax_offset_mas:
+        values["parallax_mas"] = values["parallax_mas"] + model.parallax_offset_mas
 
 
 def _covariance(values: dict[str, np.ndarray]) -> np.ndarray:

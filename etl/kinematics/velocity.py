@@ -45,6 +45,8 @@ class KinematicModel:
     z_sun_pc: float
     pole_ra_deg: float = POLE_RA_DEG
     pole_dec_deg: float = POLE_DEC_DEG
+    parallax_offset_mas: float | None = None
+    distance_source: str | None = None
 
     @classmethod
     def read_all(cls, connection) -> list[KinematicModel]:

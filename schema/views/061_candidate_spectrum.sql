@@ -84,7 +84,7 @@ final as (
         luminosity_min,
         is_peculiar,
         -- each value but q_mag n_for_less_against hk0_mag kw10_mag: {computed},
-        -- each column but current_score inspection_tally profile_class literature_flag adopted_type reddening j_mag h_mag k_mag w1_mag tmass_quality tmass_separation_arcsec allwise_separation_arcsec ew_halpha_a ew_mgb_a nebular_significance forbidden_line_significance fwhm_halpha_km_s: {column},
+        -- each column but current_score inspection_tally profile_class literature_flag adopted_type reddening j_mag h_mag k_mag w1_mag tmass_quality tmass_separation_arcsec allwise_quality allwise_separation_arcsec ew_halpha_a ew_mgb_a nebular_significance forbidden_line_significance fwhm_halpha_km_s: {column},
         ebv_mag,
         {value 100} as hk0_mag,
         {value 101} as kw10_mag

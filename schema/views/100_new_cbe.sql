@@ -18,7 +18,7 @@
 --: quantity = "(K - W1)0"
 --: unit = "mag"
 --: column = "kw10_mag"
---: value = """star_kw10(photometry.k_mag, photometry.tmass_quality, photometry.tmass_separation_arcsec, photometry.w1_mag, photometry.allwise_separation_arcsec, reddening.ebv_mag)"""
+--: value = """star_kw10(photometry.k_mag, photometry.tmass_quality, photometry.tmass_separation_arcsec, photometry.w1_mag, photometry.allwise_quality, photometry.allwise_separation_arcsec, reddening.ebv_mag)"""
 --: side = "below"
 --: parameter = "cbe_kw1_max_mag"
 --: missing = "colours_unknown_pass"
