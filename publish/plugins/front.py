@@ -11,11 +11,11 @@ from becat.publish.snapshot.metadata import queries
 from becat.schema.selection import SELECTION
 
 ADDRESS = "-/front"
-ROW_TARGETS = {
+ROW_TARGETS = {  # the view whose rows a step of the funnel counts
     "spectra": "spectrum",
+    **{step.name: step.view for step in (*SELECTION.steps, SELECTION.branch)},
+    "inspection": "be_candidate",
     "classical_be": "classical_be",
-} | {  # the view whose rows a step of the funnel counts
-    step.name: step.view for step in (*SELECTION.steps, SELECTION.branch)
 }
 LOADED = """
     select 'Photometry of 2MASS' as name, (select count(*) from photometry where j_mag is not null) as n, 'tmass' as source
