@@ -52,7 +52,9 @@ def models_table() -> str:
     models, limit = read_models()
     models = [model for model in models if model.distance_source is None]  # no distances are printed
     offsets = [np.array([0, 0, 0, 0, model.parallax_offset_mas or 0])[:, None] for model in models]
-    speeds = np.stack([peculiar_velocity(*(stars + d), model).v_tp_km_s for model, d in zip(models, offsets, strict=True)])
+    speeds = np.stack(
+        [peculiar_velocity(*(stars + d), model).v_tp_km_s for model, d in zip(models, offsets, strict=True)]
+    )
     lines = [
         f"| star | printed | {' | '.join(model.kinematic_model for model in models)} |",
         f"|---|{'---:|' * (len(models) + 1)}",

@@ -118,6 +118,8 @@ create or replace macro has_herbig_colours(hk0_mag, kw10_mag) as (
 
 -- Tests that other queries ask too, as the steps declare them.
 create or replace macro passes_snr_r(snr_r) as ({test 10});
+create or replace macro passes_snr(snr_b, snr_r, has_blue) as ({passes of step 10});
+create or replace macro passes_teff(teff_k) as ({test 20});
 create or replace macro passes_q(q_mag) as ({test 40});
 create or replace macro passes_be_probability(be_probability) as ({test 50});
 create or replace macro passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type) as (
