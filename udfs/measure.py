@@ -85,11 +85,7 @@ def measure_batch(
     Returns
     -------
     dict of (n_spectra,) arrays
-<<<<<<< HEAD
         The columns of line_measurement from ew_halpha_a to has_telluric_water. A float is NaN and a masked
-=======
-        The columns of line_measurement from ew_halpha_a to forbidden_line_significance. A float is NaN and a masked
->>>>>>> 72c2cf8 (The selection is declared once, by its steps, and knows what is unknown)
         integer array is masked where there is no value.
 
     Raises
