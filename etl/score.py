@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_columns, matrix
 from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Pool, Tables, Work, open_pool, partition_table, work_through
 from becat.etl.missing import missing_table, write_missing
 from becat.models.score import Scorer
@@ -25,7 +26,7 @@ __all__ = ["score_spectra"]
 def score_spectra(
     connection: duckdb.DuckDBPyConnection, model: str | Path | None = None, scheduler: str | None = None
 ) -> dict[str, int | str]:
-    """Score every spectrum that the model has not scored yet, and make it the model that the views use.
+    """Score every spectrum that the model and this code have not scored yet, and make it the model that the views use.
 
     Parameters
     ----------
@@ -51,15 +52,19 @@ def score_spectra(
     _keep(scorer)
     n_scored = 0
     providers = set()
-    with Run(connection, "score", scorer.model_id) as run, _pool(connection, scheduler) as pool:
+    version = code_version("score")
+    with Run(connection, "score", version) as run, _pool(connection, scheduler) as pool:
         _make_current(connection, scorer, run)
         todo = """
-            not exists (from be_score k where k.spectrum_id = r.spectrum_id and k.model_id = $1)
+            not exists (
+                from be_score k join etl_run e using (run_id)
+                where k.spectrum_id = r.spectrum_id and k.model_id = $1 and e.code_version = $2
+            )
             or exists (from be_score k where k.spectrum_id = r.spectrum_id and k.model_id = $1 and k.be_probability is null
                 and not exists (from missing_result x where x.spectrum_id = r.spectrum_id and x.stage = 'score'))
         """
         batches = flux_batches(
-            connection, todo, [scorer.model_id], "spectrum_id, r.flux, r.ivar", "scoring", "flux_red r"
+            connection, todo, [scorer.model_id, version], "spectrum_id, r.flux, r.ivar", "scoring", "flux_red r"
         )
         partitions = ((pool.give(table), model_path, scorer.model_id) for table in batches)
         for _, tables in work_through(pool, score_partition, partitions):

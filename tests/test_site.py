@@ -222,7 +222,7 @@ def test_search_finds_by_name_position_and_number(get):
     for name in (f"LAMOST {star['designation']}", f"lamost{star['designation'].lower()}"):
         found = get(f"/star/{name}")
         assert (found.status_code, found.headers["location"]) == (302, "/star/10004"), name
-    assert get("/star/no%20such%20star").status_code == 404
+    assert get("/star/nobody").status_code == 404
     several = get("/search", params={"q": star["designation"][:4]}).text
     assert "classical Be star" in several and "stops at" in several
     assert read_position("06 50 01.2 +23 06 00")[0] == pytest.approx(102.505)

@@ -199,7 +199,7 @@ class Cluster:
 
 
 def _code() -> str:
-    return f"{code_version('reduce')}-{code_version('measure')}"
+    return "-".join(code_version(stage) for stage in ("reduce", "measure", "score"))
 
 
 def _work_to_parquet(work: Work, partition: tuple, output: str, code: str) -> None:
