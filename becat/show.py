@@ -15,6 +15,7 @@ from becat.schema.parameters import Threshold
 __all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
 
 SHOWN_MAX = 8
+TOLD_ARCSEC = 1.0  # how far the nearest star may be from a position without a word
 
 # Which stage gives the number of a test.
 STAGE_OF = {("early_by_lines", "EW(H-alpha)"): "measure", ("be_probability", "probability of Be"): "score"}
@@ -81,7 +82,7 @@ def find_spectrum(connection: duckdb.DuckDBPyConnection, words: str) -> int:
             more = " and more" if len(best) > SHOWN_MAX else ""
             raise BecatError(f"{words!r} is part of the names of several stars: {', '.join(names)}{more}")
         if best:
-            if best[0][5] is not None:
+            if best[0][5] is not None and best[0][5] > TOLD_ARCSEC:
                 click.echo(f"the nearest star, {best[0][5]:.1f} arcsec from that position:")
             return _of_star(connection, best[0][0])
     raise BecatError(

@@ -81,7 +81,7 @@ def test_directory_that_goes_away_loses_nothing(tmp_path, monkeypatch):
     before = contents(path)
     listed = find_spectra([folder])
     folder.rename(tmp_path / "away")
-    monkeypatch.setattr(load, "find_spectra", lambda paths: listed)
+    monkeypatch.setattr(load, "find_spectra", lambda paths, others: listed)
     monkeypatch.setattr(load, "code_version", lambda *_: "newer")
     with open_catalogue(path) as connection, pytest.raises(BecatError, match="went away"):
         load.load_spectra(connection, [folder], workers=1)

@@ -31,7 +31,7 @@ LINES_SHOWN = [
 OF_STAR = {
     "spectra": """
         select spectrum.spectrum_id, obsid, survey, release, coadd, mjd, snr_b, snr_r, teff_k, ew_halpha_a, e_ew_halpha_a,
-            ew_mgb_a, n_peaks, bartlett_width_px, be_probability, profile_class, profile_type, shell_type,
+            ew_mgb_a, n_peaks, n_significant_peaks, bartlett_width_px, be_probability, profile_class, profile_type, shell_type,
             violet_red_ratio, spectrum.is_simulated
         from spectrum
         left join line_measurement using (spectrum_id)
