@@ -377,7 +377,7 @@ LINE_MEASUREMENT = _table(
         REAL,
         "Strength of telluric water lines around H-alpha, that of a wet night being 1",
         "",
-        "arith.ratio",
+        "stat.value;arith.ratio",
     ),
     _col("water_significance", REAL, "Significance of the telluric water lines", "", "stat.snr"),
     _col(

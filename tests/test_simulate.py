@@ -109,7 +109,7 @@ def test_shift_moves_the_line_by_its_doppler_shift():
     n=st.integers(1, 12),
     generator=st.sampled_from(GENERATORS),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_any_profile_is_finite_and_labelled_by_what_can_be_seen(kind, seed, n, generator):
     if kind not in kind_names(generator):
         return

@@ -101,6 +101,59 @@ def test_what_is_not_published_is_not_explained(get, path):
     assert get(path).status_code == 404
 
 
+def test_peaks_and_smoothing_are_those_of_the_catalogue(get, catalogue):
+    """Windows of even width too, for which the page once had a smoothing of its own."""
+    stars = get(
+        "/catalog.json?sql=select distinct star_id from halpha_profile join spectrum using (spectrum_id)&_shape=array"
+    )
+    columns = "bartlett_width_px, flux, ivar, snr_r, velocity_shift_km_s"
+    widths = set()
+    with duckdb.connect(str(catalogue), read_only=True) as connection:
+        for star in [row["star_id"] for row in stars.json()][:40]:
+            page = get(f"/star/{star}").text
+            data = json.loads(re.search(r'<script[^>]* id="data">(.*?)</script>', page, re.DOTALL)[1])
+            for profile in data["profiles"]:
+                width, flux, ivar, snr, velocity = connection.execute(
+                    f"select {columns} from flux_red join spectrum using (spectrum_id) left join line_measurement using"
+                    " (spectrum_id) where spectrum_id = ?",
+                    [profile["spectrum_id"]],
+                ).fetchone()
+                flux, ivar = np.array([flux], np.float32), np.array([ivar], np.float32)
+                rest = {"inverse_variance": ivar, "velocity_shift_km_s": np.array([velocity or 0.0])}
+                found = bartlett_peaks(flux, np.array([snr]), RED.wavelength_a, (6551.0, 6579.0), **rest)
+                kinds = [kind for _, _, kind in profile["extrema"]]
+                assert (kinds.count(1), kinds.count(-1)) == (max(found.n_peaks[0], 0), max(found.n_valleys[0], 0))
+                places = [place for place, _, kind in profile["extrema"] if kind == 1]
+                assert places == pytest.approx(found.peak_wavelength_a.tolist(), abs=0.001)
+                widths.add(int(found.width_px[0]))
+                first = round((profile["start_a"] - RED.start_a) / RED.step_a)
+                smooth = smooth_bartlett(repair(flux, ivar)[0], np.array([width or 0]))[0]
+                inner = slice(20, len(profile["flux"]) - 20)
+                shown = np.array(profile["smooth"], float)[inner]
+                both = np.isfinite(shown)
+                assert np.allclose(shown[both], smooth[first:][: len(profile["flux"])][inner][both], atol=2e-4)
+    assert {width % 2 for width in widths} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("survey", "release", "address"),
+    [
+        ("LAMOST MRS", "DR7", "https://www.lamost.org/dr7/v2.0/medspectrum/view?obsid=5"),
+        ("LAMOST MRS", "DR6", "https://dr6.lamost.org/v2/medspectrum/view?obsid=5"),
+        ("LAMOST LRS", "DR5", "https://dr5.lamost.org/v3/spectrum/view?obsid=5"),
+        ("LAMOST LRS", "DR3", "https://dr3.lamost.org/spectrum/view?obsid=5"),
+        ("LAMOST MRS", "DR12", "https://www.lamost.org/dr12/v1.1/medspectrum/view?obsid=5"),
+        ("LAMOST MRS", "DR99", None),
+        ("LAMOST MRS", None, None),
+        ("other", "DR7", None),
+    ],
+)
+def test_the_link_to_lamost_follows_the_release(survey, release, address):
+    found = star_plugin._lamost_page({"survey": survey, "release": release, "coadd": 1, "obsid": 5})
+    assert (found and found[1]) == address
+    assert not found or ("sign in" in found[0]) == (release == "DR12")
+
+
 def test_a_server_without_the_model_says_so(catalogue, tmp_path, star):
     other = snapshot.write(catalogue, tmp_path / "catalog.sqlite", progress=False).path  # scores of a made-up model
 
@@ -229,56 +282,3 @@ def test_names_of_upright_lines_do_not_overlap(browser, address, star):
         for other in labels[:i]:
             assert one["row"] != other["row"] or one["left"] > other["right"] or other["left"] > one["right"]
     page.close()
-
-
-def test_peaks_and_smoothing_are_those_of_the_catalogue(get, catalogue):
-    """Windows of even width too, for which the page once had a smoothing of its own."""
-    stars = get(
-        "/catalog.json?sql=select distinct star_id from halpha_profile join spectrum using (spectrum_id)&_shape=array"
-    )
-    columns = "bartlett_width_px, flux, ivar, snr_r, velocity_shift_km_s"
-    widths = set()
-    with duckdb.connect(str(catalogue), read_only=True) as connection:
-        for star in [row["star_id"] for row in stars.json()][:40]:
-            page = get(f"/star/{star}").text
-            data = json.loads(re.search(r'<script[^>]* id="data">(.*?)</script>', page, re.DOTALL)[1])
-            for profile in data["profiles"]:
-                width, flux, ivar, snr, velocity = connection.execute(
-                    f"select {columns} from flux_red join spectrum using (spectrum_id) left join line_measurement using"
-                    " (spectrum_id) where spectrum_id = ?",
-                    [profile["spectrum_id"]],
-                ).fetchone()
-                flux, ivar = np.array([flux], np.float32), np.array([ivar], np.float32)
-                rest = {"inverse_variance": ivar, "velocity_shift_km_s": np.array([velocity or 0.0])}
-                found = bartlett_peaks(flux, np.array([snr]), RED.wavelength_a, (6551.0, 6579.0), **rest)
-                kinds = [kind for _, _, kind in profile["extrema"]]
-                assert (kinds.count(1), kinds.count(-1)) == (max(found.n_peaks[0], 0), max(found.n_valleys[0], 0))
-                places = [place for place, _, kind in profile["extrema"] if kind == 1]
-                assert places == pytest.approx(found.peak_wavelength_a.tolist(), abs=0.001)
-                widths.add(int(found.width_px[0]))
-                first = round((profile["start_a"] - RED.start_a) / RED.step_a)
-                smooth = smooth_bartlett(repair(flux, ivar)[0], np.array([width or 0]))[0]
-                inner = slice(20, len(profile["flux"]) - 20)
-                shown = np.array(profile["smooth"], float)[inner]
-                both = np.isfinite(shown)
-                assert np.allclose(shown[both], smooth[first:][: len(profile["flux"])][inner][both], atol=2e-4)
-    assert {width % 2 for width in widths} == {0, 1}
-
-
-@pytest.mark.parametrize(
-    ("survey", "release", "address"),
-    [
-        ("LAMOST MRS", "DR7", "https://www.lamost.org/dr7/v2.0/medspectrum/view?obsid=5"),
-        ("LAMOST MRS", "DR6", "https://dr6.lamost.org/v2/medspectrum/view?obsid=5"),
-        ("LAMOST LRS", "DR5", "https://dr5.lamost.org/v3/spectrum/view?obsid=5"),
-        ("LAMOST LRS", "DR3", "https://dr3.lamost.org/spectrum/view?obsid=5"),
-        ("LAMOST MRS", "DR12", "https://www.lamost.org/dr12/v1.1/medspectrum/view?obsid=5"),
-        ("LAMOST MRS", "DR99", None),
-        ("LAMOST MRS", None, None),
-        ("other", "DR7", None),
-    ],
-)
-def test_the_link_to_lamost_follows_the_release(survey, release, address):
-    found = star_plugin._lamost_page({"survey": survey, "release": release, "coadd": 1, "obsid": 5})
-    assert (found and found[1]) == address
-    assert not found or ("sign in" in found[0]) == (release == "DR12")
