@@ -247,6 +247,23 @@ def test_q_is_asked_of_the_catalogues_2mass(catalogue, release, tmp_path):
     assert {why.split("; ")[-1] for (why,) in planned(catalogue, "why")} == {"Q +0.00", "no Q"}
 
 
+def test_what_is_unknown_leaves_nothing_out_however_the_selection_takes_it(catalogue, release, tmp_path):
+    paths, general, _ = release
+    stars = general.drop_duplicates(["ra", "dec"])
+    tmass = pd.DataFrame({
+        "2MASS": [f"{i:08d}" for i in range(len(stars))], "RAJ2000": stars.ra, "DEJ2000": stars.dec,
+        "Jmag": 10.0, "e_Jmag": 0.02, "Hmag": np.nan, "e_Hmag": np.nan, "Kmag": 10.0, "e_Kmag": 0.02, "Qfl": "AUA"})  # fmt: skip
+    (tmp_path / "2mass.csv").write_text(tmass.to_csv(index=False))
+    ingest_file(catalogue, "tmass", tmp_path / "2mass.csv")
+    catalogue.execute(
+        "update selection_parameter set value = 0 where name in ('teff_unknown_passes', 'q_unknown_passes')"
+    )
+    plan = make_plan(catalogue, paths[:1], DR7, "mrs", Wishes())
+    snr = general[general.coadd == 1].groupby("obsid").snr.min()
+    assert [row[0] for row in planned(catalogue)] == sorted(snr.index[snr > 10]) and len(planned(catalogue)) < 200
+    assert "T_eff" in plan.steps[2].step and plan.steps[-1].step.startswith("Q below")
+
+
 def test_a_changed_threshold_or_file_makes_another_plan_and_else_nothing_is_done(catalogue, release):
     paths, *_ = release
     make_plan(catalogue, paths, DR7, "mrs", Wishes())

@@ -222,8 +222,8 @@ def _existing(paths: Sequence[Path]) -> Sequence[Path]:
 def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
     """Table _chosen: of each file that is wanted its row, and why; the steps go to the plan."""
     size = str(BYTES_OF_LRS) if survey == "lrs" else f"{BYTES_AN_EXTENSION} * (n_rows + 1)"
-    # An S/N that the catalogue lacks may stand in the file.
-    good = "coalesce(passes_snr_r(snr_r), true) and coalesce(passes_snr_b(snr_b, true), true)"
+    # An S/N that the catalogue lacks may stand in the file, a temperature in another catalogue.
+    good = "passes_snr(coalesce(snr_b, 'infinity'), coalesce(snr_r, 'infinity'), true)"
     connection.execute(f"""
         create or replace temporary table _file as
         select
@@ -232,7 +232,7 @@ def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
             max(snr_b) as snr_b, max(snr_r) as snr_r, any_value(teff_k) as teff_k, any_value(g_mag) as g_mag,
             sum(n_rows) as n_rows, {size.replace("n_rows", "sum(n_rows)") if survey == "mrs" else size} as bytes_expected,
             bool_or({good}) as passes_snr,
-            bool_or({good} and passes_teff(teff_k)) as passes_teff
+            bool_or({good} and (teff_k is null or passes_teff(teff_k))) as passes_teff
         from _spectra group by file
     """)
     _note(connection, plan, "in the catalogues", "_file")
@@ -344,7 +344,7 @@ def _ask_q(connection) -> None:
     connection.execute(f"""
         create or replace temporary table _wanted_place as
         with colour as (select row_number() over () as n, reddening_free_q({j}, {h}, {k}) as q_mag from archive.tmass)
-        select right_id as file, bool_or(passes_q(q_mag)) as passes, min(q_mag) as q_mag
+        select right_id as file, bool_or(q_mag is null or passes_q(q_mag)) as passes, min(q_mag) as q_mag
         from _near join colour on n = left_id group by right_id;
         update _chosen set why = concat(why, '; ', coalesce(printf('Q %+.2f', found.q_mag), 'no Q'))
         from (from _chosen left join _wanted_place using (file) select file, q_mag, coalesce(passes, true) as passes) as found
