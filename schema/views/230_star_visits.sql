@@ -2,10 +2,15 @@
 -- not count. A visit is a night: at LAMOST a day of MJD, elsewhere what is half a day from the last. The widths are those of coadds where the star has one, so that no exposure counts twice; the significance is
 -- that of chi-square about the weighted mean, as standard deviations of a normal variable (Wilson & Hilferty 1931).
 with
+good as (
+    select spectrum_id, star_id, survey, mjd, coadd
+    from spectrum
+    where star_id is not null and passes_snr_r(snr_r)
+),
 elsewhere as (      -- nights of other observatories, which may lie across midnight UTC: half a day apart
     select star_id, mjd, mjd - lag(mjd) over (partition by star_id order by mjd) as gap_d
-    from spectrum
-    where star_id is not null and survey not like 'LAMOST%' and passes_snr_r(snr_r)
+    from good
+    where survey not like 'LAMOST%'
 ),
 nights_elsewhere as (
     select star_id, count(case when coalesce(gap_d, 1) > 0.5 then mjd end) as n_nights
@@ -21,22 +26,20 @@ visits as (
         max(mjd) as mjd_last,
         max(mjd) - min(mjd) as baseline_d,
         max(case when coadd then 1 else 0 end) as has_coadd
-    from spectrum
-    where star_id is not null and passes_snr_r(snr_r)
+    from good
     group by star_id
 ),
 widths as (
     select
-        spectrum.star_id,
+        good.star_id,
         cast(line_measurement.ew_halpha_a as double) as ew_a,
         1.0 / (cast(line_measurement.e_ew_halpha_a as double) * line_measurement.e_ew_halpha_a) as weight
-    from spectrum
+    from good
     join visits using (star_id)
     join line_measurement using (spectrum_id)
     where line_measurement.e_ew_halpha_a > 0
       and line_measurement.ew_halpha_a is not null
-      and (spectrum.coadd or visits.has_coadd = 0)
-      and passes_snr_r(spectrum.snr_r)
+      and (good.coadd or visits.has_coadd = 0)
 ),
 moments as (
     select
