@@ -52,7 +52,7 @@ create or replace macro are_lists_loaded(wanted_class) as (
     )
 );
 
--- A normal star: no subdwarf, white dwarf, Wolf-Rayet star, while the switch is on.
+-- A normal star: no subdwarf, white dwarf, Wolf-Rayet, B[e] or Herbig star, while the switch is on.
 create or replace macro passes_normal_type(is_peculiar) as (
     parameter('exclude_peculiar_types') = 0 or not coalesce(is_peculiar, false)
 );
@@ -122,19 +122,19 @@ create or replace macro passes_snr(snr_b, snr_r, has_blue) as ({passes of step 1
 create or replace macro passes_teff(teff_k) as ({test 20});
 create or replace macro passes_q(q_mag) as ({test 40});
 create or replace macro passes_be_probability(be_probability) as ({test 50});
-create or replace macro passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type) as (
+create or replace macro passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar) as (
     {passes of step 90}
 );
 create or replace macro has_cbe_colours(hk0_mag, kw10_mag) as ({passes of step 100});
 
 -- A Herbig star by its colours, that no list calls classical Be.
 create or replace macro is_herbig_by_infrared(
-    hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type
+    hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar
 ) as (
     coalesce(
         n_cbe_lists = 0
         and has_herbig_colours(hk0_mag, kw10_mag)
-        and passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type),
+        and passes_type(subtype_min, subtype_max, luminosity_min, is_peculiar),
         false
     )
 );

@@ -47,7 +47,8 @@ READ = [
     ("B2 II-III", (12, 12), (2, 3), False, False, False),
     ("B9 He-s", (19, 19), (None, None), False, False, False),
     ("late K (Li)", (56, 59.9), (None, None), False, False, False),
-    ("B[e]", (10, 19.9), (None, None), True, False, False),
+    ("B[e]", (10, 19.9), (None, None), True, False, True),
+    ("A0e Herbig", (20, 20), (None, None), True, False, True),
 ]
 
 

@@ -14,7 +14,7 @@ judged as (
         kw10_mag,
         herbig_list,
         is_herbig_by_infrared(
-            hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type
+            hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar
         ) as by_infrared,
         herbig_list is not null as by_literature
     from emission

@@ -13,7 +13,7 @@ judged as (
         -- each step of star: {condition} as passes_{step},
         herbig_list is not null as is_herbig_listed,
         is_herbig_by_infrared(
-            hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar, spectral_type
+            hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar
         ) as is_herbig,
         is_o_type(subtype_max) as is_o
     from emission
