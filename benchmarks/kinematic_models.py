@@ -46,15 +46,25 @@ def read_models() -> tuple[list[KinematicModel], float]:
             return KinematicModel.read_all(connection), float(row[0])
 
 
+def without_distances(models: list[KinematicModel]) -> list[KinematicModel]:
+    """The models that need no distances: none are printed."""
+    return [model for model in models if model.distance_source is None]
+
+
+def speeds_by_model(stars: np.ndarray, models: list[KinematicModel]) -> np.ndarray:
+    """V_Tp (n_models, n_stars) of places, motions and parallaxes (5, n_stars), each model with its own parallaxes, km/s."""
+    offsets = [np.array([0, 0, 0, 0, model.parallax_offset_mas or 0])[:, None] for model in models]
+    return np.stack(
+        [peculiar_velocity(*(stars + d), model).v_tp_km_s for model, d in zip(models, offsets, strict=True)]
+    )
+
+
 def models_table() -> str:
     """Speeds of the printed stars in every model, and how many are above the default limit."""
     names, stars, printed = printed_stars()
     models, limit = read_models()
-    models = [model for model in models if model.distance_source is None]  # no distances are printed
-    offsets = [np.array([0, 0, 0, 0, model.parallax_offset_mas or 0])[:, None] for model in models]
-    speeds = np.stack(
-        [peculiar_velocity(*(stars + d), model).v_tp_km_s for model, d in zip(models, offsets, strict=True)]
-    )
+    models = without_distances(models)
+    speeds = speeds_by_model(stars, models)
     lines = [
         f"| star | printed | {' | '.join(model.kinematic_model for model in models)} |",
         f"|---|{'---:|' * (len(models) + 1)}",

@@ -91,7 +91,7 @@ def test_runaways_are_the_printed_ones_and_no_other_printed_star(catalogue):
     assert in_view(catalogue, "runaway") & every == set(runaways)
     found = dict(
         catalogue.execute(
-            # with the pole as the paper prints it, by which its speeds were made
+            # with the pole as the paper prints it
             "select a.designation, v_tp_km_s from runaway_by_model v join star_alias a on a.star_id = v.star_id"
             " where kinematic_model = 'wang_2022_printed_pole' and is_runaway"
         ).fetchall()
