@@ -19,6 +19,7 @@ from astropy.io.votable import parse_single_table, validate
 from astropy.table import Table
 
 from becat.publish import serve, site
+from becat.publish.plugins.template_vars import commands
 from becat.publish.snapshot import write as snapshot
 from becat.publish.vo.votable import Field, to_votable
 from becat.schema.find_star import read_position
@@ -467,3 +468,10 @@ def test_brushed_stars_lead_to_their_rows_in_a_browser(browser, server):
     page.keyboard.press("c")
     assert page.inner_text("#chosen-count").startswith("120 stars: ")
     page.close()
+
+
+def test_commands_in_words_are_shown_as_such_and_nothing_else_is_markup():
+    assert commands("<b>no type</b>: `becat fetch <x>`") == (
+        "&lt;b&gt;no type&lt;/b&gt;: <code>becat fetch &lt;x&gt;</code>"
+    )
+    assert commands(None) == ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 from datasette import hookimpl
+from markupsafe import Markup, escape
 
 from becat.publish.reading import rows, snapshot_of
 from becat.publish.snapshot.formatting import format_value, unit_label
@@ -26,6 +28,12 @@ def prepare_jinja2_environment(env, datasette):
         "format_value": format_value,
         "step_labels": STEP_LABELS,
     }
+    env.filters["commands"] = commands
+
+
+def commands(words: str) -> Markup:
+    """Words in which what stands between backticks is shown as a command; all of it is escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words or ""))))
 
 
 @hookimpl
