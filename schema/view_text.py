@@ -9,6 +9,7 @@ or those `of spectrum` or `of star`). `-- funnel` becomes the chain that counts.
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from becat.schema.selection import Selection, Step, Test, bare, key
 
@@ -160,9 +161,7 @@ def _quoted(text: str) -> str:
 def _funnel(selection: Selection) -> str:
     """Every step of the spectra after the other, each with the tables that it needs; then the stars, by their best spectrum."""
     first, *others = selection.of("spectrum")
-    early = [step for step in others if not step.sources]  # asked of the table spectrum alone: read once
-    if early != others[: len(early)]:
-        early = []
+    early = list(takewhile(lambda step: not step.sources, others))  # asked of the table spectrum alone: read once
     carried = ", ".join(dict.fromkeys(["spectrum_id", "star_id", "snr_r", *selection.spectrum_columns]))
     flags = "".join(f",\n        {_to_here(others[: n + 1])} as passes_{step.step}" for n, step in enumerate(early))
     parts = [
@@ -214,7 +213,7 @@ def _chained(selection: Selection, step: Step, previous: str, passing: str, join
         f"    select {previous}.*{columns}{flag}",
         f"    from {previous}",
         *joins,
-        f"    where {previous}.{passing}",
+        f"    where {passing if passing == 'true' else f'{previous}.{passing}'}",
     ]
     return f"step_{step.step} as materialized (\n" + "\n".join(lines) + "\n),"
 

@@ -95,6 +95,40 @@ def test_a_new_step_is_its_file_and_its_parameter(con, tmp_path, capsys):
     assert declared.sliders["ruwe_max"] == (0, 10, 0.1)
 
 
+NORTH = """-- 45 · Spectra of the north.
+--: step = "north"
+--: of = "spectrum"
+--: label = "North"
+--: figure = "north"
+--: [{number}]
+--: quantity = "declination"
+--: unit = "deg"
+--: value = "spectrum.dec_deg"
+--: side = "above"
+--: parameter = "snr_min"
+--: decided_by = "no position"
+with
+before as (select * from {{previous}}),
+final as (
+    select * from before where {{passes}}
+)
+select * from final
+"""
+
+
+@pytest.mark.parametrize("number", [25, 45])
+def test_a_step_of_the_spectrum_alone_can_stand_anywhere(con, tmp_path, number):
+    folder = tmp_path / "views"
+    shutil.copytree(Path(selection.__file__).with_name("views"), folder)
+    (folder / f"0{number}_step_{number}_north.sql").write_text(NORTH.format(number=number))
+    for view in build.read_views(folder, selection.read(folder)):
+        con.execute(f"create or replace view {view.name} as\n{bind(view.sql, build.MACROS)}")
+    for star_id, dec_deg in ((1, 5.0), (2, 50.0), (3, 60.0)):
+        add_star(con, star_id, dec_deg=dec_deg)
+    assert con.execute(f"select count(*) from step_{number}_north").fetchone() == (2,)
+    assert con.execute("select spectra, stars from funnel where name = 'north'").fetchall() == [(2, 2)]
+
+
 def test_a_star_without_archives_is_not_decided(con, capsys):
     add_star(con, 1, spectral_type=None, photometry=False)
     assert con.execute("select step, result, decided_by, is_classical_be from verdict").fetchone() == (

@@ -205,5 +205,7 @@ def normal_snr(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray) -> float:
 def _estimated_ivar(flux: np.ndarray, good: np.ndarray, detail: str) -> np.ndarray:
     noise = float(der_snr_noise(flux[None, :].astype(float), good[None, :])[0])
     if not noise > 0:
-        raise Problem("flux is the same in every pixel, or not finite: there is no spectrum", detail)
+        raise Problem(
+            "flux has no scatter from pixel to pixel, or is not finite: its error cannot be estimated", detail
+        )
     return np.full(flux.shape, 1 / noise**2, np.float32)
