@@ -190,8 +190,8 @@ class Selection:
         }
 
 
-def _parse(sql: str) -> exp.Expression:
-    return sqlglot.parse_one(sql, read="duckdb")
+def _parse(sql: str) -> exp.Expression:  # pyright: ignore[reportPrivateImportUsage]
+    return sqlglot.parse_one(sql, read="duckdb")  # pyright: ignore[reportReturnType]
 
 
 def bare(sql: str) -> str:
@@ -250,7 +250,7 @@ def _read_test(number: int, fields: dict) -> Test:
         column = _parse(test.value)
         if not isinstance(column, exp.Column):
             raise ValueError(f"test {number} computes its value: name it with `column`")
-        test = Test(test=number, **fields | {"column": column.name})
+        test = Test(test=number, **fields | {"column": column.name})  # pyright: ignore[reportArgumentType]
     return test
 
 

@@ -60,7 +60,7 @@ def _word(word: str, of: str, step: Step | None, selection: Selection) -> str:
         case "passes", ["of", "star"]:
             return " and ".join(s.passes("column") for s in selection.of("star"))
         case "passes", []:
-            return step.passes("bare_value" if step.view.startswith("step_") else "column")
+            return step.passes("bare_value" if step.view.startswith("step_") else "column")  # pyright: ignore[reportOptionalMemberAccess]
         case "last_view", []:
             return selection.steps[-1].view
     raise ValueError(f"{{{word} {of}}} means nothing in a view")

@@ -175,7 +175,7 @@ def _narrow_line_columns(arms, shared, star_velocity, systematic_a):
         moving = _in_frame(
             part,
             shared | {"velocity_shift_km_s": shared["velocity_shift_km_s"][known]},
-            star_velocity[known],
+            star_velocity[known],  # pyright: ignore[reportOptionalSubscript]
             systematic_a,
         )
         better = moving["nebular_significance"] > np.nan_to_num(columns["nebular_significance"][known], nan=-np.inf)

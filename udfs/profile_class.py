@@ -144,7 +144,7 @@ def profile_batch(
         flux_red, ivar_red, core, (np.bincount(peaks.row, minlength=len(flux_red)) == 0) & (power >= _SHARP), limits
     )
     columns = _classes(smooth, peaks, refused, measured, core, width_a, turning_km_s, limits)
-    return columns | {"n_significant_peaks": np.ma.masked_array(n_significant, ~smooth.usable)}
+    return columns | {"n_significant_peaks": np.ma.masked_array(n_significant, ~smooth.usable)}  # pyright: ignore[reportReturnType]
 
 
 def _smooth(flux, ivar, snr, limits):
