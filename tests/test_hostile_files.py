@@ -81,7 +81,7 @@ def changed(source: Path, target: Path, change) -> Path:
         (gzip.compress(b"", mtime=0), "is empty"),
         (b"1 2\n3 4\n" + b"word\n", "is not a row of wavelength and flux"),
         (b"6500 1\n6501 1\n", "H-alpha at 6564.6 A is not in it"),
-        (("\n".join(f"{6500 + i} 1.0" for i in range(100))).encode(), "flux is the same in every pixel"),
+        (("\n".join(f"{6500 + i} 1.0" for i in range(100))).encode(), "flux has no scatter from pixel to pixel"),
         (("\n".join(f"{6500 + i % 80} {i}" for i in range(100))).encode(), "not in order"),
     ],
 )
