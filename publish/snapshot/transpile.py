@@ -42,18 +42,34 @@ def read_macros(connection: duckdb.DuckDBPyConnection) -> dict[str, Macro]:
 
 
 def inline(tree: exp.Expr, macros: dict[str, Macro]) -> exp.Expr:
-    """Replace every call of a macro by its body, until none is left (macros may call macros)."""
+    """Replace every call of a macro by its body, until none is left (macros may call macros).
 
-    def expand(node: exp.Expr) -> exp.Expr:
-        macro = macros.get(node.name.lower()) if isinstance(node, exp.Anonymous) else None
-        return _expand(macro, node.expressions) if macro else node
+    Parameters
+    ----------
+    tree : Expression
+        Is changed itself.
+    macros : dict of str to Macro
 
-    for _ in range(DEPTH_MAX):
-        expanded = tree.transform(expand)
-        if expanded == tree:
-            return expanded
-        tree = expanded
-    raise ValueError("macros call each other without end")
+    Raises
+    ------
+    ValueError
+        Macros call each other without end.
+    """
+    return _inlined(tree, macros, 0)
+
+
+def _inlined(tree: exp.Expr, macros: dict[str, Macro], depth: int) -> exp.Expr:
+    def is_call(node: exp.Expr) -> bool:
+        return isinstance(node, exp.Anonymous) and node.name.lower() in macros
+
+    if depth > DEPTH_MAX:
+        raise ValueError("macros call each other without end")
+    for call in [node for node in tree.walk(prune=is_call) if is_call(node)]:
+        body = _inlined(_expand(macros[call.name.lower()], call.expressions), macros, depth + 1)
+        if call is tree:
+            return body
+        call.replace(body)
+    return tree
 
 
 def _expand(macro: Macro, values: list[exp.Expr]) -> exp.Expr:
@@ -75,7 +91,7 @@ def _expand(macro: Macro, values: list[exp.Expr]) -> exp.Expr:
         value = None if part.name.lower() in bound else arguments.get(part.name.lower())
         return part if value is None else exp.paren(value.copy())
 
-    body = macro.body.copy().transform(substitute)
+    body = macro.body.copy().transform(substitute, copy=False)
     if not bound:
         return body if isinstance(body, exp.Subquery) else exp.paren(body)
     once = exp.select(*(exp.alias_(value.copy(), name) for name, value in bound.items()))

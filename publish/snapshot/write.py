@@ -292,9 +292,9 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
                 reason = ""
             else:
                 _copy_view(source, target, view.name)
-        elif (seconds > slow_view_s or page_s > SLOW_PAGE_S) and n_rows <= MATERIALISED_ROWS_MAX:
+        elif translated and n_rows <= MATERIALISED_ROWS_MAX and (seconds > slow_view_s or page_s > SLOW_PAGE_S):
             reason = f"it takes {seconds:.2g} s to read, {page_s:.2g} s for one page or star"
-            _materialise(target, view.name)
+            _materialise(target, view.name, translated)
         kinds[view.name] = reason
         target.execute(
             "insert into view_definition values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -331,7 +331,7 @@ def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float,
         n_rows = len(first) + sum(1 for _ in cursor)
         seconds = time.thread_time() - started
         ids = dict(zip((column[0] for column in cursor.description), first[-1] if first else (), strict=False))
-        for column in {"star_id", "spectrum_id"} & set(ids):
+        for column in {"star_id", "spectrum_id"} & set(ids) if page_s <= SLOW_PAGE_S else ():
             page_s = max(page_s, _seconds_of_one(target, view.name, column, ids[column]))
         return translated, "", seconds, page_s, n_rows
     except (sqlite3.Error, SqlglotError, ValueError) as error:
@@ -356,11 +356,13 @@ def _view_sql(view: build.View, translated: str | None) -> str:
     return f'create view "{view.name}" as\n/* {comment} */\n{translated}'
 
 
-def _materialise(target: sqlite3.Connection, name: str) -> None:
-    """Put a table with the same rows in the place of a view."""
-    target.execute(f'create table "{name}_rows" as select * from "{name}"')
+def _materialise(target: sqlite3.Connection, name: str, translated: str) -> None:
+    """Put a table with the same rows in the place of a view.
+
+    The table gets its name at once: to rename one, SQLite reads every view of the file again, half a second each time.
+    """
     target.execute(f'drop view "{name}"')
-    target.execute(f'alter table "{name}_rows" rename to "{name}"')
+    target.execute(f'create table "{name}" as\n{translated}')
     _index_ids(target, name)
 
 
