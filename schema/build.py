@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,20 @@ __all__ = [
 
 # The storage format that DuckDB 1.1 and later open (1.0 does not know macros as they are kept today).
 STORAGE_VERSION = "v1.0.0"
+
+# The macro that remembers which schema built a catalogue, and as what.
+AS_BUILT = "as_built"
+
+# The definitions that a catalogue holds, as it tells them itself. Of views their columns and comment: their SQL is told in
+# other words once the file was closed, and who replaces a view drops its comment.
+DEFINITIONS = (
+    "select table_name, comment from duckdb_tables() where database_name = current_database() and not internal order by 1",
+    "select table_name, column_name, data_type, comment from duckdb_columns() where database_name = current_database()"
+    " and not internal order by table_name, column_name",
+    "select view_name, comment from duckdb_views() where database_name = current_database() and not internal order by 1",
+    "select function_name, parameters, macro_definition from duckdb_functions() where function_type = 'macro'"
+    f" and database_name = current_database() and not internal and function_name <> '{AS_BUILT}' order by 1",
+)
 
 HERE = Path(__file__).parent
 
@@ -135,28 +151,74 @@ def _create_macros(connection):
 
 def _create_views(connection):
     for view in VIEWS:
-        connection.execute(f"create or replace view {view.name} as\n{bind(view.sql, MACROS)}")
+        connection.execute(f"create or replace view {view.name} as\n{_bound(view.sql)}")
         connection.execute(f"comment on view {view.name} is {_literal(view.comment)}")
+
+
+@cache
+def _bound(sql):
+    """A view as it is kept: translated once in a process, however many catalogues it makes."""
+    return bind(sql, MACROS)
+
+
+@cache
+def _digest_of_schema():
+    """SHA-256 of all that decides tables, macros and views, as hex digits."""
+    columns = [
+        (table.name, table.comment, c.name, repr(c.type), c.nullable, c.primary_key, c.comment, c.info["unit"])
+        for table in METADATA.sorted_tables
+        for c in table.columns
+    ]
+    code = [(HERE / name).read_bytes() for name in ("bind.py", "build.py")]
+    return hashlib.sha256(repr((columns, MACROS, VIEWS, code)).encode()).hexdigest()
+
+
+def _digest_as_built(connection):
+    """SHA-256 of the schema and of the definitions in an open catalogue: whoever changes either is noticed."""
+    rows = [connection.execute(sql).fetchall() for sql in DEFINITIONS]
+    return hashlib.sha256(repr((_digest_of_schema(), rows)).encode()).hexdigest()
+
+
+def _is_as_built(connection):
+    """Whether tables, macros and views are those that this schema made, and nobody has touched them since."""
+    recorded = connection.execute(
+        f"select macro_definition from duckdb_functions() where function_name = '{AS_BUILT}'"
+        " and database_name = current_database()"
+    ).fetchone()
+    return recorded is not None and recorded[0] == _literal(_digest_as_built(connection))
 
 
 def _fill_parameters(connection):
     """Add what is missing; a value that a user has changed stays."""
-    for p in parameters.load().values():
-        connection.execute(
-            """insert into selection_parameter values ($name, $value, $value, $unit, $description, $reference)
-            on conflict (name) do update set
-                value = case when value = default_value then excluded.value else value end,
-                default_value = excluded.default_value, unit = excluded.unit,
-                description = excluded.description, reference = excluded.reference""",
-            {"name": p.name, "value": p.value, "unit": p.unit, "description": p.description, "reference": p.reference},
-        )
+    sql = "select name, value, default_value, unit, description, reference from selection_parameter"
+    present = {name: rest for name, *rest in connection.execute(sql).fetchall()}
+    wanted = [(p.name, p.value, p.value, p.unit, p.description, p.reference) for p in parameters.load().values()]
+    _insert(
+        connection,
+        "selection_parameter (name, value, default_value, unit, description, reference)",
+        [row for row in wanted if present.get(row[0], [None])[1:] != list(row[2:])],
+        """on conflict (name) do update set
+            value = case when value = default_value then excluded.value else value end,
+            default_value = excluded.default_value, unit = excluded.unit,
+            description = excluded.description, reference = excluded.reference""",
+    )
+
+
+def _insert(connection, where, rows, otherwise=""):
+    """Insert rows (tuples) into the columns of a table in one statement: one for each row takes milliseconds to plan."""
+    if rows:
+        places = f"({', '.join('?' * len(rows[0]))})"
+        sql = f"insert into {where} values {', '.join([places] * len(rows))} {otherwise}"
+        connection.execute(sql, [value for row in rows for value in row])
 
 
 def _insert_missing(connection, table, rows):
-    """Insert rows (dicts) whose key is not there yet; the columns that they lack stay NULL."""
-    for row in rows:
-        places = ", ".join(f"${name}" for name in row)
-        connection.execute(f"insert or ignore into {table} ({', '.join(row)}) values ({places})", row)
+    """Insert rows (dicts) whose key, their first entry, is not there yet; the columns that they lack stay NULL."""
+    key = next(iter(rows[0]))
+    present = {found for (found,) in connection.execute(f"select {key} from {table}").fetchall()}
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    missing = [tuple(map(row.get, names)) for row in rows if row[key] not in present]
+    _insert(connection, f"{table} ({', '.join(names)})", missing)
 
 
 def _read_toml(name, key):
@@ -190,15 +252,19 @@ def _correct_pole(connection):
 def upgrade(connection: duckdb.DuckDBPyConnection) -> None:
     """Bring an open catalogue up to the schema: missing tables, columns and rows; all macros and views anew.
 
-    Thresholds that a user has changed keep their values; no row of data is touched.
+    Thresholds that a user has changed keep their values; no row of data is touched. Where this schema has built all of it,
+    and nothing was changed since, only the rows are looked at.
     """
     connection.execute("begin")
-    _create_tables(connection)
-    _drop_withdrawn_columns(connection)
+    if not _is_as_built(connection):
+        _create_tables(connection)
+        _drop_withdrawn_columns(connection)
+        _create_macros(connection)
+        _create_views(connection)
+        digest = _literal(_digest_as_built(connection))
+        connection.execute(f"create or replace macro {AS_BUILT}() as ({digest})")
     _fill_parameters(connection)
     _fill_constants(connection)
-    _create_macros(connection)
-    _create_views(connection)
     connection.execute("commit")
 
 
