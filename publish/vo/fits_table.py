@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from astropy.io import fits
 
 from becat.publish.vo.votable import Field
 
-__all__ = ["to_fits"]
+__all__ = ["table_hdus", "to_fits"]
+
+_NULL = np.iinfo(np.int64).min
 
 
 def to_fits(
     fields: Sequence[Field], rows: Sequence[Sequence], *, name: str, cards: Mapping[str, object] | None = None
 ) -> bytes:
+    """A FITS file with one binary table, from rows: see `table_hdus`."""
+    buffer = io.BytesIO()
+    columns = ([row[position] for row in rows] for position in range(len(fields)))
+    table_hdus(fields, columns, name=name, cards=cards).writeto(buffer)
+    return buffer.getvalue()
+
+
+def table_hdus(
+    fields: Sequence[Field], columns: Iterable[Sequence], *, name: str, cards: Mapping[str, object] | None = None
+) -> fits.HDUList:
     """A FITS file with one binary table; a null number is NaN or the column's TNULL.
 
     Parameters
     ----------
     fields : sequence of Field
-    rows : sequence of sequences
-        Values in the order of the fields; None is null.
+    columns : iterable of sequences
+        Values of each field; None is null.
     name : str
         Of the table.
     cards : mapping of str to value
         More keywords of the table's header.
     """
-    null = np.iinfo(np.int64).min
-    columns = []
-    for position, field in enumerate(fields):
-        values = [row[position] for row in rows]
-        if field.kind == "text":
-            texts = ["" if value is None else str(value).encode("ascii", "replace").decode() for value in values]
-            width = max((len(text) for text in texts), default=1) or 1
-            column = fits.Column(field.name, f"{width}A", array=np.array(texts, dtype=f"S{width}"))
-        elif field.kind == "double":
-            column = fits.Column(
-                field.name, "D", array=np.array([np.nan if value is None else value for value in values], float)
-            )
-        else:
-            numbers = np.array([null if value is None else int(value) for value in values], np.int64)
-            column = fits.Column(field.name, "K", array=numbers, null=null)
-        column.unit = field.unit or None
-        columns.append(column)
-    table = fits.BinTableHDU.from_columns(columns, name=name[:68])
+    made = [_column(field, values) for field, values in zip(fields, columns, strict=True)]
+    table = fits.BinTableHDU.from_columns(made, name=name[:68])
     for number, field in enumerate(fields, 1):
         if field.description:
             table.header.set(f"TCOMM{number}", field.description.encode("ascii", "replace").decode()[:66])
@@ -55,6 +51,19 @@ def to_fits(
             table.header.set(f"TUTYP{number}", field.utype[:66])
     for keyword, value in (cards or {}).items():
         table.header.set(keyword, value)
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
-    return buffer.getvalue()
+    return fits.HDUList([fits.PrimaryHDU(), table])
+
+
+def _column(field: Field, values: Sequence) -> fits.Column:
+    if field.kind == "text":
+        texts = ["" if value is None else str(value).encode("ascii", "replace").decode() for value in values]
+        width = max((len(text) for text in texts), default=1) or 1
+        column = fits.Column(field.name, f"{width}A", array=np.array(texts, dtype=f"S{width}"))
+    elif field.kind == "double":
+        numbers = np.array([np.nan if value is None else value for value in values], float)
+        column = fits.Column(field.name, "D", array=numbers)
+    else:
+        numbers = np.array([_NULL if value is None else int(value) for value in values], np.int64)
+        column = fits.Column(field.name, "K", array=numbers, null=_NULL)
+    column.unit = field.unit or None
+    return column
