@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sqlite3
 from contextlib import closing
 
@@ -133,3 +135,17 @@ def test_what_is_said_to_close_holes_does(path):
         ):
             with pytest.raises(sqlite3.Error):
                 connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("name", ["star", "verdict"])
+def test_files_are_whole_and_pages_are_pages(path, get, name):
+    with closing(sqlite3.connect(path)) as connection:
+        ids = {row[0] for row in connection.execute(f"select star_id from {name}")}
+    assert len(ids) > 50  # the rows of one page
+    found = get(f"/catalog/{name}.json?_shape=objects").json()
+    assert {row["star_id"] for row in found["rows"]} == ids and found["next_url"] is None
+    rows = list(csv.DictReader(io.StringIO(get(f"/catalog/{name}.csv").text)))
+    assert {int(row["star_id"]) for row in rows} == ids
+    assert len(get(f"/catalog/{name}.csv?_size=7").text.splitlines()) == 8
+    assert len(get(f"/catalog/{name}.json?_size=7").json()["rows"]) == 7
+    assert len(get("/catalog.json", params={"sql": f"select star_id from {name}"}).json()["rows"]) == len(ids)

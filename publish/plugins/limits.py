@@ -40,8 +40,8 @@ def asgi_wrapper(datasette):
             is_page.set(not is_file)
             if wrong := _too_much(scope["query_string"]):
                 return await Response.text(wrong, status=400).asgi_send(send)
-            if is_page.get():
-                scope = {**scope, "query_string": page_size_within(scope["query_string"])}
+            words = page_size_within(scope["query_string"]) if is_page.get() else whole(path, scope["query_string"])
+            scope = {**scope, "query_string": words}
             if asks and scope["method"] in READING:
                 return await while_listening(application(scope, receive, send), receive)
             return await application(scope, receive, send)
@@ -65,6 +65,20 @@ def _too_much(query: bytes) -> str:
             if not isinstance(given, dict) or not {"table", "column", "value"} <= given.keys():
                 return "_through must be a JSON object with table, column and value."
     return ""
+
+
+def whole(path: str, query: bytes) -> bytes:
+    """The query string of a download, for all rows unless a number of rows or a page of them is asked for.
+
+    Datasette gives one page of 50 rows to whoever types the address of a file. CSV is streamed to its end; JSON has as many rows as
+    an answer may have, and its ``next_url`` leads to the others.
+    """
+    ending = path.rpartition(".")[2]
+    asked = {key for key, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
+    if ending not in ("csv", "json") or asked & {"_size", "_next", "_stream", "_nl"}:
+        return query
+    more = b"_stream=on" if ending == "csv" else b"_size=max"
+    return b"&".join(part for part in (query, more) if part)
 
 
 def page_size_within(query: bytes) -> bytes:
