@@ -32,12 +32,20 @@ class Commands(click.Group):
     def list_commands(self, ctx):
         return list(self.commands)
 
+    def format_commands(self, ctx, formatter):
+        """The whole first sentence of every command: click would cut it at the end of the line."""
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit=500)) for name, command in commands])
+
 
 def main() -> None:
     """Entry point of the command line."""
     keep_freed_memory()
     try:
         becat.main(prog_name="becat", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "becat"
         _stop(2, f"{error.format_message()} (see `{path} --help`)")
@@ -497,7 +505,8 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
 
     SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (a name that is not known is answered
     with all that are), or "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
-    from a CSV, VOTable, FITS or Parquet file with the archive's own column names. "bess" alone fetches the spectra that the
+    from a CSV, VOTable, FITS or Parquet file with the archive's own column names; what was there of that source is replaced.
+    "bess" alone fetches the spectra that the
     Be Star Spectra database has of the classical Be stars into a folder of the cache, for `becat load`.
 
     \b
@@ -505,6 +514,7 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
         becat fetch gaia gaia_distance tmass allwise reddening
         becat fetch skiff_2014 --from skiff.csv --catalog catalog.duckdb
     """
+    from becat.etl.archives.ingest import replaced
     from becat.etl.archives.sources import load as known_sources
     from becat.etl.archives.stage import fetch_archives, ingest_archives, match_archives
     from becat.pipeline import default_cache
@@ -526,7 +536,10 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
         raise click.UsageError(f"unknown source {', '.join(unknown)}: known are {', '.join(known_sources())}")
     with open_catalogue(catalog) as connection:
         if file is not None:
-            click.echo(f"{sources[0]}: {ingest_archives(connection, {sources[0]: file}):,} new rows")
+            before = replaced(connection, sources[0])
+            n_rows = ingest_archives(connection, {sources[0]: file})
+            instead = f" instead of {before}" if before and n_rows else ""
+            click.echo(f"{sources[0]}: {n_rows:,} new rows{instead}")
             n_failed = 0
         else:
             n_failed = fetch_archives(connection, names, cache or default_cache(catalog))
@@ -566,9 +579,9 @@ def _print_matched(changed: dict[str, int]) -> None:
 @becat.command()
 @click.argument("table", required=False)
 @catalog_option
-@click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec.")
-@click.option("--ra", help="Column of right ascension in TABLE, degrees; guessed if not given.")
-@click.option("--dec", help="Column of declination in TABLE, degrees; guessed if not given.")
+@click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec; default: 3.")
+@click.option("--ra", help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3; default: guessed.")
+@click.option("--dec", help="Column of declination in TABLE, degrees or as in -01:56:35; default: guessed.")
 @click.option("--into", help="Table to make; by default match_TABLE.")
 def match(table, catalog, radius, ra, dec, into) -> None:
     """Match the archives with the stars, or a table of your own.
@@ -580,14 +593,14 @@ def match(table, catalog, radius, ra, dec, into) -> None:
     \b
     Examples:
         becat match --catalog catalog.duckdb
-        becat match my_targets.csv --radius 3
+        becat match my_targets.csv --radius 5
     """
     from becat.etl.archives.stage import match_archives
     from becat.etl.archives.take_in import take_in_file
     from becat.etl.match.sphere import match_table
 
-    if (table is None) != (radius is None):
-        raise click.UsageError("to match a table of your own give TABLE and --radius")
+    if table is None and (radius or ra or dec or into):
+        raise click.UsageError("name the TABLE to match: --radius, --ra, --dec and --into are for a table of your own")
     with open_catalogue(catalog) as connection:
         if table is None:
             _print_matched(match_archives(connection))
@@ -595,10 +608,10 @@ def match(table, catalog, radius, ra, dec, into) -> None:
         try:
             if Path(table).is_file():
                 table = take_in_file(connection, Path(table))
-            made, n_pairs = match_table(connection, table, radius, ra, dec, into)
+            made, n_pairs = match_table(connection, table, radius or 3.0, ra, dec, into)
         except ValueError as error:
             raise BecatError(str(error)) from None
-    click.echo(f"{n_pairs:,} pairs in table {made}")
+    click.echo(f"{n_pairs:,} {'pair' if n_pairs == 1 else 'pairs'} within {radius or 3.0:g} arcsec in table {made}")
 
 
 @becat.command()
@@ -745,8 +758,8 @@ def _setting(word: str) -> tuple[str, float]:
     "--view", default="", help="Which of our stars; by default classical_be, or what the paper's table prints."
 )
 @click.option("--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="arcsec.")
-@click.option("--ra", help="Column of right ascension in LIST, degrees; guessed if not given.")
-@click.option("--dec", help="Column of declination in LIST, degrees; guessed if not given.")
+@click.option("--ra", help="Column of right ascension in LIST, degrees or hours; default: guessed.")
+@click.option("--dec", help="Column of declination in LIST, degrees or sexagesimal; default: guessed.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV to write too, star by star.")
 def compare(published, catalog, view, radius, ra, dec, out) -> None:
     """Compare a published LIST of Be stars with ours: found by both, only there and why not here, only here.
@@ -1083,20 +1096,55 @@ def train(
         ) from None
     except ValueError as error:
         raise BecatError(str(error)) from None
-    click.echo(f"{weights}: export it with `becat export {directory} models/`")
+    click.echo(f"{weights}: export it with `becat export model {directory} models/`")
 
 
-@becat.command()
+@becat.group(cls=Commands)
+def export() -> None:
+    """Write stars of the catalogue to a file for other programs, or a trained classifier to ONNX.
+
+    \b
+    Example:
+        becat export stars classical_be --to be_stars.fits
+    """
+
+
+@export.command("stars")
+@click.argument("view")
+@click.option(
+    "--to",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write: .csv, .parquet, .fits, or .vot or .xml for a VOTable.",
+)
+@catalog_option
+def export_stars(view: str, path: Path, catalog: Path) -> None:
+    """Write all rows of VIEW, or of a table, to a file; all formats but CSV carry units and descriptions.
+
+    \b
+    Examples:
+        becat export stars classical_be --to be_stars.fits
+        becat export stars runaway --to runaway.vot --catalog catalog.duckdb
+    """
+    from becat.publish.table_file import write_table
+
+    with open_catalogue(catalog, read_only=True) as connection:
+        n_rows = write_table(connection, view, path)
+    click.echo(f"{n_rows:,} rows of {view} in {path}")
+
+
+@export.command("model")
 @click.argument("training", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Decision threshold.")
 @click.option("--name", default="classifier", show_default=True, help="First part of the file names.")
-def export(training: Path, directory: Path, threshold: float, name: str) -> None:
+def export_model(training: Path, directory: Path, threshold: float, name: str) -> None:
     """Export a training to ONNX: int8 for CPUs, half precision for GPUs, and their card.
 
     \b
     Example:
-        becat export training/ mymodel/ && becat score --model mymodel/classifier.onnx
+        becat export model training/ mymodel/ && becat score --model mymodel/classifier.onnx
     """
     _need_torch()
     from becat.models.training.export import export as export_models

@@ -14,7 +14,7 @@ import pandas as pd
 from becat.demo_archives import designation_position
 from becat.etl.archives.sources import load as known_sources
 from becat.etl.archives.take_in import take_in_file
-from becat.etl.match.columns import column_names, guess_position, quoted, quoted_table
+from becat.etl.match.columns import column_names, position_in_degrees, quoted, quoted_table
 from becat.etl.match.sphere import Side, match
 from becat.schema.errors import BecatError
 
@@ -80,7 +80,7 @@ def compare_with(
     radius_arcsec : float
         Nearer than this two positions are one star.
     ra, dec : str, optional
-        Columns of the position, degrees; guessed if not given.
+        Columns of the position, degrees or sexagesimal; guessed if not given.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def compare_with(
     try:
         if "star_id" not in column_names(connection, view):
             raise BecatError(f"{view} is no view of stars: it has no column star_id")
-        ra, dec = guess_position(connection, table, ra, dec)
+        ra, dec = position_in_degrees(connection, table, ra, dec)
         columns = column_names(connection, table)
     except ValueError as error:
         raise BecatError(str(error)) from None
@@ -105,7 +105,7 @@ def compare_with(
     connection.execute(f"""
         create or replace temporary table _listed as
         select row_number() over () as n, {_as_text(label)} as name, {_as_text(kind)} as listed_class,
-            try_cast({quoted(ra)} as double) as ra_deg, try_cast({quoted(dec)} as double) as dec_deg
+            {ra} as ra_deg, {dec} as dec_deg
         from {quoted_table(table)}
     """)
     match(connection, Side("_listed", "n"), Side("star", "star_id"), radius_arcsec, "_listed_star")

@@ -182,8 +182,11 @@ def run_pipeline(configuration: Configuration) -> None:
             f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))
         ]:
             click.echo(f"no result: {', '.join(n_missing)} (table missing_result says why)")
+        n_failed = 0
         if configuration.fetch:
-            fetch_archives(connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog))
+            n_failed = fetch_archives(
+                connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog)
+            )
         n_matched = sum(match_archives(connection).values())
         click.echo(f"match:   {n_rows:,} new archive rows, {n_matched:,} rows of the catalogue changed")
         if configuration.inspections:
@@ -193,6 +196,9 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo(f"publish: {publish_snapshot(configuration.catalog, configuration.publish)}")
     if not changed:
         click.echo("nothing is new or stale")
+    if n_failed:
+        n_asked = len(configuration.fetch)
+        raise BecatError(f"{n_failed} of {n_asked} sources are not complete: the same command goes on with them")
 
 
 def default_cache(catalog: Path) -> Path:

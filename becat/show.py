@@ -15,6 +15,8 @@ from becat.schema.parameters import Threshold
 __all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
 
 SHOWN_MAX = 8
+# Kinds of change that `becat.diff.compare` finds, in words.
+CHANGES = {"entered": "enter", "left": "leave", "moved": "fail at another step"}
 TOLD_ARCSEC = 1.0  # how far the nearest star may be from a position without a word
 
 # Which stage gives the number of a test.
@@ -187,13 +189,13 @@ def _number(value: float | None) -> str:
 
 
 def print_changes(changes: list[tuple]) -> None:
-    """Print what `becat.diff.compare` found, with a count of each kind at the end."""
+    """Print what `becat.diff.compare` found: a count of each kind first, then star by star."""
+    kinds = [change[0] for change in changes]
+    counts = ", ".join(f"{kinds.count(kind):,} {words}" for kind, words in CHANGES.items() if kind in kinds)
+    click.echo(f"classical Be stars: {counts}" if changes else "no star differs")
     for change, designation, ra, dec, before, after, value, threshold in changes:
         numbers = "" if value is None else f"  {_number(value)} against {_number(threshold)}"
         click.echo(
             f"{change:8} {designation or '':22} {ra:10.5f} {dec:+9.5f}"
             f"  {before or 'not there'} -> {after or 'not there'}{numbers}"
         )
-    kinds = [change[0] for change in changes]
-    counts = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in ("entered", "left", "moved") if kind in kinds)
-    click.echo(f"classical Be stars: {counts}" if changes else "no star differs")

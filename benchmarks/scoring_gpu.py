@@ -2,7 +2,7 @@
 
     python -m benchmarks.scoring_gpu --model MODEL_fp16.onnx --spectra 200000 --peak-tflops 990
 
-MODEL_fp16 is written by `becat export`. For each provider that really runs (TensorRT, CUDA) it prints spectra per second of
+MODEL_fp16 is written by `becat export model`. For each provider that really runs (TensorRT, CUDA) it prints spectra per second of
 the session with input and output on the device (IO binding), of `Scorer.score` on arrays in memory, and of `becat score`
 on a catalogue of that many simulated spectra. Beside the session stands its share of the chip's dense half-precision peak
 (--peak-tflops; 990 is an H100's or H200's), by the multiply-adds of the file's own convolutions and matrix products, two

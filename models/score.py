@@ -121,7 +121,7 @@ class Scorer:
             The model does not give them.
         """
         if "log_odds" not in self.outputs:
-            raise BecatError(f"{self.path} gives no log odds: export it again with `becat export`")
+            raise BecatError(f"{self.path} gives no log odds: export it again with `becat export model`")
         return self._run("log_odds", flux, ivar, np.full(len(flux), np.nan, np.float32))
 
     def features(self, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:

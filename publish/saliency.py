@@ -50,7 +50,7 @@ class Explainer:
     def __init__(self, model_path: str | Path | None = None):
         self._path = Path(model_path) if model_path else None
         if self._path and "log_odds" not in _scorer(self._path).outputs:
-            raise BecatError(f"{self._path} gives no log odds to explain: export it again with `becat export`")
+            raise BecatError(f"{self._path} gives no log odds to explain: export it again with `becat export model`")
         self._kept: OrderedDict[tuple[str, int], dict] = OrderedDict()
         self._turn = asyncio.Lock()
         self._waiting = 0

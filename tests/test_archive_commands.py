@@ -38,7 +38,10 @@ def test_a_table_from_disk_reaches_the_catalogue_once(catalogue, tmp_path):
 def test_a_table_of_ones_own(catalogue):
     with duckdb.connect(str(catalogue)) as connection:
         connection.execute("create table targets as select 0.0 as ra, 60.0001 as dec, 'x' as name")
-    assert "1 pairs in table match_targets" in becat("match", "targets", "--radius", 2, "-c", catalogue).stdout
+    assert (
+        "1 pair within 2 arcsec in table match_targets"
+        in becat("match", "targets", "--radius", 2, "-c", catalogue).stdout
+    )
     assert "0 pairs" in becat("match", "targets", "--radius", 0.1, "-c", catalogue).stdout
 
 
@@ -46,7 +49,10 @@ def test_a_file_of_ones_own(catalogue, tmp_path):
     own = tmp_path / "my targets.v1.csv"
     own.write_text("name,ra_deg,dec_deg\nx,0.0,60.0001\ny,10.0,60.0\n")
     for _ in range(2):  # the second time it is replaced
-        assert "1 pairs in table match_my_targets" in becat("match", own, "--radius", 2, "-c", catalogue).stdout
+        assert (
+            "1 pair within 2 arcsec in table match_my_targets"
+            in becat("match", own, "--radius", 2, "-c", catalogue).stdout
+        )
     star = tmp_path / "star.csv"
     star.write_text(own.read_text())
     assert "rename the file" in becat("match", star, "--radius", 2, "-c", catalogue, check=1).stderr
@@ -63,7 +69,7 @@ def test_a_file_of_ones_own(catalogue, tmp_path):
         (["fetch", "nonsense"], 2, "known are tmass"),
         (["fetch", "tmass", "gaia", "--from", "{types}"], 2, "name one source"),
         (["fetch", "tmass", "--from", "{types}"], 1, "types.csv"),
-        (["match", "targets"], 2, "--radius"),
+        (["match", "--radius", "2"], 2, "name the TABLE"),
         (["match", "nowhere", "--radius", "2"], 1, "nowhere"),
     ],
 )

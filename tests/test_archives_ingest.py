@@ -103,7 +103,7 @@ def test_words_for_what_is_missing(connection, tmp_path):
     with pytest.raises(BecatError, match="empty folder"):
         ingest_file(connection, "tmass", tmp_path / "folder")
     path.write_text("Name,RAJ2000,DEJ2000\nx,here,there\n")
-    with pytest.raises(BecatError, match="RAJ2000 holds no positions"):
+    with pytest.raises(BecatError, match="RAJ2000 holds here, no position"):
         ingest_file(connection, "chen_2016", path)
 
 

@@ -295,13 +295,32 @@ def test_own_table_with_the_usual_names(ra, dec):
 
 
 @pytest.mark.parametrize(
+    ("ra", "dec"),
+    [
+        ("00:40:00.024", "+20:00:00"),
+        ("0h40m00.024s", "20d00m00s"),
+        (" 00 40 00.024", "20 00 00.0 "),
+        ("10.0001", "2e1"),
+    ],
+)
+def test_own_table_with_positions_as_text(ra, dec):
+    connection = star_catalogue()
+    connection.execute("create table mine as select ? as ra, ? as dec union all select null, ''", [ra, dec])
+    assert match_table(connection, "mine", 2) == ("match_mine", 1)
+    row = connection.execute("select ra, dec, separation_arcsec from match_mine").fetchone()
+    assert row[:2] == (ra, dec)  # as they were written
+    assert row[2] == pytest.approx(0.36 * np.cos(np.radians(20)), rel=1e-6)
+
+
+@pytest.mark.parametrize(
     ("sql", "arguments", "words"),
     [
         ("select 1", ("nowhere", 2), "no table nowhere"),
         ("create table mine as select 1 as x, 2 as y", ("mine", 2), "name them; it has x, y"),
         ("create table mine as select 1 as x, 2 as y", ("mine", 2, "x", "z"), "no column z"),
         ("create table mine as select 1 as x, 2 as y", ("mine", 2, "x"), "both columns"),
-        ("create table mine as select '00:12:13' as ra, 2 as dec", ("mine", 2), "not a number of degrees"),
+        ("create table mine as select '00:12:x' as ra, 2 as dec", ("mine", 2), "ra has 00:12:x, which is no position"),
+        ("create table mine as select date '2020-01-01' as ra, 2 as dec", ("mine", 2), "neither degrees nor text"),
         ("create table mine as select 1 as ra, 2 as dec, 3 as star_id", ("mine", 2), "has a column star_id"),
         ("create table mine as select 1 as ra, 2 as dec", ("mine", 0), "radius of 0"),
     ],

@@ -10,15 +10,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy import units as u
-from astropy.coordinates import Angle
 
 from becat.etl.archives.sources import ColumnMissing, Source, source
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.connection import transaction
 from becat.etl.match.columns import quoted
+from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
 
-__all__ = ["checked", "ingest_file", "ingested", "prepare", "store"]
+__all__ = ["checked", "ingest_file", "ingested", "prepare", "replaced", "store"]
 
 MAX_WHOLE_FLOAT = 2.0**53  # a larger whole number is not exact as a float
 
@@ -81,6 +81,13 @@ def ingested(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return dict(connection.execute("select source, sha256 from archive.source").fetchall())
 
 
+def replaced(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """What taking a source in anew would replace, in words; empty where there is nothing of it."""
+    prepare(connection)
+    row = connection.execute("select n_rows, origin from archive.source where source = ?", [name]).fetchone()
+    return f"{row[0]:,} rows from {row[1]}" if row else ""
+
+
 def checked(declared: Source, table: pa.Table, units: dict[str, str], origin: str) -> pa.Table:
     """A source's table with its declared columns found, in the declared units, and no two names alike.
 
@@ -127,7 +134,7 @@ def checked(declared: Source, table: pa.Table, units: dict[str, str], origin: st
             _refuse_rounded(table[found[ours]], found[ours], origin)
     for ours in ("match.ra", "match.dec"):
         if found.get(ours):
-            table = _in_degrees(table, found[ours], u.hourangle if ours == "match.ra" else u.deg, origin)
+            table = _in_degrees(table, found[ours], ours == "match.ra", origin)
     unique = _unique(names)
     kept = {ours: unique[names.index(theirs)] for ours, theirs in found.items() if theirs is not None}
     table = table.rename_columns(unique)
@@ -188,19 +195,15 @@ def _refuse_rounded(values, name, origin):
         )
 
 
-def _in_degrees(table, name, unit, origin):
+def _in_degrees(table, name, is_ra, origin):
     """A column of positions as numbers; older catalogues print hours, minutes and seconds."""
     values = table[name]
     if not pa.types.is_string(values.type):
         return table
-    words = values.to_pylist()
     try:
-        degrees = [None if w is None else float(w) for w in words]
-    except ValueError:
-        try:
-            degrees = [None if w is None else float(Angle(w, unit).deg) for w in words]  # pyright: ignore[reportArgumentType]
-        except (ValueError, u.UnitsError):
-            raise BecatError(f"{origin}: column {name} holds no positions, in degrees or sexagesimal") from None
+        degrees = to_degrees(values.to_pylist(), is_ra=is_ra)
+    except ValueError as error:
+        raise BecatError(f"{origin}: column {name} holds {error}, no position in degrees or sexagesimal") from None
     return table.set_column(table.column_names.index(name), name, pa.array(degrees, pa.float64()))
 
 

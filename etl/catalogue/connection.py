@@ -61,6 +61,11 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
     path = Path(path)
     if not path.is_file():
         raise BecatError(f"no catalogue at {path}: make one with `becat init {path}`")
+    if _is_sqlite(path):
+        raise BecatError(
+            f"{path} is a snapshot for the site, not the catalogue: name the catalogue (a DuckDB file), or look at the snapshot"
+            f" with `becat serve {path}`"
+        )
     try:
         connection = duckdb.connect(str(path), read_only=True) if read_only else _open_for_writing(path)
     except duckdb.IOException as error:
@@ -80,6 +85,14 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
             _checkpoint(connection, path)
     finally:
         connection.close()
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False  # DuckDB says what is wrong
 
 
 # What DuckDB says of a file that was cut off, overwritten or never a catalogue.

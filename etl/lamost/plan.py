@@ -21,7 +21,7 @@ from becat.etl.catalogue.connection import TO_READ, Run, bounded_memory, transac
 from becat.etl.catalogue.versions import digest_of_files
 from becat.etl.lamost import release_rows
 from becat.etl.lamost.limits import Limits
-from becat.etl.match.columns import guess_position, quoted
+from becat.etl.match.columns import position_in_degrees, quoted
 from becat.etl.match.sphere import Side, match
 from becat.schema import parameters
 from becat.schema.errors import BecatError
@@ -292,15 +292,13 @@ def _lists(connection, wishes: Wishes) -> list[Side]:
     if not table:
         return []
     ra, dec = _position_columns(connection, table)
-    numbered = (
-        f"(select row_number() over () as n, {quoted(ra)} as ra_deg, {quoted(dec)} as dec_deg from {quoted(table)})"
-    )
+    numbered = f"(select row_number() over () as n, {ra} as ra_deg, {dec} as dec_deg from {quoted(table)})"
     return [Side(numbered, "n")]
 
 
 def _position_columns(connection, table: str) -> tuple[str, str]:
     try:
-        return guess_position(connection, table)
+        return position_in_degrees(connection, table)
     except ValueError as error:
         raise BecatError(str(error)) from None
 

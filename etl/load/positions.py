@@ -15,6 +15,7 @@ from becat.etl.archives.services import SERVERS, Client
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.load.discover import SIDECAR
+from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
 from becat.schema.quality import Quality
 
@@ -94,25 +95,13 @@ def _read(path: Path, known: set[str], by_name: dict[str, list[str]]) -> Iterabl
 def _place(ra, dec, where: str) -> tuple[float, float] | tuple[None, None]:
     if ra is None or dec is None:
         return None, None
-    from astropy import units as u
-    from astropy.coordinates import Angle
-
     try:
-        ra_deg = float(ra) if _is_number(ra) else float(Angle(str(ra), u.hourangle).deg)  # pyright: ignore[reportArgumentType]
-        dec_deg = float(dec) if _is_number(dec) else float(Angle(str(dec), u.deg).deg)  # pyright: ignore[reportArgumentType]
-    except (ValueError, u.UnitsError):
+        (ra_deg,), (dec_deg,) = to_degrees([ra], is_ra=True), to_degrees([dec], is_ra=False)
+    except ValueError:
         raise BecatError(f"{where}: {ra} {dec} is no position, in degrees or sexagesimal") from None
-    if not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90) or ra_deg == dec_deg == 0:
+    if ra_deg is None or dec_deg is None or not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90) or ra_deg == dec_deg == 0:
         raise BecatError(f"{where}: {ra} {dec} is no position on the sky")
     return ra_deg, dec_deg
-
-
-def _is_number(value) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
 
 
 def resolve_names(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import duckdb
+import pyarrow as pa
 
-__all__ = ["column_names", "guess_position", "quoted", "quoted_table"]
+from becat.etl.match.sexagesimal import to_degrees
+
+__all__ = ["column_names", "guess_position", "position_in_degrees", "quoted", "quoted_table"]
 
 # pairs in the order of preference: degrees and ICRS first; the names that VizieR, Gaia, SIMBAD, LAMOST and people use
 _POSITIONS = (
@@ -60,7 +63,7 @@ def column_names(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str,
 def guess_position(
     connection: duckdb.DuckDBPyConnection, table: str, ra_column: str | None = None, dec_column: str | None = None
 ) -> tuple[str, str]:
-    """Columns of right ascension and declination in degrees.
+    """Columns of right ascension and declination, in degrees or as text.
 
     Parameters
     ----------
@@ -78,7 +81,7 @@ def guess_position(
     Raises
     ------
     ValueError
-        There is no such table or column, the columns are not numbers, or no known pair of names is among them.
+        There is no such table or column, the columns are neither numbers nor text, or no known pair of names is among them.
     """
     types = column_names(connection, table)
     spelt = {name.lower(): name for name in types}
@@ -98,6 +101,47 @@ def guess_position(
         pair = found[0]
     ra, dec = (spelt[name.lower()] for name in pair)
     for name in (ra, dec):
-        if not types[name].startswith(_NUMBERS):
-            raise ValueError(f"{table}.{name} is {types[name]}, not a number of degrees: convert it first")
+        if not types[name].startswith((*_NUMBERS, "VARCHAR")):
+            raise ValueError(f"{table}.{name} is {types[name]}, neither degrees nor text: convert it first")
     return ra, dec
+
+
+def position_in_degrees(
+    connection: duckdb.DuckDBPyConnection, table: str, ra_column: str | None = None, dec_column: str | None = None
+) -> tuple[str, str]:
+    """SQL expressions over the columns of a table that give right ascension and declination in degrees.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Gets a temporary table of what each text means, where the columns are text: as long as it is open they hold.
+    table, ra_column, dec_column
+        As for `guess_position`.
+
+    Raises
+    ------
+    ValueError
+        As `guess_position`, or a text is no position; the message names it.
+    """
+    types = column_names(connection, table)
+    ra, dec = guess_position(connection, table, ra_column, dec_column)
+    return _degrees(connection, table, ra, types[ra], is_ra=True), _degrees(
+        connection, table, dec, types[dec], is_ra=False
+    )
+
+
+def _degrees(connection: duckdb.DuckDBPyConnection, table: str, column: str, kind: str, *, is_ra: bool) -> str:
+    if kind.startswith(_NUMBERS):
+        return quoted(column)
+    texts = [
+        row[0] for row in connection.execute(f"select distinct {quoted(column)} from {quoted_table(table)}").fetchall()
+    ]
+    try:
+        degrees = to_degrees(texts, is_ra=is_ra)
+    except ValueError as error:
+        raise ValueError(f"{table}.{column} has {error}, which is no position in degrees or sexagesimal") from None
+    name = f"_{'ra' if is_ra else 'dec'}_of_text"
+    connection.register("_meant", pa.table({"text": texts, "deg": pa.array(degrees, pa.float64())}))
+    connection.execute(f"create or replace temporary table {name} as from _meant where text is not null")
+    connection.unregister("_meant")
+    return f"(select deg from {name} where text = {quoted(column)})"

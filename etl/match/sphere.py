@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from becat.etl.match.columns import column_names, guess_position, quoted, quoted_table
+from becat.etl.match.columns import column_names, position_in_degrees, quoted_table
 
 __all__ = ["MAX_RADIUS_ARCSEC", "Side", "match", "match_table"]
 
@@ -167,7 +167,7 @@ def match_table(
     radius_arcsec : float
         Largest separation.
     ra_column, dec_column : str, optional
-        Position, degrees (ICRS); guessed from the usual names if not given.
+        Position (ICRS), degrees, or text in degrees or sexagesimal; guessed from the usual names if not given.
     into : str, optional
         Table to make (replaced if it exists); ``match_<table>`` if not given.
 
@@ -182,9 +182,9 @@ def match_table(
     Raises
     ------
     ValueError
-        There is no such table, no column of positions, or the radius is out of range; the message says which.
+        There is no such table, no column of positions or a text in it that is none, or the radius is out of range; the message says which.
     """
-    ra_column, dec_column = guess_position(connection, table, ra_column, dec_column)
+    ra, dec = position_in_degrees(connection, table, ra_column, dec_column)
     into = into or f"match_{table.split('.')[-1]}"
     taken = {"star_id", "separation_arcsec", "match_rank", "is_best", "is_ambiguous"} & set(
         column_names(connection, table)
@@ -196,7 +196,7 @@ def match_table(
     )
     match(
         connection,
-        Side("_match_mine", "_row", quoted(ra_column), quoted(dec_column)),
+        Side("_match_mine", "_row", ra, dec),
         Side("star", "star_id"),
         radius_arcsec,
         "_match_pairs",

@@ -1,0 +1,42 @@
+"""Positions written as text: degrees, or hours (degrees), minutes and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from astropy import units as u
+from astropy.coordinates import Angle
+
+__all__ = ["to_degrees"]
+
+
+def to_degrees(words: Iterable[str | float | None], *, is_ra: bool) -> list[float | None]:
+    """Degrees of each word; None and blanks stay None.
+
+    Parameters
+    ----------
+    words : iterable of str, float or None
+        A plain number is degrees. Anything else is read by `astropy.coordinates.Angle`: ``00:42:44.3``, ``00 42 44.3``,
+        ``0h42m44.3s``, ``+41d16m09s``.
+    is_ra : bool
+        Sexagesimal numbers without units are hours, as right ascensions are printed.
+
+    Raises
+    ------
+    ValueError
+        A word is no angle; the message is the word.
+    """
+    return [_degrees(word, u.hourangle if is_ra else u.deg) for word in words]
+
+
+def _degrees(word: str | float | None, unit: u.UnitBase) -> float | None:
+    if word is None or (isinstance(word, str) and not word.strip()):
+        return None
+    try:
+        return float(word)
+    except ValueError:
+        pass
+    try:
+        return float(Angle(word, unit).deg)  # pyright: ignore[reportArgumentType]
+    except (ValueError, u.UnitsError):
+        raise ValueError(str(word)) from None
