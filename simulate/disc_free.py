@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from becat.schema.grid import RED
-from becat.schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.schema.lines import SPEED_OF_LIGHT_KM_S, telluric_lines
 from becat.simulate.draw import distributions
 from becat.simulate.instrument import gather, resolution_sigma_km_s, sky_lines, variance_of_means, water_opacity
 from becat.simulate.labels import window_wavelength_a
@@ -29,7 +29,8 @@ GRID = VelocityGrid(start_a=6506.0, n_pixels=1080)
 _STRIDE = 2  # of the window's pixels: enough for a comparison of noiseless spectra
 # Wavelengths in the star's frame at which spectra are compared, vacuum Angstrom.
 REST_A = window_wavelength_a()[::_STRIDE]
-_RESOLVING_POWERS = np.geomspace(1600, 16000, 15)
+# A pixel of `GRID` is 5 km/s: above the last of these, nothing more is resolved.
+_RESOLVING_POWERS = np.geomspace(1600, 48000, 21)
 # How many of each kind: enough that hardly a star outside the library is five sigma from it (tests/test_simulate.py).
 _LIBRARY = {
     "absorption": 1000, "absorption_core": 800, "supergiant": 250, "late": 500, "weak": 200, "sb2": 4000, "composite": 1500,
@@ -168,8 +169,19 @@ def _foreground(wavelength_a, rest, noise, resolving_power):
         spread / np.sqrt(3) * gather(water, GRID.pixel(wavelength_a) - shift / GRID.step_km_s) * rest
         for shift in np.linspace(blue, red, 3)
     ]
-    sky = table["sky_residual_sigma"]["normal"][1] * sky_lines(wavelength_a, resolving_power) * np.sqrt(noise)
+    sky = _sky(wavelength_a, resolving_power, np.linspace(blue, red, 5)[1:-1]) * np.sqrt(noise)
     return np.concatenate([np.stack(wet), sky]).transpose(1, 0, 2).astype(np.float32)
+
+
+def _sky(wavelength_a, resolving_power, shifts_km_s):
+    """(k, n, m) residuals of each sky line, and of all together, at some velocities of the Earth, in units of the noise."""
+    table, strength = distributions()["defects"], telluric_lines("sky")["strength"]
+    each = np.stack(
+        [sky_lines(wavelength_a * (1 - shift / SPEED_OF_LIGHT_KM_S), resolving_power) for shift in shifts_km_s]
+    ) / np.sqrt(len(shifts_km_s))
+    together = np.sqrt(table["sky_common_fraction"]) * np.einsum("skij,k->sij", each, strength)
+    own_sigma, common_sigma = (table[name]["normal"][1] for name in ("sky_residual_sigma", "sky_common_sigma"))
+    return np.concatenate([own_sigma * np.concatenate(each), common_sigma * together])
 
 
 def _nearest(flux, variance, absorbed):

@@ -233,10 +233,14 @@ def _noise(rng, noise_correlation, pixels):
 
 
 def _sky_residuals(rng, native_a, variance, setup):
-    """(n, m) what is left of badly subtracted sky lines, each as wide as the resolution."""
-    lines = sky_lines(native_a, setup["resolving_power"])
-    height = draw(distributions()["defects"]["sky_residual_sigma"], rng, len(native_a) * len(lines))
-    return np.einsum("nk,knm->nm", height.reshape(len(native_a), -1), lines) * np.sqrt(variance)
+    """(n, m) what is left of badly subtracted sky lines, each as wide as the resolution: some of each, and some of all together."""
+    table, strength = distributions()["defects"], telluric_lines("sky")["strength"]
+    n = len(native_a)
+    shift = draw(table["telluric_shift_km_s"], rng, n)[:, None]
+    lines = sky_lines(native_a * (1 - shift / SPEED_OF_LIGHT_KM_S), setup["resolving_power"])
+    own = draw(table["sky_residual_sigma"], rng, n * len(lines)).reshape(n, -1)
+    common = draw(table["sky_common_sigma"], rng, n) * (rng.random(n) < table["sky_common_fraction"])
+    return np.einsum("nk,knm->nm", own + common[:, None] * strength, lines) * np.sqrt(variance)
 
 
 def _defects(rng, flux, ivar):
