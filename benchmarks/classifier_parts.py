@@ -70,7 +70,7 @@ def _sets(options):
         sets[f"simulated, generator {generator}"] = simulated(options.spectra, rng, generator)
     if options.catalog:
         labelled = labelled_from_catalogue(options.catalog, options.labels)
-        kept = labelled.take(labelled.kept & (labelled.snr > 10))
+        kept = labelled.validated_on()
         windows, usable = kept.windows()
         sets["real, stars never trained on"] = windows[usable], kept.label[usable]
     return sets

@@ -153,7 +153,8 @@ def test_an_evaluation_writes_its_page_and_figures(scorer, tmp_path):
     assert (tmp_path / "e" / "evaluation.json").read_text() == json.dumps(
         result, indent=1
     ) + "\n"  # NaN where a bin is empty
-    assert result["real"]["validation"]["all"]["not_be"] + result["real"]["validation"]["all"]["false_be"] == 15
+    counts = {name: part["all"]["not_be"] + part["all"]["false_be"] for name, part in result["real"].items()}
+    assert counts == {"test": 5, "validation": 10, "training": 15}
 
 
 def test_each_column_of_the_confusion_figure_is_one_bin(tmp_path, monkeypatch):
@@ -215,13 +216,18 @@ def test_labels_come_from_the_last_inspection(empty, tmp_path):
     assert labelled.label.tolist() == [1, 0, 1, 0]
     np.testing.assert_allclose(labelled.flux, profiles.flux[[0, 1, 4, 5]])
     assert labelled.kept[0] == labelled.kept[2] and labelled.kept[1] == labelled.kept[3]
+    assert not labelled.test.any()
 
 
 def test_labels_come_from_a_file_of_ids(empty, tmp_path):
     _catalogue(empty, tmp_path / "c.duckdb")
-    (tmp_path / "labels.csv").write_text("\ufeffspectrum_id,label,validation\n3,1,1\n6,0,0\n99,1,\n", encoding="utf-8")
+    text = "\ufeffspectrum_id,label,validation,test\n3,1,1,\n4,-1,0,\n5,0,0,1\n6,0,0,\n99,1,,\n"
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
     labelled = labelled_from_catalogue(tmp_path / "c.duckdb", tmp_path / "labels.csv")
-    assert labelled.label.tolist() == [1, 0] and labelled.kept.tolist() == [True, False]
+    assert labelled.label.tolist() == [1, -1, 0, 0] and labelled.kept.tolist() == [True, False, True, False]
+    assert labelled.test.tolist() == [False, False, True, False]
+    assert labelled.trained_on().label.tolist() == [0]  # the other three are validation, of neither class, and test
+    assert not len(labelled.validated_on().take(labelled.validated_on().test))
 
 
 @pytest.mark.parametrize(
@@ -252,6 +258,7 @@ def _some_labelled() -> Labelled:
         star=np.arange(30).astype(str),
         name=np.arange(30).astype(str),
         kept=np.arange(30) < 15,
+        test=np.arange(30) < 5,
         resolving_power=np.full(30, 7500.0),
         step_a=np.full(30, 0.137),
         snr=np.full(30, 100.0),
@@ -260,7 +267,7 @@ def _some_labelled() -> Labelled:
 
 def test_a_mixture_holds_both_classes_and_never_a_kept_star():
     labelled = _some_labelled()
-    window, label, _ = Mixture(labelled.take(~labelled.kept)).draw(200, np.random.default_rng(1))
+    window, label, _ = Mixture(labelled.trained_on()).draw(200, np.random.default_rng(1))
     assert window.shape == (200, 481) and np.isfinite(window).all() and window.max() < 70
     assert 0.2 < label.mean() < 0.7
 

@@ -79,14 +79,14 @@ def evaluate(
     rows = completeness(scorer, n, np.random.default_rng([seed, 4]), threshold)
     real = None
     if labelled is not None:
-        real = labelled.take(labelled.snr > 10)
+        real = labelled.take((labelled.snr > 10) & (labelled.label >= 0))
         windows, usable = real.windows()
         real, windows = real.take(usable), windows[usable]
         probability = scorer.score(windows, np.ones_like(windows))
         result["real"] = _real(real, probability, threshold)
         steady = real.flux[real.snr >= MIN_SNR]
         result["flips"]["real"] = flips(scorer, steady, None, np.random.default_rng([seed, 3]), threshold)
-        hosts = labelled.take(labelled.kept).hosts()
+        hosts = labelled.take(labelled.kept & ~labelled.test).hosts()
         if len(hosts.flux):
             rows += completeness(scorer, n // 2, np.random.default_rng([seed, 5]), threshold, hosts)
         figures.draw_real_misses(directory / "real_misses.png", real, windows, probability, threshold)
@@ -192,9 +192,10 @@ def _miss(scored: Scored, place: int) -> dict:
 
 
 def _real(real: Labelled, p: np.ndarray, threshold: float) -> dict:
-    """Real spectra of S/N over 10: those never trained on, and the rest."""
+    """Real spectra of S/N over 10: those on which nothing leaned, those never trained on, and the rest."""
     result = {}
-    for name, side in (("validation", real.kept), ("training", ~real.kept)):
+    sides = {"test": real.test, "validation": real.kept & ~real.test, "training": ~real.kept}
+    for name, side in sides.items():
         if not side.any():
             continue
         groups = _groups(np.where(real.label == 1, "Be", "not Be"), real.snr, real.resolving_power)
@@ -227,7 +228,7 @@ def _curves(scored: dict[str, Scored], real) -> dict[str, dict[str, dict[str, tu
     if real is not None:
         spectra, p = real
         groups = _groups(np.full(len(p), ""), spectra.snr, spectra.resolving_power)
-        groups["class"] = {"validation": spectra.kept, "all": np.ones(len(p), bool)}
+        groups["class"] = {"never trained on": spectra.kept, "all": np.ones(len(p), bool)}
         curves["real"] = _curves_of(p, spectra.label, groups)
     return curves
 

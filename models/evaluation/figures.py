@@ -183,7 +183,7 @@ def draw_real_misses(path: Path, spectra, windows: np.ndarray, probability: np.n
     path.unlink(missing_ok=True)
     if len(wrong):
         titles = [
-            f"{spectra.name[k]}\np {probability[k]:.2f}, S/N {spectra.snr[k]:.0f}, {'validation' if spectra.kept[k] else 'training'}"
+            f"{spectra.name[k]}\np {probability[k]:.2f}, S/N {spectra.snr[k]:.0f}, {'test' if spectra.test[k] else 'validation' if spectra.kept[k] else 'training'}"
             for k in wrong
         ]
         _gallery(path, list(windows[wrong]), titles, list(spectra.label[wrong] == 1), "")

@@ -159,7 +159,7 @@ class _Trainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None, neither=True)
+        self.mixture = Mixture(labelled.trained_on() if labelled is not None else None, neither=True)
         self.validation = validation_sets(labelled, n_validation, seed)
         self.pool = _Pool(config.pool)
         self.curves: dict[str, Any] = {"rounds": [], "validation": []}

@@ -89,13 +89,15 @@ class Labelled:
     flux, ivar : (n, 561) float32 arrays
         Rectified flux with bad pixels bridged, and inverse variance, 6525-6595 Angstrom.
     label : (n,) int8 array
-        1 Be, 0 not Be.
+        1 Be, 0 not Be, -1 neither class.
     star : (n,) str array
         All spectra of a star are on one side of the split.
     name : (n,) str array
         To name errors by.
     kept : (n,) bool array
-        Kept for validation, never trained on.
+        Kept for validation or test, never trained on.
+    test : (n,) bool array
+        Of these, those that no choice may lean on.
     resolving_power, step_a, snr : (n,) float arrays
         Of the spectrograph; width of its pixels, Angstrom; signal to noise.
     """
@@ -106,6 +108,7 @@ class Labelled:
     star: np.ndarray
     name: np.ndarray
     kept: np.ndarray
+    test: np.ndarray
     resolving_power: np.ndarray
     step_a: np.ndarray
     snr: np.ndarray
@@ -116,6 +119,14 @@ class Labelled:
     def take(self, rows: np.ndarray) -> Labelled:
         """These rows only."""
         return Labelled(**{field: getattr(self, field)[rows] for field in self.__dataclass_fields__})
+
+    def trained_on(self) -> Labelled:
+        """Those of a class that are kept for nothing else."""
+        return self.take(~self.kept & (self.label >= 0))
+
+    def validated_on(self) -> Labelled:
+        """Those of a class that choices may lean on, but no training: S/N over 10."""
+        return self.take(self.kept & ~self.test & (self.label >= 0) & (self.snr > 10))
 
     def windows(self) -> tuple[np.ndarray, np.ndarray]:
         """The classifier's windows and whether they are usable."""
@@ -131,10 +142,11 @@ class Labelled:
         """Counts and hash, for the record of a training."""
         return {
             "real_spectra": len(self),
-            "real_be": int(self.label.sum()),
+            "real_be": int((self.label == 1).sum()),
             "real_stars": len(set(self.star)),
             "validation_spectra": int(self.kept.sum()),
-            "validation_be": int(self.label[self.kept].sum()),
+            "validation_be": int((self.label[self.kept] == 1).sum()),
+            "test_spectra": int(self.test.sum()),
             "sha256": hashlib.sha256(self.flux.tobytes() + self.label.tobytes()).hexdigest(),
         }
 
@@ -194,9 +206,9 @@ def labelled_from_catalogue(catalogue: str | Path, labels: str | Path | None = N
         DuckDB file; it is only read.
     labels : path, optional
         CSV with a header: ``spectrum_id`` (or ``file``, the file's name without its folder) and ``label`` (1 Be,
-        0 not Be); if wanted also ``star``, a name that keeps spectra of a star without position together, and
-        ``validation`` (1: never train on this star, 0: do), by default two stars in five, chosen by a hash of the name.
-        Without a file, the verdicts of the table `inspection` are the labels.
+        0 not Be, -1 neither class); if wanted also ``star``, a name that keeps spectra of a star without position together,
+        ``validation`` (1: never train on this star, 0: do), by default two stars in five, chosen by a hash of the name, and
+        ``test`` (1: this star only tests). Without a file, the verdicts of the table `inspection` are the labels.
 
     Returns
     -------
@@ -205,7 +217,7 @@ def labelled_from_catalogue(catalogue: str | Path, labels: str | Path | None = N
     Raises
     ------
     ValueError
-        The file lacks a column, has another label than 0 and 1, or names no spectrum of the catalogue.
+        The file lacks a column, has another label than 0, 1 and -1, or names no spectrum of the catalogue.
     """
     with duckdb.connect(str(catalogue), read_only=True) as connection:
         if labels is None:
@@ -229,13 +241,15 @@ def labelled_from_catalogue(catalogue: str | Path, labels: str | Path | None = N
     good = np.isfinite(flux) & (ivar > 0)
     star = [label_of[i][2] or name for i, name in zip(ids, own_star, strict=True)]
     given = {name: label_of[i][3] for i, name in zip(ids, star, strict=True) if label_of[i][3] is not None}
+    tests = {name for i, name in zip(ids, star, strict=True) if label_of[i][4]}
     own_step = RED.wavelength_a[WIDE].mean() / np.asarray(power, float) / _PIXELS_PER_ELEMENT
     return Labelled(
         flux=bridge(np.where(good, flux, 1).astype(np.float32), good),
         ivar=np.where(good, ivar, 0).astype(np.float32),
         label=np.array([label_of[i][1] for i in ids], np.int8),
         star=np.array(star, str),
-        kept=np.array([given.get(name, _by_hash(name)) for name in star], bool),
+        kept=np.array([name in tests or given.get(name, _by_hash(name)) for name in star], bool),
+        test=np.array([name in tests for name in star], bool),
         name=np.array([Path(f).name for f in file], str),
         resolving_power=np.asarray(power, float),
         step_a=np.array([_NATIVE_STEP_A.get(s, own) for s, own in zip(survey, own_step, strict=True)]),
@@ -245,7 +259,7 @@ def labelled_from_catalogue(catalogue: str | Path, labels: str | Path | None = N
 
 # The verdict on a star holds for all its spectra, unless it was given to one of them; the last word counts.
 _INSPECTED = """
-    select s.spectrum_id, arg_max(i.is_be, i.inspected_at)::tinyint, null, null
+    select s.spectrum_id, arg_max(i.is_be, i.inspected_at)::tinyint, null, null, null
     from inspection i
     join spectrum s on s.star_id = i.star_id and coalesce(i.spectrum_id, s.spectrum_id) = s.spectrum_id
     where i.is_be is not null
@@ -260,13 +274,13 @@ def _read_labels(path: Path) -> list[dict[str, str]]:
     if "label" not in columns or not columns & {"spectrum_id", "file"}:
         raise ValueError(f"{path}: needs the columns spectrum_id (or file) and label, has {sorted(columns)}")
     for number, row in enumerate(rows, 2):
-        if row["label"] not in ("0", "1"):
-            raise ValueError(f"{path}, row {number}: label is {row['label']!r}, not 0 or 1")
+        if row["label"] not in ("0", "1", "-1"):
+            raise ValueError(f"{path}, row {number}: label is {row['label']!r}, not 0 or 1, or -1 for neither")
     return rows
 
 
 def _match(connection, rows) -> list[tuple]:
-    """(spectrum_id, label, star, validation) of the rows whose spectrum is in the catalogue."""
+    """(spectrum_id, label, star, validation, test) of the rows whose spectrum is in the catalogue."""
     if "spectrum_id" in rows[0]:
         known = {r[0]: [r[0]] for r in connection.execute("select spectrum_id from flux_red").fetchall()}
         keys = [int(row["spectrum_id"]) for row in rows]
@@ -276,7 +290,7 @@ def _match(connection, rows) -> list[tuple]:
             known.setdefault(Path(file).name, []).append(spectrum_id)
         keys = [row["file"] for row in rows]
     return [
-        (spectrum_id, int(row["label"]), row.get("star") or None, _flag(row.get("validation")))
+        (spectrum_id, int(row["label"]), row.get("star") or None, _flag(row.get("validation")), _flag(row.get("test")))
         for key, row in zip(keys, rows, strict=True)
         for spectrum_id in known.get(key, [])
     ]

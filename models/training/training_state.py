@@ -45,7 +45,7 @@ def validation_sets(labelled: Labelled | None, n_simulated: int, seed: int) -> d
     """Flux and label by name; simulated ones of a seed that training never uses."""
     sets = {"simulated": simulated(n_simulated, stream(seed, 0, "validation", 0))}
     if labelled is not None:
-        kept = labelled.take(labelled.kept & (labelled.snr > 10))
+        kept = labelled.validated_on()
         windows, usable = kept.windows()
         sets["real"] = (windows[usable], kept.label[usable])
     return sets
