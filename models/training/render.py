@@ -10,10 +10,13 @@ from torch.nn import functional
 
 from becat.models.window import PIXELS
 
-__all__ = ["SCALES", "LineImage", "asinh"]
+__all__ = ["ALL_SCALES", "SCALES", "LineImage", "asinh"]
 
 SCALES = ("fixed", "zoomed", "compressed")
 _SAMPLES_PER_COLUMN = 4
+# What is smoother than so many pixels, 9 Angstrom, is taken out of the detail, and what is finer than so many, half an Angstrom, too.
+_BROAD_PX, _FINE_PX = 73, 5
+_NOISE_FLOOR = 0.001
 
 
 class LineImage(nn.Module):
@@ -32,6 +35,9 @@ class LineImage(nn.Module):
         set it), with a margin: weak features fill the picture.
     compressed
         asinh((flux - 1) / 0.15), -0.6 to 15 in flux: peaks of any height stay inside.
+    detail
+        asinh of the difference of two running means over the scatter from pixel to pixel: what is a few times the noise
+        is as large in the picture as that, in whatever line.
 
     Parameters
     ----------
@@ -45,9 +51,9 @@ class LineImage(nn.Module):
 
     def __init__(self, size: int = 256, line_width: float = 2.5, scales: Sequence[str] = SCALES):
         super().__init__()
-        unknown = set(scales) - set(SCALES)
+        unknown = set(scales) - set(ALL_SCALES)
         if unknown:
-            raise ValueError(f"unknown flux scales {sorted(unknown)}: choose among {SCALES}")
+            raise ValueError(f"unknown flux scales {sorted(unknown)}: choose among {ALL_SCALES}")
         if line_width < 1:
             raise ValueError(f"a line width of {line_width} pixels cannot be drawn: at least 1")
         self.size, self.line_width, self.scales = size, line_width, tuple(scales)
@@ -96,4 +102,17 @@ def _compressed(flux):
     return (asinh((flux - 1) / 0.15) - low) / (high - low)
 
 
-_SCALE = {"fixed": _fixed, "zoomed": _zoomed, "compressed": _compressed}
+def _detail(flux):
+    fine, broad = (_running_mean(flux, pixels) for pixels in (_FINE_PX, _BROAD_PX))
+    steps = (flux[:, 5:] - flux[:, :-5]).abs()  # pixels so far from each other share no noise but in LRS
+    scatter = torch.topk(steps, steps.shape[1] // 2, dim=1, largest=False).values[:, -1:]
+    return 0.5 + asinh((fine - broad) / (scatter + _NOISE_FLOOR)) / 10
+
+
+def _running_mean(flux, pixels):
+    wide = functional.pad(flux.unsqueeze(1), (pixels // 2, pixels // 2), mode="replicate")
+    return functional.avg_pool1d(wide, pixels, 1, 0).squeeze(1)
+
+
+_SCALE = {"fixed": _fixed, "zoomed": _zoomed, "compressed": _compressed, "detail": _detail}
+ALL_SCALES = tuple(_SCALE)

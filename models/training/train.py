@@ -24,13 +24,14 @@ from becat.models.training.augment import augment, warp_profiles
 from becat.models.training.network import Classifier, load_imagenet, recompute_batch_norm
 from becat.models.training.render import SCALES
 from becat.models.training.train_profile import ProfileConfig, train_profiles
-from becat.models.training.trained import picture_is_finished, record_of
+from becat.models.training.trained import load_trained, picture_is_finished, record_of
 from becat.models.training.training_data import Labelled, Mixture
 from becat.models.training.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
 
-__all__ = ["Stage", "TrainConfig", "train"]
+__all__ = ["Stage", "TrainConfig", "soft_targets", "train"]
 
 _STEPS_DRAWN_AT_ONCE = 16
+_SUREST_TEACHER = 5.0  # log odds
 _OTHER_CONFIGURATION = " holds a training with another configuration: choose another directory"
 
 
@@ -65,7 +66,6 @@ class TrainConfig:
     average_decay : float
         Of the exponential moving average of the weights; the average is what is validated and exported.
     weight_decay : float
-    label_smoothing : float
     augmented_share : float
         Share of pictures that each warp of `becat.models.training.augment` touches.
     validate_every : int
@@ -74,6 +74,12 @@ class TrainConfig:
         Simulated spectra of a validation.
     imagenet : str or None
         Archive of ImageNet weights; None: torchvision's own download.
+    start_from : str or None
+        Directory of a finished training whose network of the drawing is trained further, instead of from ImageNet weights.
+    teacher : str or None
+        Directory of a finished training whose profile networks give soft targets: see `soft_targets`.
+    soft_share : float
+        Share of the soft target in what is learned.
     workers : int
         Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
         each other.
@@ -92,11 +98,13 @@ class TrainConfig:
     frozen_layers: tuple[str, ...] = ("conv1", "bn1", "layer1")
     average_decay: float = 0.99
     weight_decay: float = 1e-4
-    label_smoothing: float = 0.0
     augmented_share: float = 0.3
     validate_every: int = 6400
     n_validation: int = 480
     imagenet: str | None = None
+    start_from: str | None = None
+    teacher: str | None = None
+    soft_share: float = 0.5
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
 
@@ -194,12 +202,13 @@ class _Trainer:
         torch.manual_seed(config.seed)
         # On CPUs convolutions are faster with the channels last.
         self.model = Classifier(members=0).to(self.device, memory_format=torch.channels_last)
+        names = {name: getattr(config, name) for name in ("imagenet", "start_from", "teacher")}
         self.curves: dict[str, Any] = {
-            "config": asdict(config) | {"imagenet": config.imagenet and Path(config.imagenet).name},
+            "config": asdict(config) | {name: path and Path(path).name for name, path in names.items()},
             "data": labelled.description() if labelled is not None else {"real_spectra": 0},
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else platform.processor() or "CPU",
-            "imagenet": load_imagenet(self.model, config.imagenet),
+            "imagenet": self._start(),
             "steps": [],
             "validation": [],
         }
@@ -208,11 +217,24 @@ class _Trainer:
         self.parameters = [p for p in self.model.network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(self.parameters, lr=1e-3, weight_decay=config.weight_decay)
         self.average = [p.detach().clone() for p in self.parameters]
-        self.mixture = Mixture(labelled.take(~labelled.kept) if labelled is not None else None)
+        self.mixture = Mixture(
+            labelled.trained_on() if labelled is not None else None, neither=config.teacher is not None
+        )
+        self.teacher = load_trained(config.teacher).to(self.device) if config.teacher is not None else None
+        # Bfloat16 where it is faster: the weights stay in single precision.
+        self.half = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
         self.validation = validation_sets(labelled, config.n_validation, config.seed)
         self.block: tuple = (None, None)
         self.step = 0
         self._resume()
+
+    def _start(self) -> str:
+        """Load the weights that the training begins with; returns where they are from."""
+        if self.config.start_from is None:
+            return load_imagenet(self.model, self.config.imagenet)
+        before = Path(self.config.start_from)
+        self.model.network.load_state_dict(torch.load(before / "weights.pt", weights_only=True))
+        return f"{record_of(before)['imagenet']}, by way of the training {before.name}"
 
     def run(self):
         total = sum(stage.n_spectra for stage in self.config.stages) // self.config.batch
@@ -277,10 +299,11 @@ class _Trainer:
         with torch.no_grad():
             image = augment(self.model.draw(torch.from_numpy(flux).to(self.device)), warps, config.augmented_share)
             image = image.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.model.network(image)
-        target = torch.from_numpy(label).long().to(self.device)
-        loss = functional.cross_entropy(logits.float(), target, label_smoothing=config.label_smoothing)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = self.model.network(image).float()
+        log_odds = logits[:, 1] - logits[:, 0]
+        target = self._target(flux, label)
+        loss = functional.binary_cross_entropy_with_logits(log_odds, target)
         self.optimizer.zero_grad()
         loss.backward()
         self._share_gradients()
@@ -290,9 +313,18 @@ class _Trainer:
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
         value = float(loss.detach())
         if self.rank == 0:
-            accuracy = float((logits.argmax(1) == target).float().mean())
+            accuracy = float(((log_odds > 0) == (target > 0.5)).float().mean())
             self.curves["steps"].append([self.step, stage.size, round(value, 4), round(accuracy, 4)])
         return value
+
+    def _target(self, flux, label):
+        """(n,) probabilities that the network shall learn to tell."""
+        target = torch.from_numpy(label).float().to(self.device)
+        if self.teacher is None:
+            return target
+        with torch.inference_mode():
+            told = self.teacher.by_flux(torch.from_numpy(flux).to(self.device))[0]
+        return soft_targets(target, told.clone(), self.config.soft_share)
 
     def _share_gradients(self):
         if self.workers == 1:
@@ -350,6 +382,25 @@ class _Trainer:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average, self.step, self.curves = saved["average"], saved["step"], saved["curves"]
+
+
+def soft_targets(label: torch.Tensor, log_odds: torch.Tensor, share: float) -> torch.Tensor:
+    """Probabilities to learn from labels and what a teacher says (Hinton et al. 2015, arXiv:1503.02531).
+
+    A label is one bit; how sure a good teacher is tells how near the limit of what can be seen a feature is.
+
+    Parameters
+    ----------
+    label : (n,) tensor
+        1 Be, 0 not Be, -1 neither.
+    log_odds : (n,) tensor
+        Of the teacher.
+    share : float
+        Of the teacher in the mean of both. A teacher that contradicts the label is not believed; where there is no label, he alone is.
+    """
+    told = torch.sigmoid(log_odds.clamp(-_SUREST_TEACHER, _SUREST_TEACHER))
+    mixed = torch.where((told > 0.5) == (label > 0.5), (1 - share) * label + share * told, label)
+    return torch.where(label < 0, told, mixed)
 
 
 def drawing(config: TrainConfig, stage: Stage) -> torch.nn.Module:
