@@ -436,6 +436,18 @@ def test_sliders_recount_and_profiles_zoom_in_a_browser(browser, server):
     page.locator("#state", has_text="Counted").wait_for()
     assert int(page.inner_text('#funnel tr[data-step="50"] td:nth-of-type(2)')) < int(before)
     assert page.locator("#changed .leaves").count() > 0
+    assert page.input_value("#n-be_probability_min") == "0.98"
+    assert page.inner_text("#keep") == "becat threshold be_probability_min=0.98"
+    page.fill("#n-snr_min", "123.4")  # beyond the end of its slider
+    page.locator("#state", has_text="Counted with 2").wait_for()
+    assert page.inner_text("#keep") == "becat threshold snr_min=123.4 be_probability_min=0.98"
+    counted, shared = page.inner_text("#funnel"), page.url
+    page.click("button[type=reset]")
+    page.locator("#state", has_text="in force").wait_for()
+    assert page.url.endswith("/thresholds") and page.inner_text("#funnel") != counted
+    page.goto(shared, wait_until="networkidle")
+    page.locator("#state", has_text="Counted with 2").wait_for()
+    assert page.inner_text("#funnel") == counted and page.input_value("#n-snr_min") == "123.4"
     page.goto(f"http://127.0.0.1:{server.port}/star/10000", wait_until="networkidle")
     canvas = page.locator("#profile-plot canvas")
     whole = canvas.screenshot()

@@ -9,7 +9,7 @@ from datasette import hookimpl
 from markupsafe import Markup, escape
 
 from becat.publish.reading import rows, snapshot_of
-from becat.publish.snapshot.formatting import format_value, unit_label
+from becat.publish.snapshot.formatting import format_value, sexagesimal, unit_label
 from becat.publish.snapshot.metadata import column_note
 from becat.schema.selection import SELECTION
 
@@ -23,9 +23,11 @@ def prepare_jinja2_environment(env, datasette):
     """For all pages, those of errors too."""
     env.globals |= {
         "snapshot": snapshot_of(datasette).name,
+        "can_inspect": lambda: bool(getattr(datasette, "becat_labels", None)),  # known after this
         "unit_label": unit_label,
         "column_note": column_note,
         "format_value": format_value,
+        "sexagesimal": sexagesimal,
         "step_labels": STEP_LABELS,
     }
     env.filters["commands"] = commands

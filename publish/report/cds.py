@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from becat.publish.report.tables import Column
+from becat.publish.snapshot.formatting import sexagesimal_parts
 
 __all__ = ["FixedTable", "write_readme", "write_table"]
 
@@ -179,7 +180,7 @@ def _texts(columns: Sequence[Column], row: Sequence) -> list[str]:
         if column.name == "ra_deg":
             ra_deg = value
         elif column.name == "dec_deg":
-            texts += _sexagesimal(ra_deg, value)
+            texts += sexagesimal_parts(ra_deg, value)
     return texts
 
 
@@ -198,23 +199,6 @@ def _ascii(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return re.sub(r"[^\x20-\x7e]", " ", plain.encode("ascii", "replace").decode("ascii"))
-
-
-def _sexagesimal(ra_deg: float | None, dec_deg: float | None) -> list[str]:
-    """Hours, minutes, seconds, sign, degrees, minutes, seconds: rounded before they are taken apart, so no 60 s appear."""
-    if ra_deg is None or dec_deg is None:
-        return [""] * 7
-    minutes, milliseconds = divmod(round(ra_deg * 240_000) % 86_400_000, 60_000)
-    arc_minutes, hundredths = divmod(round(abs(dec_deg) * 360_000), 6_000)
-    return [
-        f"{minutes // 60:02d}",
-        f"{minutes % 60:02d}",
-        f"{milliseconds / 1000:06.3f}",
-        "-" if dec_deg < 0 else "+",
-        f"{arc_minutes // 60:02d}",
-        f"{arc_minutes % 60:02d}",
-        f"{hundredths / 100:05.2f}",
-    ]
 
 
 def _ends(fields: Sequence[_Field]) -> list[int]:

@@ -6,7 +6,7 @@ import re
 
 from becat.publish.snapshot.metadata import column_note
 
-__all__ = ["decimals_of", "format_value", "unit_label"]
+__all__ = ["decimals_of", "format_value", "sexagesimal", "sexagesimal_parts", "unit_label"]
 
 # First match decides: decimals of a floating-point column whose name fits the pattern.
 DECIMALS = (
@@ -50,3 +50,26 @@ def unit_label(table: str, column: str) -> str:
     """Unit of a column as it is written on a page."""
     unit = column_note(table, column)[1]
     return UNITS.get(unit, unit)
+
+
+def sexagesimal(ra_deg: float | None, dec_deg: float | None) -> str:
+    """A position in hours and degrees, such as ``03:28:22.230 +45:07:56.00``."""
+    hours, minutes, seconds, sign, degrees, arc_minutes, arc_seconds = sexagesimal_parts(ra_deg, dec_deg)
+    return f"{hours}:{minutes}:{seconds} {sign}{degrees}:{arc_minutes}:{arc_seconds}" if hours else ""
+
+
+def sexagesimal_parts(ra_deg: float | None, dec_deg: float | None) -> list[str]:
+    """Hours, minutes, seconds, sign, degrees, minutes, seconds: rounded before they are taken apart, so no 60 s appear."""
+    if ra_deg is None or dec_deg is None:
+        return [""] * 7
+    minutes, milliseconds = divmod(round(ra_deg * 240_000) % 86_400_000, 60_000)
+    arc_minutes, hundredths = divmod(round(abs(dec_deg) * 360_000), 6_000)
+    return [
+        f"{minutes // 60:02d}",
+        f"{minutes % 60:02d}",
+        f"{milliseconds / 1000:06.3f}",
+        "-" if dec_deg < 0 else "+",
+        f"{arc_minutes // 60:02d}",
+        f"{arc_minutes % 60:02d}",
+        f"{hundredths / 100:05.2f}",
+    ]
