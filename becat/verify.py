@@ -1,26 +1,29 @@
 """`becat verify`: does the catalogue hold together, and does it still say what the files say?
 
 The audits are made from the schema: keys are unique, references point somewhere, what must be there is there, and a
-value lies in the range that its UCD allows. A random sample of spectra is read from the files and reduced again.
+value lies in the range that its UCD allows. The rows of each table are compared with the checksums of the runs that wrote
+them, views and macros with those of a new catalogue, and a sample of spectra with what their files give when everything is
+done again. What none of this sees stands in docs/storage.md.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
-import numpy as np
+import pyarrow as pa
 from tqdm import tqdm
 
-from becat.etl.catalogue.versions import code_version
-from becat.etl.load.load import Options, read_and_reduce
+from becat.etl.catalogue.batches import matrix
+from becat.etl.catalogue.checksums import differences, engine, flux_checksum, last_run_of_checksums
 from becat.models.score import DEFAULT_MODEL
 from becat.schema import parameters
 from becat.schema.grid import ARMS
 from becat.schema.tables import TABLES
+from becat.verify_sample import recompute
+from becat.verify_template import differences_from_template
 
 __all__ = ["Finding", "verify"]
 
@@ -32,9 +35,10 @@ RANGE_OF_UCD = {
     "stat.correlation": (-1, 1),
     "phys.temperature.effective": (0, 300_000),
 }
-# The arrays were written as float32: a spectrum that is reduced again must agree to its rounding.
-TOLERANCE = 1e-5
+SPECTRA_AT_ONCE = 2048
 MAX_EXAMPLES = 5
+# A chain of spectra, each within the radius of the next, is one star: its ends may be some radii apart.
+FAR_RADII = 10
 # Tables with a row a spectrum that a run writes.
 SPECTRUM_TABLES = ("spectrum", "line_measurement", "profile_class", "be_score")
 # What the tables are filled for; how much of it may be NULL is the parameter null_rate_max.
@@ -54,17 +58,24 @@ class Finding:
     examples: str
 
 
-def verify(connection: duckdb.DuckDBPyConnection, n_sample: int = 20, seed: int = 1) -> list[Finding]:
+def verify(
+    connection: duckdb.DuckDBPyConnection,
+    n_sample: int | None = 20,
+    seed: int = 1,
+    tell: Callable[[str], None] = lambda words: None,
+) -> list[Finding]:
     """Every check of a catalogue.
 
     Parameters
     ----------
     connection : duckdb connection
         Open for reading.
-    n_sample : int
-        Spectra to read from their files and reduce again.
+    n_sample : int or None
+        Spectra to read from their files, reduce, measure and score again; None for all.
     seed : int
         Seed of the sample.
+    tell : callable
+        Is given a line for each thing that was read, and for each that could not be.
 
     Returns
     -------
@@ -81,12 +92,25 @@ def verify(connection: duckdb.DuckDBPyConnection, n_sample: int = 20, seed: int 
         *_null_audits(limits["null_rate_max"]),
         *_null_change_audits(limits["null_rate_change_max"]),
     ]
-    found = []
+    found, unasked = [], []
     for check, sql in tqdm(audits, desc="auditing", unit=" checks", disable=None, leave=False):
-        rows = connection.execute(sql).fetchall()
+        try:
+            rows = [str(row) for row in connection.execute(sql).fetchall()]
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            unasked.append(f"{check} ({str(error).splitlines()[0]})")
+            continue
         if rows:
-            found.append(Finding(check, len(rows), "; ".join(str(row) for row in rows[:MAX_EXAMPLES])))
-    return found + list(_changed_models(connection)) + list(_differing_spectra(connection, n_sample, seed))
+            found.append(_finding(check, rows))
+    tell(f"{len(audits) - len(unasked)} audits of keys, references, ranges and completeness")
+    if unasked:
+        found.append(_finding("the catalogue has all that is asked of it (`becat run` brings it up to date)", unasked))
+    found += [_finding(check, wrong) for check, wrong in differences_from_template(connection)]
+    tell("views, macros, columns, thresholds and constants against a new catalogue")
+    found += [*_checksums(connection, tell), *_flux(connection, tell), *_changed_models(connection)]
+    sample = recompute(connection, n_sample, seed)
+    for line in sample.lines():
+        tell(line)
+    return found + [_finding(check, wrong) for check, wrong in sample.failed.items()]
 
 
 def _key_audits() -> Iterator[tuple[str, str]]:
@@ -212,6 +236,38 @@ def _count_audits() -> Iterator[tuple[str, str]]:
         " and exists (from model where is_current)"
         " and spectrum_id not in (select spectrum_id from missing_result where stage = 'score')",
     )
+    yield (
+        "every measured spectrum has its profile class, and no other",
+        "select spectrum_id from line_measurement m full join profile_class p using (spectrum_id)"
+        " where m.spectrum_id is null or p.spectrum_id is null",
+    )
+    yield (
+        "every spectrum with a position is of a star, and every star has one",
+        "select spectrum_id, star_id from spectrum s full join star using (star_id) where s.spectrum_id is null"
+        " or (star.star_id is null and isfinite(s.ra_deg) and exists (from etl_run where command = 'gather stars'))",
+    )
+    yield (
+        "the names of a star's spectra are its aliases",
+        "(select star_id, designation from spectrum where star_id is not null and designation is not null)"
+        " except select star_id, designation from star_alias",
+    )
+    yield (
+        f"the spectra of a star are where it is, but for those that `becat alias` gave it ({FAR_RADII} radii)",
+        f"""
+        select spectrum_id, star_id from spectrum s join star using (star_id)
+        where not exists (from star_link l where l.designation = s.designation)
+            and sqrt(((s.ra_deg - star.ra_deg + 540) % 360 - 180)**2 * cos(radians(star.dec_deg))**2
+                + (s.dec_deg - star.dec_deg)**2) * 3600 > {FAR_RADII} * (
+                select max(greatest(value, default_value)) from selection_parameter
+                where name in ('star_radius_arcsec', 'star_radius_other_arcsec'))
+        """,
+    )
+    yield (
+        "every star with astrometry has its velocities in each model, and no other has",
+        "select star_id, kinematic_model from astrometry cross join kinematic_model"
+        " full join kinematics k using (star_id, kinematic_model)"
+        " where (k.star_id is null and exists (from etl_run where command = 'kinematics')) or astrometry.star_id is null",
+    )
     yield "every run came to its end", "select run_id, command, status from etl_run where status = 'running'"
     yield "one model is the current one", "select count(*) from model where is_current having count(*) > 1"
 
@@ -224,44 +280,57 @@ def _changed_models(connection) -> Iterator[Finding]:
             yield Finding("the model file is the one that scored", 1, f"{name}: run `becat score` again")
 
 
-def _differing_spectra(connection, n_sample: int, seed: int) -> Iterator[Finding]:
-    """Spectra of the sample that their files give otherwise than the catalogue does."""
-    rows = connection.execute("select spectrum_id, file, reduction_version, coadd from spectrum order by 1").fetchall()
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:n_sample]
-    version = code_version("reduce")
-    missing, stale, differing = [], [], []
-    for spectrum_id, file, reduced_by, coadd in tqdm(
-        [rows[i] for i in chosen], desc="reading again", unit=" spectra", disable=None, leave=False
-    ):
-        if not Path(file).exists():
-            missing.append(file)
-        elif reduced_by != version:
-            stale.append(spectrum_id)
-        elif not _agrees(connection, spectrum_id, file, coadd):
-            differing.append(spectrum_id)
-    for check, bad in (
-        ("the files of the sample are there", missing),
-        ("the sample was reduced by this version of the code (`becat run` or `becat load` does it again)", stale),
-        ("the sample read again from the files agrees", differing),
-    ):
-        if bad:
-            yield Finding(check, len(bad), "; ".join(map(str, bad[:MAX_EXAMPLES])))
+def _checksums(connection, tell: Callable[[str], None]) -> Iterator[Finding]:
+    """Tables whose rows are not those that becat left there."""
+    then, now = last_run_of_checksums(connection)
+    if then is None:
+        tell("not compared: checksums of the tables, for no command has made any yet (the next one that writes does)")
+        return
+    if then < now:
+        tell(
+            f"not compared: checksums of the tables, for run {now} was killed before it made them (the next command does)"
+        )
+        return
+    found = list(differences(connection))
+    if found:
+        yield _finding("the rows of each table are those that becat wrote", [str(each) for each in found])
+    row = connection.execute(
+        "select count(distinct table_name), coalesce(sum(n_rows), 0), count(*) filter (engine <> ?) from table_checksum",
+        [engine()],
+    ).fetchone()
+    tell(f"{row[0]:,} tables with {row[1]:,} rows against the checksums of their runs")
+    if row[2]:
+        tell(f"not compared: {row[2]:,} checksums that another version of DuckDB made")
 
 
-def _agrees(connection, spectrum_id: int, file: str, coadd: bool) -> bool:
-    batch = read_and_reduce([file], Options("coadd" if coadd else "single", need_snr=False))
+def _flux(connection, tell: Callable[[str], None]) -> Iterator[Finding]:
+    """Rows of flux that are not those that were written."""
     for arm in ARMS:
-        stored = connection.execute(
-            f"select flux, ivar from flux_{arm} where spectrum_id = ?", [spectrum_id]
-        ).fetchone()
-        none = np.empty((0, 0))
-        ids, flux, ivar, _ = batch.arrays.get(arm, (np.array([]), none, none, none))
-        place = np.flatnonzero(ids == spectrum_id)
-        if (stored is None) != (place.size == 0):
-            return False
-        if stored is not None:
-            again = (flux[place[0]], ivar[place[0]])
-            for kept, computed in zip(stored, again, strict=True):
-                if not np.allclose(np.array(kept, float), computed, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
-                    return False
-    return True
+        table = f"flux_{arm}"
+        if not _has_column(connection, table, "checksum"):
+            tell(f"not compared: {table}, written by an older becat, without checksums")
+            continue
+        changed: list[str] = []
+        n_known, n_all = connection.execute(f"select count(checksum), count(*) from {table}").fetchall()[0]
+        reader = connection.execute(
+            f"select spectrum_id, flux, ivar, mask, checksum from {table} where checksum is not null"
+        ).to_arrow_reader(SPECTRA_AT_ONCE)
+        with tqdm(total=n_known, desc=f"reading {table}", unit=" spectra", disable=None, leave=False) as bar:
+            for batch in reader:
+                rows = pa.Table.from_batches([batch])
+                ids, kept = rows["spectrum_id"].to_numpy(), rows["checksum"].to_numpy()
+                arrays = (matrix(rows[name])[0] for name in ("flux", "ivar", "mask"))
+                changed += map(str, ids[flux_checksum(ids, *arrays) != kept])
+                bar.update(len(rows))
+        if changed:
+            yield _finding(f"the rows of {table} are those that becat wrote", changed)
+        older = f" ({n_all - n_known:,} of an older becat have none)" if n_all > n_known else ""
+        tell(f"{n_known:,} rows of {table} against their checksums{older}")
+
+
+def _has_column(connection, table: str, column: str) -> bool:
+    return column in [row[0] for row in connection.execute(f"describe {table}").fetchall()]
+
+
+def _finding(check: str, wrong: list[str]) -> Finding:
+    return Finding(check, len(wrong), "; ".join(wrong[:MAX_EXAMPLES]))

@@ -87,6 +87,13 @@ def _flux_table(arm, n_pixels):
             "",
             "meta.code.qual",
         ),
+        _col(
+            "checksum",
+            BigInteger,
+            "CRC-32 of spectrum_id, flux, ivar and mask as they were written; NULL where an older becat wrote them",
+            "",
+            "meta.checksum",
+        ),
         _run(),
     )
 
@@ -792,6 +799,31 @@ REJECTED_INPUT = _table(
         "time.processing",
     ),
     _run(),
+)
+
+TABLE_CHECKSUM = _table(
+    "table_checksum",
+    "Checksums of the rows of each table by the run that wrote them, made at the end of every command: `becat verify`"
+    " compares them",
+    _col("table_name", Text, "Table", ucd="meta.id;meta.main", key=True),
+    _col(
+        "written_by",
+        BigInteger,
+        "Run that wrote the rows; 0 for tables whose rows do not say",
+        ucd="meta.id;meta.dataset",
+        key=True,
+    ),
+    _col("n_rows", BigInteger, "Rows", ucd="meta.number", required=True),
+    _col("checksum", BigInteger, "Sum of the hashes of the rows, in no order", ucd="meta.checksum", required=True),
+    _col("columns", Text, "Columns that were hashed", ucd="meta.note", required=True),
+    _col("engine", Text, "Version of DuckDB that made the hashes: those of another are others", ucd="meta.version"),
+    _col("last_run_id", BigInteger, "Last run of the command that made the checksum", ucd="meta.id;meta.dataset"),
+    _col(
+        "changed_at",
+        TIMESTAMP,
+        "When a later command found that other rows stood there than becat had written (UTC)",
+        ucd="time",
+    ),
 )
 
 MISSING_RESULT = _table(

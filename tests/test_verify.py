@@ -7,10 +7,12 @@ import shutil
 import duckdb
 import pytest
 
-from becat.etl.catalogue.connection import open_catalogue
+from becat.etl.catalogue.connection import Run, open_catalogue
 from becat.etl.load.load import load_spectra
 from becat.etl.match.gather import gather_stars
 from becat.etl.measure import measure_spectra
+from becat.etl.score import score_spectra
+from becat.schema import build
 from becat.verify import verify
 from tests.tools.pipeline_tools import becat, new_catalogue, real_spectra
 
@@ -25,6 +27,7 @@ def sound(tmp_path_factory):
         load_spectra(connection, [folder], workers=1)
         gather_stars(connection)
         measure_spectra(connection)
+        score_spectra(connection)
     return path
 
 
@@ -36,6 +39,19 @@ DAMAGE = {
     "update input_file set n_rows = 7": "the ledger counts the spectra of each file",
     "update flux_red set flux = list_transform(flux, f -> f * 1.01)::float[4001]": "the sample read again from the files agrees",
     "update etl_run set status = 'running'": "every run came to its end",
+    "update spectrum set mjd = mjd + 100": "the sample read again from the files agrees",
+    "update spectrum set snr_r = snr_r + 1": "the sample read again from the files agrees",
+    "update line_measurement set ew_halpha_a = ew_halpha_a - 5": "the sample measured again agrees",
+    "update be_score set be_probability = 1 - be_probability": "the sample scored again agrees",
+    "delete from line_measurement where spectrum_id = (select max(spectrum_id) from spectrum)": "every spectrum is measured, or missing_result says why not",
+    "delete from star where star_id = (select max(star_id) from star)": "every spectrum with a position is of a star, and every star has one",
+    "drop view runaway": "the views of becat are there (`becat run` makes them anew)",
+    "create or replace view oe_star as select * from star": "the views are those of this version of becat (`becat run` makes them anew)",
+    "create or replace macro parameter(parameter_name) as (1.0)": "the macros are those of this version of becat (`becat run` makes them anew)",
+    "comment on column spectrum.mjd is null": "the columns are those of this version of becat (`becat run` makes them anew)",
+    "delete from selection_parameter where name = 'snr_min'": "the thresholds of becat are there (`becat run` makes them anew)",
+    "update selection_parameter set unit = 'mag' where name = 'snr_min'": "the thresholds are described as in parameters.toml (`becat run` makes them anew)",
+    "update selection_parameter set value = -5 where name = 'be_probability_min'": "the thresholds are in their ranges (`becat threshold --reset NAME`)",
     "update line_measurement set ew_halpha_a = null": "line_measurement.ew_halpha_a is there in at least 50% of the rows",
 }
 
@@ -43,7 +59,10 @@ DAMAGE = {
 def test_a_sound_catalogue_passes(sound):
     with open_catalogue(sound, read_only=True) as connection:
         assert verify(connection) == []
-    assert "holds together" in becat("verify", "--catalog", sound).stdout
+    said = becat("verify", "--catalog", sound, "--all").stdout
+    assert "holds together" in said
+    assert "read: 3 of 3 spectra from their files, 3 of them measured and 3 scored again" in said
+    assert "read: 3 rows of flux_red against their checksums" in said
 
 
 @pytest.mark.parametrize("sql", DAMAGE, ids=DAMAGE.values())
@@ -54,6 +73,105 @@ def test_damage_is_found(sound, tmp_path, sql):
         connection.execute(sql)
         found = [finding.check for finding in verify(connection)]
     assert DAMAGE[sql] in found
+
+
+# What is seen by the checksums alone, with no spectrum read again.
+UNSEEN_ELSEWHERE = {
+    "update spectrum set teff_k = 9000 where spectrum_id = (select min(spectrum_id) from spectrum)": "spectrum, rows of run",
+    "update star set ra_deg = ra_deg + 0.0001": "star, rows of run",
+    "update star set dec_deg = -dec_deg, ra_deg = ra_deg + 1": "star, rows of run",
+    "update line_measurement set peak_wavelength_a = peak_wavelength_a + 1": "line_measurement, rows of run",
+    "insert into inspection (inspection_id, star_id) select '1', min(star_id) from star": "inspection: 0 were written, 1 are there",
+    "delete from be_score": "be_score, rows of run",
+    "update model set be_probability_min = 0.1": "model, rows of run",
+    "update wavelength_grid set wavelength_a = wavelength_a + 0.2": "wavelength_grid: 7,202 were written",
+    "update etl_run set code_version = 'x'": "etl_run, rows of run",
+}
+
+
+@pytest.mark.parametrize("sql", UNSEEN_ELSEWHERE)
+def test_rows_that_becat_did_not_write_are_seen(sound, tmp_path, sql):
+    path = tmp_path / "damaged.duckdb"
+    shutil.copy(sound, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(sql)
+        found = {finding.check: finding.examples for finding in verify(connection, n_sample=0)}
+    assert UNSEEN_ELSEWHERE[sql] in found["the rows of each table are those that becat wrote"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "flux = list_transform(flux, (f, i) -> case when i = 2000 then f + 0.001 else f end)::float[4001]",
+        "ivar = list_transform(ivar, x -> 2 * x)::float[4001]",
+        "mask = list_transform(mask, m -> 1 - least(m, 1))::utinyint[4001]",
+    ],
+)
+def test_a_changed_pixel_of_one_spectrum_is_seen(sound, tmp_path, change):
+    path = tmp_path / "damaged.duckdb"
+    shutil.copy(sound, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"update flux_red set {change} where spectrum_id = (select min(spectrum_id) from spectrum)")
+        (finding,) = verify(connection, n_sample=0)
+    assert (finding.check, finding.n_rows) == ("the rows of flux_red are those that becat wrote", 1)
+
+
+def healthy(path, n_sample=None):
+    """Lines of what was read of a catalogue in which nothing is wrong."""
+    read: list[str] = []
+    with open_catalogue(path, read_only=True) as connection:
+        assert verify(connection, n_sample, tell=read.append) == []
+    return read
+
+
+def test_a_catalogue_that_grew_with_other_thresholds_is_healthy(sound, tmp_path):
+    path = tmp_path / "grown.duckdb"
+    shutil.copy(sound, path)
+    shutil.copy(real_spectra()[5], tmp_path)
+    becat("load", tmp_path, "--catalog", path, "--workers", 1)
+    becat("measure", "--catalog", path)
+    becat("score", "--catalog", path)
+    becat("threshold", "snr_min=20", "ew_halpha_band_min_a=6548.5", "--catalog", path)
+    read = healthy(path)
+    assert "4 of 4 spectra from their files, 0 of them measured and 4 scored again" in read
+    becat("measure", "--catalog", path)
+    assert "4 of 4 spectra from their files, 4 of them measured and 4 scored again" in healthy(path)
+
+
+def test_a_catalogue_of_an_older_becat_is_healthy_and_says_what_was_not_compared(sound, tmp_path):
+    path = tmp_path / "older.duckdb"
+    shutil.copy(sound, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table flux_red drop column checksum; drop table table_checksum")
+        build.upgrade(connection)
+    read = healthy(path, 0)
+    assert any(line.startswith("not compared: checksums of the tables") for line in read)
+    assert any("flux_red" in line and "3 of an older becat have none" in line for line in read)
+    with open_catalogue(path) as connection:
+        connection.execute("update selection_parameter set value = 20 where name = 'snr_min'")
+    assert not any(line.startswith("not compared: checksums of the tables") for line in healthy(path, 0))
+
+
+def test_a_command_that_was_killed_leaves_nothing_to_compare_and_no_alarm(sound, tmp_path):
+    path = tmp_path / "killed.duckdb"
+    shutil.copy(sound, path)
+    with duckdb.connect(str(path)) as connection:  # as after kill -9: what was committed is there, checksums are not
+        run = Run(connection, "measure").run_id
+        connection.execute("update line_measurement set run_id = ?", [run])
+        connection.execute("update etl_run set status = 'interrupted' where run_id = ?", [run])
+    read = healthy(path, 0)
+    assert any(f"run {run} was killed" in line for line in read)
+
+
+def test_results_changed_between_two_commands_stay_seen(sound, tmp_path):
+    path = tmp_path / "hidden.duckdb"
+    shutil.copy(sound, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update line_measurement set peak_wavelength_a = peak_wavelength_a + 1")
+    becat("threshold", "snr_min=20", "--catalog", path)
+    with open_catalogue(path, read_only=True) as connection:
+        (finding,) = verify(connection, n_sample=0)
+    assert "line_measurement, rows of run" in finding.examples and "changed before" in finding.examples
 
 
 def many_rows(path, sql=""):

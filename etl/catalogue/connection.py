@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from becat.etl.catalogue.checksums import keep_checksums
 from becat.schema.errors import BecatError
 from becat.schema.version import becat_version
 
@@ -80,7 +81,14 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
             raise BecatError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
         # Not by "set": without ipywidgets that fails in a notebook, whatever the value.
         connection.execute("pragma disable_progress_bar")
-        yield connection
+        before = _state(path)
+        try:
+            yield connection
+        finally:
+            # Also after a failure: what was committed before it is becat's.
+            if not read_only and _state(path) != before:
+                with suppress(duckdb.Error):
+                    keep_checksums(connection)
         if not read_only:
             _checkpoint(connection, path)
     finally:
@@ -93,6 +101,17 @@ def _is_sqlite(path: Path) -> bool:
             return file.read(16) == b"SQLite format 3\0"
     except OSError:
         return False  # DuckDB says what is wrong
+
+
+def _state(path: Path) -> list[tuple[int, int]]:
+    """Size and time of the catalogue and of its log: other ones after something was written."""
+    found = [each.stat() for each in (path, _log(path)) if each.is_file()]
+    return [(status.st_size, status.st_mtime_ns) for status in found]
+
+
+def _log(path: Path) -> Path:
+    """DuckDB's log, which is there while it holds what is not in the file yet."""
+    return path.with_name(path.name + ".wal")
 
 
 # What DuckDB says of a file that was cut off, overwritten or never a catalogue.
@@ -194,7 +213,7 @@ def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _checkpoint(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Move what is in the log to the file. Closing does that too, but keeps silent where it fails."""
-    log = path.with_name(path.name + ".wal")
+    log = _log(path)
     if not log.is_file():
         return
     try:

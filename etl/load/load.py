@@ -19,6 +19,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from becat.etl.catalogue.batches import matrix
+from becat.etl.catalogue.checksums import flux_checksum
 from becat.etl.catalogue.connection import TO_WRITE, Run, bounded_memory, transaction
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.catalogue.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger, write_rejections
@@ -418,6 +419,7 @@ def _insert_flux(connection, arm: str, ids: np.ndarray, arrays: list[np.ndarray]
     fields = {"spectrum_id": pa.array(ids)}
     for name, array in zip(("flux", "ivar", "mask"), arrays, strict=True):
         fields[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).ravel()), n_pixels)
+    fields["checksum"] = pa.array(flux_checksum(ids, *arrays))
     fields["run_id"] = pa.array(np.full(len(ids), run_id, np.int64))
     connection.register("new_flux", pa.table(fields))
     connection.execute(f"insert into flux_{arm} by name select * from new_flux")

@@ -17,6 +17,8 @@ __all__ = ["becat", "contents", "new_catalogue", "obey_permissions", "real_spect
 
 # Columns that tell when and by which run a row was written: they differ between runs that give the same catalogue.
 RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
+# Tables of which each row is that of a run.
+OF_RUNS = ("main.etl_run", "main.table_checksum")
 
 
 def new_catalogue(path: Path) -> Path:
@@ -51,7 +53,7 @@ def contents(path: Path, *, with_runs: bool = False) -> dict[str, list[tuple]]:
         tables = [row[0] for row in connection.execute(names).fetchall()]
         found = {}
         for table in tables:
-            if table == "main.etl_run" and not with_runs:
+            if table in OF_RUNS and not with_runs:
                 continue
             names = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
             columns = ", ".join(f'"{n}"::varchar' for n in names if with_runs or n not in RUN_COLUMNS)
