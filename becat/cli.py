@@ -834,18 +834,35 @@ def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
 @becat.command()
 @click.argument("snapshot", type=click.Path(dir_okay=False, path_type=Path))
 @catalog_option
-def publish(snapshot: Path, catalog: Path) -> None:
+@click.option(
+    "--profiles",
+    type=click.Choice(["candidates", "near", "all"]),
+    default="all",
+    show_default=True,
+    help="Whose H-alpha profiles are shown: those of the candidates, of all stars that come to the classifier, or of all stars.",
+)
+@click.option(
+    "--profiles-max",
+    type=click.IntRange(min=0),
+    default=20_000,
+    show_default=True,
+    help="At most so many, 5 kB each: candidates first, then one of every other star, those that came farthest first.",
+)
+def publish(snapshot: Path, catalog: Path, profiles: str, profiles_max: int) -> None:
     """Write a SQLite snapshot of the catalogue for Datasette.
 
     \b
-    Example:
+    Examples:
         becat publish catalog.sqlite --catalog catalog.duckdb
+        becat publish small.sqlite --profiles near --profiles-max 5000
     """
     from becat.snapshot import publish_snapshot
 
     with open_catalogue(catalog, read_only=True):
         pass  # says in its own words what is wrong with a file that is no catalogue
-    click.echo(f"snapshot {publish_snapshot(catalog, snapshot)}: look at it with `becat serve {snapshot}`")
+    click.echo(
+        f"snapshot {publish_snapshot(catalog, snapshot, profiles, profiles_max)}: look at it with `becat serve {snapshot}`"
+    )
 
 
 @becat.command()

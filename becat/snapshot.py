@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from becat.publish.snapshot.profiles import PROFILES_MAX, chosen_sql
 from becat.publish.snapshot.write import write
 
 __all__ = ["publish_snapshot"]
 
 
-def publish_snapshot(catalog: Path, snapshot: Path) -> str:
+def publish_snapshot(catalog: Path, snapshot: Path, profiles: str = "all", n_profiles_max: int = PROFILES_MAX) -> str:
     """Write the snapshot of a catalogue and say so in a line.
+
+    Parameters
+    ----------
+    catalog, snapshot : Path
+    profiles : str
+        Whose H-alpha profiles are published: one of `becat.publish.snapshot.profiles.CHOICES`.
+    n_profiles_max : int
+        At most so many of them.
 
     Raises
     ------
     BecatError
         It could not be written.
     """
-    write(catalog, snapshot)
-    return f"{snapshot} ({snapshot.stat().st_size / 1e6:.1f} MB)"
+    made = write(catalog, snapshot, profile_sql=chosen_sql(profiles, n_profiles_max))
+    left_out = made.n_spectra - made.n_profiles
+    without = f", {left_out:,} spectra without one" if left_out else ""
+    return f"{snapshot} ({made.size_bytes / 1e6:.1f} MB, {made.n_profiles:,} H-alpha profiles{without})"

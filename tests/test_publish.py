@@ -15,6 +15,7 @@ import pytest
 import sqlglot
 from astropy.io.votable.ucd import parse_ucd
 
+from becat.publish.snapshot import profiles
 from becat.publish.snapshot import write as snapshot
 from becat.publish.snapshot.metadata import column_note, describe
 from becat.publish.snapshot.transpile import Macro, inline, read_macros, to_sqlite
@@ -141,6 +142,28 @@ def test_profiles_of_the_candidates_and_of_a_chosen_set(catalogue, site, tmp_pat
     )
     with duckdb.connect(str(catalogue), read_only=True) as source:
         assert source.execute("select count(*) from spectrum").fetchone() == (chosen.n_profiles,)
+
+
+def test_profiles_that_fit_are_those_of_candidates_then_of_those_that_came_farthest(catalogue, tmp_path):
+    """What stays outside the limit never came farther than what is inside."""
+    with duckdb.connect(str(catalogue), read_only=True) as source:
+
+        def chosen(*words):
+            return [row[0] for row in source.execute(profiles.chosen_sql(*words)).fetchall()]
+
+        of_candidates = set(chosen("candidates"))
+        steps = dict(source.execute("select spectrum_id, coalesce(failed_test, 999) from spectrum_verdict").fetchall())
+        first = {
+            row[0]
+            for row in source.execute("select spectrum_id from spectrum_verdict where rank_in_star = 1").fetchall()
+        }
+        everything = chosen("all")
+        assert set(everything[: len(of_candidates)]) == of_candidates
+        others = [spectrum_id for spectrum_id in everything[len(of_candidates) :] if spectrum_id in first]
+        assert others == everything[len(of_candidates) :][: len(others)]
+        assert [steps[spectrum_id] for spectrum_id in others] == sorted((steps[i] for i in others), reverse=True)
+        assert chosen("all", 3) == everything[:3]
+        assert of_candidates < set(chosen("near")) < set(everything)
 
 
 def test_paths_of_the_machine_stay_at_home(published):

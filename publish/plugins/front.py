@@ -78,7 +78,9 @@ async def _context(database) -> dict:
         "facts": facts,
         "outcome": await rows(database, "select * from outcome"),
         "outcome_labels": OUTCOME_LABELS,
-        "n_profiles": await first(database, "select count(*) as n from halpha_profile"),
+        "n_profiles": await first(
+            database, "select (select count(*) from halpha_profile) as n, (select count(*) from spectrum) as n_spectra"
+        ),
         "canned": list(queries()),
         "loaded": await rows(database, LOADED),
         "lists": await rows(database, LISTS),

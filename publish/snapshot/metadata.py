@@ -55,7 +55,7 @@ LABELS = {
     "etl_run": "command",
 }
 EXTRA_TABLES = {
-    "halpha_profile": "Rectified H-alpha profiles of chosen spectra, as JSON arrays on a uniform vacuum grid",
+    "halpha_profile": "Rectified H-alpha profiles of the spectra that were chosen at publishing, as JSON arrays on a uniform vacuum grid",
     "view_definition": "The SQL of every view in DuckDB's and in SQLite's dialect, and whether it is a view here",
     "recount_column": "What thresholds are compared with, as packed arrays: the page of thresholds counts with them",
     "figure": "Data of the figures over all stars, as JSON",

@@ -16,7 +16,7 @@ from becat.schema.grid import RED
 from becat.schema.parameters import in_force
 from becat.udfs.bartlett import bartlett_peaks
 
-__all__ = ["TABLE_SQL", "WINDOW_A", "copy"]
+__all__ = ["CHOICES", "PROFILES_MAX", "TABLE_SQL", "WINDOW_A", "chosen_sql", "copy"]
 
 WINDOW_A = (6520.0, 6610.0)  # H-alpha with both [N II] lines and continuum on each side
 BATCH_SPECTRA = 2_000
@@ -29,10 +29,35 @@ TABLE_SQL = """create table halpha_profile (
   "extrema" TEXT not null,
   foreign key ("spectrum_id") references "spectrum" ("spectrum_id")
 )"""
-CANDIDATES_SQL = "select spectrum_id from spectrum where star_id in (select star_id from be_candidate)"
+# Which spectra: those of candidates; those of all stars that are asked for the classifier's probability too; all.
+CHOICES = {
+    "candidates": "star_id in (select star_id from be_candidate)",
+    "near": "star_id in (select star_id from be_candidate) or star_id in (select star_id from step_40_q_index)",
+    "all": "star_id is not null",
+}
+PROFILES_MAX = 20_000  # some 100 MB
+AFTER_THE_LAST = 999  # stands for a test that nothing fails
 
 
-def copy(source, target: sqlite3.Connection, profile_sql: str | None = None) -> int:
+def chosen_sql(choice: str = "all", n_max: int = PROFILES_MAX) -> str:
+    """Query of the catalogue for the spectra whose profiles are published.
+
+    Parameters
+    ----------
+    choice : str
+        One of `CHOICES`.
+    n_max : int
+        At most so many: first those of candidates, then for every other star the spectrum that stands for it, in the order of how
+        far it came in the selection, then the others.
+    """
+    return f"""
+        select spectrum_id from spectrum_verdict where {CHOICES[choice]}
+        order by star_id in (select star_id from be_candidate) desc, rank_in_star = 1 desc,
+            coalesce(failed_test, {AFTER_THE_LAST}) desc, snr_r desc, spectrum_id
+        limit {n_max}"""
+
+
+def copy(source, target: sqlite3.Connection, profile_sql: str = "") -> int:
     """Copy the profiles of chosen spectra.
 
     Parameters
@@ -42,7 +67,7 @@ def copy(source, target: sqlite3.Connection, profile_sql: str | None = None) -> 
     target : sqlite3.Connection
         The snapshot, without a table ``halpha_profile``.
     profile_sql : str, optional
-        A query of the catalogue with a column ``spectrum_id``; by default all spectra of all candidates.
+        A query of the catalogue with a column ``spectrum_id``; by default that of `chosen_sql`.
 
     Returns
     -------
@@ -56,7 +81,7 @@ def copy(source, target: sqlite3.Connection, profile_sql: str | None = None) -> 
     source.execute(
         f"select spectrum_id, flux[{first + 1}:{last + 1}] as flux, ivar[{first + 1}:{last + 1}] as ivar, snr_r,"
         " velocity_shift_km_s from flux_red join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)"
-        f" where spectrum_id in (select spectrum_id from ({profile_sql or CANDIDATES_SQL})) order by spectrum_id"
+        f" where spectrum_id in (select spectrum_id from ({profile_sql or chosen_sql()})) order by spectrum_id"
     )
     n_written = 0
     while rows := source.fetchmany(BATCH_SPECTRA):

@@ -60,6 +60,7 @@ class Published:
     materialised: dict[str, str]
     n_rows: int
     n_profiles: int
+    n_spectra: int
     size_bytes: int
     seconds: float
 
@@ -68,7 +69,7 @@ def write(
     catalogue: str | Path | duckdb.DuckDBPyConnection,
     out_path: str | Path,
     *,
-    profile_sql: str | None = None,
+    profile_sql: str = "",
     slow_view_s: float = SLOW_VIEW_S,
     progress: bool = True,
 ) -> Published:
@@ -83,7 +84,7 @@ def write(
         the old file keeps it until it opens the new one.
     profile_sql : str, optional
         A query in DuckDB's dialect whose column ``spectrum_id`` says which spectra get their rectified H-alpha
-        profile published; by default all spectra of the stars of ``be_candidate``.
+        profile published; by default that of `becat.publish.snapshot.profiles.chosen_sql`.
     slow_view_s : float
         A view that takes longer than this, in seconds, is written as a table.
     progress : bool
@@ -114,7 +115,7 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         raise BecatError(f"{path} cannot be opened; is another becat writing to it? ({error})") from error
 
 
-def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progress: bool) -> Published:
+def _write(source, out: Path, profile_sql: str, slow_view_s: float, progress: bool) -> Published:
     started = time.perf_counter()
     temporary = out.with_name(f"{leftovers.own_prefix(out)}tmp")
     temporary.unlink(missing_ok=True)
@@ -138,7 +139,7 @@ def _write(source, out: Path, profile_sql: str | None, slow_view_s: float, progr
     return Published(path=out, size_bytes=out.stat().st_size, seconds=time.perf_counter() - started, **published)
 
 
-def _fill(source, target: sqlite3.Connection, profile_sql: str | None, slow_view_s: float, progress: bool) -> dict:
+def _fill(source, target: sqlite3.Connection, profile_sql: str, slow_view_s: float, progress: bool) -> dict:
     tables = [table for name, table in TABLES.items() if name not in UNPUBLISHED and _exists(source, name)]
     counts = {table.name: _count(source, table.name) for table in tables}
     prefix = _common_directory(source)
@@ -162,6 +163,7 @@ def _fill(source, target: sqlite3.Connection, profile_sql: str | None, slow_view
         "materialised": materialised,
         "n_rows": sum(counts.values()),
         "n_profiles": n_profiles,
+        "n_spectra": counts["spectrum"],
     }
 
 
