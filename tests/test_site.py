@@ -487,3 +487,26 @@ def test_commands_in_words_are_shown_as_such_and_nothing_else_is_markup():
         "&lt;b&gt;no type&lt;/b&gt;: <code>becat fetch &lt;x&gt;</code>"
     )
     assert commands(None) == ""
+
+
+def test_tables_show_names_first_and_a_dozen_columns(browser, server):
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/catalog/classical_be", wait_until="networkidle")
+    heads = page.locator("table.rows-and-columns thead th")
+    assert heads.first.inner_text() == "designation" and heads.last.inner_text() == "spectrum_id"
+    assert page.locator("table.rows-and-columns thead th:visible").count() == 12
+    page.check("#all-columns")
+    assert page.locator("table.rows-and-columns thead th:visible").count() == heads.count() > 30
+    number = page.locator("table.rows-and-columns tbody tr:first-child td:nth-child(2)")
+    assert number.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
+    name = page.locator("table.rows-and-columns tbody tr:first-child td:first-child a")
+    words = name.inner_text()
+    name.click()
+    assert page.inner_text("h1") == words
+    page.goto(f"http://127.0.0.1:{server.port}/catalog/published_number?_size=200", wait_until="networkidle")
+    rows = [row.split("\t") for row in page.inner_text("table.rows-and-columns tbody").splitlines()]
+    assert rows[0][1] == "abstract" and ["spectra_good_snr", "section 2", "2260387"] in [row[:3] for row in rows]
+    assert [row[-1] for row in rows] == sorted(row[-1] for row in rows)  # what was copied comes last
+    page.goto(f"http://127.0.0.1:{server.port}/catalog/near_misses", wait_until="networkidle")
+    assert page.locator("table.rows-and-columns tbody tr").count() > 0
+    page.close()

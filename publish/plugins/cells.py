@@ -21,10 +21,13 @@ def render_cell(value, column, datasette):
         return _star(datasette, value)
     if column in LINKS and value:
         return Markup('<a href="{}" rel="noopener">{}</a>').format(LINKS[column].format(quote(str(value))), value)
-    if isinstance(value, float) or (isinstance(value, int) and FLAG.search(column)):
+    if column == "designation" and value:
+        address = datasette.urls.path(f"/star/{quote(str(value), safe='')}")
+        return Markup('<a href="{}">{}</a>').format(address, value)
+    if isinstance(value, int) and FLAG.search(column):
         return Markup("<span>{}</span>").format(format_value(value, column))
-    if column == "spectrum_id" and isinstance(value, int):
-        return str(value)
+    if isinstance(value, float | int):
+        return Markup('<span class="n">{}</span>').format(format_value(value, column))
     return None
 
 

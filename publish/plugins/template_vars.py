@@ -9,7 +9,7 @@ from datasette import hookimpl
 from markupsafe import Markup, escape
 
 from becat.publish.reading import rows, snapshot_of
-from becat.publish.snapshot.formatting import format_value, sexagesimal, unit_label
+from becat.publish.snapshot.formatting import arranged, format_value, sexagesimal, unit_label
 from becat.publish.snapshot.metadata import column_note
 from becat.schema.selection import SELECTION
 
@@ -31,6 +31,12 @@ def prepare_jinja2_environment(env, datasette):
         "step_labels": STEP_LABELS,
     }
     env.filters["commands"] = commands
+    env.filters["arranged"] = lambda cells: arranged(cells, _column)
+
+
+def _column(cell) -> str:
+    """The name of a column, of what Datasette says of one, or of the one in which a cell stands."""
+    return cell if isinstance(cell, str) else cell["name"] if "name" in cell else cell["column"]
 
 
 def commands(words: str) -> Markup:

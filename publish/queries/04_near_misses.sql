@@ -1,10 +1,11 @@
 -- Near misses of the classifier
--- Stars that pass the first four steps and whose best spectrum lies less than a margin (default: 0.3) below the probability asked for.
+-- Stars that pass the first four steps and whose best spectrum lies less than a margin (default: 0.5) below the probability asked for.
 -- The equivalent width is that of the strongest emission among the spectra that come so near.
 select step_40_q_index.star_id, designation, max(be_probability) as be_probability, min(ew_halpha_a) as ew_halpha_a
 from current_score
 join step_40_q_index using (spectrum_id)
-where be_probability > (select value from selection_parameter where name = 'be_probability_min') - cast(coalesce(nullif(:margin, ''), 0.3) as real)
+where be_probability > (select value from selection_parameter where name = 'be_probability_min') - cast(coalesce(nullif(:margin, ''), 0.5) as real)
 group by step_40_q_index.star_id, designation
 having max(be_probability) < (select value from selection_parameter where name = 'be_probability_min')
 order by be_probability desc
+limit 500

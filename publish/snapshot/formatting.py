@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from becat.publish.snapshot.metadata import column_note
 
-__all__ = ["decimals_of", "format_value", "sexagesimal", "sexagesimal_parts", "unit_label"]
+__all__ = ["arranged", "decimals_of", "format_value", "sexagesimal", "sexagesimal_parts", "unit_label"]
 
 # First match decides: decimals of a floating-point column whose name fits the pattern.
 DECIMALS = (
@@ -22,7 +24,10 @@ DECIMALS = (
     (r"^snr", 1),
     (r"(log_age_yr|fe_h|ratio|asymmetry)$", 3),
 )
-FLAG = re.compile(r"^(is|has|by|passes|asks|lacks)_|^(coadd|passed)$|_ambiguous$")
+FLAG = re.compile(r"^(is|has|by|passes|knows|asks|lacks)_|^(coadd|passed)$|_ambiguous$")
+EXACT_BELOW = 2.0**53
+NAMES = re.compile(r"^(designation|object_name|name|title|cluster|catalogue_id)$")
+IDENTITY = re.compile(r"(^|_)(id|obsid|sha256|hash|rowid)$|^(Link|file|lmjm|planid|spid|fiberid)$")
 UNITS = {
     "Angstrom": "Å", "deg": "°", "km.s**-1": "km/s", "mas.yr**-1": "mas/yr", "arcsec": "″", "pix": "px",
     "dex(cm.s**-2)": "dex", "dex(yr)": "dex yr", "km.s**-1.kpc**-1": "km/s/kpc", "mag**2": "mag²",
@@ -38,6 +43,8 @@ def format_value(value, column: str = "") -> str:
     if not isinstance(value, float):
         return str(value)
     decimals = decimals_of(column)
+    if decimals is None and value.is_integer() and abs(value) < EXACT_BELOW:
+        return f"{value:.0f}"  # counts that stand beside measured values
     return f"{value:.5g}" if decimals is None else f"{value:.{decimals}f}"
 
 
@@ -73,3 +80,17 @@ def sexagesimal_parts(ra_deg: float | None, dec_deg: float | None) -> list[str]:
         f"{arc_minutes % 60:02d}",
         f"{hundredths / 100:05.2f}",
     ]
+
+
+def arranged(cells: Iterable, name_of: Callable[[Any], str] = str) -> list:
+    """Columns or cells in the order of a page: names first, numbers of identity and files last, the others as they stand.
+
+    A star without its designation is named by its number, which the site shows as a name.
+    """
+    cells = list(cells)
+    first = {name_of(cell) for cell in cells} & {"designation", "star_id"} or {""}
+    return sorted(cells, key=lambda cell: 0 if name_of(cell) == min(first) else _place(name_of(cell)))
+
+
+def _place(column: str) -> int:
+    return 0 if NAMES.search(column) else 2 if IDENTITY.search(column) else 1

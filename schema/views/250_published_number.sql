@@ -59,3 +59,4 @@ final as (
     left join ours using (name)
 )
 select * from final
+order by is_copied, place, name
