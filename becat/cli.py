@@ -783,7 +783,7 @@ def compare(published, catalog, view, radius, ra, dec, out) -> None:
     with open_catalogue(catalog) as connection:
         found = compare_with(connection, published, view, radius, ra, dec)
         if out:
-            connection.execute(f'from "{found.table}"').df().to_csv(out, index=False)
+            connection.execute("from list_comparison where list = ?", [found.list]).df().to_csv(out, index=False)
     print_comparison(found)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ import pandas as pd
 from becat.demo_archives import designation_position
 from becat.etl.archives.sources import load as known_sources
 from becat.etl.archives.take_in import take_in_file
+from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.match.columns import column_names, position_in_degrees, quoted, quoted_table
 from becat.etl.match.sphere import Side, match
 from becat.schema.errors import BecatError
@@ -30,32 +30,31 @@ PAPER = {
 }
 NAMES = ("designation", "name", "object_name", "star_name", "lamost", "obsid")
 CLASSES = ("object_class", "class", "type", "otype", "objtype_hou")
-SNR_BINS, MAG_BINS = (10, 20, 50, 100), (9, 11, 13, 15)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparison:
-    """What came of it.
+    """A list that was compared: its rows stand in the table list_comparison, its rates in the view list_rate.
 
     Attributes
     ----------
-    table : str
-        Table of the catalogue with a row for each star of either.
+    list : str
+        Name of the list.
     view : str
         Which of our stars.
     counts : dict
         Stars found by both, only in the list, only here.
     reasons : list of (str, int)
         Why stars of the list are not among ours.
-    rates : list of (str, str, int, int, int)
-        Kind of group, group, found by both, only in the list although there is a spectrum here, only here.
+    rates : list of (str, str, float or None, int, float or None, int)
+        Part, bin, completeness and the number of stars of which it is the share, purity and the same.
     """
 
-    table: str
+    list: str
     view: str
     counts: dict[str, int]
     reasons: list[tuple[str, int]]
-    rates: list[tuple[str, str, int, int, int]] = field(default_factory=list)
+    rates: list[tuple]
 
 
 def compare_with(
@@ -109,10 +108,12 @@ def compare_with(
         from {quoted_table(table)}
     """)
     match(connection, Side("_listed", "n"), Side("star", "star_id"), radius_arcsec, "_listed_star")
-    into = f"compare_{name}"
-    connection.execute(f"create or replace table {quoted(into)} as {_rows(view)}")
+    with Run(connection, f"compare {name}") as run, transaction(connection):
+        connection.execute("delete from list_comparison where list = ?", [name])
+        connection.execute(f"insert into list_comparison by name {_rows(view)}", [name, view, run.run_id])
+        run.n_done = connection.execute("select count(*) from list_comparison where list = ?", [name]).fetchall()[0][0]
     connection.execute("drop table _listed; drop table _listed_star")
-    return Comparison(into, view, *_counted(connection, quoted(into)))
+    return Comparison(name, view, *_counted(connection, name))
 
 
 def _list(connection, words: str) -> tuple[str, str, str]:
@@ -155,16 +156,17 @@ def _rows(view: str) -> str:
             from _listed left join pair using (n)
         ),
         either as (
-            select name, listed_class, ra_deg, dec_deg, star_id, separation_arcsec,
+            select n as row_in_list, name as object_name, listed_class, ra_deg, dec_deg, star_id, separation_arcsec,
                 case when is_ours then 'both' else 'only in the list' end as found_by
             from listed
             union all
-            select designation, null, ra_deg, dec_deg, star_id, null, 'only here'
+            select (select count(*) from _listed) + row_number() over (order by star_id), designation, null, ra_deg, dec_deg,
+                star_id, null, 'only here'
             from ours join star using (star_id)
             where star_id not in (select star_id from pair)
         )
         select
-            either.*, best.snr_b, best.snr_r, photometry.g_mag, why.step, why.name as step_name, why.value, why.threshold,
+            $1 as list, $2 as compared_view, $3 as run_id, star.is_simulated, either.*, best.snr_b, best.snr_r, photometry.g_mag, why.step, why.name as step_name, why.value, why.threshold,
             case
                 when found_by <> 'only in the list' then null
                 when either.star_id is null then 'no spectrum here'
@@ -179,40 +181,31 @@ def _rows(view: str) -> str:
                 else concat('step ', why.step, ', ', why.name, case when why.value is null then ': no value' else '' end)
             end as reason_kind
         from either
-        left join best using (star_id)
+        left join star using (star_id)
+        left join best on best.star_id = either.star_id
         left join photometry on photometry.star_id = either.star_id
         left join why on why.star_id = either.star_id
-        order by found_by, ra_deg
+        order by row_in_list
     """
 
 
-def _counted(connection, table: str):
-    counts = dict(connection.execute(f"select found_by, count(*) from {table} group by 1").fetchall())
-    reasons = connection.execute(
-        f"select reason_kind, count(*) from {table} where reason_kind is not null group by 1 order by 2 desc, 1"
-    ).fetchall()
-    rates = []
-    for kind, group in (
-        ("class of the list", "listed_class"),
-        ("S/N", _bins("snr_r", SNR_BINS)),
-        ("G", _bins("g_mag", MAG_BINS)),
-    ):
-        found = connection.execute(f"""
-            select {group} as of_group, count(*) filter (found_by = 'both'),
-                count(*) filter (found_by = 'only in the list' and star_id is not null), count(*) filter (found_by = 'only here')
-            from {table} where of_group is not null group by of_group order by of_group
-        """).fetchall()
-        rates += [(kind, *row) for row in found]
-    return counts, reasons, rates
-
-
-def _bins(column: str, limits: tuple[int, ...]) -> str:
-    edges = pairwise(limits)
-    cases = " ".join(f"when {column} < {high} then '{i + 2}: {low} to {high}'" for i, (low, high) in enumerate(edges))
-    return (
-        f"case when {column} is null then null when {column} < {limits[0]} then '1: below {limits[0]}' {cases}"
-        f" else '{len(limits) + 1}: {limits[-1]} and more' end"
+def _counted(connection, name: str):
+    counts = dict(
+        connection.execute(
+            "select found_by, count(*) from list_comparison where list = ? group by 1", [name]
+        ).fetchall()
     )
+    reasons = connection.execute(
+        "select reason_kind, count(*) from list_comparison where list = ? and reason_kind is not null"
+        " group by 1 order by 2 desc, 1",
+        [name],
+    ).fetchall()
+    rates = connection.execute(
+        "select part, bin, completeness, n_both + n_missed, purity, n_both + n_only_here from list_rate where list = ?"
+        " order by part_order, bin",
+        [name],
+    ).fetchall()
+    return counts, reasons, rates
 
 
 def print_comparison(found: Comparison) -> None:
@@ -223,16 +216,12 @@ def print_comparison(found: Comparison) -> None:
     for reason, n in found.reasons:
         click.echo(f"{n:>16,}  {reason}")
     click.echo(f"{only_here:>8,} only here (view {found.view})")
-    n_seen = both + sum(n for reason, n in found.reasons if reason != "no spectrum here")
-    click.echo(
-        f"completeness: {_percent(both, n_seen)} of the stars of the list that have a spectrum here; purity: {_percent(both, both + only_here)}"
-    )
-    for kind, group, n_both, n_missed, n_here in found.rates:
-        group = group.split(": ", 1)[-1] if kind != "class of the list" else group
-        purity = "" if kind == "class of the list" else f", purity {_percent(n_both, n_both + n_here)}"
-        click.echo(f"    {kind} {group}: completeness {_percent(n_both, n_both + n_missed)}{purity}")
-    click.echo(f"star by star: table {found.table}")
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{part / whole:.1%} ({part:,} of {whole:,})" if whole else "none"
+    for part, group, completeness, n_listed, purity, n_ours in found.rates:
+        words = [
+            f"{word} {share:.1%} of {n:,}"
+            for word, share, n in (("completeness", completeness, n_listed), ("purity", purity, n_ours))
+            if share is not None
+        ]
+        name = f"{part} {group}".strip() if part != "all" else "stars with a spectrum here"
+        click.echo(f"    {name}: {', '.join(words) or 'none to compare'}")
+    click.echo(f"star by star: select * from list_comparison where list = '{found.list}'")

@@ -561,6 +561,38 @@ ASTROMETRY = _table(
     _run(),
 )
 
+GAIA_PARAMETERS = _table(
+    "gaia_parameters",
+    "What Gaia DR3 itself says of emission lines (ESP-ELS) and hot stars (ESP-HS), from its low-resolution spectra",
+    _star_key(),
+    _col("source_id", BigInteger, "Gaia source_id", ucd="meta.id"),
+    _col(
+        "ew_espels_halpha_nm",
+        REAL,
+        "Pseudo-equivalent width of H-alpha of ESP-ELS; negative in emission",
+        "nm",
+        "spect.line.eqWidth",
+    ),
+    _error("ew_espels_halpha_nm", REAL, "ew_espels_halpha_nm", "nm", "spect.line.eqWidth"),
+    _col("ew_espels_halpha_flag", Text, "Its quality: 0 is good", ucd="meta.code.qual"),
+    _col("espels_class", Text, "Class of emission-line star of ESP-ELS", ucd="src.class"),
+    _col("espels_class_flag", Text, "Its quality, as the archive gives it", ucd="meta.code.qual"),
+    _col("espels_be_probability", REAL, "Probability of a Be star of ESP-ELS", "", "stat.probability;src.class"),
+    _col(
+        "espels_herbig_probability",
+        REAL,
+        "Probability of a Herbig Ae/Be star of ESP-ELS",
+        "",
+        "stat.probability;src.class",
+    ),
+    _col("teff_esphs_k", REAL, "Effective temperature of ESP-HS", "K", "phys.temperature.effective"),
+    _col("logg_esphs_dex", REAL, "Surface gravity of ESP-HS", "dex(cm.s**-2)", "phys.gravity"),
+    _col("vsini_esphs_km_s", REAL, "Projected rotational velocity of ESP-HS", "km.s**-1", "phys.veloc.rotat"),
+    _col("ebpminrp_esphs_mag", REAL, "Colour excess E(BP-RP) of ESP-HS", "mag", "phot.color.excess"),
+    _col("esphs_spectral_type", Text, "Kind of star that ESP-HS takes it for: O, B, A, CSTAR ...", ucd="src.spType"),
+    _run(),
+)
+
 KINEMATIC_MODEL = _table(
     "kinematic_model",
     "Rotation curves and solar motions with which peculiar velocities are computed",
@@ -832,6 +864,32 @@ MISSING_RESULT = _table(
     _spectrum_key(),
     _col("stage", Text, "measure or score", ucd="meta.code", key=True),
     _col("reason", Text, "What is wrong with the spectrum", ucd="meta.note", required=True),
+    _run(),
+)
+
+LIST_COMPARISON = _table(
+    "list_comparison",
+    "Published lists that `becat compare` held against ours: a row for each star of either",
+    _col("list", Text, "Published list", ucd="meta.id;meta.dataset", key=True),
+    _col("row_in_list", BigInteger, "Number of the row; those only here follow", ucd="meta.id;meta.main", key=True),
+    _col("compared_view", Text, "View whose stars are ours in the comparison", ucd="meta.id;meta.table", required=True),
+    _col("found_by", Text, "both, only in the list, or only here", ucd="meta.code", required=True),
+    _col("object_name", Text, "Name in the list; of those only here our designation", ucd="meta.id"),
+    _col("listed_class", Text, "Class that the list gives", ucd="src.class"),
+    _col("ra_deg", Double, "Right ascension in the list; of those only here ours", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination in the list; of those only here ours", "deg", "pos.eq.dec"),
+    _col("star_id", BigInteger, "Star here; NULL where there is none", ucd="meta.id", refers="star.star_id"),
+    _col("separation_arcsec", REAL, "Distance of our star from the place in the list", "arcsec", "pos.angDistance"),
+    _col("snr_b", REAL, "Highest S/N of its blue arms here", "", "stat.snr"),
+    _col("snr_r", REAL, "Highest S/N of its red arms here", "", "stat.snr"),
+    _col("g_mag", REAL, "Gaia G", "mag", "phot.mag;em.opt"),
+    _col("step", Integer, "First step that the star fails here", ucd="meta.code"),
+    _col("step_name", Text, "Its name", ucd="meta.id"),
+    _col("value", Double, "Value that decided", "", "stat.value"),
+    _col("threshold", Double, "Threshold of that test", "", "stat.value"),
+    _col("reason", Text, "Why a star of the list is none of ours", ucd="meta.note"),
+    _col("reason_kind", Text, "The reason without its numbers", ucd="meta.note"),
+    _col("is_simulated", Boolean, "True where all spectra of the star here are simulated", ucd="meta.code"),
     _run(),
 )
 

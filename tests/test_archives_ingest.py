@@ -166,6 +166,29 @@ def test_a_fast_star_is_followed_by_gaia_to_2mass(connection, tmp_path):
     assert connection.execute("select source_id from star").fetchone() == (BIG,)
 
 
+def test_gaia_parameters_follow_the_number_of_the_source(connection, tmp_path):
+    add_spectra(connection, [(10.0, 20.0), (30.0, 40.0)])
+    (tmp_path / "gaia.csv").write_text(
+        "source_id,ra,dec,parallax,parallax_error,pmra,pmra_error,pmdec,pmdec_error,ruwe,phot_g_mean_mag,phot_bp_mean_mag,"
+        f"phot_rp_mean_mag\n{BIG},10.0,20.0,1,0.1,0,0.1,0,0.1,1.0,11,11,11\n"
+    )
+    names = [names[0] for names in source("gaia_parameters").columns.values()]
+    rows = [
+        [str(BIG + 1), *["9"] * (len(names) - 1)],
+        [str(BIG), "-1.25", "0.5", "0", "beStar", "1", "0.9", "", "21000"],
+    ]
+    text = [",".join([*row, *[""] * (len(names) - len(row))]) for row in rows]
+    (tmp_path / "parameters.csv").write_text("\n".join([",".join(names), *text]) + "\n")
+    ingest_file(connection, "gaia", tmp_path / "gaia.csv")
+    ingest_file(connection, "gaia_parameters", tmp_path / "parameters.csv")
+    apply(connection, 1)
+    found = connection.execute(
+        "select source_id, ew_espels_halpha_nm, espels_class, espels_be_probability, espels_herbig_probability, teff_esphs_k"
+        " from gaia_parameters"
+    ).fetchall()
+    assert found == [(BIG, -1.25, "beStar", pytest.approx(0.9), None, 21000)]
+
+
 def test_only_what_changed_is_written(connection, tmp_path):
     path = tmp_path / "t.csv"
     add_spectra(connection, [(10.0, 20.0), (11.0, 21.0)])
@@ -235,6 +258,7 @@ def test_the_declaration_fits_the_schema():
     tables = {
         "photometry": "photometry", "astrometry": "astrometry", "distance": "astrometry", "reddening": "reddening",
         "literature": "literature_match", "spectral_type": "spectral_type", "members": "cluster_match", "clusters": "cluster",
+        "gaia_parameters": "gaia_parameters",
     }  # fmt: skip
     of_members = {f"{e}{name}" for e in ("", "e_") for name in ("pmra_mas_yr", "pmdec_mas_yr", "parallax_mas")}
     for entry in load().values():

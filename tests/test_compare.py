@@ -48,17 +48,29 @@ def test_every_star_is_told_and_every_miss_has_its_reason(catalogue, listed, tmp
     for row in missed.dropna(subset="star_id").itertuples():
         assert row.step == verdicts.step[row.star_id] and f"{verdicts.threshold[row.star_id]:.4g}" in row.reason
         assert "no value" in row.reason_kind or f"{verdicts.value[row.star_id]:.4g}" in row.reason
-    assert f"completeness: {3 / (len(frame) - 1):.1%}" in out and f"purity: {3 / len(ours):.1%}" in out
-    assert "class of the list CBe: completeness 100.0% (3 of 3)" in out
+    words = (
+        f"completeness {3 / (len(frame) - 1):.1%} of {len(frame) - 1:,}, purity {3 / len(ours):.1%} of {len(ours):,}"
+    )
+    assert f"stars with a spectrum here: {words}" in out
+    assert "class of the list CBe: completeness 100.0% of 3" in out
 
 
 def test_rates_add_up(catalogue, listed):
     with duckdb.connect(str(catalogue)) as connection:
         found = compare_with(connection, str(listed[0]))
     of_snr = [row for row in found.rates if row[0] == "S/N"]
-    n_seen = found.counts["only in the list"] - dict(found.reasons)["no spectrum here"]
-    sums = [sum(row[i] for row in of_snr) for i in (2, 3, 4)]
-    assert sums == [found.counts["both"], n_seen, found.counts["only here"]]
+    n_seen = found.counts["both"] + found.counts["only in the list"] - dict(found.reasons)["no spectrum here"]
+    assert [sum(row[i] for row in of_snr) for i in (3, 5)] == [n_seen, found.counts["both"] + found.counts["only here"]]
+
+
+def test_a_list_compared_again_replaces_its_rows(catalogue, listed):
+    with duckdb.connect(str(catalogue)) as connection:
+        counted = "select list, count(*), count(distinct row_in_list) from list_comparison group by all order by all"
+        compare_with(connection, str(listed[0]))
+        before = connection.execute(counted).fetchall()
+        compare_with(connection, str(listed[0]))
+        assert connection.execute(counted).fetchall() == before
+        assert dict((row[0], row[1] == row[2]) for row in before)["published"]
 
 
 def test_a_view_against_itself_is_complete_and_pure(catalogue):

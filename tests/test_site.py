@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from astropy import units as u
@@ -18,6 +19,7 @@ from astropy.io import fits
 from astropy.io.votable import parse_single_table, validate
 from astropy.table import Table
 
+from becat.compare import compare_with
 from becat.publish import serve, site
 from becat.publish.plugins.template_vars import commands
 from becat.publish.snapshot import write as snapshot
@@ -36,6 +38,8 @@ def files(tmp_path_factory):
     made = []
     for name, seed in (("catalog", 7), ("next", 8)):
         catalogue = make_catalogue(folder / f"{name}.duckdb", n_stars=120, seed=seed)
+        with duckdb.connect(str(catalogue)) as connection:
+            compare_with(connection, "emission_star", "classical_be")
         made.append(snapshot.write(catalogue, folder / f"{name}.sqlite", progress=False).path)
     return made
 
@@ -510,3 +514,14 @@ def test_tables_show_names_first_and_a_dozen_columns(browser, server):
     page.goto(f"http://127.0.0.1:{server.port}/catalog/near_misses", wait_until="networkidle")
     assert page.locator("table.rows-and-columns tbody tr").count() > 0
     page.close()
+
+
+def test_the_page_of_compared_lists_says_what_the_table_holds(get):
+    page = get("/compare").text
+    rows = get("/catalog/list_comparison.json?_shape=array").json()
+    for words in ("both", "only in the list"):
+        n = sum(row["found_by"] == words for row in rows)
+        assert n and f">{n} {words}</a>" in page
+    reasons = [row["reason_kind"] for row in rows if row["reason_kind"]]
+    assert reasons and all(f"</a> {reason}</li>" in page for reason in reasons)
+    assert get("/catalog/list_rate.json?part=all&_shape=array").json()[0]["purity"] == 1

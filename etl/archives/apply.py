@@ -30,6 +30,10 @@ _TEXT = {
     "allwise_id",
     "allwise_quality",
     "source",
+    "ew_espels_halpha_flag",
+    "espels_class",
+    "espels_class_flag",
+    "esphs_spectral_type",
 }
 _WHOLE = {"source_id", "member_source_id", "n_members"}
 
@@ -67,6 +71,7 @@ def apply(connection: duckdb.DuckDBPyConnection, run_id: int) -> dict[str, int]:
             if source.name != "gaia":
                 _match_stars(connection, source)
         _fill_photometry(connection, present, run_id, changed)
+        _fill_gaia_parameters(connection, present, run_id, changed)
         _fill_reddening(connection, matched, run_id, changed)
         _fill_literature(connection, matched, run_id, changed)
         _fill_spectral_types(connection, matched, run_id, changed)
@@ -216,6 +221,18 @@ def _fill_photometry(connection, present, run_id, changed):
         known.append(f"{source.name}.left_id")
     query = f"select star_id, {', '.join(columns)} from star {' '.join(joins)} where coalesce({', '.join(known)}) is not null"
     changed["photometry"] = replace_rows(connection, "photometry", query, run_id)
+
+
+def _fill_gaia_parameters(connection, present, run_id, changed):
+    """By the number of the source: where a star has no Gaia counterpart yet, nothing."""
+    for source in present:
+        if "gaia_parameters" in source.fills:
+            query = f"""
+                select star_id, parameters.* exclude (archive_row, at_id)
+                from astrometry join {_rows(source)} as parameters using (source_id)
+                qualify row_number() over (partition by star_id order by archive_row) = 1
+            """
+            changed["gaia_parameters"] = replace_rows(connection, "gaia_parameters", query, run_id)
 
 
 def _fill_reddening(connection, matched, run_id, changed):

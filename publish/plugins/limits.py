@@ -16,7 +16,7 @@ from becat.publish.readonly import PAGE_ROWS_MAX, asker, is_page
 OF_THE_MACHINE = ("/-/databases", "/-/plugins", "/-/versions", "/-/threads", "/-/settings", "/-/config", "/-/metadata")
 SERVICES = ("/vo/", "/ssa")
 # Their addresses hold values and no SQL; what they compute is short or has a queue of its own. All else may be worded.
-OWN_PAGES = {"search", "explore", "thresholds", "star", "saliency", "nearest", "inspect", "tap", "assets"}
+OWN_PAGES = {"search", "explore", "thresholds", "compare", "star", "saliency", "nearest", "inspect", "tap", "assets"}
 WORDS_MAX, FACETS_MAX = 500, 12
 FILES = (".json", ".csv", ".votable", ".fits", ".db", ".blob", ".jsono")
 
