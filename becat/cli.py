@@ -180,7 +180,8 @@ def run(config: Path) -> None:
     Example:
         becat run survey.toml
     """
-    from becat.pipeline import Configuration, ConfigurationError, run_pipeline
+    from becat.entries import ConfigurationError
+    from becat.pipeline import Configuration, run_pipeline
 
     try:
         configuration = Configuration.read(config)
@@ -303,7 +304,8 @@ def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, bright
         becat lamost plan dr11_v2.0_MRS_*.csv.gz --view runaway --no-steps
     """
     from becat.etl.lamost.catalogues import release_of_files
-    from becat.etl.lamost.plan import Wishes, make_plan
+    from becat.etl.lamost.plan import make_plan
+    from becat.etl.lamost.wishes import Wishes
     from becat.schema import build
 
     of_files, survey = release_of_files(catalogues, release, {True: "mrs", False: "lrs", None: ""}[is_mrs])

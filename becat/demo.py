@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from becat.demo_archives import demo_stars, write_demo_archives
+from becat.entries import ConfigurationError
 from becat.etl.catalogue.connection import open_catalogue
-from becat.pipeline import Configuration, ConfigurationError, run_pipeline
+from becat.pipeline import Configuration, run_pipeline
 from becat.sample_spectra import real_spectra
 from becat.schema.errors import BecatError
 from becat.show import print_funnel, print_why

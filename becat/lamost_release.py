@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from becat.schema.errors import BecatError
+from becat.entries import ConfigurationError, refuse_unknown
+from becat.etl.lamost.wishes import Wishes
 
 __all__ = ["LamostRelease", "bring_release"]
 
@@ -23,15 +23,7 @@ class LamostRelease:
     version: str = ""
     survey: str = "mrs"
     folder: Path = Path("lamost")
-    regions: list[tuple[float, float, float]] = field(default_factory=list)
-    brightest_mag: float | None = None
-    faintest_mag: float | None = None
-    stars: Path | None = None
-    view: str = ""
-    radius_arcsec: float = 3.0
-    all_epochs: bool = False
-    steps: bool = True
-    anew: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
     token_file: Path | None = None
     server: str | None = None
 
@@ -41,45 +33,44 @@ class LamostRelease:
 
         Raises
         ------
-        BecatError
+        ConfigurationError
             An entry is missing, unknown or of the wrong type.
         """
         if not isinstance(entries, Mapping):
-            raise BecatError('lamost must be a table, as in [lamost] release = "dr11"')
-        known = [one.name for one in fields(cls)]
-        for name in entries:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                raise BecatError(f"unknown entry {name!r} in [lamost]: {hint}")
+            raise ConfigurationError('lamost must be a table, as in [lamost] release = "dr11"')
+        of_wishes = [one.name for one in fields(Wishes) if one.name != "exposures"]
+        own = [one.name for one in fields(cls) if one.name != "wishes"]
+        refuse_unknown(entries, [*own, *of_wishes], "lamost")
         if "release" not in entries:
-            raise BecatError('no entry "release" in [lamost]: name one, as in release = "dr11"')
+            raise ConfigurationError('no entry "release" in [lamost]: name one, as in release = "dr11"')
         given = {"folder": "lamost", **entries}
-        return cls(**{name: _checked(name, value, folder) for name, value in given.items()})
+        checked = {name: _checked(name, value, folder) for name, value in given.items()}
+        wishes = Wishes(**{name: checked.pop(name) for name in of_wishes if name in checked})
+        return cls(**checked, wishes=wishes)
 
 
 def _checked(name: str, value, folder: Path) -> Any:
     if name == "regions":
         circles: list = value if isinstance(value, list) else [None]
         if not all(isinstance(c, list) and len(c) == 3 and all(_is_number(x) for x in c) for c in circles):
-            raise BecatError(
+            raise ConfigurationError(
                 "regions in [lamost] must be a list of circles: [right ascension, declination, radius], degrees"
             )
         return [tuple(float(x) for x in circle) for circle in circles]
     if name in ("all_epochs", "steps", "anew"):
         if not isinstance(value, bool):
-            raise BecatError(f"{name} in [lamost] must be true or false, not {value!r}")
+            raise ConfigurationError(f"{name} in [lamost] must be true or false, not {value!r}")
         return value
     if name in ("brightest_mag", "faintest_mag", "radius_arcsec"):
         if not _is_number(value):
-            raise BecatError(f"{name} in [lamost] must be a number, not {value!r}")
+            raise ConfigurationError(f"{name} in [lamost] must be a number, not {value!r}")
         return float(value)
     if not isinstance(value, str):
-        raise BecatError(f"{name} in [lamost] must be a text, not {value!r}")
+        raise ConfigurationError(f"{name} in [lamost] must be a text, not {value!r}")
     if name == "survey" and value not in ("mrs", "lrs"):
-        raise BecatError(f"survey in [lamost] must be mrs or lrs, not {value!r}")
+        raise ConfigurationError(f"survey in [lamost] must be mrs or lrs, not {value!r}")
     if name in ("stars", "token_file") and not (folder / value).is_file():
-        raise BecatError(f"{name} in [lamost]: no such file: {folder / value}")
+        raise ConfigurationError(f"{name} in [lamost]: no such file: {folder / value}")
     return folder / value if name in ("folder", "stars", "token_file") else value
 
 
@@ -110,7 +101,7 @@ def bring_release(connection, wanted: LamostRelease, exposures: str) -> tuple[Pa
     """
     from becat.etl.lamost.catalogues import fetch_catalogues, known_releases
     from becat.etl.lamost.client import SERVER, Client
-    from becat.etl.lamost.plan import Wishes, make_plan
+    from becat.etl.lamost.plan import make_plan
     from becat.etl.lamost.spectra import fetch_spectra
     from becat.etl.lamost.token import find_token
     from becat.schema.releases import find
@@ -119,18 +110,7 @@ def bring_release(connection, wanted: LamostRelease, exposures: str) -> tuple[Pa
     known = known_releases(client)
     release = find(known, wanted.release, wanted.version, wanted.survey)
     catalogues = fetch_catalogues(client, release, wanted.survey, wanted.folder / "catalogues")
-    wishes = Wishes(
-        exposures,
-        wanted.regions,
-        wanted.brightest_mag,
-        wanted.faintest_mag,
-        wanted.stars,
-        wanted.view,
-        wanted.radius_arcsec,
-        wanted.all_epochs,
-        wanted.steps,
-        wanted.anew,
-    )
+    wishes = replace(wanted.wishes, exposures=exposures)
     for line in make_plan(connection, catalogues, release, wanted.survey, wishes).lines():
         click.echo(f"lamost:  {line}")
     folder = wanted.folder / wanted.survey

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,18 +9,13 @@ from typing import Any
 
 import click
 
+from becat.entries import ConfigurationError, refuse_unknown
 from becat.etl.catalogue.connection import open_catalogue
 from becat.lamost_release import LamostRelease, bring_release
 from becat.schema import build
 from becat.schema.errors import BecatError
 
-__all__ = ["Configuration", "ConfigurationError", "default_cache", "run_pipeline"]
-
-
-class ConfigurationError(BecatError):
-    """A configuration that cannot be followed; the message names the entry."""
-
-    exit_code = 2
+__all__ = ["Configuration", "default_cache", "run_pipeline"]
 
 
 @dataclass(frozen=True)
@@ -58,12 +52,7 @@ class Configuration:
                 entries = tomllib.load(stream)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError(str(error)) from None
-        known = [f.name for f in fields(cls)]
-        for name in entries:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                raise ConfigurationError(f"unknown entry {name!r}: {hint}")
+        refuse_unknown(entries, [f.name for f in fields(cls)])
         if "catalog" not in entries:
             raise ConfigurationError('no entry "catalog": name the DuckDB file, as in catalog = "catalog.duckdb"')
         folder = path.absolute().parent
@@ -87,10 +76,7 @@ def _checked(name: str, value, folder: Path):
         table = _of_type(name, value, dict, "a table of source and file")
         return {source: _existing(name, folder / _of_type(name, p, str, "a path")) for source, p in table.items()}
     if name == "lamost":
-        try:
-            return LamostRelease.read(value, folder)
-        except BecatError as error:
-            raise ConfigurationError(str(error)) from None
+        return LamostRelease.read(value, folder)
     if name == "scheduler":
         return _of_type(name, value, str, "the address of a Dask scheduler")
     if name == "fetch":

@@ -230,17 +230,19 @@ def _default_model(providers: list[str]) -> Path:
     return _HALF_MODEL if providers[0] in _GPU_PROVIDERS and _HALF_MODEL.is_file() else DEFAULT_MODEL
 
 
+_RESTORE = "install becat again (in a checkout: `git restore models`)"
+
+
 def _read_checked(path: Path) -> tuple[bytes, str]:
     """Content of a model file and its SHA-256, which for becat's own models must be the one on their card."""
     if not path.is_file():
-        raise BecatError(f"no model at {path}: restore it with `git checkout {path.name}`, or name one with --model")
+        raise BecatError(f"no model at {path}: {_RESTORE}, or name another with --model")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     wanted = {entry["name"]: entry["sha256"] for entry in _card().get("files", {}).values()}
     if path.resolve().parent == _FOLDER.resolve() and wanted.get(path.name, found) != found:
         raise BecatError(
-            f"{path} is damaged: its SHA-256 is {found[:12]}, the card says {wanted[path.name][:12]}; restore it with"
-            f" `git checkout {path.name}`"
+            f"{path} is damaged: its SHA-256 is {found[:12]}, the card says {wanted[path.name][:12]}; {_RESTORE}"
         )
     return content, found
 

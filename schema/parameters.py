@@ -12,18 +12,19 @@ from pathlib import Path
 
 from becat.schema.errors import BecatError
 
-__all__ = ["Parameter", "Threshold", "change", "in_force", "load", "reset", "thresholds", "value"]
+__all__ = ["Threshold", "change", "in_force", "load", "reset", "thresholds", "value"]
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One threshold, with its unit, what it decides and where it is from."""
+class Threshold:
+    """One threshold, with its unit, what it decides, where it is from, and the value that becat came with."""
 
     name: str
     value: float
     unit: str
     description: str
     reference: str
+    shipped: float
     range: tuple[float, float] = (-math.inf, math.inf)
 
     @property
@@ -33,15 +34,15 @@ class Parameter:
 
 
 @cache
-def load() -> dict[str, Parameter]:
+def load() -> dict[str, Threshold]:
     """Every threshold as shipped, by name, in the order of parameters.toml."""
     with Path(__file__).with_name("parameters.toml").open("rb") as file:
-        return {
-            name: Parameter(
-                name, **{**row, "value": float(row["value"]), "range": tuple(row.get("range", (-math.inf, math.inf)))}
-            )
-            for name, row in tomllib.load(file).items()
-        }
+        return {name: _shipped(name, **row) for name, row in tomllib.load(file).items()}
+
+
+def _shipped(name: str, value: float, range: Iterable[float] = (-math.inf, math.inf), **words: str) -> Threshold:
+    low, high = range
+    return Threshold(name, float(value), shipped=float(value), range=(low, high), **words)
 
 
 def value(name: str, connection=None) -> float:
@@ -80,18 +81,6 @@ def in_force(connection) -> dict[str, float]:
     return found
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """A threshold as it stands in a catalogue; `shipped` is what becat came with."""
-
-    name: str
-    value: float
-    unit: str
-    description: str
-    reference: str
-    shipped: float
-
-
 def thresholds(connection, names: Iterable[str] = ()) -> list[Threshold]:
     """Thresholds in the order of the catalogue.
 
@@ -107,7 +96,12 @@ def thresholds(connection, names: Iterable[str] = ()) -> list[Threshold]:
         There is no threshold of such a name; those that are named alike are told.
     """
     sql = "select name, value, unit, description, reference, default_value from selection_parameter order by rowid"
-    found = [Threshold(*row) for row in connection.execute(sql).fetchall()]
+    shipped = load()
+    everywhere = (-math.inf, math.inf)
+    found = [
+        Threshold(*row, range=shipped[row[0]].range if row[0] in shipped else everywhere)
+        for row in connection.execute(sql).fetchall()
+    ]
     known = {threshold.name: threshold for threshold in found}
     wanted = list(names)
     for name in wanted:
@@ -132,9 +126,8 @@ def change(connection, values: Mapping[str, float]) -> None:
     BecatError
         There is no threshold of such a name, or a value is not a finite number in its range; nothing is changed then.
     """
-    thresholds(connection, values)
-    for name, value in values.items():
-        _check(name, value)
+    for threshold in thresholds(connection, values) if values else ():
+        _check(threshold, values[threshold.name])
     for name, value in values.items():
         connection.execute("update selection_parameter set value = ? where name = ?", [value, name])
 
@@ -165,14 +158,11 @@ def reset(connection, names: Iterable[str] = ()) -> list[Threshold]:
     return changed
 
 
-def _check(name: str, value: float) -> None:
+def _check(threshold: Threshold, value: float) -> None:
+    name, (low, high) = threshold.name, threshold.range
     if not math.isfinite(value):
         raise BecatError(f"{name} must be a finite number, not {value}")
-    parameter = load().get(name)
-    if parameter is None:
-        return
-    low, high = parameter.range
-    if parameter.is_switch and value not in (0, 1):
+    if threshold.is_switch and value not in (0, 1):
         raise BecatError(f"{name} is a switch: 0 or 1, not {value:g}")
     if not low <= value <= high:
         limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"

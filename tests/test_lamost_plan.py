@@ -17,9 +17,10 @@ from becat.etl.archives.ingest import ingest_file
 from becat.etl.catalogue.connection import open_catalogue
 from becat.etl.lamost.client import Client
 from becat.etl.lamost.limits import Limits
-from becat.etl.lamost.plan import Wishes, make_plan
+from becat.etl.lamost.plan import make_plan
 from becat.etl.lamost.spectra import fetch_spectra
 from becat.etl.lamost.token import Token
+from becat.etl.lamost.wishes import Wishes
 from becat.sample_spectra import real_spectra
 from becat.schema.errors import BecatError
 from becat.schema.releases import find, shipped
@@ -120,7 +121,7 @@ def test_the_night_is_that_of_the_recorded_rows(catalogue, real_data, tmp_path):
     rows = pd.read_csv(real_data / "lamost_api" / "sql_response_csv.csv", encoding="utf-8-sig", dtype={"obsid": int})
     (tmp_path / "dr10_v2.0_LRS_catalogue.csv").write_text(rows.to_csv(index=False))
     plan = make_plan(
-        catalogue, [tmp_path / "dr10_v2.0_LRS_catalogue.csv"], find(shipped(), "dr10"), "lrs", Wishes(asks_steps=False)
+        catalogue, [tmp_path / "dr10_v2.0_LRS_catalogue.csv"], find(shipped(), "dr10"), "lrs", Wishes(steps=False)
     )
     assert plan.n_to_fetch == len(rows)
     for row, (night, file) in zip(
@@ -133,7 +134,7 @@ def test_the_night_is_that_of_the_recorded_rows(catalogue, real_data, tmp_path):
 def test_names_of_real_files_are_those_of_the_plan(catalogue, real, tmp_path):
     files, general = real
     (tmp_path / "g.csv.gz").write_bytes(as_csv(general))
-    make_plan(catalogue, [tmp_path / "g.csv.gz"], DR7, "mrs", Wishes(asks_steps=False))
+    make_plan(catalogue, [tmp_path / "g.csv.gz"], DR7, "mrs", Wishes(steps=False))
     assert {row[0].split("/")[-1] for row in planned(catalogue, "file")} == set(files)
     for file, expected in planned(catalogue, "file, bytes_expected"):
         assert expected == pytest.approx(len(files[file.split("/")[-1]]), rel=0.35)
@@ -195,7 +196,7 @@ def test_a_fibre_on_the_sky_is_no_star(catalogue, release):
 def test_region_and_magnitude(catalogue, release):
     paths, general, _ = release
     wishes = Wishes(
-        regions=[(350.0, 5.0, 40.0), (100.0, 89.0, 20.0)], faintest_mag=12.0, brightest_mag=10.0, asks_steps=False
+        regions=[(350.0, 5.0, 40.0), (100.0, 89.0, 20.0)], faintest_mag=12.0, brightest_mag=10.0, steps=False
     )
     make_plan(catalogue, paths, DR7, "mrs", wishes)
     stars = general.drop_duplicates("obsid")
@@ -211,7 +212,7 @@ def test_stars_of_a_list_of_a_view_and_all_their_epochs(catalogue, release, tmp_
     paths, general, stellar = release
     wanted = general[general.obsid.isin([7_000_010, 7_000_051])].drop_duplicates("obsid")
     (tmp_path / "mine.csv").write_text(wanted[["ra", "dec"]].to_csv(index=False))
-    make_plan(catalogue, paths, DR7, "mrs", Wishes(stars=tmp_path / "mine.csv", asks_steps=False))
+    make_plan(catalogue, paths, DR7, "mrs", Wishes(stars=tmp_path / "mine.csv", steps=False))
     assert [row[0] for row in planned(catalogue)] == [7_000_010, 7_000_011, 7_000_050, 7_000_051]
     steps = set(by_hand(general, stellar))
     star = next(o for o in steps if (o ^ 1) not in steps)  # one epoch passes, the other does not
@@ -287,7 +288,7 @@ def test_a_missing_column_is_named(catalogue, release, spelt, missing):
 
 def test_the_two_surveys_have_plans_of_their_own(catalogue, release, tmp_path):
     paths, general, _ = release
-    make_plan(catalogue, paths, DR7, "mrs", Wishes(asks_steps=False))
+    make_plan(catalogue, paths, DR7, "mrs", Wishes(steps=False))
     lrs = general.drop_duplicates("obsid").drop(columns=["band", "coadd", "lmjm", "snr"]).assign(snrg=50.0, snrr=60.0)
     (tmp_path / "l.csv").write_text(lrs.to_csv(index=False))
     make_plan(catalogue, [tmp_path / "l.csv"], DR7, "lrs", Wishes())
@@ -321,7 +322,7 @@ def offered(lamost, catalogue, real, tmp_path):
     """The plan of eight real spectra, and a server that has them."""
     files, general = real
     (tmp_path / "g.csv.gz").write_bytes(as_csv(general))
-    make_plan(catalogue, [tmp_path / "g.csv.gz"], DR7, "mrs", Wishes(asks_steps=False))
+    make_plan(catalogue, [tmp_path / "g.csv.gz"], DR7, "mrs", Wishes(steps=False))
     contents = {obsid: files[file.split("/")[-1]] for obsid, file in planned(catalogue, "obsid, file")}
     lamost.spectra["dr7/v2.0", "mrs"] = dict(contents)
     return contents
@@ -427,7 +428,7 @@ def test_the_next_release_brings_what_is_new_or_has_changed(catalogue, lamost, o
     general.loc[(general.obsid == changed) & (general.coadd == 1), "snr"] += 3
     new = general[general.obsid == changed].assign(obsid=123, fiberid=250)
     (tmp_path / "g9.csv.gz").write_bytes(as_csv(pd.concat([general, new])))
-    make_plan(catalogue, [tmp_path / "g9.csv.gz"], DR9, "mrs", Wishes(asks_steps=False))
+    make_plan(catalogue, [tmp_path / "g9.csv.gz"], DR9, "mrs", Wishes(steps=False))
     assert states(catalogue) == {"fetched": 7, "planned": 1, "replace": 1}
     assert dict(planned(catalogue, "obsid, release"))[changed] == "DR9"
     of = lamost.spectra["dr9/v2.0", "mrs"] = {
@@ -439,7 +440,7 @@ def test_the_next_release_brings_what_is_new_or_has_changed(catalogue, lamost, o
     assert set(lamost.asked) == {"dr_versions", str(changed), "123"} and states(catalogue) == {"fetched": 9}
     file = dict(planned(catalogue, "obsid, file"))[changed]
     assert (tmp_path / "mrs" / file).read_bytes() == of[changed]
-    make_plan(catalogue, [tmp_path / "g9.csv.gz"], DR9, "mrs", Wishes(asks_steps=False, anew=True))
+    make_plan(catalogue, [tmp_path / "g9.csv.gz"], DR9, "mrs", Wishes(steps=False, anew=True))
     assert states(catalogue) == {"replace": 9}
 
 

@@ -184,7 +184,8 @@ def _run_and_kill(config, is_time):
     ],
 )
 def test_wrong_words_in_the_configuration_exit_2_in_one_line(tmp_path, entries, said):
-    from becat.pipeline import Configuration, ConfigurationError
+    from becat.entries import ConfigurationError
+    from becat.pipeline import Configuration
 
     path = survey(tmp_path, "c", f"[lamost]\n{entries}")
     with pytest.raises(ConfigurationError, match=said) as error:

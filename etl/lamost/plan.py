@@ -21,13 +21,14 @@ from becat.etl.catalogue.connection import TO_READ, Run, bounded_memory, transac
 from becat.etl.catalogue.versions import digest_of_files
 from becat.etl.lamost import release_rows
 from becat.etl.lamost.limits import Limits
+from becat.etl.lamost.wishes import Wishes
 from becat.etl.match.columns import position_in_degrees, quoted
 from becat.etl.match.sphere import Side, match
 from becat.schema import parameters
 from becat.schema.errors import BecatError
 from becat.schema.releases import Release
 
-__all__ = ["Chosen", "Plan", "Wishes", "make_plan"]
+__all__ = ["Chosen", "Plan", "make_plan"]
 
 COMMAND = "lamost plan"
 THRESHOLDS = (
@@ -41,44 +42,6 @@ THRESHOLDS = (
 # Gzipped: an extension of an MRS file, of which there is one for each row of the catalogue, and an LRS file. Files of DR7 and
 # DR9 with 9 to 21 extensions have 330 to 914 kB, LRS files 45 to 58 kB.
 BYTES_AN_EXTENSION, BYTES_OF_LRS = 43_000, 52_000
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What is wanted of a release.
-
-    Attributes
-    ----------
-    exposures : {'coadd', 'single', 'all'}
-        Which spectra will be loaded: a file is wanted if one of them is.
-    regions : sequence of (float, float, float)
-        Circles on the sky: right ascension, declination, radius, degrees. None: the whole sky.
-    brightest_mag, faintest_mag : float, optional
-        Gaia G, as the release gives it; a star without one stays.
-    stars : Path, optional
-        Table of positions: only these stars.
-    view : str
-        View or table of the catalogue with positions: only its stars.
-    radius_arcsec : float
-        How near to such a position.
-    all_epochs : bool
-        Every spectrum of a star of which one is chosen, also those that fail the steps.
-    asks_steps : bool
-        Whether the steps S/N, T_eff and Q are asked.
-    anew : bool
-        Fetch also what an older release has brought and this one lists unchanged.
-    """
-
-    exposures: str = "coadd"
-    regions: Sequence[tuple[float, float, float]] = ()
-    brightest_mag: float | None = None
-    faintest_mag: float | None = None
-    stars: Path | None = None
-    view: str = ""
-    radius_arcsec: float = 3.0
-    all_epochs: bool = False
-    asks_steps: bool = True
-    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,7 +205,7 @@ def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
     )
     if conditions != "true":
         _note(connection, plan, "of the stars, region and magnitudes asked for", "_chosen")
-    if wishes.asks_steps:
+    if wishes.steps:
         _ask_steps(connection, plan)
     if wishes.all_epochs:
         _add_epochs(connection, wishes.radius_arcsec)
