@@ -202,7 +202,7 @@ def _counted(connection, name: str):
     ).fetchall()
     rates = connection.execute(
         "select part, bin, completeness, n_both + n_missed, purity, n_both + n_only_here from list_rate where list = ?"
-        " order by part_order, bin",
+        " order by part_order, bin_from, bin",
         [name],
     ).fetchall()
     return counts, reasons, rates

@@ -3,9 +3,9 @@
 -- Of a class only the list knows, so there is no purity by it.
 with
 parts as (
-    select list, compared_view, found_by, star_id, 1 as part_order, 'all' as part, '' as bin from list_comparison
+    select list, compared_view, found_by, star_id, 1 as part_order, 'all' as part, '' as bin, null as in_bin from list_comparison
     union all
-    select list, compared_view, found_by, star_id, 2, 'class of the list', listed_class
+    select list, compared_view, found_by, star_id, 2, 'class of the list', listed_class, null
     from list_comparison
     where listed_class is not null
     union all
@@ -17,7 +17,8 @@ parts as (
             when snr_r < 50 then '20 to 50'
             when snr_r < 100 then '50 to 100'
             else 'from 100'
-        end
+        end,
+        snr_r
     from list_comparison
     where snr_r is not null
     union all
@@ -29,7 +30,8 @@ parts as (
             when g_mag < 13 then '11 to 13'
             when g_mag < 15 then '13 to 15'
             else 'from 15'
-        end
+        end,
+        g_mag
     from list_comparison
     where g_mag is not null
 ),
@@ -40,6 +42,7 @@ counts as (
         part_order,
         part,
         bin,
+        min(in_bin) as bin_from,
         count(case when found_by = 'both' then 1 end) as n_both,
         count(case when found_by = 'only in the list' and star_id is not null then 1 end) as n_missed,
         count(case when found_by = 'only in the list' and star_id is null then 1 end) as n_not_observed,
