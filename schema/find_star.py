@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from becat.schema.sphere import separation_sql
+
 __all__ = ["NAMES", "RADIUS_ARCSEC", "Question", "questions", "read_position", "squeezed"]
 
 RADIUS_ARCSEC = 60.0
@@ -27,10 +29,7 @@ _BY_NUMBER = f"""
     union select {_STAR}, 0, null from spectrum join star using (star_id) where spectrum_id = $number or obsid = $number"""
 _BY_POSITION = f"""
     select {_STAR}, 3 as preference,
-        3600 * degrees(2 * asin(sqrt(
-            pow(sin(radians(dec_deg - $dec_deg) / 2), 2)
-            + cos(radians(dec_deg)) * cos(radians($dec_deg)) * pow(sin(radians(ra_deg - $ra_deg) / 2), 2)
-        ))) as separation_arcsec
+        3600 * {separation_sql("$ra_deg", "$dec_deg", "ra_deg", "dec_deg")} as separation_arcsec
     from star
     where dec_deg between $dec_deg - $radius / 3600.0 and $dec_deg + $radius / 3600.0"""
 # How much of a name was given: 0 all of it, 1 its beginning, 2 a part.

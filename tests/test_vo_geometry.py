@@ -11,7 +11,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from matplotlib.path import Path as PlanePath
 
-from becat.publish.vo.tap.geometry import Shape, area_deg2, contains, decode, intersects, register, separation_deg
+from becat.publish.vo.tap.geometry import Shape, area_deg2, contains, decode, intersects, register
+from becat.schema.sphere import separation_deg
 
 RNG = np.random.default_rng(3)
 

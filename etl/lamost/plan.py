@@ -27,6 +27,7 @@ from becat.etl.match.sphere import Side, match
 from becat.schema import parameters
 from becat.schema.errors import BecatError
 from becat.schema.releases import Release
+from becat.schema.sphere import separation_sql
 
 __all__ = ["Chosen", "Plan", "make_plan"]
 
@@ -240,12 +241,9 @@ def _of_place(connection, wishes: Wishes, plan: Plan) -> str:
 
 
 def _within(ra_deg: float, dec_deg: float, radius_deg: float) -> str:
-    """SQL condition: the position lies in a circle on the sky (haversine)."""
-    return f"""
-        2 * degrees(asin(least(1.0, sqrt(
-            pow(sin(radians(dec_deg - ({dec_deg:.9f})) / 2), 2) + cos(radians(dec_deg)) * cos(radians({dec_deg:.9f}))
-            * pow(sin(radians(ra_deg - ({ra_deg:.9f})) / 2), 2))))) <= {radius_deg:.9f}
-    """
+    """SQL condition: the position lies in a circle on the sky."""
+    distance = separation_sql(f"({ra_deg:.9f})", f"({dec_deg:.9f})", "ra_deg", "dec_deg")
+    return f"{distance} <= {radius_deg:.9f}"
 
 
 def _lists(connection, wishes: Wishes) -> list[Side]:

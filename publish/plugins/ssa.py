@@ -10,8 +10,8 @@ from datasette import NotFound, Response, hookimpl
 from becat.publish.reading import first, rows, snapshot_of
 from becat.publish.vo import spectra
 from becat.publish.vo.tap import vosi
-from becat.publish.vo.tap.geometry import separation_deg
 from becat.publish.vo.votable import Field, field_element, to_votable, votable_error
+from becat.schema.sphere import separation_deg
 
 ROWS = 5_000
 ROWS_MAX = 50_000

@@ -19,8 +19,9 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from becat.publish.snapshot.syntax import bottom_up
-from becat.publish.vo.tap.geometry import Shape, centroid, separation_deg
+from becat.publish.vo.tap.geometry import Shape, centroid
 from becat.publish.vo.votable import Field
+from becat.schema.sphere import separation_deg
 
 __all__ = ["FEATURES", "AdqlError", "Query", "translate"]
 

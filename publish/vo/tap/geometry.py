@@ -11,7 +11,9 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 
-__all__ = ["Shape", "decode", "register", "separation_deg"]
+from becat.schema.sphere import separation_deg
+
+__all__ = ["Shape", "decode", "register"]
 
 Vector = tuple[float, ...]
 LETTERS = {"point": b"P", "circle": b"C", "box": b"B", "polygon": b"G"}
@@ -121,14 +123,6 @@ def _cross(a: Vector, b: Vector) -> Vector:
 def _angle(a: Vector, b: Vector) -> float:
     """Between two directions, radians, exact for small ones too."""
     return math.atan2(math.hypot(*_cross(a, b)), _dot(a, b))
-
-
-def separation_deg(lon1: float, lat1: float, lon2: float, lat2: float) -> float:
-    """Angular distance of two points, degrees (Vincenty's formula, which is exact for small and large ones)."""
-    d_lon, lat1, lat2 = math.radians(lon2 - lon1), math.radians(lat1), math.radians(lat2)
-    sin1, cos1, sin2, cos2 = math.sin(lat1), math.cos(lat1), math.sin(lat2), math.cos(lat2)
-    across = math.hypot(cos2 * math.sin(d_lon), cos1 * sin2 - sin1 * cos2 * math.cos(d_lon))
-    return math.degrees(math.atan2(across, sin1 * sin2 + cos1 * cos2 * math.cos(d_lon)))
 
 
 def _winds(point: Vector, vertices: list[Vector], centre: Vector) -> bool:
