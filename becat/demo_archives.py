@@ -1,8 +1,9 @@
 """Archive tables for the demonstration: the stars printed in Wang et al. 2022, and the simulated ones around them.
 
 What the paper prints is taken as printed. Where it prints nothing, values are made that agree with what it says of the
-star, and rows that hold any are marked `is_simulated`: colours of a reddened B star with a disc; types of B stars; proper
-motions that follow the rotation of the Galaxy to a few km/s; members and clusters at the printed distance.
+star, and rows that hold any are marked `is_simulated`: colours and magnitudes of a star of its temperature
+(`becat.demo_sky`), with a disc where it has one; types; proper
+motions that follow the rotation of the Galaxy with the paper's Maxwellian of peculiar velocities; members and clusters at the printed distance.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from astropy.coordinates import SkyCoord
 
 import becat.etl as etl
+from becat.demo_sky import Intrinsic, distances, intrinsic, peculiar_velocities, spectral_types
 from becat.etl.kinematics.velocity import KinematicModel, peculiar_velocity
 
 __all__ = ["demo_stars", "designation_position", "write_demo_archives"]
@@ -44,7 +47,8 @@ _FATES = (
     {"type": "B9Ve", "gaia": False},
     {"type": "B5Ve", "ruwe": 2.5},
 )
-_DISCS = {"be": (0.06, 0.15), "herbig": (0.65, 1.15), "between": (0.30, 0.60), "none": (-0.02, -0.02)}
+_HOT_K = 9000
+_DISCS = {"be": (0.06, 0.15), "herbig": (0.65, 1.15), "between": (0.30, 0.60), "giant": (0.12, 0.05)}
 
 
 def designation_position(designation: str) -> tuple[float, float]:
@@ -146,15 +150,29 @@ def _all_stars(extra_stars) -> pd.DataFrame:
     groups = printed.groupby(place.to_numpy(), sort=True)
     tables = groups.tables.agg(" ".join).to_numpy()
     printed = groups.first().assign(tables=tables).reset_index(drop=True)
+    rng = np.random.default_rng(20220516)
     if extra_stars is None:
-        return printed
+        return _with_atmospheres(printed, rng)
     extra: Any = extra_stars
     if isinstance(extra, str | Path):
         with open(extra, "rb") as file:  # opened here: pandas would fetch what looks like an address
             extra = pd.read_csv(file)
-    extra = extra[["designation", "ra_deg", "dec_deg", "kind"]].drop_duplicates("designation")
+    known = [name for name in ("designation", "ra_deg", "dec_deg", "kind", "teff_k", "logg_dex") if name in extra]
+    extra = extra[known].drop_duplicates("designation")
     extra = extra[~extra.designation.isin(_printed().designation)]
-    return pd.concat([printed, extra.sort_values("designation")], ignore_index=True)
+    return _with_atmospheres(pd.concat([printed, extra.sort_values("designation")], ignore_index=True), rng)
+
+
+def _with_atmospheres(stars, rng):
+    """Temperature and gravity: those with which the star was simulated, or of a B dwarf (of a late one, a giant)."""
+    late = (stars.kind == "late").to_numpy()
+    made = {
+        "teff_k": np.where(late, 4600, 10 ** rng.uniform(4.08, 4.43, len(stars))),
+        "logg_dex": np.where(late, 2.5, rng.uniform(3.6, 4.2, len(stars))),
+    }
+    for name, values in made.items():
+        stars[name] = stars[name].fillna(pd.Series(values, stars.index)) if name in stars else values
+    return stars
 
 
 def _with_types(stars):
@@ -177,8 +195,10 @@ def _with_types(stars):
     extra = stars.index[~is_printed]
     emits = stars.kind.str.contains("emission|nebular").to_numpy()
     quiet = extra[~emits[extra]]
-    stars.loc[quiet, ["type", "disc"]] = ["B9V", "none"]
-    stars.loc[quiet[::6], "disc"] = "late"  # hot by their lines, but the nearest 2MASS source is a red giant
+    stars.loc[quiet, "disc"] = "none"
+    stars.loc[quiet, "type"] = spectral_types(stars.teff_k[quiet].to_numpy(), stars.logg_dex[quiet].to_numpy())
+    hot = quiet[stars.teff_k[quiet] > _HOT_K]
+    stars.loc[hot[::6], "disc"] = "giant"  # hot by their lines, but the nearest 2MASS source is a red giant
     for order, index in enumerate(stars.index[~is_printed & emits]):
         fate = _FATES[order % len(_FATES)]
         stars.loc[index, "type"] = fate["type"]
@@ -186,43 +206,63 @@ def _with_types(stars):
         stars.loc[index, "list"], stars.loc[index, "class"] = fate.get("list"), fate.get("class")
         stars.loc[index, "has_tmass"], stars.loc[index, "has_gaia"] = fate.get("tmass", True), fate.get("gaia", True)
         stars.loc[index, "ruwe"] = fate.get("ruwe", 1.0)
-    late = stars.kind.isin(["late"]).to_numpy()
-    stars.loc[late, ["type", "disc"]] = ["K2III", "late"]
     return stars
 
 
 def _with_colours(stars):
-    """Distance, reddening and magnitudes in J, H, Ks, W1, G, BP, RP: printed, or those of a B star (or a late one)."""
+    """Distance, reddening and magnitudes in J, H, Ks, W1, G, BP, RP: printed, or those of a star of its temperature."""
     n = len(stars)
     rng = np.random.default_rng(20220513)
-    distance = np.where(stars.distance_pc.notna(), stars.distance_pc, np.round(rng.uniform(500, 3000, n)))
+    made = intrinsic(stars.teff_k.to_numpy(), stars.logg_dex.to_numpy())
+    distance, a_v = distances(made.abs_g, _latitude_deg(stars), rng)
+    distance = np.where(stars.distance_pc.notna(), stars.distance_pc, np.round(distance))
     distance = np.where(stars.parallax_mas.notna(), 1000 / stars.parallax_mas.fillna(1), distance)
     ebv = np.where(stars.ebv_mag.notna(), stars.ebv_mag, np.round(stars.av_mag.fillna(0) / _R_V, 3))
-    ebv = np.where(ebv > 0, ebv, np.round(rng.uniform(0.1, 0.8, n), 3))
-    hk, kw = (np.array([_DISCS.get(d, (0.12, 0.05))[i] for d in stars.disc]) for i in (0, 1))
-    # discs differ: a spread that leaves each star on its side of the criteria, the two excesses going together
-    more_dust, more_light, hotter = np.clip(np.random.default_rng(20220515).normal(0, 1, (3, n)), -2, 2)
-    hk, kw = hk + 0.03 * more_dust, kw + 0.06 * more_dust + 0.05 * more_light
-    jh = np.where(stars.disc == "late", 0.80, -0.05 + rng.normal(0, 0.01, n))
-    k0 = np.where(stars.disc == "late", -1.5 + 0.4 * more_light, -1.8 + rng.normal(0, 0.4, n))
-    k0 = k0 + 5 * np.log10(distance / 10)
+    ebv = np.where(ebv > 0, ebv, np.round(np.clip(a_v / _R_V, 0.005, 2.0), 3))
     a_v = _R_V * ebv
-    made = {
+    jh, hk, kw = _infrared_colours(stars, made)
+    k0 = made.abs_ks + rng.normal(0, 0.2, n) + 5 * np.log10(distance / 10)
+    magnitudes = {
         "k_mag": k0 + _A_K * a_v,
         "h_mag": k0 + hk + _A_H * a_v,
         "j_mag": k0 + hk + jh + _A_J * a_v,
         "w1_mag": k0 - kw + _A_W1 * a_v,
     }
     stars["made_colours"] = stars.j_mag.isna()
-    for name, values in made.items():
+    for name, values in magnitudes.items():
         stars[name] = stars[name].where(stars[name].notna(), np.round(values, 3))
         stars[f"e_{name}"] = stars[f"e_{name}"].where(stars[f"e_{name}"].notna(), 0.023)
     stars["distance"], stars["ebv"], stars["made_ebv"] = distance, ebv, stars.ebv_mag.isna()
-    colour0 = np.where(stars.disc == "late", 1.2, -0.15) + 0.06 * hotter
-    stars["g_mag"] = np.round(k0 + np.where(stars.disc == "late", 2.2, -0.4) + 0.86 * a_v, 4)
+    colour0 = made.bp_rp + rng.normal(0, 0.03, n)
+    stars["g_mag"] = np.round(k0 + made.abs_g - made.abs_ks + 0.86 * a_v, 4)
     stars["bp_mag"] = np.round(stars.g_mag + 0.4 * (colour0 + 0.42 * a_v), 4)
     stars["rp_mag"] = np.round(stars.bp_mag - (colour0 + 0.42 * a_v), 4)
     return stars
+
+
+def _infrared_colours(stars, made: Intrinsic):
+    """J - H, H - Ks and Ks - W1 without reddening: of the photosphere, or of the disc that the star's fate asks for."""
+    n = len(stars)
+    # discs differ: a spread that leaves each star on its side of the criteria, the two excesses going together
+    more_dust, more_light, hotter = np.clip(np.random.default_rng(20220515).normal(0, 1, (3, n)), -2, 2)
+    hk, kw = (np.array([_DISCS.get(disc, (0.0, 0.0))[i] for disc in stars.disc]) for i in (0, 1))
+    hk, kw = hk + 0.03 * more_dust, kw + 0.06 * more_dust + 0.05 * more_light
+    jh = np.where(stars.disc == "giant", 0.80, -0.05 + 0.01 * hotter)
+    own = (stars.disc == "none").to_numpy()
+    jh, hk, kw = (
+        np.where(own, values + 0.015 * noise, disc)
+        for values, noise, disc in (
+            (made.j_h, hotter, jh),
+            (made.h_ks, more_dust, hk),
+            (made.ks_w1, more_light, kw),
+        )
+    )
+    return jh, hk, kw
+
+
+def _latitude_deg(stars) -> np.ndarray:
+    place: Any = SkyCoord(stars.ra_deg, stars.dec_deg, unit="deg")
+    return place.galactic.b.deg
 
 
 def _with_astrometry(stars):
@@ -234,7 +274,7 @@ def _with_astrometry(stars):
     parallax = 1000 / stars.distance.to_numpy()
     # the members of a cluster move as its centre does
     centre = stars.groupby(stars.cluster.fillna(stars.designation))[["ra_deg", "dec_deg"]].transform("mean").to_numpy()
-    wanted = np.where(stars.cluster.notna().to_numpy()[:, None], [[3.0, -2.0]], rng.normal(0, 4, (n, 2)))
+    wanted = np.where(stars.cluster.notna().to_numpy()[:, None], [[3.0, -2.0]], peculiar_velocities(n, rng))
 
     def velocity(pmra, pmdec):
         ra, dec = centre[:, 0], centre[:, 1]
