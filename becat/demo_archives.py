@@ -274,7 +274,8 @@ def _with_astrometry(stars):
     parallax = 1000 / stars.distance.to_numpy()
     # the members of a cluster move as its centre does
     centre = stars.groupby(stars.cluster.fillna(stars.designation))[["ra_deg", "dec_deg"]].transform("mean").to_numpy()
-    wanted = np.where(stars.cluster.notna().to_numpy()[:, None], [[3.0, -2.0]], peculiar_velocities(n, rng))
+    together = pd.factorize(stars.cluster.fillna(stars.designation))[0]
+    wanted = peculiar_velocities(n, rng)[together]
 
     def velocity(pmra, pmdec):
         ra, dec = centre[:, 0], centre[:, 1]

@@ -10,6 +10,7 @@ from becat.schema.parameters import value
 
 __all__ = ["CLASSIFIER"]
 
+WHITE_FROM = 0.6  # share from which the blue is too dark for dark words
 BINS = 20
 CLASSES = ("emission", "emission with shell", "absorption with shell", "absorption")
 COLOURS = (BLUE, GREEN, ORANGE, INK, RED)
@@ -66,7 +67,14 @@ def _draw_matrix(axes, counts, rows, columns) -> None:
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
     for (i, j), n in np.ndenumerate(counts):
-        axes.text(j, i, f"{n:,} ({100 * share[i, j]:.1f} %)" if counts[i].sum() else "0", ha="center", va="center")
+        axes.text(
+            j,
+            i,
+            f"{n:,} ({100 * share[i, j]:.1f} %)" if counts[i].sum() else "0",
+            ha="center",
+            va="center",
+            color="white" if share[i, j] > WHITE_FROM else INK,
+        )
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.minorticks_off()

@@ -22,7 +22,11 @@ __all__ = ["GALLERIES"]
 SINGLE = "profile_class = 'emission' and profile_type = 'single peak'"
 SYMMETRIC = "profile_class = 'emission' and profile_type = 'double symmetric'"
 ASYMMETRIC = "profile_class = 'emission' and profile_type = 'double asymmetric'"
-WEAK = "profile_class = 'emission' and profile_type = 'narrow emission in absorption'"
+# Not of a nebula, whose narrow line can be far above the continuum.
+WEAK = (
+    "profile_class = 'emission' and profile_type = 'narrow emission in absorption'"
+    " and coalesce(nebular_significance, 0) < parameter('nebular_significance_max')"
+)
 ON_EMISSION, ON_ABSORPTION = "profile_class = 'emission with shell'", "profile_class = 'absorption with shell'"
 BEST_FIRST = "snr_r desc"
 # A good spectrum that is still noisy, so that the smoothing can be seen.
@@ -31,8 +35,8 @@ MIDDLING_FIRST = "abs(ln(greatest(snr_r, 1) / 45))"
 BE_SPECTRA = (
     Panel("single peak", SINGLE),
     Panel("double peak", f"({SYMMETRIC}) or ({ASYMMETRIC})"),
-    Panel("weak emission in absorption", f"{WEAK} and ew_halpha_a > 0"),
-    Panel("weak emission in absorption", f"{WEAK} and ew_halpha_a > 0"),
+    Panel("narrow emission in absorption", f"{WEAK} and ew_halpha_a > 0"),
+    Panel("narrow emission in absorption", f"{WEAK} and ew_halpha_a > 0"),
     Panel("shell line on emission", ON_EMISSION),
     Panel("shell line on absorption", ON_ABSORPTION),
 )
@@ -135,7 +139,7 @@ GALLERIES = (
         number="4",
         title="Profiles of Be stars",
         caption=(
-            "Hα of candidates of each kind, of middling S/N: a single peak, two peaks, weak emission within the photospheric "
+            "Hα of candidates of each kind, of middling S/N: a single peak, two peaks, narrow emission within the photospheric "
             "absorption, and shell lines on emission and on absorption; with the smoothed profile, its peaks and its valleys "
             "as in Figure 3. Corresponds to Figure 4 of Wang et al. 2022, which shows Be spectra of the training sample."
         ),

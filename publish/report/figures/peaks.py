@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.galleries import WEAK
 from becat.publish.report.figures.panels import (
     Panel,
     choose,
@@ -18,12 +19,12 @@ from becat.schema.grid import RED as GRID
 
 __all__ = ["PEAKS"]
 
-# A noisy and a good spectrum, as in the paper, with weak emission if there is one.
+# A noisy and a good spectrum, as in the paper, with narrow emission in absorption if there is one.
 ROWS = (
     Panel("low S/N", "snr_r >= 10 and snr_r < 20", ("J023209.36+560939.5",)),
     Panel("middle S/N", "snr_r >= 40 and snr_r < 60", ("J071536.32-001018.3",)),
 )
-ORDER = "coalesce(profile_type, '') = 'narrow emission in absorption' desc, least(abs(snr_r - 13), abs(snr_r - 50))"
+ORDER = f"coalesce({WEAK}, false) desc, least(abs(snr_r - 13), abs(snr_r - 50))"
 
 
 @styled
@@ -62,7 +63,7 @@ PEAKS = Figure(
     number="3",
     title="Peaks of Hα before and after smoothing",
     caption=(
-        "Two candidates with weak emission, one of low and one of middle S/N. Left: every local maximum (triangle up) and "
+        "Two candidates, one of low and one of middle S/N, with narrow emission in absorption if there are such. Left: every local maximum (triangle up) and "
         "minimum (triangle down) of the pixels in the stretch where peaks are counted. Right: those that are left after "
         "smoothing with the Bartlett window that the S/N asks for. Widths are those of Table 1 of the paper, as pixels of "
         f"{GRID.step_a:g} Å of this catalogue. Corresponds to Figure 3 of Wang et al. 2022."

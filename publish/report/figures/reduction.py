@@ -53,6 +53,8 @@ def draw(connection, figure, read_arms: ReadArms) -> str | None:
         if raw_arms:
             _draw_raw(rows[0, place], ARMS[arm], raw_arms.get(arm), flux)
             panel_title(rows[0, place], place, f"{arm} arm, as in the file")
+    if rows[0, 0].get_legend_handles_labels()[0]:
+        rows[0, 0].legend(loc="lower center")  # of the first arm alone: in the red one it would cover H-alpha
     rows[0, 0].set_ylabel("flux / (instrument's unit)")
     rows[-1, 0].set_ylabel("flux / continuum")
     figure.supxlabel(
@@ -101,7 +103,6 @@ def _draw_raw(axes, grid, raw, rectified) -> None:
         axes.plot(grid.wavelength_a[known], smooth, color=RED, lw=1.0, label="continuum")
         top = max(np.percentile(raw.flux, 99.95), np.max(smooth))
         axes.set_ylim(min(0.0, float(np.percentile(raw.flux, 0.05))), 1.08 * top)
-        axes.legend(loc="lower center")
 
 
 def reduction(read_arms: ReadArms | None = None) -> Figure:
