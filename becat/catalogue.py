@@ -172,7 +172,7 @@ class Catalogue:
         arms = {}
         for name in ARMS:
             sql = f"select flux, ivar, mask from flux_{name} where spectrum_id = ?"
-            table = self.connection.execute(sql, [spectrum_id]).to_arrow_table()
+            table = self.connection.execute(sql, [spectrum_id]).to_arrow_table(1)
             if len(table):
                 flux, ivar, mask = (matrix(table[column])[0][0] for column in ("flux", "ivar", "mask"))
                 arms[name] = Arm(name, flux, ivar, mask, raw.get(name))

@@ -59,6 +59,8 @@ def main() -> None:
         _stop(1, "the output was closed")
     except (duckdb.Error, OSError) as error:
         _stop(1, what_went_wrong(error))
+    except MemoryError:
+        _stop(1, "there was not enough memory: end other programs, or give it more; the same command goes on")
 
 
 def _stop(code: int, message: str) -> None:

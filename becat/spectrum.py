@@ -266,7 +266,7 @@ class Spectrum:
             connection.register("spectrum", pa.table(columns))
             for name in ARMS:
                 connection.register(f"flux_{name}", self._flux_table(name))
-            return connection.execute(f"select {COLUMNS} from {EVERYTHING}").to_arrow_table()
+            return connection.execute(f"select {COLUMNS} from {EVERYTHING}").to_arrow_table(1)
 
     def _flux_table(self, name: str) -> pa.Table:
         """The row of an arm in its table of the catalogue; no row without that arm."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlalchemy import REAL
 from tqdm import tqdm
 
-from becat.etl.catalogue.batches import EVERYTHING, matrix
+from becat.etl.catalogue.batches import EVERYTHING, SPECTRA_PER_BATCH, matrix
 from becat.etl.catalogue.versions import code_version
 from becat.etl.load.load import Batch, Options, read_and_reduce
 from becat.etl.load.release import VALUES
@@ -173,7 +173,7 @@ def _compare_spectrum(connection, batch: Batch, spectrum_id: int, stored: dict, 
 
 def _same_arrays(connection, batch: Batch, arm: str, spectrum_id: int) -> bool:
     sql = f"select flux, ivar, mask from flux_{arm} where spectrum_id = ?"
-    stored = connection.execute(sql, [spectrum_id]).to_arrow_table()
+    stored = connection.execute(sql, [spectrum_id]).to_arrow_table(1)
     if arm not in batch.arrays or spectrum_id not in batch.arrays[arm][0]:
         return len(stored) == 0
     if len(stored) != 1:
@@ -217,7 +217,7 @@ def _compare_measurements(connection, sample: Sample) -> None:
         semi join (from profile_class where profile_version = $1) c using (spectrum_id)
         """,
         [version],
-    ).to_arrow_table()
+    ).to_arrow_table(SPECTRA_PER_BATCH)
     if not len(table):
         return
     sample.n_measured += len(table)
@@ -256,7 +256,7 @@ def _compare_scores(connection, sample: Sample) -> None:
         join etl_run e on e.run_id = k.run_id and e.code_version = ?
         """,
         [model_id, code_version("score")],
-    ).to_arrow_table()
+    ).to_arrow_table(SPECTRA_PER_BATCH)
     if not len(table):
         return
     sample.n_scored += len(table)

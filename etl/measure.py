@@ -9,6 +9,7 @@ import pyarrow as pa
 import becat.udfs as udfs
 from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_columns, matrix
 from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.catalogue.memory import need_address_space
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, open_pool, partition_table, work_through
 from becat.etl.missing import missing_table, write_missing
@@ -42,6 +43,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
     dict
         ``measured`` spectra.
     """
+    need_address_space()
     in_force = {name: parameters.value(name, connection) for name in THRESHOLDS}
     version = code_version("measure", in_force)
     todo = """

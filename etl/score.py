@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from becat.etl.catalogue.batches import arrow_columns, flux_batches, insert_columns, matrix
 from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.catalogue.memory import need_address_space
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Pool, Tables, Work, open_pool, partition_table, work_through
 from becat.etl.missing import missing_table, write_missing
@@ -47,6 +48,7 @@ def score_spectra(
     BecatError
         The model cannot be used.
     """
+    need_address_space()
     scorer = Scorer(model)
     model_path = str(scorer.path.resolve())
     _keep(scorer)

@@ -155,11 +155,14 @@ def _write_files(connection, rows: str, pieces: list[tuple[int, int, int]], data
         table = connection.execute(
             f"select {POSITION}, q.* {rows} where {POSITION} between ? and ? order by {POSITION}",
             [pixel << shift, (pixel + 1 << shift) - 1],
-        ).to_arrow_table()
+        ).to_arrow_table(ROWS_PER_FILE["flux_red"])
         schema = schema or table.schema
         path = Path(f"Norder={order}", f"Dir={pixel // 10_000 * 10_000}", f"Npix={pixel}.parquet")
         (dataset / path).parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, dataset / path, compression="zstd", metadata_collector=footers)
+        try:
+            pq.write_table(table, dataset / path, compression="zstd", metadata_collector=footers)
+        except RuntimeError as error:  # pyarrow asks for the footer of a file that could not be written
+            raise error.__context__ if isinstance(error.__context__, OSError) else error
         footers[-1].set_file_path(path.as_posix())
     pq.write_metadata(schema, dataset / "_common_metadata")
     pq.write_metadata(schema, dataset / "_metadata", metadata_collector=footers)

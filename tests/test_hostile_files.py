@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.readers import RawSpectrum, read_file
-from becat.etl.readers.content import MAX_BYTES
+from becat.etl.readers.content import MAX_BYTES, read_content
 from becat.schema.tables import TABLES
 from tests.tools.header_mutations import header_mutants, verdict
 from tests.tools.mutations import mutants, packaged_spectra, with_checksums
@@ -483,3 +483,33 @@ def test_every_reason_is_documented():
                 if longest and not longest.isspace() and longest not in page:
                     missing.append((source.name, longest))
     assert not missing, missing
+
+
+def test_a_gzip_of_several_members_is_read_whole(tmp_path, mrs):
+    content = gzip.decompress(mrs.read_bytes())
+    half = len(content) // 2
+    path = tmp_path / "two.fits.gz"
+    path.write_bytes(gzip.compress(content[:half]) + gzip.compress(content[half:]) + bytes(512))
+    (whole,), _ = read_file(mrs)
+    (found,), _ = read_file(path)
+    assert np.array_equal(found.arms["red"].flux, whole.arms["red"].flux)
+    # Two members that are equal have one trailer: it is no proof that the first is all.
+    row = "\n".join(f"{6300 + 0.1 * i:.1f} {1 + 0.01 * (7 * i % 13):.2f}" for i in range(3000)) + "\n"
+    path.write_bytes(2 * gzip.compress(row.encode()))
+    assert read_content(path) == 2 * row.encode()
+
+
+def test_two_hundred_thousand_members_are_told_at_once(tmp_path):
+    path = tmp_path / "many.fits.gz"
+    path.write_bytes(200_000 * gzip.compress(b""))
+    assert "more than 1000 members" in rejection(path)
+
+
+@pytest.mark.parametrize("line", ["1" * 200_000 + "x 1", "x" + "*" * 200_000, "1" + " " * 200_000 + "x"])
+def test_long_lines_of_text_are_read_once(tmp_path, line):
+    noise = np.random.default_rng(1).normal(1, 0.01, 3000)
+    rows = "\n".join(f"{6300 + 0.2 * i:.1f} {flux:.4f}" for i, flux in enumerate(noise))
+    path = tmp_path / "long.txt"
+    path.write_text(f"{line}\n{rows}\n")
+    (spectrum,), _ = read_file(path)  # an hour, where each blank or digit is begun with anew
+    assert spectrum.arms["red"].flux.size > 2000

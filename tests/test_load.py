@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from becat.etl.catalogue.connection import open_catalogue
 from becat.etl.load.load import load_spectra
+from becat.schema.errors import BecatError
 from tests.tools.pipeline_tools import becat, contents, new_catalogue, real_spectra
 
 
@@ -183,3 +185,103 @@ def test_missing_or_busy_catalogue_exits_1_in_one_line(catalogue, spectra, tmp_p
     with open_catalogue(catalogue):
         done = becat("load", spectra, "-c", catalogue, check=1)
     assert "in use by another process" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes, devices and names of any bytes are Linux's")
+def test_what_is_no_file_or_has_no_name_is_told_and_passed_over(catalogue, spectra):
+    os.mkfifo(spectra / "pipe.fits")
+    (spectra / "link.fits").symlink_to("pipe.fits")
+    (spectra / "endless.fits").symlink_to("/dev/zero")
+    (spectra / "nowhere.fits").symlink_to("there is no such file")
+    name = os.fsencode(spectra) + b"/bad\xff.fits.gz"
+    shutil.copy(real_spectra()[3], name)
+    counts = load(catalogue, spectra, workers=2)
+    assert (counts["loaded"], counts["rejected"]) == (3, 5)
+    told = {
+        file.rpartition("/")[2]: reason for file, reason in rows(catalogue, "select file, reason from rejected_input")
+    }
+    assert all("not a regular file" in told[n] for n in ("pipe.fits", "link.fits", "endless.fits"))
+    assert "link to a file that is not there" in told["nowhere.fits"]
+    assert "not UTF-8" in told[r"bad\xff.fits.gz"]
+    before = contents(catalogue, with_runs=True)
+    assert load(catalogue, spectra)["rejected"] == 0
+    assert contents(catalogue, with_runs=True) == before
+    # The rejections end with their causes.
+    os.rename(name, spectra / "good.fits.gz")
+    (spectra / "nowhere.fits").unlink()
+    assert load(catalogue, spectra)["loaded"] == 1
+    assert len(rows(catalogue, "from rejected_input")) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+@pytest.mark.parametrize("limit_gib", [4, 1])
+def test_spectra_are_done_in_4_gib_of_addresses_and_less_is_refused_in_words(catalogue, spectra, limit_gib):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (limit_gib << 30, limit_gib << 30))
+
+    for words in (("load", spectra), ("measure",), ("score",)):
+        done = becat(*words, "--catalog", catalogue, before=limited, check=0 if limit_gib == 4 else 1)
+        if limit_gib == 1:
+            assert (
+                "3 GiB of address space are needed, the limit is 1.0" in done.stderr
+                and len(done.stderr.splitlines()) == 1
+            )
+    assert rows(catalogue, "select count(*) from be_score") == [(3 if limit_gib == 4 else 0,)]
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_file(catalogue, spectra, monkeypatch):
+    def no_memory(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("becat.etl.load.load.read_file", no_memory)
+    with pytest.raises(BecatError, match="not enough memory to read"):
+        load(catalogue, spectra, workers=1)
+    monkeypatch.undo()
+    assert load(catalogue, spectra)["loaded"] == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_with_a_command_that_is_killed(catalogue, spectra):
+    """As after kill -9: nobody tells them."""
+    script = (
+        "import sys, time; from becat.etl.catalogue.workers import Processes\n"
+        "pool = Processes(2); handles = [pool.submit(time.sleep, 300) for _ in range(4)]; time.sleep(1)\n"
+        "print(*pool._pool._processes, flush=True); time.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        assert len(workers) == 2 and all(is_running(worker) for worker in workers)
+        parent.kill()
+    until = time.monotonic() + 30
+    while any(is_running(worker) for worker in workers) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(is_running(worker) for worker in workers)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals of a terminal")
+def test_ctrl_c_is_one_line(catalogue, spectra):
+    """The whole group gets the signal, as from a terminal: workers say nothing."""
+    script = (
+        "import becat.etl.load.load as load, becat.cli, time\n"
+        "load.FILES_PER_BATCH = 1; read = load.read_file\n"
+        "def slow(*a, **k):\n    print('reading', flush=True); time.sleep(3); return read(*a, **k)\n"
+        "load.read_file = slow; becat.cli.main()"
+    )
+    words = [sys.executable, "-c", script, "load", str(spectra), "--catalog", str(catalogue), "--workers", "2"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert "reading" in process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.strip().splitlines()[-1] == "becat: stopped; the same command goes on where it stopped"
+    assert "Traceback" not in said
+    assert load(catalogue, spectra)["loaded"] == 3

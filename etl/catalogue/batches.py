@@ -70,7 +70,7 @@ def flux_batches(
                 select {columns} from {tables}
                 where r.rowid between {first} and {last} {some if n <= last - first else ""}
                 """
-            ).to_arrow_table()
+            ).to_arrow_table(SPECTRA_PER_BATCH)
             bar.update(n)
     connection.execute("drop table todo")
 

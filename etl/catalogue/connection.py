@@ -155,7 +155,9 @@ def what_went_wrong(error: BaseException) -> str:
     """
     words = " ".join(str(error).split())
     hint = next((hint for word, hint in HINTS.items() if word in words.lower()), None)
-    return f"{hint}, and the same command goes on ({words[:300]})" if hint else words[:400]
+    return (
+        f"{hint}, and the same command goes on ({words.split(' Possible solutions')[0][:300]})" if hint else words[:400]
+    )
 
 
 @contextmanager

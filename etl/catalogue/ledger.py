@@ -112,6 +112,9 @@ def _size_and_time(path: Path) -> tuple[int | None, int | None]:
 
 
 def _sha256(path: Path) -> str | None:
+    """Hash of a regular file; a pipe would wait, and a device may never end."""
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

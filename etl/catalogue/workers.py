@@ -22,6 +22,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from becat.etl.catalogue.parent import end_with
 from becat.etl.catalogue.versions import code_version
 from becat.schema.errors import BecatError, missing_extra
 
@@ -93,7 +94,10 @@ class Processes:
     def __init__(self, n_processes: int):
         self._n_processes = n_processes
         self.n_ahead = 2 * n_processes
-        self._pool = ProcessPoolExecutor(n_processes)
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._n_processes, initializer=end_with, initargs=(os.getpid(),))
 
     def give(self, table: pa.Table) -> pa.Table:
         return table
@@ -114,7 +118,7 @@ class Processes:
 
     def restart(self) -> None:
         self.close()
-        self._pool = ProcessPoolExecutor(self._n_processes)
+        self._pool = self._new_pool()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -22,7 +22,15 @@ from becat.etl.catalogue.batches import matrix
 from becat.etl.catalogue.checksums import flux_checksum
 from becat.etl.catalogue.connection import TO_WRITE, Run, bounded_memory, transaction
 from becat.etl.catalogue.errors import Rejected
-from becat.etl.catalogue.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger, write_rejections
+from becat.etl.catalogue.ledger import (
+    FileRead,
+    file_read,
+    forget_files,
+    new_or_changed,
+    write_ledger,
+    write_rejections,
+)
+from becat.etl.catalogue.memory import need_address_space, not_enough_memory
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, open_pool, work_through
 from becat.etl.load.discover import find_spectra
@@ -89,14 +97,17 @@ def load_spectra(
     BecatError
         A path does not exist, cannot be searched, or goes away while it is read.
     """
+    need_address_space()
     version = f"{code_version('reduce')}:{exposures}"
     others: list[Path] = []
     files = find_spectra(paths, others)
+    never_opened = {file: reason for file in files if (reason := _why_never_opened(file))}
+    files = [file for file in files if file not in never_opened]
     # Without a release catalogue a LAMOST spectrum must bring its own S/N.
     need_snr = connection.execute("select 1 from release_entry limit 1").fetchone() is None
     todo = new_or_changed(connection, files, "spectra", version)
     counts = {
-        "files": len(files),
+        "files": len(files) + len(never_opened),
         "unchanged": len(files) - len(todo),
         "loaded": 0,
         "spectra": 0,
@@ -105,6 +116,7 @@ def load_spectra(
         "others": len(others),
     }
     with Run(connection, "load", version) as run, bounded_memory(connection, TO_WRITE):
+        counts["rejected"] = run.n_rejected = _reject_unopened(connection, never_opened, paths, run)
         for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):
             written = _write_committed(connection, batch, version, run.run_id)
             for name, n in written.items():
@@ -113,6 +125,47 @@ def load_spectra(
             run.n_rejected += written["rejected"]
         run.message = f"{counts['spectra']} spectra from {counts['loaded']} files"
     return counts
+
+
+NAMELESS = "its name, or that of a folder above it, is not UTF-8, so that no table can name it: rename it"
+DANGLING = "it is a link to a file that is not there: mend or remove the link"
+
+
+def _why_never_opened(file: Path) -> str:
+    """Why a file that is listed cannot even be looked at; empty where it can."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:  # on Linux any bytes may be a name
+        return NAMELESS
+    return DANGLING if file.is_symlink() and not file.exists() else ""
+
+
+def _printable(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _reject_unopened(connection, never_opened: dict[Path, str], paths: Sequence[str | Path], run: Run) -> int:
+    """Keep `rejected_input` in step with the files below the paths that are never opened; how many were told anew."""
+    wanted = {(_printable(file), reason) for file, reason in never_opened.items()}
+    below = tuple(_printable(Path(os.path.abspath(path))) for path in paths)
+    known = {
+        row
+        for row in connection.execute(
+            "select file, reason from rejected_input where stage = 'open' and reason in (?, ?)", [NAMELESS, DANGLING]
+        ).fetchall()
+        if row[0] in below or row[0].startswith(tuple(f"{folder}/" for folder in below))
+    }
+    if wanted == known:
+        return 0
+    with transaction(connection):
+        connection.execute(
+            "delete from rejected_input where stage = 'open' and file in (select unnest(?::varchar[]))",
+            [[file for file, _ in known - wanted]],
+        )
+        reads = [
+            FileRead(file, None, None, None, rejected=[("open", "", reason)]) for file, reason in sorted(wanted - known)
+        ]
+        return write_rejections(connection, reads, run.run_id)
 
 
 def _read_batches(connection, todo: list[Path], options: Options, workers, scheduler) -> Iterator[Batch]:
@@ -226,6 +279,8 @@ def read_and_reduce(files: list[str], options: Options) -> Batch:
             found, rejected = read_file(file, exposures=options.exposures, need_snr=options.need_snr)
         except Rejected as error:
             found, rejected = [], [error]
+        except MemoryError as error:
+            raise not_enough_memory(f"to read {file}") from error
         except Exception as error:
             # A file must never stop the run: what the readers did not foresee is a rejection too.
             found, rejected = [], [Rejected(file, "read", f"unexpected {type(error).__name__}: {error}")]

@@ -23,6 +23,9 @@ __all__ = ["MAX_BYTES", "gunzip", "read_content"]
 
 MAX_BYTES = 64 * 2**20  # decompressed; the largest LAMOST file, with forty exposures, has 3 MB
 GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MEMBER = b"\x1f\x8b\x08"  # how each member begins: 8 is the one method of packing that there is
+MAX_MEMBERS = 1000
+FIRST_PART, LARGEST_PART = 2**12, 2**20  # bytes of a gzip stream handed over at once: what is behind a member is copied
 GZIP_WINDOW = 31  # zlib's number for "a gzip header and trailer, CRC checked"
 
 
@@ -84,7 +87,9 @@ def gunzip(content: bytes) -> bytes | bytearray:
 
 
 def _single_member(content: bytes) -> bytearray | None:
-    """What a gzip file of one member holds, decompressed in one step; None where it is damaged or anything else."""
+    """What a gzip file of one member holds, decompressed in one step; None where it is damaged or may be anything else."""
+    if content.find(GZIP_MEMBER, 1) >= 0:
+        return None  # a second member, which may be equal to the first, or three bytes that look like its beginning
     crc, size = struct.unpack("<II", content[-8:].rjust(8, b"\0"))
     if not 0 < size <= MAX_BYTES:
         return None
@@ -98,21 +103,36 @@ def _single_member(content: bytes) -> bytearray | None:
 
 def _all_members(content: bytes) -> bytes:
     members = []
-    room = MAX_BYTES
-    while content:
-        stream = isal_zlib.decompressobj(GZIP_WINDOW)
+    room, place = MAX_BYTES, 0
+    while place < len(content):
+        if len(members) == MAX_MEMBERS:
+            raise Problem(f"gzip has more than {MAX_MEMBERS} members: not the file of one spectrum", stage="open")
+        member, place = _member(content, place, room)
+        members.append(member)
+        room -= len(member)
+        while place < len(content) and content[place] == 0:  # tape-style padding is allowed after a member
+            place += 1
+    return members[0] if len(members) == 1 else b"".join(members)
+
+
+def _member(content: bytes, place: int, room: int) -> tuple[bytes, int]:
+    """One member, of at most `room` bytes, and where it ends."""
+    stream = isal_zlib.decompressobj(GZIP_WINDOW)
+    parts, size, step = [], 0, FIRST_PART
+    while not stream.eof:
+        if place >= len(content):
+            raise Problem("gzip is truncated: fetch it again", stage="open")
+        part = content[place : place + step]
         try:
-            member = stream.decompress(content, room + 1)
+            parts.append(stream.decompress(part, room - size + 1))
         except (isal_zlib.error, EOFError, ValueError) as error:  # pyright: ignore[reportGeneralTypeIssues]
             raise Problem(f"gzip is corrupt ({str(error).strip()}): fetch it again", stage="open") from error
-        room -= len(member)
-        if room < 0:
+        size += len(parts[-1])
+        if size > room:
             raise Problem(f"gzip holds more than {MAX_BYTES >> 20} MiB: not the file of one spectrum", stage="open")
-        if not stream.eof:
-            raise Problem("gzip is truncated: fetch it again", stage="open")
-        members.append(member)
-        content = stream.unused_data.lstrip(b"\0")  # tape-style padding is allowed after a member
-    return members[0] if len(members) == 1 else b"".join(members)
+        place += len(part) - len(stream.unused_data) - len(stream.unconsumed_tail)
+        step = min(2 * step, LARGEST_PART)
+    return b"".join(parts), place
 
 
 def _unpack_stream(name: str, opened: BinaryIO | IO[bytes]) -> bytes:

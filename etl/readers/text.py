@@ -19,11 +19,11 @@ MAX_LINES = 1_000_000
 MAX_HEADING = 100
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 COMMENT = ("#", ";", "%", "*")
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?$|[+-]?nan$|[+-]?inf$", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eEdD][+-]?\d+)?$|[+-]?nan$|[+-]?inf$", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?$")
 UNIT = re.compile(r"\b(angstroms?|nm|microns?|um)\b", re.IGNORECASE)
 ERROR_NAME = re.compile(r"(?:err|error|sigma|uncertainty|flux_err|flux_error|e_flux|noise|rms)s?$", re.IGNORECASE)
-NARVAL = re.compile(r"\*+\s*Reduced spectrum of", re.IGNORECASE)  # LibreEsprit: nm, I/Ic, and the error last of six
+NARVAL = re.compile(r"\*\s*Reduced spectrum of", re.IGNORECASE)  # LibreEsprit: nm, I/Ic, and the error last of six
 
 
 def looks_like_text(content: bytes | bytearray) -> bool:
