@@ -11,6 +11,7 @@ import os
 # Before numpy is loaded: work is spread over processes, and threads of BLAS that wait for each other only cost time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import sqlite3
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,7 @@ def main() -> None:
         _stop(error.exit_code, str(error))
     except BrokenPipeError:
         _stop(1, "the output was closed")
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, sqlite3.Error, OSError) as error:
         _stop(1, what_went_wrong(error))
     except MemoryError:
         _stop(1, "there was not enough memory: end other programs, or give it more; the same command goes on")

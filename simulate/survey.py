@@ -204,7 +204,7 @@ def _night(plate, rng, n_exposures):
     number = int(plate.plate.iloc[0])
     return {
         "release": f"LAMOST {_RELEASE.get(layout, 'DR7')}", "plan_id": f"SM{number:06d}", "spectrograph": number % 16 + 1,
-        "mjd": int(middle), "mjd_middle": middle, "lmjd": int(local[0].mjd), "date_obs": utc[0].isot[:19],
+        "mjd": int(middle), "mjd_middle": middle, "lmjd": int(local[0].mjd + 0.5), "date_obs": utc[0].isot[:19],
         "date_beg": local[1].isot[:21], "date_end": local[2].isot[:21], "date": "2026-01-01T00:00:00",
         "exposure_s": float(n_exposures * survey["exposure_s"]), "n_exposures": n_exposures,
         "lmjms": [begin + i * survey["exposure_s"] // 60 for i in range(n_exposures)], "helio_rv_km_s": 0.0,

@@ -143,6 +143,9 @@ HINTS = {
     "read-only": "it cannot be written: look at its permissions",
     "permission denied": "it cannot be written: look at its permissions",
     "out of memory": "there is not enough memory: end other programs",
+    "unable to open database file": "a file cannot be opened or made: look at its folder and permissions",
+    "disk is full": "the disk is full: make room",
+    "disk i/o error": "the disk is full, or does not answer as it should: look at it",
     "input/output error": "the disk does not answer as it should: look at it",
     "checksum": "the file is damaged: restore it from a copy, or load the spectra into a new one",
 }

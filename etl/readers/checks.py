@@ -22,6 +22,7 @@ PLAUSIBLE_A = (2000.0, 30000.0)
 MIN_PIXELS = 50
 MAX_SNR = 1e6
 MAX_FLUX = 1e18  # its square, and so sums over variances, still fit into float32
+MAX_COUNT = 2.0**29  # bits of the float32 1e-19, and of all larger ones
 MIN_GOOD_FRACTION = 0.5
 MAX_STEP_RATIO = 5.0  # a longest step beyond this many mean ones is a jump, not a dispersion
 
@@ -150,6 +151,9 @@ def make_arm(
         )
     cut = slice(*np.searchsorted(wavelength_a, WINDOW_A[arm]))
     wavelength_a = np.ascontiguousarray(wavelength_a[cut])
+    _refuse_bits_of_floats(flux, "flux", detail)
+    if ivar is not None:
+        _refuse_bits_of_floats(ivar, "inverse variance", detail)
     flux = flux[order][cut].astype(np.float32)
     good = np.abs(flux) < MAX_FLUX  # not true of NaN
     if flagged is not None:
@@ -187,6 +191,8 @@ def _usable(flux: np.ndarray, ivar: np.ndarray, good: np.ndarray, detail: str) -
                 " flagged)"
             )
         raise Problem(f"{why}: fetch the file again", detail)
+    if n_good and flux[good].min() == flux[good].max() != 0:
+        raise Problem(f"flux is {flux[good][0]:.6g} in every pixel: there is no spectrum", detail)
     n_positive = np.count_nonzero(good & (flux > 0))
     if n_positive == 0:
         empty = not flux[good].any()
@@ -195,6 +201,14 @@ def _usable(flux: np.ndarray, ivar: np.ndarray, good: np.ndarray, detail: str) -
     if n_positive < good.size / 2 and normal_snr(flux, ivar, ~good) < -1:
         raise Problem("flux is negative: the sky was taken off twice, or the file is damaged", detail)
     return int(good.size - n_good)
+
+
+def _refuse_bits_of_floats(values: np.ndarray, name: str, detail: str) -> None:
+    """Raise Problem for integers that are the bits of 32-bit floats: no detector counts so far."""
+    if values.dtype.kind in "iu" and np.median(np.abs(values.astype(np.float64))) > MAX_COUNT:
+        raise Problem(
+            f"{name} is read as whole numbers and is none: TFORM or BITPIX is damaged, fetch the file again", detail
+        )
 
 
 def normal_snr(flux: np.ndarray, ivar: np.ndarray, bad: np.ndarray) -> float:

@@ -13,6 +13,8 @@ from becat.etl.readers.fits import Hdu
 from becat.etl.readers.problem import Problem
 
 __all__ = [
+    "CHINA_TIME_D",
+    "MINUTES_A_DAY",
     "PLAUSIBLE_MJD",
     "UNIX_EPOCH_MJD",
     "exposure_s",

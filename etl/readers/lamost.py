@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from becat.etl.readers.agreement import position_agrees
 from becat.etl.readers.fits import Hdu
 from becat.etl.readers.problem import Problem
 from becat.etl.readers.spectrum import MAX_OBSID, coadd_id, hashed_id
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
+from becat.schema.quality import Quality
 
-__all__ = ["check_checksums", "check_complete", "identity_parts", "obsid", "primary_meta", "snr", "spectrum_id"]
+__all__ = [
+    "check_checksums",
+    "check_complete",
+    "identity_parts",
+    "obsid",
+    "position_quality",
+    "primary_meta",
+    "snr",
+    "spectrum_id",
+]
 
 NOT_A_STAR = {"SKY", "UNUSED", "POSERR", "DEAD", "BAD"}
 MAX_STELLAR_REDSHIFT = 0.01
@@ -65,7 +76,7 @@ def spectrum_id(primary: Hdu, low_resolution: bool) -> int:
 
 
 def primary_meta(primary: Hdu, survey: str, layout: str) -> dict:
-    """Columns of the table ``spectrum`` that the primary header fills.
+    """Columns of the table ``spectrum`` that the primary header fills; no position where it says two of them.
 
     Parameters
     ----------
@@ -85,6 +96,7 @@ def primary_meta(primary: Hdu, survey: str, layout: str) -> dict:
         raise Problem("coordinates (RA, DEC) are missing: fetch the file again", primary.label)
     if not (0 <= ra_deg <= 360 and -90 <= dec_deg <= 90):
         raise Problem(f"coordinates are out of range: RA {ra_deg:g}, DEC {dec_deg:g} degrees", primary.label)
+    agrees = position_agrees(primary, ra_deg, dec_deg)
     return {
         "survey": survey,
         "release": primary.string("DATA_V").removeprefix("LAMOST").strip() or None,
@@ -95,10 +107,15 @@ def primary_meta(primary: Hdu, survey: str, layout: str) -> dict:
         "plan_id": primary.string("PLANID") or None,
         "spectrograph": _counted(primary, "SPID", N_SPECTROGRAPHS),
         "fiber": _counted(primary, "FIBERID", N_FIBERS),
-        "ra_deg": ra_deg % 360.0,
-        "dec_deg": dec_deg,
+        "ra_deg": ra_deg % 360.0 if agrees else None,
+        "dec_deg": dec_deg if agrees else None,
         "rv_km_s": _velocity(primary),
     }
+
+
+def position_quality(meta: dict) -> int:
+    """The bit of `becat.schema.quality.Quality` for what `primary_meta` found of the position."""
+    return int(Quality.POSITION_DOUBTFUL) if meta["ra_deg"] is None else 0
 
 
 def _counted(primary: Hdu, key: str, highest: int) -> int | None:

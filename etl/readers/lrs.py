@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from becat.etl.readers import lamost
+from becat.etl.readers.agreement import check_pixels, dates_agree
 from becat.etl.readers.checks import ascending, make_arm
 from becat.etl.readers.epoch import exposure_s, lamost_coadd_mjd, lmjm_list
 from becat.etl.readers.fits import Hdu
@@ -21,6 +22,8 @@ __all__ = ["is_lrs", "read_lrs"]
 
 RESOLVING_POWER = 1800.0  # Zhao et al. 2012, RAA 12, 723
 SNR_KEYS = {"red": ("SNRR", "SN_R"), "blue": ("SNRG", "SN_G")}
+# Wavelengths in a row that was cut elsewhere differ from those of the keywords by some pixels of 2.3e-4 each.
+NEARLY, MAX_BY_CHANCE = 0.05, 0.5
 MAX_DISAGREEMENT_A = 0.1  # row 2 and COEFF0, COEFF1 differ by 0.003 A in real files: float32 of a rounded logarithm
 
 
@@ -57,9 +60,13 @@ def read_lrs(hdus: list[Hdu], exposures: str) -> tuple[list[RawSpectrum], list[P
         snr = lamost.snr(primary, *keys)
         estimated |= snr is None
         arms[arm], bits = make_arm(arm, wavelength_a, flux, ivar, flagged, snr, primary.label)
+        check_pixels(arms[arm], snr, "lrs", primary.label)
         quality |= bits
     minutes = lmjm_list(primary)
     seconds = exposure_s(primary)
+    mjd = lamost_coadd_mjd([primary], minutes, (seconds or 0.0) / max(len(minutes), 1))
+    if not dates_agree(primary, minutes, []):
+        mjd, quality = None, quality | int(Quality.EPOCH_DOUBTFUL)
     meta |= {
         "coadd": True,
         "lmjm": None,
@@ -67,11 +74,12 @@ def read_lrs(hdus: list[Hdu], exposures: str) -> tuple[list[RawSpectrum], list[P
         "snr_b": arms["blue"].snr,
         "snr_r": arms["red"].snr,
         "snr_source": "estimated" if estimated else "header",
-        "mjd": lamost_coadd_mjd([primary], minutes, (seconds or 0.0) / max(len(minutes), 1)),
+        "mjd": mjd,
         "exposure_time_s": seconds,
         "n_exposures": len(minutes) or None,
         "resolving_power": RESOLVING_POWER,
     }
+    quality |= lamost.position_quality(meta)
     return [RawSpectrum(lamost.spectrum_id(primary, low_resolution=True), arms, meta, quality)], []
 
 
@@ -89,14 +97,23 @@ def _image(primary: Hdu):
     rows = primary.image()
     computed_a = _header_wavelength(primary, rows.shape[1])
     flagged = (rows[3] != 0) | (rows[4] != 0)
+    if not (_are_bits(rows[3]) and _are_bits(rows[4])):
+        raise Problem("the masks in rows 3 and 4 are no whole numbers: NAXIS1 or the file is damaged", primary.label)
     row_a = rows[2].astype(np.float64)
     if not _is_wavelength(row_a):
+        if computed_a is not None and np.mean(np.abs(row_a / computed_a - 1) < NEARLY) > MAX_BY_CHANCE:
+            raise Problem("row 2 holds the wavelengths out of place: NAXIS1 or the file is damaged", primary.label)
         if computed_a is None:
             raise Problem("wavelengths are missing: row 2 holds none and COEFF0, COEFF1 are not there", primary.label)
         return "lrs image", computed_a, rows[0], rows[1], flagged
     if computed_a is not None and not np.max(np.abs(row_a - computed_a)) < MAX_DISAGREEMENT_A:
         raise Problem("row 2 and the keywords COEFF0, COEFF1 give different wavelengths", primary.label)
     return "lrs image with wavelength", row_a, rows[0], rows[1], flagged
+
+
+def _are_bits(row: np.ndarray) -> bool:
+    """True for whole numbers that are not negative."""
+    return bool(((row >= 0) & (row == np.floor(row))).all())
 
 
 def _is_wavelength(row_a: np.ndarray) -> bool:

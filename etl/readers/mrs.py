@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from becat.etl.readers import lamost
+from becat.etl.readers.agreement import check_pixels, dates_agree, exposure_agrees
 from becat.etl.readers.checks import make_arm
 from becat.etl.readers.epoch import exposure_s, lamost_coadd_mjd, lamost_single_mjd, lmjm_list
 from becat.etl.readers.fits import Hdu
@@ -114,6 +115,7 @@ def _read_arm(arm: str, hdu: Hdu, vacuum: bool, need_snr: bool) -> tuple[RawArm,
     if not vacuum:
         wavelength_a, quality = air_to_vacuum(wavelength_a), int(Quality.AIR_CONVERTED)
     raw, bits = make_arm(arm, wavelength_a, flux, ivar, flagged, snr, hdu.label)
+    check_pixels(raw, snr, "mrs", hdu.label)
     if snr is None:  # the general catalogue will give it
         raw.snr, bits = None, bits & ~int(Quality.SNR_ESTIMATED)
     return raw, quality | bits
@@ -145,6 +147,9 @@ def _read_coadd(hdus, coadd, singles, meta, vacuum, need_snr) -> RawSpectrum:
     minutes = lmjm_list(red) or sorted(lmjm for lmjm, bands in singles.items() if "red" in bands)
     seconds = {lmjm: exposure_s(bands["red"]) for lmjm, bands in singles.items() if "red" in bands}
     known = [s for lmjm in minutes if (s := seconds.get(lmjm)) is not None]
+    mjd = lamost_coadd_mjd([red, hdus[0]], minutes, known[-1] if known else 0.0)
+    if not dates_agree(hdus[0], minutes, list(singles)):
+        mjd, quality = None, quality | int(Quality.EPOCH_DOUBTFUL)
     return RawSpectrum(
         lamost.spectrum_id(hdus[0], low_resolution=False),
         arms,
@@ -153,11 +158,11 @@ def _read_coadd(hdus, coadd, singles, meta, vacuum, need_snr) -> RawSpectrum:
         | {
             "coadd": True,
             "lmjm": None,
-            "mjd": lamost_coadd_mjd([red, hdus[0]], minutes, known[-1] if known else 0.0),
+            "mjd": mjd,
             "exposure_time_s": sum(known) if known and len(known) == len(minutes) else None,
             "n_exposures": len(minutes) or None,
         },
-        quality,
+        quality | lamost.position_quality(meta),
     )
 
 
@@ -170,6 +175,9 @@ def _read_single(
             raise Problem(f"LMJM is {hdu.integer('LMJM')}: name and header of the exposure do not agree", hdu.label)
     number = meta["obsid"]
     identity = single_id(number, lmjm) if number is not None else hashed_id(*lamost.identity_parts(primary), lmjm)
+    mjd: float | None = lamost_single_mjd(bands["red"], lmjm)
+    if not exposure_agrees(primary, lmjm):
+        mjd, quality = None, quality | int(Quality.EPOCH_DOUBTFUL)
     return RawSpectrum(
         identity,
         arms,
@@ -178,9 +186,9 @@ def _read_single(
         | {
             "coadd": False,
             "lmjm": lmjm,
-            "mjd": lamost_single_mjd(bands["red"], lmjm),
+            "mjd": mjd,
             "exposure_time_s": exposure_s(bands["red"]),
             "n_exposures": 1,
         },
-        quality,
+        quality | lamost.position_quality(meta),
     )
