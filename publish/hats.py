@@ -162,7 +162,7 @@ def _write_files(connection, rows: str, pieces: list[tuple[int, int, int]], data
         try:
             pq.write_table(table, dataset / path, compression="zstd", metadata_collector=footers)
         except RuntimeError as error:  # pyarrow asks for the footer of a file that could not be written
-            raise error.__context__ if isinstance(error.__context__, OSError) else error
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
         footers[-1].set_file_path(path.as_posix())
     pq.write_metadata(schema, dataset / "_common_metadata")
     pq.write_metadata(schema, dataset / "_metadata", metadata_collector=footers)

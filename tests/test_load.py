@@ -193,7 +193,7 @@ def test_what_is_no_file_or_has_no_name_is_told_and_passed_over(catalogue, spect
     (spectra / "link.fits").symlink_to("pipe.fits")
     (spectra / "endless.fits").symlink_to("/dev/zero")
     (spectra / "nowhere.fits").symlink_to("there is no such file")
-    name = os.fsencode(spectra) + b"/bad\xff.fits.gz"
+    name = spectra / os.fsdecode(b"bad\xff.fits.gz")
     shutil.copy(real_spectra()[3], name)
     counts = load(catalogue, spectra, workers=2)
     assert (counts["loaded"], counts["rejected"]) == (3, 5)
@@ -249,6 +249,7 @@ def test_workers_end_with_a_command_that_is_killed(catalogue, spectra):
         "print(*pool._pool._processes, flush=True); time.sleep(300)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
         workers = [int(word) for word in parent.stdout.readline().split()]
         assert len(workers) == 2 and all(is_running(worker) for worker in workers)
         parent.kill()
@@ -278,7 +279,7 @@ def test_ctrl_c_is_one_line(catalogue, spectra):
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        assert "reading" in process.stdout.readline()
+        assert process.stdout and "reading" in process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
