@@ -15,7 +15,7 @@ from tqdm import tqdm
 from becat.etl.catalogue.batches import EVERYTHING, SPECTRA_PER_BATCH, matrix
 from becat.etl.catalogue.versions import code_version
 from becat.etl.load.load import Batch, Options, read_and_reduce
-from becat.etl.load.release import VALUES
+from becat.etl.load.release import VALUES, entries
 from becat.etl.measure import COLUMNS, THRESHOLDS, measure_partition
 from becat.etl.score import score_partition
 from becat.models.score import DEFAULT_MODEL
@@ -118,15 +118,17 @@ def _rows_by_id(connection, sql: str) -> dict[int, dict]:
 
 def _given_elsewhere(connection) -> dict[int, dict]:
     """What release catalogues and tables of positions say of the sampled spectra, by their number."""
-    latest = ", ".join(f"arg_max(e.{name}, e.run_id) as {name}" for name in VALUES)
+    of_sample = (
+        "(from release_entry semi join (from spectrum semi join _sampled using (spectrum_id)) using (survey, obsid))"
+    )
     return _rows_by_id(
         connection,
         f"""
         with entry as (
-            select s.spectrum_id, {latest}
+            select s.spectrum_id, e.* exclude (survey, obsid, lmjm)
             from spectrum s semi join _sampled using (spectrum_id)
-            join release_entry e on s.survey = e.survey and s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
-            group by 1
+            join ({entries(of_sample)}) as e
+                on s.survey = e.survey and s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
         )
         select s.spectrum_id, e.* exclude (spectrum_id), g.designation, g.ra_deg, g.dec_deg,
             r.ra_deg as resolved_ra_deg, r.dec_deg as resolved_dec_deg
@@ -140,7 +142,7 @@ def _given_elsewhere(connection) -> dict[int, dict]:
 
 def _expected(row: dict, given: dict, stored_source: str | None) -> dict:
     """The row of a spectrum as its file, the release and the given positions make it."""
-    expected = {**row, **{name: given[name] for name in VALUES if given.get(name) is not None}}
+    expected = {**row, **{name: given[name] for name in VALUES if given.get(name.removeprefix("e_")) is not None}}
     if given.get("snr_r") is not None and stored_source == "catalogue":
         expected["snr_source"] = "catalogue"  # where the two agree, it may be said of either
     if given.get("designation") is not None:

@@ -15,7 +15,7 @@ from becat.etl.catalogue.versions import code_version
 from becat.etl.load.release_files import COLUMNS, read_catalogue
 from becat.schema.errors import BecatError
 
-__all__ = ["apply_release_entries", "load_release_catalogues"]
+__all__ = ["VALUES", "apply_release_entries", "entries", "load_release_catalogues"]
 
 VALUES = COLUMNS[3:]  # all but the key
 
@@ -77,7 +77,10 @@ def _take_in(connection, read: FileRead, run_id: int) -> FileRead:
 
 
 def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
-    """Give each spectrum what the release's catalogues say of it; where two of them do, the one read last.
+    """Give each spectrum what the release's catalogues say of it.
+
+    Where two of them give a value, the one of the last run that read any counts. Of those read in the same run it is the
+    general catalogue's, which lists every spectrum, before that of the stellar parameters; then the first by file name.
 
     Only rows that differ are written. What was measured on a spectrum whose S/N or velocity has changed is
     dropped, for the width of the smoothing and the place of the bands depend on them.
@@ -87,8 +90,7 @@ def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
     int
         Number of spectra that changed.
     """
-    latest = ", ".join(f"arg_max({name}, run_id) as {name}" for name in VALUES)
-    differs = " or ".join(f"(e.{name} is not null and s.{name} is distinct from e.{name})" for name in VALUES)
+    differs = " or ".join(f"({_says(name)} and s.{name} is distinct from e.{name})" for name in VALUES)
     measured_anew = " or ".join(
         f"(e.{name} is not null and s.{name} is distinct from e.{name})" for name in ("snr_r", "rv_km_s")
     )
@@ -96,14 +98,14 @@ def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
         connection.execute(
             f"""
             create or replace temp table news as
-            with entry as (select survey, obsid, lmjm, {latest} from release_entry group by survey, obsid, lmjm)
+            with entry as ({entries()})
             select s.spectrum_id, e.* exclude (survey), ({measured_anew}) as measured_anew
             from spectrum s
             join entry e on s.survey = e.survey and s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
             where {differs}
             """
         )
-        given = ", ".join(f"{name} = coalesce(e.{name}, s.{name})" for name in VALUES)
+        given = ", ".join(f"{name} = if({_says(name)}, e.{name}, s.{name})" for name in VALUES)
         connection.execute(
             f"update spectrum s set {given}, snr_source = case when e.snr_r is null then snr_source else 'catalogue' end"
             " from news e where s.spectrum_id = e.spectrum_id"
@@ -114,3 +116,29 @@ def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
             )
     row = connection.execute("select count(*) from news").fetchone()
     return int(row[0]) if row else 0
+
+
+def entries(rows: str = "release_entry") -> str:
+    """SQL of what the release's catalogues together say: survey, obsid, lmjm and `VALUES`, as `apply_release_entries` tells.
+
+    Parameters
+    ----------
+    rows : str
+        Table or query in parentheses: the rows of `release_entry` that are asked for.
+    """
+    chosen = ", ".join(
+        f"arg_min_null({name}, turn) filter ({name.removeprefix('e_')} is not null) as {name}" for name in VALUES
+    )
+    return f"""
+        select survey, obsid, lmjm, {chosen}
+        from {rows} join (
+            select file, row_number() over (order by max(run_id) desc, bool_or(teff_k is not null), file) as turn
+            from release_entry group by file
+        ) using (file)
+        group by survey, obsid, lmjm
+    """
+
+
+def _says(name: str) -> str:
+    """SQL condition: the catalogues give a value of this column; an error is that of its value, also where there is none."""
+    return f"e.{name.removeprefix('e_')} is not null"
