@@ -325,8 +325,11 @@ def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, bright
 @survey_option
 @server_option
 @token_option
-def lamost_spectra(folder: Path, catalog: Path, is_mrs: bool, server: str | None, token_file: Path | None) -> None:
+@click.option("--nights/--no-nights", default=True, show_default=True, help="Whole nights where those come sooner.")
+def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nights: bool) -> None:
     """Fetch the spectra of the plan into FOLDER; what is there stays, and a run that was stopped goes on.
+
+    Files come one by one, or out of the archive (tar) of a whole night where that is expected sooner.
 
     \b
     Example:
@@ -340,7 +343,7 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs: bool, server: str | None
         survey = "mrs" if is_mrs else "lrs"
         if not connection.execute("select 1 from download_plan where survey = ? limit 1", [survey]).fetchone():
             raise BecatError(f"{catalog} has no plan for the {survey.upper()}: make one with `becat lamost plan`")
-        fetched = fetch_spectra(connection, _lamost_client(server, token_file), None, survey, folder)
+        fetched = fetch_spectra(connection, _lamost_client(server, token_file), None, survey, folder, nights)
     for line in fetched.lines():
         click.echo(line)
     if fetched.n_failed:

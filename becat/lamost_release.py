@@ -24,6 +24,7 @@ class LamostRelease:
     survey: str = "mrs"
     folder: Path = Path("lamost")
     wishes: Wishes = field(default_factory=Wishes)
+    nights: bool = True
     token_file: Path | None = None
     server: str | None = None
 
@@ -57,7 +58,7 @@ def _checked(name: str, value, folder: Path) -> Any:
                 "regions in [lamost] must be a list of circles: [right ascension, declination, radius], degrees"
             )
         return [tuple(float(x) for x in circle) for circle in circles]
-    if name in ("all_epochs", "steps", "anew"):
+    if name in ("all_epochs", "steps", "anew", "nights"):
         if not isinstance(value, bool):
             raise ConfigurationError(f"{name} in [lamost] must be true or false, not {value!r}")
         return value
@@ -114,7 +115,7 @@ def bring_release(connection, wanted: LamostRelease, exposures: str) -> tuple[Pa
     for line in make_plan(connection, catalogues, release, wanted.survey, wishes).lines():
         click.echo(f"lamost:  {line}")
     folder = wanted.folder / wanted.survey
-    fetched = fetch_spectra(connection, client, known, wanted.survey, folder)
+    fetched = fetch_spectra(connection, client, known, wanted.survey, folder, wanted.nights)
     for line in fetched.lines():
         click.echo(f"lamost:  {line}")
     return folder, catalogues

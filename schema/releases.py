@@ -66,6 +66,10 @@ class Release:
         folder = "medcas/" if survey == "mrs" else ""
         return f"{self.address}/{folder}catdl?name={file}"
 
+    def night(self, survey: str, night: str) -> str:
+        """Address of the archive of a whole night, ``YYYYMMDD``."""
+        return f"{self.address}/tar/{survey}-fits/{night}.tar.gz"
+
 
 @cache
 def shipped() -> tuple[Release, ...]:

@@ -910,6 +910,13 @@ DOWNLOAD_PLAN = _table(
     *_signal_to_noise(),
     _col("n_rows", Integer, "Rows of the file in the general catalogue: one a band and exposure", ucd="meta.number"),
     _col("bytes_expected", BigInteger, "Size expected of the file", "byte", "meta.number"),
+    _col(
+        "night_bytes",
+        BigInteger,
+        "Size expected of the archive of its whole night; NULL where the file cannot be told by its name in it",
+        "byte",
+        "meta.number",
+    ),
     _col("why", Text, "Why it was chosen", ucd="meta.note"),
     _col(
         "state",
@@ -919,6 +926,24 @@ DOWNLOAD_PLAN = _table(
     ),
     _col("problem", Text, "What went wrong, where something did", ucd="meta.note"),
     _run(),
+)
+
+DOWNLOAD_RATE = _table(
+    "download_rate",
+    "How fast each download from LAMOST was: the next plan reckons its hours by the last one",
+    _col(
+        "run_id",
+        BigInteger,
+        "Run of becat that wrote this row",
+        ucd="meta.id;meta.dataset",
+        key=True,
+        refers="etl_run.run_id",
+    ),
+    _col("way", Text, "single (one file a request) or night (the archive of a whole night)", ucd="meta.code", key=True),
+    _col("n_files", BigInteger, "Files, or archives, that came", ucd="meta.number", required=True),
+    _col("n_bytes", BigInteger, "Bytes that came", "byte", "meta.number", required=True),
+    _col("seconds", Double, "How long it took", "s", "time.duration", required=True),
+    _col("connections", Integer, "Connections at a time", ucd="meta.number", required=True),
 )
 
 TABLES = METADATA.tables

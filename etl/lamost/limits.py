@@ -24,9 +24,6 @@ class Limits:
     chunk_bytes: int = 1 << 18
     file_bytes_max: int = 256 << 20  # no single spectrum is so large
     seconds_a_file: float = 1.0  # of one connection; assumed until a download has measured it
-    bytes_a_second: float = 2e6  # of all connections together; assumed likewise
-
-    def hours(self, n_files: int, n_bytes: float, seconds_a_file: float = 0, bytes_a_second: float = 0) -> float:
-        """Time to fetch single files: as many requests as there are files, and as many bytes."""
-        requests_s = n_files * (seconds_a_file or self.seconds_a_file) / self.connections
-        return max(requests_s, n_bytes / (bytes_a_second or self.bytes_a_second)) / 3600
+    bytes_a_second: float = 2e6  # of all connections together, or of the archive of a night; assumed likewise
+    measured_files_min: int = 50  # a download of fewer single files tells no rate
+    measured_night_bytes_min: int = 50_000_000  # nor a smaller archive

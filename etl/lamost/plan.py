@@ -21,6 +21,8 @@ from becat.etl.catalogue.connection import TO_READ, Run, bounded_memory, transac
 from becat.etl.catalogue.versions import digest_of_files
 from becat.etl.lamost import release_rows
 from becat.etl.lamost.limits import Limits
+from becat.etl.lamost.nights import nights_to_fetch
+from becat.etl.lamost.rates import Rates, known_rates
 from becat.etl.lamost.wishes import Wishes
 from becat.etl.match.columns import position_in_degrees, quoted
 from becat.etl.match.sphere import Side, match
@@ -62,8 +64,13 @@ class Plan:
     steps: list[Chosen] = field(default_factory=list)
     n_bad_rows: int = 0
     n_to_fetch: int = 0
-    bytes_to_fetch: int = 0
+    bytes_to_fetch: int = 0  # of the files
+    n_whole_nights: int = 0  # of which the archive comes sooner than the files
+    n_of_whole_nights: int = 0
+    bytes_of_whole_nights: int = 0  # of the archives
     hours: float = 0.0
+    hours_saved: float = 0.0  # by the archives
+    rates: str = ""
     remarks: list[str] = field(default_factory=list)
     unchanged: bool = False
 
@@ -85,8 +92,16 @@ class Plan:
             said.append(f"{self.n_bad_rows:,} rows of the catalogues could not be used")
         said.append(
             f"to fetch: {self.n_to_fetch:,} files, {self.bytes_to_fetch / 1e9:,.3f} GB, about {self.hours:,.1f} hours"
-            " as single spectra"
         )
+        if self.n_whole_nights:
+            said.append(
+                f"of these {self.n_of_whole_nights:,} files out of {self.n_whole_nights:,} whole nights (tar), which come sooner:"
+                f" {self.bytes_of_whole_nights / 1e9:,.3f} GB, {self.hours_saved:,.1f} hours less"
+            )
+        elif self.n_to_fetch:
+            said.append("all as single spectra: the archive of no night would come sooner")
+        if self.n_to_fetch:
+            said.append(f"hours: {self.rates}")
         return said
 
 
@@ -135,11 +150,10 @@ def make_plan(
         ):
             plan.n_bad_rows = release_rows.gather_files(connection, catalogues, survey, wishes.exposures, "_spectra")
             _choose(connection, survey, wishes, plan)
-            _weigh_nights(connection, plan, limits or Limits())
             with transaction(connection):
                 run.n_done = _write(connection, release, survey, wishes, run.run_id)
             run.message = f"{release.name}: {plan.steps[-1].n_files:,} of {plan.steps[0].n_files:,} files chosen"
-    _count_what_is_to_do(connection, survey, plan, limits or Limits())
+    _count_what_is_to_do(connection, survey, plan, known_rates(connection, limits or Limits()))
     return plan
 
 
@@ -322,29 +336,6 @@ def _add_epochs(connection, radius_arcsec: float) -> None:
     """)
 
 
-def _weigh_nights(connection, plan: Plan, limits: Limits) -> None:
-    """Say whether whole nights, each one archive of all its files, would come sooner than the single files."""
-    whole_s = f"night_bytes / {limits.bytes_a_second}"
-    single_s = f"greatest(n_files * {limits.seconds_a_file / limits.connections}, n_bytes / {limits.bytes_a_second})"
-    n_nights, n_sooner, n_bytes, saved_s = connection.execute(f"""
-        with
-        whole as (select night, sum(bytes_expected) as night_bytes from _file group by night),
-        wanted as (select night, count(*) as n_files, sum(bytes_expected) as n_bytes from _chosen group by night),
-        both_ways as (select {whole_s} as whole_s, {single_s} as single_s, night_bytes from wanted join whole using (night))
-        select count(*), count(*) filter (whole_s < single_s), coalesce(sum(night_bytes) filter (whole_s < single_s), 0),
-            coalesce(sum(single_s - whole_s) filter (whole_s < single_s), 0)
-        from both_ways
-    """).fetchone()
-    plan.remarks.append(
-        f"whole nights (tar, not fetched by becat): sooner for {n_sooner:,} of {n_nights:,} nights"
-        + (
-            f", {n_bytes / 1e9:,.1f} GB, by {saved_s / 3600:,.1f} hours"
-            if n_sooner
-            else "; single spectra are less everywhere"
-        )
-    )
-
-
 def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: int) -> int:
     """Bring `download_plan` in step; a file that is there and that this release lists unchanged stays as it is."""
     same = (
@@ -359,8 +350,8 @@ def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: in
             select
                 '{survey}' as survey, obsid, '{release.release}' as release, '{release.version}' as version, night, plan_id,
                 file, ra_deg, dec_deg, snr_b::real as snr_b, snr_r::real as snr_r, n_rows::integer as n_rows,
-                bytes_expected::bigint as bytes_expected, why
-            from _chosen
+                bytes_expected::bigint as bytes_expected, night_bytes::bigint as night_bytes, why
+            from _chosen left join (select night, sum(bytes_expected) as night_bytes from _file group by night) using (night)
         ),
         judged as (
             select
@@ -372,7 +363,7 @@ def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: in
         )
         select
             survey, obsid, if(stays, old_release, release) as release, if(stays, old_version, version) as version, night,
-            plan_id, file, ra_deg, dec_deg, snr_b, snr_r, n_rows, bytes_expected, why,
+            plan_id, file, ra_deg, dec_deg, snr_b, snr_r, n_rows, bytes_expected, night_bytes, why,
             case
                 when stays then 'fetched'
                 when is_same_release and old_state is not null and not {str(wishes.anew).lower()} then old_state
@@ -385,11 +376,17 @@ def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: in
     return replace_rows(connection, "download_plan", query, run_id, f"survey = '{survey}'")
 
 
-def _count_what_is_to_do(connection, survey: str, plan: Plan, limits: Limits) -> None:
-    found = connection.execute(
-        "select count(*), coalesce(sum(bytes_expected), 0) from download_plan"
-        " where survey = ? and state not in ('fetched', 'missing')",
-        [survey],
-    ).fetchone()
-    plan.n_to_fetch, plan.bytes_to_fetch = found[0], int(found[1])
-    plan.hours = limits.hours(plan.n_to_fetch, plan.bytes_to_fetch)
+def _count_what_is_to_do(connection, survey: str, plan: Plan, rates: Rates) -> None:
+    nights = nights_to_fetch(connection, survey)
+    whole = [night for night in nights if night.is_whole(rates)]
+    single = [night for night in nights if not night.is_whole(rates)]
+    plan.n_to_fetch, plan.bytes_to_fetch = (
+        sum(getattr(one, name) for one in nights) for name in ("n_files", "n_bytes")
+    )
+    plan.n_whole_nights, plan.n_of_whole_nights = len(whole), sum(one.n_files for one in whole)
+    plan.bytes_of_whole_nights = sum(one.night_bytes or 0 for one in whole)
+    seconds = rates.single_s(sum(one.n_files for one in single), sum(one.n_bytes for one in single))
+    seconds += rates.night_s(plan.bytes_of_whole_nights)
+    plan.hours = seconds / 3600
+    plan.hours_saved = (rates.single_s(plan.n_to_fetch, plan.bytes_to_fetch) - seconds) / 3600
+    plan.rates = rates.words(bool(whole))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -17,6 +17,8 @@ from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.lamost.answers import NeedsToken, NotThere, Unusable, opened_spectrum
 from becat.etl.lamost.catalogues import known_releases, token_needed
 from becat.etl.lamost.client import Client, room_for
+from becat.etl.lamost.nights import Night, fetch_night, nights_to_fetch, remove_leftovers
+from becat.etl.lamost.rates import NIGHT, SINGLE, keep_rate, known_rates
 from becat.schema.errors import BecatError
 from becat.schema.releases import Release, find
 
@@ -37,6 +39,7 @@ class Wanted:
     file: str
     state: str
     bytes_expected: int
+    night: str
 
 
 @dataclass(frozen=True)
@@ -55,22 +58,35 @@ class Outcome:
 class Fetched:
     """Counts of a call."""
 
-    n_fetched: int = 0
+    n_fetched: int = 0  # one by one
     n_there: int = 0  # were on disk already
     n_missing: int = 0
     n_failed: int = 0
     n_bytes: int = 0
     seconds: float = 0.0
     examples: tuple[str, ...] = ()
+    n_nights: int = 0  # archives of whole nights that came
+    n_of_nights: int = 0  # files that were kept of them
+    night_bytes: int = 0  # of the archives
+    night_seconds: float = 0.0
+    remarks: tuple[str, ...] = ()  # what was wrong with archives
 
     def lines(self) -> list[str]:
         """The counts in words."""
-        if not (self.n_fetched or self.n_there or self.n_missing or self.n_failed):
+        if not (self.n_fetched or self.n_there or self.n_missing or self.n_failed or self.n_of_nights or self.remarks):
             return ["spectra: all of the plan are there"]
-        rate = f", {self.n_bytes / self.seconds / 1e6:,.2f} MB/s" if self.n_bytes and self.seconds else ""
-        said = f"spectra: {self.n_fetched:,} fetched, {self.n_bytes / 1e6:,.1f} MB in {self.seconds:,.0f} s{rate}"
+        said = []
+        if self.n_nights:
+            amount = _amount(self.night_bytes, self.night_seconds)
+            said = [f"nights:  {self.n_of_nights:,} spectra taken out of {self.n_nights:,} archives, {amount}"]
         rest = f"; {self.n_there:,} were there, {self.n_missing:,} missing, {self.n_failed:,} failed"
-        return [said + rest, *self.examples]
+        said.append(f"spectra: {self.n_fetched:,} fetched, {_amount(self.n_bytes, self.seconds)}{rest}")
+        return [*said, *self.remarks, *self.examples]
+
+
+def _amount(n_bytes: int, seconds: float) -> str:
+    rate = f", {n_bytes / seconds / 1e6:,.2f} MB/s" if n_bytes and seconds else ""
+    return f"{n_bytes / 1e6:,.1f} MB in {seconds:,.0f} s{rate}"
 
 
 def fetch_spectra(
@@ -79,8 +95,9 @@ def fetch_spectra(
     releases: Iterable[Release] | None,
     survey: str,
     folder: Path,
+    with_nights: bool = True,
 ) -> Fetched:
-    """Fetch what the plan of a survey lists and the disk lacks.
+    """Fetch what the plan of a survey lists and the disk lacks: single files, and whole nights where those come sooner.
 
     A file has its name only once it began as gzip, unpacked to its CRC, began SIMPLE and held the OBSID asked for: what is
     under its name after a kill is whole.
@@ -95,6 +112,8 @@ def fetch_spectra(
     survey : {'mrs', 'lrs'}
     folder : Path
         The files go below it, as night/plan/name.
+    with_nights : bool
+        Whether archives of whole nights may be fetched.
 
     Returns
     -------
@@ -113,22 +132,79 @@ def fetch_spectra(
         return counts
     known = list(releases) if releases is not None else known_releases(client)
     with Run(connection, f"lamost spectra {survey}") as run:
-        started = time.monotonic()
         try:
-            _fetch_all(connection, client, known, todo, folder, run, counts)
+            if with_nights:
+                _fetch_nights(connection, client, known, survey, todo, folder, run, counts)
+                todo = _todo(connection, survey)
+            started = time.monotonic()
+            try:
+                _fetch_all(connection, client, known, todo, folder, run, counts)
+            finally:
+                counts.seconds = time.monotonic() - started
         finally:
-            counts.seconds = time.monotonic() - started
-            run.n_done, run.n_rejected = counts.n_fetched + counts.n_there, counts.n_missing + counts.n_failed
-            run.message = (
-                f"{counts.n_fetched:,} files, {counts.n_bytes / 1e6:,.1f} MB in {counts.seconds:,.0f} s;"
-                f" {counts.n_there:,} were there, {counts.n_missing:,} missing, {counts.n_failed:,} failed"
-            )
+            run.n_done = counts.n_of_nights + counts.n_fetched + counts.n_there
+            run.n_rejected = counts.n_missing + counts.n_failed
+            run.message = "; ".join(counts.lines())
     return counts
+
+
+def _fetch_nights(
+    connection, client: Client, known, survey: str, todo: list[Wanted], folder: Path, run, counts
+) -> None:
+    """The archives of the nights that come sooner as a whole; what of them is not there afterwards is still planned."""
+    nights = _whole_nights(connection, client, survey, todo, folder)
+    remove_leftovers(folder, [night for night, _ in nights])
+    remarks: Counter[str] = Counter()
+    for night, lacking in nights:
+        unpacked = fetch_night(
+            client,
+            find(known, night.release, night.version, survey),
+            survey,
+            night.night,
+            {name: one.obsid for name, one in lacking.items()},
+            folder,
+            lambda name, content, lacking=lacking: _keep(content, folder / lacking[name].file, client),
+        )
+        outcomes = [Outcome(lacking[name], "fetched", night.version, size) for name, size in unpacked.kept.items()]
+        counts.n_nights += bool(unpacked.n_bytes or outcomes)
+        counts.n_of_nights += len(outcomes)
+        counts.night_bytes += unpacked.n_bytes
+        counts.night_seconds += unpacked.seconds
+        if unpacked.problem:
+            remarks[f"archive of a night: {unpacked.problem}; what it lacks comes one by one"] += 1
+        if unpacked.n_hostile:
+            remarks["member of an archive refused: its name leads out of the folder, or it is no file"] += (
+                unpacked.n_hostile
+            )
+        _note(connection, outcomes, run.run_id)
+        keep_rate(connection, run.run_id, NIGHT, counts.n_nights, counts.night_bytes, counts.night_seconds, 1)
+    counts.remarks = tuple(f"{n:,} × {remark}" for remark, n in remarks.most_common())
+
+
+def _whole_nights(
+    connection, client, survey, todo: list[Wanted], folder: Path
+) -> list[tuple[Night, dict[str, Wanted]]]:
+    """The nights whose archive comes sooner than the files that the disk lacks, and these by their names.
+
+    A run that was killed may have brought files that it could not note.
+    """
+    rates = known_rates(connection, client.limits)
+    by_night = defaultdict(dict)
+    for one in todo:
+        if one.state == "replace" or not (folder / one.file).is_file():
+            by_night[one.release, one.version, one.night][Path(one.file).name] = one
+    found = []
+    for night in nights_to_fetch(connection, survey):
+        lacking = by_night[night.release, night.version, night.night]
+        n_bytes = sum(one.bytes_expected for one in lacking.values())
+        if replace(night, n_files=len(lacking), n_bytes=n_bytes).is_whole(rates):
+            found.append((night, lacking))
+    return found
 
 
 def _todo(connection, survey: str) -> list[Wanted]:
     rows = connection.execute(
-        "select survey, obsid, release, version, file, state, bytes_expected from download_plan"
+        "select survey, obsid, release, coalesce(version, ''), file, state, bytes_expected, night from download_plan"
         " where survey = ? and state not in ('fetched', 'missing') order by night, file",
         [survey],
     ).fetchall()
@@ -150,8 +226,16 @@ def _forget_lost(connection, survey: str, folder: Path) -> None:
 
 def _fetch_all(connection, client: Client, known: list[Release], todo: list[Wanted], folder, run, counts) -> None:
     limits = client.limits
+    if not todo:
+        return
     in_a_row, problems, noted = 0, Counter(), []
-    last_note = time.monotonic()
+    started = last_note = time.monotonic()
+
+    def note() -> None:
+        _note(connection, noted, run.run_id)
+        seconds = time.monotonic() - started
+        keep_rate(connection, run.run_id, SINGLE, counts.n_fetched, counts.n_bytes, seconds, limits.connections)
+
     room_for(folder, limits.chunk_bytes, limits)
     n_bytes = sum(one.bytes_expected or 0 for one in todo)
     with (
@@ -167,7 +251,7 @@ def _fetch_all(connection, client: Client, known: list[Release], todo: list[Want
                 if outcome.problem and outcome.state in ("failed", "missing"):
                     problems[outcome.problem] += 1
                 if len(noted) >= NOTE_EVERY or time.monotonic() - last_note > NOTE_EVERY_S:
-                    _note(connection, noted, run.run_id)
+                    note()
                     last_note = time.monotonic()
                 if in_a_row >= limits.failures_in_a_row:
                     raise BecatError(
@@ -176,7 +260,7 @@ def _fetch_all(connection, client: Client, known: list[Release], todo: list[Want
                     )
         finally:
             pool.shutdown(cancel_futures=True)
-            _note(connection, noted, run.run_id)
+            note()
             counts.examples = tuple(f"{n:,} × {problem}" for problem, n in problems.most_common(3))
 
 

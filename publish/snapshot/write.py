@@ -39,7 +39,7 @@ MATERIALISED_ROWS_MAX = 1_000_000  # a view of more rows stays a view, to be ask
 ABANDONED_VIEW_S = 2.0  # from then on DuckDB gives the rows sooner
 TOO_SLOW = f"it takes over {ABANDONED_VIEW_S:.0f} s to read"
 # Too big for a browser; the machine's own paths; what was to be fetched.
-UNPUBLISHED = ("flux_red", "flux_blue", "input_file", "download_plan", "given_position", "table_checksum")
+UNPUBLISHED = ("flux_red", "flux_blue", "input_file", "download_plan", "download_rate", "given_position", "table_checksum")
 INDEXES = {
     "star": ["dec_deg, ra_deg"],
     "spectrum": ["dec_deg, ra_deg", "designation"],

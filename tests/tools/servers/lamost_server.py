@@ -49,6 +49,7 @@ class LamostServer:
     def __init__(self, versions):
         self.versions = versions
         self.spectra: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)  # ("dr7/v2.0", "mrs"): obsid: file
+        self.nights: dict[str, dict[str, bytes]] = defaultdict(dict)  # "dr7/v2.0": "mrs/20180407.tar.gz": archive
         self.catalogues: dict[str, dict[str, bytes]] = defaultdict(dict)  # "dr7/v2.0": name: file
         self.faults: dict[str, list[str]] = defaultdict(list)  # of an obsid or file name, for its next requests
         self.token: str | None = None  # which internal releases ask for
@@ -124,10 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
         spectrum = re.fullmatch(r"/(dr\d+(?:/v[\d.]+)?)/(med)?spectrum/fits/(\d+)", parts.path)
         catalogue = re.fullmatch(r"/(dr\d+(?:/v[\d.]+)?)/(medcas/)?catdl", parts.path)
         through_api = re.fullmatch(r"/openapi/(dr\d+/v[\d.]+)/(mrs|lrs)/catalog", parts.path)
-        found = spectrum or catalogue or through_api
+        night = re.fullmatch(r"/(dr\d+(?:/v[\d.]+)?)/tar/(mrs|lrs)-fits/(\d{8}\.tar\.gz)", parts.path)
+        found = spectrum or catalogue or through_api or night
         if not found:
             return self.reply(b"Not Found", "text/html", 404)
-        place, key = found[1], spectrum[3] if spectrum else query["name"][0]
+        place, key = found[1], spectrum[3] if spectrum else night[3] if night else query["name"][0]
         lamost.asked[key] += 1
         if lamost.is_internal(place) and query.get("token", [None])[0] != lamost.token:
             return self.words("login page")
@@ -139,6 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
             content = of.get(int(key))
             if content is None:
                 return self.words("json error" if any(of) else "not found")
+        elif night:
+            content = lamost.nights[place].get(f"{night[2]}/{key}")
+            if content is None:
+                return self.words("not found")
         else:
             content = lamost.catalogues[place].get(key)
             if content is None:
