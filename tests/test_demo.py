@@ -17,6 +17,7 @@ from astropy.io import ascii as astropy_ascii
 
 from becat.publish.report.make import make_report
 from tests.conftest import ROOT
+from tests.tools.made_once import demo_of_150
 from tests.tools.pipeline_tools import becat, contents
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
@@ -30,9 +31,8 @@ def printed(table):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """A small demonstration, its output, and what it printed on standard error."""
-    directory = tmp_path_factory.mktemp("demo") / "d"
-    done = becat("demo", "--dir", directory, "--spectra", 150)
-    return directory, done.stdout, done.stderr
+    made = demo_of_150(tmp_path_factory)
+    return made / "demo", (made / "stdout").read_text(), (made / "stderr").read_text()
 
 
 @pytest.fixture(scope="module")

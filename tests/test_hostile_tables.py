@@ -33,7 +33,7 @@ XML = '<?xml version="1.0"?>'
 
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory):
-    return Asker(tmp_path_factory.mktemp("hostile"))
+    return Asker(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from becat.publish.report.figures.density import count_cells
 from becat.publish.report.style import ra_for_sky
 from becat.schema import build
 from becat.schema.grid import RED
-from tests.tools.pipeline_tools import becat
+from tests.tools.made_once import demo_of_150
 from tests.tools.site_fixture import make_catalogue
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
@@ -39,9 +39,7 @@ def printed(table):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("figures") / "demo"
-    becat("demo", "--dir", directory, "--spectra", 150)
-    return directory / "catalog.duckdb"
+    return demo_of_150(tmp_path_factory) / "copy.duckdb"
 
 
 @pytest.fixture(scope="module")

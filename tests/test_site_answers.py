@@ -11,15 +11,12 @@ import pytest
 
 from becat.publish import guarded, site, sqlite_holes
 from becat.publish.reading import snapshot_of
-from becat.publish.snapshot import write as snapshot
-from tests.tools.site_fixture import make_catalogue
+from tests.tools.made_once import site_of_its_own
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("answers")
-    catalogue = make_catalogue(folder / "catalog.duckdb", n_stars=60)
-    made = snapshot.write(catalogue, folder / "catalog.sqlite", progress=False).path
+    made = site_of_its_own(tmp_path_factory, n_stars=60) / "catalog.sqlite"
     with closing(sqlite3.connect(made)) as connection, connection:
         connection.execute(
             "update star set designation = null where star_id in (select star_id from spectrum join halpha_profile"

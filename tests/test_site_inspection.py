@@ -14,21 +14,20 @@ from becat.models.training.training_data import labelled_from_catalogue
 from becat.pipeline import Configuration, run_pipeline
 from becat.publish import inspection, site, slowdown
 from becat.publish.plugins import inspecting
-from becat.publish.snapshot import write as snapshot
 from becat.simulate.survey import write_survey
-from tests.tools.site_fixture import make_catalogue
+from tests.tools.made_once import site_of_its_own
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory):
-    return make_catalogue(tmp_path_factory.mktemp("inspected") / "catalog.duckdb", n_stars=60)
+    return site_of_its_own(tmp_path_factory, n_stars=60) / "catalog.duckdb"
 
 
 @pytest.fixture(scope="module")
 def published(catalogue):
-    return snapshot.write(catalogue, catalogue.with_suffix(".sqlite"), progress=False).path
+    return catalogue.with_suffix(".sqlite")
 
 
 @pytest.fixture

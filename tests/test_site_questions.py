@@ -14,9 +14,8 @@ import pytest
 
 from becat.publish import fair_queue, guarded, question_worker, readonly, site
 from becat.publish.reading import snapshot_of
-from becat.publish.snapshot import write as snapshot
 from becat.publish.vo.tap import jobs
-from tests.tools.site_fixture import make_catalogue
+from tests.tools.made_once import site_of_its_own
 
 INSTR = "select instr(hex(zeroblob(450000)), substr(hex(zeroblob(450000)), 1, 400000) || '1')"
 PRINTF = "select printf('%.*c', 1000000000, 'x')"
@@ -25,9 +24,7 @@ ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) selec
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("questions")
-    catalogue = make_catalogue(folder / "catalog.duckdb", n_stars=60, flux_of=())
-    return snapshot.write(catalogue, folder / "catalog.sqlite", progress=False).path
+    return site_of_its_own(tmp_path_factory, n_stars=60, flux_of=()) / "catalog.sqlite"
 
 
 def application(path, loop, limit_ms):

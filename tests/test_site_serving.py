@@ -16,20 +16,14 @@ import httpx
 import pytest
 
 from becat.publish import serve
-from becat.publish.snapshot import write as snapshot
 from becat.publish.vo.tap import jobs
 from becat.schema.errors import BecatError
-from tests.tools.site_fixture import make_catalogue
+from tests.tools.made_once import site_of_its_own
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serving")
-    found = []
-    for n_stars in (60, 40):
-        catalogue = make_catalogue(folder / f"{n_stars}.duckdb", n_stars=n_stars, flux_of=())
-        found.append(snapshot.write(catalogue, folder / f"{n_stars}.sqlite", progress=False).path)
-    return found
+    return [site_of_its_own(tmp_path_factory, n_stars=n, flux_of=()) / "catalog.sqlite" for n in (60, 40)]
 
 
 @pytest.fixture

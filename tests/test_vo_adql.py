@@ -32,7 +32,7 @@ def _errors_in_functions_are_sqlite_s_alone():
 
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory):
-    return Asker(tmp_path_factory.mktemp("vo"))
+    return Asker(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

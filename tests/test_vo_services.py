@@ -40,7 +40,7 @@ ENDLESS = (
 
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory):
-    return Asker(tmp_path_factory.mktemp("vo"))
+    return Asker(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

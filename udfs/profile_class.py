@@ -98,12 +98,10 @@ def profile_batch(
 
     Parameters
     ----------
-    flux_red, ivar_red : (n_spectra, 4001) float array
-        Rectified flux on ``becat.schema.grid.RED`` and its inverse variance (zero where masked).
+    flux_red, ivar_red, velocity_shift_km_s
+        As `becat.udfs.measure.measure_batch` takes them.
     snr_r : (n_spectra,) float array
         Signal to noise per pixel of the red arm; without it (NaN) there is no class.
-    velocity_shift_km_s : (n_spectra,) float array, optional
-        Velocity by which the bands are moved, km/s. NaN and None count as zero.
     resolving_power : (n_spectra,) float array, optional
         Below 5,000 no core without emission beside it is a shell line; NaN and None count as 7500.
     star_velocity_km_s : (n_spectra,) float array, optional

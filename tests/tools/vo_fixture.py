@@ -13,9 +13,8 @@ from pathlib import Path
 import requests
 from astropy.table import Table
 
-from becat.publish.snapshot import write as snapshot
 from becat.publish.vo.tap import schema, worker
-from tests.tools.site_fixture import make_catalogue
+from tests.tools.made_once import site_of_its_own
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 class Asker:
     """Asks a snapshot as a worker does."""
 
-    def __init__(self, folder: Path, n_stars: int = 90):
-        catalogue = make_catalogue(folder / "catalog.duckdb", n_stars=n_stars)
-        self.path = snapshot.write(catalogue, folder / "catalog.sqlite", progress=False).path
+    def __init__(self, tmp_path_factory):
+        folder = site_of_its_own(tmp_path_factory, n_stars=90)
+        self.path = folder / "catalog.sqlite"
         self.tap_schema = folder / "tap_schema.sqlite"
         schema.write(self.path, self.tap_schema)
         self.folder = folder / "answers"
