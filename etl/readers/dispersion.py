@@ -5,19 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from becat.etl.readers.fits import Hdu
+from becat.etl.readers.noise import inverse_variance
 from becat.etl.readers.problem import Problem
 from becat.etl.readers.units import is_logarithmic
 
-__all__ = ["Found", "spectra_of_image"]
+__all__ = ["Found", "roles_of_lines", "spectra_of_image"]
 
 LAYOUT = "image with dispersion"
 MULTISPEC = re.compile(r'spec(\d+)\s*=\s*"([^"]*)"')
 N_WAT_CHARACTERS = 68  # IRAF fills a card before it goes on with the next
 MAX_AXES = 3
+# What the lines of an image are called, and the words that tell; the first that fits counts: "error of the flux" is an error.
+LINE_KEYS = ("ROW", "ARRAY", "BANDID", "COL")
+MAX_NAMED_LINES = 9
+ROLES = {"error": r"err|sigma|noise|uncert|std", "wavelength": r"wave|lambda", "flux": r"flux|intens|spectrum|star"}
 NOT_WAVELENGTHS = ("FREQ", "VELO", "VRAD", "VOPT", "ZOPT", "ENER", "WAVN", "BETA", "PIXEL")
 DISPERSIONS = {1: "Chebyshev polynomial", 2: "Legendre polynomial", 3: "cubic spline", 4: "linear spline",
                5: "table of pixels", 6: "table of wavelengths"}  # fmt: skip
@@ -66,14 +72,36 @@ def spectra_of_image(hdu: Hdu) -> Iterator[Found]:
     if hdu.string("CTYPE1").upper().startswith("MULTISPE") or "multispec" in hdu.string("WAT0_001"):
         yield from _multispec(hdu, shape[0], n_apertures)
         return
-    if n_apertures > 1:
+    roles = roles_of_lines(hdu, n_apertures) if n_bands == 1 else {}
+    if n_apertures > 1 and "flux" not in roles:
         if hdu.number("CRVAL1") is None:
             return  # a picture, or a layout that is not known
         raise Problem(
             f"no spectrum that is known: the image has {n_apertures} rows on one scale, write that of the star by itself",
             hdu.label,
         )
-    yield Found(LAYOUT, _axis(hdu, shape[0]), _unit(hdu), lambda: _bands(hdu, 0, shape[0]), hdu)
+    read = partial(_named_rows, hdu, roles) if n_apertures > 1 else partial(_bands, hdu, 0, shape[0])
+    yield Found(LAYOUT, _axis(hdu, shape[0]), _unit(hdu), read, hdu)
+
+
+def roles_of_lines(hdu: Hdu, n_lines: int) -> dict[str, int]:
+    """Which line of an image is the wavelength, the flux and its error, as far as the header names them.
+
+    A role that is named for two lines is left out: nothing tells which is meant.
+    """
+    roles: dict[str, list[int]] = {}
+    for i in range(min(n_lines, MAX_NAMED_LINES)):
+        text = " ".join(hdu.string(f"{key}{i + 1}") for key in LINE_KEYS).lower()
+        role = next((role for role, words in ROLES.items() if re.search(words, text)), None)
+        if role:
+            roles.setdefault(role, []).append(i)
+    return {role: found[0] for role, found in roles.items() if len(found) == 1}
+
+
+def _named_rows(hdu: Hdu, roles: dict[str, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Flux, and inverse variance from the row that is called its error."""
+    image = hdu.image()
+    return image[roles["flux"]], inverse_variance(image[roles["error"]]) if "error" in roles else None
 
 
 def _bands(hdu: Hdu, aperture: int, n_pixels: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -83,10 +111,8 @@ def _bands(hdu: Hdu, aperture: int, n_pixels: int) -> tuple[np.ndarray, np.ndarr
     ivar = None
     for i in range(1, len(bands)):
         if "sigma" in hdu.string(f"BANDID{i + 1}").lower():
-            sigma = bands[i, aperture, :n_pixels].astype(np.float64)
-            ivar = np.zeros(sigma.shape)
-            np.divide(1.0, sigma**2, out=ivar, where=sigma > 0)
-    return bands[0, aperture, :n_pixels], ivar if ivar is not None and ivar.any() else None
+            ivar = inverse_variance(bands[i, aperture, :n_pixels])
+    return bands[0, aperture, :n_pixels], ivar
 
 
 def _unit(hdu: Hdu) -> str:

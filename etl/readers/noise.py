@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["der_snr_noise"]
+__all__ = ["der_snr_noise", "inverse_variance"]
 
 
 def der_snr_noise(flux: np.ndarray, good: np.ndarray) -> np.ndarray:
@@ -30,3 +30,11 @@ def der_snr_noise(flux: np.ndarray, good: np.ndarray) -> np.ndarray:
     for i in np.flatnonzero(whole.any(axis=1)):
         noise[i] = 1.482602 / np.sqrt(6) * np.median(difference[i, whole[i]])
     return noise
+
+
+def inverse_variance(error: np.ndarray) -> np.ndarray | None:
+    """Inverse variance of errors, 0 where an error is not above zero; None where no error is."""
+    error = error.astype(np.float64)
+    ivar = np.zeros(error.shape)
+    np.divide(1.0, error**2, out=ivar, where=error > 0)
+    return ivar if ivar.any() else None

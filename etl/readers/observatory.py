@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from becat.etl.readers.checks import NEEDED_A, ascending, make_arm, stretch_of_arm
 from becat.etl.readers.dispersion import Found, spectra_of_image
 from becat.etl.readers.fits import Hdu
+from becat.etl.readers.lines_of_image import spectrum_of_lines
 from becat.etl.readers.mid_exposure import exposure_time_s, mid_exposure, observed_year
+from becat.etl.readers.noise import inverse_variance
 from becat.etl.readers.position import position_of
 from becat.etl.readers.problem import Problem
 from becat.etl.readers.spectrum import RawSpectrum, hashed_id
@@ -79,7 +81,7 @@ def _candidates(hdus: list[Hdu]) -> tuple[list[tuple[float, np.ndarray, Found]],
     found, problems = [], []
     for hdu in hdus:
         try:
-            for each in _from_table(hdu) if hdu.is_table else spectra_of_image(hdu):
+            for each in _from_table(hdu) if hdu.is_table else _from_image(hdu):
                 try:
                     wavelength_a = in_angstrom(each.wavelength, each.unit, hdu.label)
                 except Problem as problem:
@@ -90,6 +92,12 @@ def _candidates(hdus: list[Hdu]) -> tuple[list[tuple[float, np.ndarray, Found]],
         except Problem as problem:
             problems.append(problem)
     return found, problems
+
+
+def _from_image(hdu: Hdu) -> Iterable[Found]:
+    """The spectra of an image with a dispersion, or the one whose wavelengths are a line of it."""
+    of_lines = spectrum_of_lines(hdu)
+    return [of_lines] if of_lines else spectra_of_image(hdu)
 
 
 def _summary(problems: list[Problem]) -> Problem:
@@ -155,12 +163,7 @@ def _table_ivar(hdu: Hdu) -> np.ndarray | None:
     if name:
         return hdu.column(name)
     name = _first(ERROR_NAMES, hdu.columns)
-    if name is None:
-        return None
-    error = hdu.column(name).astype(np.float64)
-    ivar = np.zeros(error.shape)
-    np.divide(1.0, error**2, out=ivar, where=error > 0)
-    return ivar if ivar.any() else None
+    return None if name is None else inverse_variance(hdu.column(name))
 
 
 def make_spectrum(
