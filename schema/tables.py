@@ -122,6 +122,13 @@ def _stellar_parameters():
             "spect.dopplerVeloc.opt",
         ),
         _error("rv_km_s", REAL, "rv_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+        _col(
+            "rv_corrected_km_s",
+            REAL,
+            "The same velocity with the release's zero point of the spectrograph added (rv_br1 to rv_br0); NULL where it gives none",
+            "km.s**-1",
+            "spect.dopplerVeloc.opt",
+        ),
         _col("vsini_km_s", REAL, "Projected rotation by LASP", "km.s**-1", "phys.veloc.rotat"),
         _error("vsini_km_s", REAL, "vsini_km_s", "km.s**-1", "phys.veloc.rotat"),
         _col("gaia_source_id", BigInteger, "Gaia source_id that the release gives", ucd="meta.id.cross"),

@@ -172,11 +172,14 @@ GENERAL = pd.DataFrame(
         "rv_r0": [-5.6, 21.0, 31.0, -9999.0],
         "rv_r0_err": [3.2, 2.0, 2.0, -9999.0],
         "rv_r_flag": [0, 0, 3, -9999],
+        "rv_r1": [-4.6, 21.5, 31.5, -9999.0],
         "rv_br0": [491.0, 22.0, 32.0, -9999.0],
         "rv_br0_err": [2.3, 3.0, 3.0, -9999.0],
         "rv_br_flag": [2, 0, 1, -9999],
+        "rv_br1": [492.0, 22.5, 32.5, -9999.0],
         "rv_lasp0": [-3.3, 23.0, -9999.0, -9999.0],
         "rv_ku0": [-3.0, -3.0, -3.0, 7.5],
+        "rv_ku1": [-2.0, -2.0, -9999.0, 8.5],
         "vsini_lasp": [120.0, -9999.0, -9999.0, -9999.0],
         "vsini_lasp_err": [5.0, -9999.0, -9999.0, -9999.0],
         "gaia_source_id": ["1559583684097592704", "", "1.559583684097592e+18", "-9999"],
@@ -194,6 +197,25 @@ def test_a_flagged_velocity_is_not_taken_and_the_next_trusted_one_is(tmp_path):
     found = table.droplevel("lmjm")
     assert found.rv_km_s.tolist() == pytest.approx([-5.6, 22.0, -3.0, 7.5])
     assert found.e_rv_km_s.tolist() == pytest.approx([3.2, 3.0, np.nan, np.nan], nan_ok=True)
+    # With the zero point of its spectrograph: the number of the same kind, or none.
+    assert found.rv_corrected_km_s.tolist() == pytest.approx([-4.6, 22.5, np.nan, 8.5], nan_ok=True)
+
+
+def test_the_corrected_velocity_is_of_the_row_whose_velocity_is_taken(tmp_path):
+    """The bands of a spectrum need not agree: nothing of one row stands beside a velocity of the other."""
+    frame = pd.DataFrame(
+        {
+            "obsid": [7, 7],
+            "lmjm": [83000000] * 2,
+            "coadd": [1, 1],
+            "band": ["B", "R"],
+            "snr": [50.0, 60.0],
+            "rv_br0": [10.0, 12.0],
+            "rv_br1": [-9999.0, 13.0],
+        }
+    )
+    table, _ = read(write(tmp_path / "general.csv", frame))
+    assert table.rv_km_s.tolist() == [10.0] and table.rv_corrected_km_s.isna().all()
 
 
 @pytest.mark.parametrize("name", ["general.csv", "general.fits"])

@@ -31,7 +31,7 @@ __all__ = ["COLUMNS", "CatalogueBatch", "read_catalogue"]
 
 COLUMNS = (
     "obsid", "lmjm", "survey", "snr_b", "snr_r", "teff_k", "e_teff_k", "logg_dex", "feh_dex", "rv_km_s", "e_rv_km_s",
-    "vsini_km_s", "e_vsini_km_s", "gaia_source_id", "fibermask", "bad_b", "bad_r", "moon_angle_deg", "moon_flag",
+    "rv_corrected_km_s", "vsini_km_s", "e_vsini_km_s", "gaia_source_id", "fibermask", "bad_b", "bad_r", "moon_angle_deg", "moon_flag",
 )  # fmt: skip
 SURVEYS = ("LAMOST LRS", "LAMOST MRS")
 OFTEN_ABSENT = ("vsini_km_s", "moon_angle_deg")
@@ -56,6 +56,9 @@ VALUES = {
 }
 # A velocity whose flag is not 0 is not taken: too many bad pixels, above 450 km/s, or a poor match.
 FLAG_OF = {"rv_br0": "rv_br_flag", "rv_r0": "rv_r_flag", "rv_b0": "rv_b_flag"}
+# The same velocity with the zero point of its spectrograph (rv_br1 to rv_br0) stands in a column of its own.
+CORRECTED = {name: f"{name.removesuffix('0')}1" for names in VALUES.values() for name in names if name.endswith("0")}
+OF_THE_SAME_ROW = {"rv_corrected_km_s": "rv_km_s"}
 WHOLE = {
     "gaia_source_id": "gaia_source_id",
     "fibermask": "fibermask",
@@ -76,8 +79,9 @@ EMPTY = ["", " ", "NULL", "null", "NaN", "nan", "None", "--", "\\N"]
 
 
 def _merged(name: str) -> str:
-    """SQL for one column: the value of the preferred row that has one, and the error that belongs to that row."""
-    return f"arg_min_null({name}, preference) filter ({name.removeprefix('e_')} is not null) as {name}"
+    """SQL for one column: the value of the preferred row that has one, and the error and the like that belong to that row."""
+    value = OF_THE_SAME_ROW.get(name, name.removeprefix("e_"))
+    return f"arg_min_null({name}, preference) filter ({value} is not null) as {name}"
 
 
 MERGE = (
@@ -85,7 +89,7 @@ MERGE = (
     " from entry group by survey, obsid, lmjm order by survey, obsid, lmjm"
 )
 ALL_NAMES = {*MRS_NEEDED, *LRS_SNR.values(), *(name for names in VALUES.values() for name in names),
-             *FLAG_OF.values(), *WHOLE.values(), REDSHIFT, "class"}  # fmt: skip
+             *FLAG_OF.values(), *CORRECTED.values(), *WHOLE.values(), REDSHIFT, "class"}  # fmt: skip
 
 
 @dataclass
@@ -388,21 +392,21 @@ def _stored(name: str, values: np.ndarray | pa.Array) -> pa.Array:
 
 
 def _first_value(column: str, options: list[str], names, numbers, n_rows: int) -> dict[str, np.ndarray]:
-    """The first of the options that has a value and is not flagged, and the error that belongs to it."""
-    values = errors = np.full(n_rows, np.nan)
+    """The first of the options that has a value and is not flagged, and the error and the corrected value that belong to it."""
+    values = errors = corrected = np.full(n_rows, np.nan)
     for name in options:
         found = numbers(name)
         if FLAG_OF.get(name) in names:
             found = np.where(numbers(FLAG_OF[name]) > 0, np.nan, found)
-        take = np.isnan(values)
+        take = np.isnan(values) & np.isfinite(found)
         values = np.where(take, found, values)
-        if f"{name}_err" in names:
-            errors = np.where(take, numbers(f"{name}_err"), errors)
-        else:
-            errors = np.where(take, np.nan, errors)
+        errors = np.where(take, numbers(f"{name}_err") if f"{name}_err" in names else np.nan, errors)
+        corrected = np.where(take, numbers(CORRECTED[name]) if CORRECTED.get(name) in names else np.nan, corrected)
     entry = {column: values}
     if f"e_{column}" in STORED:
-        entry[f"e_{column}"] = np.where(np.isnan(values), np.nan, errors)
+        entry[f"e_{column}"] = errors
+    if column == "rv_km_s":
+        entry["rv_corrected_km_s"] = corrected
     return entry
 
 
