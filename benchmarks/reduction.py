@@ -76,7 +76,7 @@ def steps_of_reading(batch, times):
     """The same reading, one step after the other."""
     contents = times.of("file and decompression", lambda: [read_content(path) for path in batch])
     hdus = times.of("headers", lambda: [parse(content) for content in contents])
-    times.of("columns, checks, epoch, identity", lambda: [read_mrs(h, "coadd", False, True) for h in hdus])
+    times.of("columns, checks, epoch, identity", lambda: [read_mrs(h, "coadd", need_snr=True) for h in hdus])
 
 
 def steps_of_reducing(spectra, times):

@@ -395,6 +395,14 @@ LINE_MEASUREMENT = _table(
     ),
     _col("water_significance", REAL, "Significance of the telluric water lines", "", "stat.snr"),
     _col(
+        "ew_halpha_dry_a",
+        REAL,
+        "EW(H-alpha) without the telluric water in its band, where has_telluric_water; else EW(H-alpha)",
+        "Angstrom",
+        "spect.line.eqWidth",
+    ),
+    _error("ew_halpha_dry_a", REAL, "ew_halpha_dry_a", "Angstrom", "spect.line.eqWidth"),
+    _col(
         "has_telluric_water",
         Boolean,
         "True where telluric water lines are significant: they may pass for cores, peaks and [N II]",

@@ -8,7 +8,7 @@ import pytest
 from becat.etl.readers import RawArm, read_file
 from becat.etl.reduce import reduce_batch
 from becat.models.score import Scorer
-from becat.schema.grid import RED
+from becat.schema.grid import BLUE, RED
 from becat.schema.quality import Quality
 from becat.udfs import measure_batch
 from becat.udfs.bands import bridgeable
@@ -154,6 +154,35 @@ def test_dead_pixels_at_the_ends_of_an_arm_are_trimmed():
     assert np.nanmax(np.abs(reduced.flux[0, reduced.ivar[0] > 0] - 1)) < 0.01
     beyond = RED.wavelength_a > x[-8] + 0.2
     assert (reduced.ivar[0, beyond] == 0).all()
+
+
+def test_windows_of_every_reach_keep_within_their_errors():
+    """A hot star's line behind a blazed response: the whole arm against what reaches less and less beyond the line."""
+    _, _, power, step_a, side = INSTRUMENTS[2]
+    rng = np.random.default_rng(6)
+    x, stars = lines(power, step_a)
+    flux = np.repeat(stars[[0, 3]], 100, axis=0)
+    for reach_a in (35, 50, 65, 80, 110):
+        inside = np.abs(x - 6564.6) < reach_a
+        w1, e1 = measured(visits(x, flux, 20, side, rng), power, 20)
+        w2, e2 = measured(visits(x[inside], flux[:, inside], 20, side, rng), power, 20)
+        z = (w2 - w1) / np.hypot(e1, e2)
+        assert np.sqrt(np.mean(z**2)) < 1.25 and np.abs(z).max() < 5, reach_a
+
+
+def test_no_noise_decides_between_two_continua_in_the_blue():
+    """Weak lines 2 % deep at S/N 10 to 100, the blue arm of the low-resolution survey: one width, within its errors."""
+    rng = np.random.default_rng(4)
+    x = np.arange(BLUE.wavelength_a[0], BLUE.wavelength_a[-1], 1.5)
+    depth = np.zeros(x.size)
+    for centre_a in rng.uniform(x[0], x[-1], 80):
+        depth += 0.05 * rng.exponential() * np.exp(-0.5 * ((x - centre_a) / 1.4) ** 2)
+    flux = np.repeat((1 - depth)[None], 150, axis=0)
+    for snr in (20, 50, 100):
+        w1, e1 = measured(visits(x, flux, snr, 0.12, rng, "blue"), 1800.0, snr)
+        w2, e2 = measured(visits(x, flux, snr, 0.12, rng, "blue"), 1800.0, snr)
+        z = (w1 - w2) / np.hypot(e1, e2)
+        assert 0.75 < width(z)[0] < 1.25 and np.abs(z).max() < 5, snr
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS, ids=lambda i: i[0])

@@ -101,6 +101,17 @@ def test_constant_stars_give_a_standard_normal_variable(con, n_epochs):
         assert stats.binomtest(n_above, len(sigma), p).pvalue > 1e-3, (limit, n_above)
 
 
+def test_a_wet_night_is_no_variation(con):
+    """Where the width without telluric water is known, that one counts."""
+    add_epochs(con, {1: ([4.2, 4.2, 4.8], [0.1, 0.1, 0.1])})
+    con.execute("update line_measurement set ew_halpha_dry_a = ew_halpha_a, e_ew_halpha_dry_a = e_ew_halpha_a")
+    assert visits(con)["ew_variability_sigma"][0] > 3
+    con.execute("update line_measurement set ew_halpha_dry_a = 4.2, e_ew_halpha_dry_a = 0.15 where ew_halpha_a > 4.5")
+    found = visits(con)
+    assert found["ew_variability_sigma"][0] < 0
+    assert found["ew_max_a"][0] == pytest.approx(4.2)
+
+
 def test_one_epoch_or_none_has_no_significance(con):
     add_epochs(con, {1: ([-5.0], [0.1])})
     add_star(con, 2, ew_halpha_a=None)

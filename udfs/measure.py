@@ -40,6 +40,9 @@ MEASURE_PARAMETERS = (
 # Where the highest peak may lie, and the reach of the widest smoothing.
 PEAK_STRETCH = slice(*np.searchsorted(RED.wavelength_a, (6500.0, 6630.0)))
 
+# Relative error of the width that water takes: nights of a constant star with up to 0.55 Angstrom of it agree to 0.05 without it.
+WATER_ERROR = 0.2
+
 # Lines measured against their local continuum, in the order of the table.
 _NARROW_LINES = (*FORBIDDEN_LINES, "hei_6680")
 
@@ -119,12 +122,7 @@ def measure_batch(
     arms = {"red": (flux_red, ivar_red, RED), "blue": (flux_blue, ivar_blue, BLUE)}
     columns |= _narrow_line_columns(arms, shared, star_velocity_km_s, limits["nebular_systematic_a"])
     power = np.full(n_spectra, np.nan) if resolving_power is None else resolving_power
-    columns["water_strength"], columns["water_significance"] = water_strength(flux_red, ivar_red, power)
-    columns["has_telluric_water"] = np.ma.masked_array(
-        np.nan_to_num(columns["water_significance"]) >= limits["telluric_significance_min"],
-        np.isnan(columns["water_significance"]),
-    )
-    return columns
+    return columns | _water_columns(flux_red, ivar_red, power, limits, columns)
 
 
 def _checked(flux, ivar, grid):
@@ -152,7 +150,10 @@ def _peak_columns(flux, ivar, snr, limits, shared, continuum_error):
     noise = smoothed_error(ivar[:, PEAK_STRETCH], peaks.width_px)
     there = np.clip(there - PEAK_STRETCH.start, 0, noise.shape[1] - 1)
     of_continuum = 0.0 if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
-    e_peak_flux = np.hypot(noise[np.arange(len(flux)), there], of_continuum * peaks.highest_flux)
+    of_level = np.hypot(
+        of_continuum * peaks.highest_flux, limits["ew_zero_level_error"] * (peaks.highest_flux - 1)
+    )  # sky and stray light stretch all that stands above the continuum
+    e_peak_flux = np.hypot(noise[np.arange(len(flux)), there], of_level)
     return {
         "n_peaks": np.ma.masked_array(peaks.n_peaks, unsearched),
         "n_valleys": np.ma.masked_array(peaks.n_valleys, unsearched),
@@ -160,6 +161,23 @@ def _peak_columns(flux, ivar, snr, limits, shared, continuum_error):
         "peak_wavelength_a": peaks.highest_wavelength_a,
         "peak_flux": peaks.highest_flux,
         "e_peak_flux": e_peak_flux,
+    }
+
+
+def _water_columns(flux, ivar, power, limits, columns):
+    """Telluric water, and EW(H-alpha) without it. What the water takes is an error of EW(H-alpha), in place."""
+    band_a = (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"])
+    strength, significance, width = water_strength(flux, ivar, power, band_a)
+    has_water = np.nan_to_num(significance) >= limits["telluric_significance_min"]
+    width = np.where(has_water, width, 0.0)
+    ew, error = columns["ew_halpha_a"], columns["e_ew_halpha_a"]
+    columns["e_ew_halpha_a"] = np.hypot(error, width)
+    return {
+        "ew_halpha_dry_a": ew - width,
+        "e_ew_halpha_dry_a": np.hypot(error, WATER_ERROR * width),
+        "water_strength": strength,
+        "water_significance": significance,
+        "has_telluric_water": np.ma.masked_array(has_water, np.isnan(significance)),
     }
 
 

@@ -7,7 +7,7 @@ from scipy.ndimage import uniform_filter1d
 
 from becat.schema.grid import RED
 from becat.schema.lines import LINES, telluric_lines
-from becat.udfs.bands import bridgeable, repair
+from becat.udfs.bands import band_weights, bridgeable, pixel_edges, repair
 from becat.udfs.equivalent_width import doppler_factor
 
 __all__ = ["water_strength"]
@@ -25,8 +25,11 @@ _FILTER_A = 4.0  # what is broader is no water line: a running mean is taken off
 _MAX_GAP = 0.1
 
 
-def water_strength(flux, inverse_variance, resolving_power):
+def water_strength(flux, inverse_variance, resolving_power, band_a=(6548.0, 6578.0)):
     """Strength of the lines of water vapour in 6516-6603 A, by a matched filter, moved by the Earth's motion.
+
+    The lines in the core of H-alpha do not count for it, so that their width in a band there follows from the others. They
+    are not divided out: the tabulated strengths do not fit a night's lines well enough (docs/reduction.md).
 
     Parameters
     ----------
@@ -34,12 +37,15 @@ def water_strength(flux, inverse_variance, resolving_power):
         Rectified flux on ``becat.schema.grid.RED`` and its inverse variance.
     resolving_power : (n_spectra,) float array
         NaN counts as 7500.
+    band_a : (float, float)
+        Limits of the band whose width the lines change, Angstrom.
 
     Returns
     -------
-    (n_spectra,) float64 array, twice
-        Strength in units of a wet night's (`schema/telluric_lines.csv`), and its significance against the scatter of the
-        same stretch, in which lines of a late type count as noise. NaN where too much is masked.
+    (n_spectra,) float64 array, three times
+        Strength in units of a wet night's (`schema/telluric_lines.csv`); its significance against the scatter of the
+        same stretch, in which lines of a late type count as noise; and the equivalent width of the lines in the band, Angstrom.
+        NaN where too much is masked.
 
     References
     ----------
@@ -48,21 +54,22 @@ def water_strength(flux, inverse_variance, resolving_power):
     repaired, good = repair(flux[:, _STRETCH], inverse_variance[:, _STRETCH])
     usable = bridgeable(good, _MAX_GAP)
     power = np.nan_to_num(np.asarray(resolving_power, float), nan=7500.0)
-    strength, significance = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
+    found = np.full((3, len(flux)), np.nan)
     for one in np.unique(power[usable]):
         rows = np.flatnonzero(usable & (power == one))
-        strength[rows], significance[rows] = _matched(repaired[rows], one)
-    return strength, significance
+        found[:, rows] = _matched(repaired[rows], one, band_a)
+    return tuple(found)
 
 
-def _matched(flux, power):
-    """Strength and significance of spectra of one resolving power."""
+def _matched(flux, power, band_a):
+    """Strength, significance and width in the band of spectra of one resolving power."""
     element_px = _HALPHA_A / power / RED.step_a
     size = round(max(_FILTER_A / RED.step_a, 3 * element_px))
     sharp = flux - uniform_filter1d(flux, size, axis=1)
     scatter = 1.4826 * np.median(np.abs(sharp[:, _COUNTED]), axis=1)
     sharp = np.clip(sharp, -4 * scatter[:, None], 4 * scatter[:, None])  # the flanks of H-alpha, cores of metals
     templates = _template(power)
+    widths = -templates @ band_weights(pixel_edges(_WAVELENGTH_A), *band_a)
     templates = (templates - uniform_filter1d(templates, size, axis=1)) * _COUNTED
     norm = (templates**2).sum(axis=1)
     amplitude = (sharp @ templates.T) / norm
@@ -71,7 +78,8 @@ def _matched(flux, power):
         ratio = amplitude * np.sqrt(norm) / (scatter[:, None] * np.sqrt(max(1.0, 0.6 * element_px)))
     best = np.argmax(np.nan_to_num(ratio, nan=-np.inf), axis=1)
     rows = np.arange(len(flux))
-    return amplitude[rows, best], ratio[rows, best]
+    strength = amplitude[rows, best]
+    return strength, ratio[rows, best], strength * widths[best]
 
 
 def _template(power):

@@ -32,10 +32,18 @@ CLIP_LOW, CLIP_HIGH = 2.0, 3.0  # in units of the noise of a bin; lines go down 
 # Ripples that stay in the fit, in units of the scatter of the bins kept so far. What is left between the lines of the
 # red arm is continuum; in the blue of a late type it is mostly weak lines, and its highest points are wanted.
 RIPPLES = {"red": 1.0, "blue": 0.5}
-# A blue arm whose neighbouring bins differ by no more than this, in units of the noise, has no weak lines: what is slow in it is
-# the response, whose troughs must not be taken for lines. The curve may then bend this much more easily.
-LINELESS, LINELESS_STIFFNESS = 1.5, 0.15
+# A blue arm whose bins, some way apart, differ by no more than the first of these, in units of the noise, has no weak lines: what is
+# slow in it is the response, whose troughs must not be taken for lines. The curve may then bend this much more easily. From
+# the second on it is full of lines; between them all goes over steadily, so that no noise decides between two curves.
+LINELESS, LINELESS_STIFFNESS = (1.25, 2.25), 0.15
+BETWEEN = 0.4  # half way between the two, this part of the lines' scatter is the error of the level
+APART_BINS = 5  # 5 Angstrom: lines of the low-resolution survey are smooth over less
 N_ITERATIONS = 10
+# Weak lines that stay in the fit. Which of them do is another matter at each visit, and the curve goes up or down with them:
+# this part of their scatter counts as noise in the error of the curve. In the blue the limit lies among the lines: there noise
+# decides, and this part of the smaller of noise and lines counts, too. Beside a line of which little more is covered there are few
+# lines, and they stand for those of the whole arm badly.
+RIPPLES_CHANGE, IN_NARROW, NOISE_DECIDES = 0.35, 0.8, {"red": 0.0, "blue": 0.6}
 NOISE_FLOOR = 0.002  # of the continuum: flat-field residuals, so that at S/N of hundreds not every bin is clipped
 # Cutting a normal distribution at -2 and +3 sigma raises its mean by this much (sigma). It is taken off, so that the
 # continuum of a line-free spectrum is right at any S/N.
@@ -48,13 +56,13 @@ MIN_SIDE_BINS = 4  # with fewer on either side of H-alpha there is nothing to la
 # Where the bins of the fit span less than this, their curvature does not reach across the line by itself: a bend of half
 # a per cent between knots is then expected, and no more.
 NARROW_SPAN_A, BEND = 250.0, 0.005
-# What is known of real responses beforehand: third and second differences between knots, and the error of the level that
-# remains however good the data (docs/reduction.md says on which data they were set).
-BENDS, LEVEL_ERROR = (0.0035, 0.005), 0.0018
+# What is known of real responses beforehand: third and second differences between knots, by chance; a curvature (second
+# difference) of one sign over all knots, as of a blaze; and the error of the level that remains however good the data (docs/reduction.md says on which data they were set).
+BENDS, CURVATURE, LEVEL_ERROR = (0.0035, 0.005), 0.006, 0.0018
 WIDTH_BAND_A = {"red": (6548.0, 6578.0), "blue": (5160.0, 5193.0)}
 # Relative error where the continuum is laid through the wings, against the distance of the nearest bin: from real spectra
 # of all types, cut to narrower and narrower windows (docs/reduction.md).
-WING, WING_SCALE_A = 0.06, 30.0
+WING, WING_SCALE_A = 0.075, 25.0
 NORMALISED_WITHIN = 0.1  # of 1 must the level beside the line be for a header's word that the spectrum is normalised
 MIN_CONTINUUM = 0.05  # of the spectrum's median: below it a division means nothing
 # Half widths left out of the fit where the line table's would be too small, Angstrom: the Stark wings of H-alpha reach
@@ -130,14 +138,15 @@ class Continuum:
         """Variance of the curve's mean over the band whose width is measured, (n_spectra,).
 
         It has two parts: the noise of the bins, and the bends of the true curve that the penalties take away, which are
-        expected to be of the size `BENDS`.
+        expected to be of the sizes `BENDS` and `CURVATURE`.
         """
         right = np.repeat(self.across[None], len(weight), axis=0)
         answer = self._solved(weight.astype(float), stiffness, right)
         third, second = ((np.diff(answer, order, axis=1) ** 2).sum(axis=1) for order in (3, 2))
         of_noise = noise**2 * (answer @ self.across - stiffness.third * third - stiffness.second * second)
         of_bends = (BENDS[0] * stiffness.third) ** 2 * third + (BENDS[1] * stiffness.second) ** 2 * second
-        return np.maximum(of_noise, 0) + of_bends
+        of_blaze = (CURVATURE * stiffness.second * np.diff(answer, 2, axis=1).sum(axis=1)) ** 2
+        return np.maximum(of_noise, 0) + of_bends + of_blaze
 
     def _solved(self, weight, stiffness, right):
         """Solutions of the normal equations, (n_spectra, n_coefficients).
@@ -271,9 +280,9 @@ def _enough(spline, usable):
 def _clipped_fit(spline, values, sigma, usable):
     """Coefficients for spectra of unit level, the bins that were kept, and the error of the curve's mean over the band."""
     noise_level = _row_median(sigma, usable)
-    lineless = _lineless(spline, values, usable, noise_level)
-    stiffness = _stiffness(spline, usable, noise_level, lineless)
-    ripples = np.where(lineless, 1, RIPPLES[spline.grid.arm]).astype(np.float32)
+    lined = _lined(spline, values, usable, noise_level)
+    stiffness = _stiffness(spline, usable, noise_level, lined)
+    ripples = (1 - lined * (1 - RIPPLES[spline.grid.arm])).astype(np.float32)
     kept, scatter = usable.copy(), np.zeros(len(values))
     n_upper = np.maximum(np.ceil(MIN_KEPT * spline.in_windows(usable).sum(axis=2)).astype(int), 1)
     coefficients = np.zeros((len(values), spline.n_coefficients))
@@ -290,24 +299,32 @@ def _clipped_fit(spline, values, sigma, usable):
             break
     # Where the file overstates the noise (or the bins of coarse pixels are not independent) little was cut off.
     real = np.minimum(scatter / np.where(noise_level > 0, noise_level, 1), 1)[:, None]
-    error = np.hypot(np.sqrt(spline.variance_across(kept, stiffness, noise_level)), LEVEL_ERROR)
+    of_lines = np.sqrt(np.maximum(scatter**2 - noise_level**2, 0))
+    decided = NOISE_DECIDES[spline.grid.arm] * np.minimum(of_lines, noise_level)
+    changing = np.where(stiffness.second > 0, IN_NARROW, RIPPLES_CHANGE) * of_lines
+    noise = np.sqrt(noise_level**2 + changing**2 + decided**2)
+    between = 2 * np.sqrt(lined * (1 - lined)) * BETWEEN * of_lines
+    error = np.sqrt(spline.variance_across(kept, stiffness, noise) + between**2 + LEVEL_ERROR**2)
     return coefficients - CLIP_BIAS * real * spline.solve(usable, sigma, stiffness), kept, error
 
 
-def _lineless(spline, values, usable, noise_level):
-    """Blue arms without weak lines: their neighbouring bins differ by noise alone."""
+def _lined(spline, values, usable, noise_level):
+    """How full of weak lines an arm is taken to be, from 0 to 1: 0 where its bins differ by noise and response alone."""
     if spline.grid.arm == "red":
-        return np.zeros(len(values), bool)
-    bends = np.abs(np.diff(values, 2))  # of noise alone, larger than it by the root of 6
-    there = usable[:, 2:] & usable[:, 1:-1] & usable[:, :-2]
-    scatter = NORMAL_SIGMA / np.sqrt(6) * _row_median(bends, there)
-    return scatter < LINELESS * np.hypot(noise_level, NOISE_FLOOR)
+        return np.ones(len(values))
+    n = APART_BINS
+    bends = np.abs(
+        values[:, 2 * n :] - 2 * values[:, n:-n] + values[:, : -2 * n]
+    )  # of noise alone, larger by the root of 6
+    there = usable[:, 2 * n :] & usable[:, n:-n] & usable[:, : -2 * n]
+    scatter = NORMAL_SIGMA / np.sqrt(6) * _row_median(bends, there) / np.hypot(noise_level, NOISE_FLOOR)
+    return np.clip((scatter - LINELESS[0]) / (LINELESS[1] - LINELESS[0]), 0, 1)
 
 
-def _stiffness(spline, usable, noise_level, lineless):
+def _stiffness(spline, usable, noise_level, lined):
     """How much each curve may bend: less where there is more noise, or less to tell it from."""
     third = np.fmax(np.fmin(STIFFNESS_PER_NOISE * noise_level, STIFFNESS_HIGH), STIFFNESS_LOW)
-    third = np.where(lineless, LINELESS_STIFFNESS * third, third)
+    third = third * LINELESS_STIFFNESS ** (1 - lined)
     where_a = np.where(usable, spline.bin_a, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a spectrum without any bin

@@ -1,5 +1,5 @@
 -- 230 · How often and how long each star was seen, and whether its EW(H-alpha) varies. Spectra whose S/N is too low do
--- not count. A visit is a night: at LAMOST a day of MJD, elsewhere what is half a day from the last. The widths are those of coadds where the star has one, so that no exposure counts twice; the significance is
+-- not count, and the water of our own atmosphere is taken off. A visit is a night: at LAMOST a day of MJD, elsewhere what is half a day from the last. The widths are those of coadds where the star has one, so that no exposure counts twice; the significance is
 -- that of chi-square about the weighted mean, as standard deviations of a normal variable (Wilson & Hilferty 1931).
 with
 good as (
@@ -32,8 +32,8 @@ visits as (
 widths as (
     select
         good.star_id,
-        cast(line_measurement.ew_halpha_a as double) as ew_a,
-        1.0 / (cast(line_measurement.e_ew_halpha_a as double) * line_measurement.e_ew_halpha_a) as weight
+        cast(coalesce(line_measurement.ew_halpha_dry_a, line_measurement.ew_halpha_a) as double) as ew_a,
+        1.0 / power(cast(coalesce(line_measurement.e_ew_halpha_dry_a, line_measurement.e_ew_halpha_a) as double), 2) as weight
     from good
     join visits using (star_id)
     join line_measurement using (spectrum_id)
