@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from becat.etl.catalogue.batches import EVERYTHING, SPECTRA_PER_BATCH, matrix
 from becat.etl.catalogue.versions import code_version
+from becat.etl.kinematics.fill import kinematics_again
 from becat.etl.load.load import Batch, Options, read_and_reduce
 from becat.etl.load.release import VALUES, entries
 from becat.etl.measure import COLUMNS, THRESHOLDS, measure_partition
@@ -50,6 +51,7 @@ class Sample:
     n_stale: int = 0
     n_measured: int = 0
     n_scored: int = 0
+    n_velocities: int = 0
 
     def fail(self, check: str, what: str) -> None:
         self.failed.setdefault(check, []).append(what)
@@ -60,6 +62,8 @@ class Sample:
             f"{self.n_read:,} of {self.n_of:,} spectra from their files, {self.n_measured:,} of them measured and"
             f" {self.n_scored:,} scored again"
         )
+        if self.n_velocities:
+            yield f"{self.n_velocities:,} velocities of their stars computed again"
         if self.n_gone:
             yield f"not read: {self.n_gone:,} spectra of the sample, whose files are no longer there"
         if self.n_stale:
@@ -109,6 +113,7 @@ def _compare_files(connection, groups: list, sample: Sample) -> None:
             _compare_spectrum(connection, batch, spectrum_id, stored[spectrum_id], overlay.get(spectrum_id, {}), sample)
     _compare_measurements(connection, sample)
     _compare_scores(connection, sample)
+    _compare_velocities(connection, sample)
     connection.execute("drop table _sampled")
 
 
@@ -269,3 +274,22 @@ def _compare_scores(connection, sample: Sample) -> None:
     ):
         if _is_empty(kept) != _is_empty(found) or (not _is_empty(kept) and abs(kept - found) > PROBABILITY_TOLERANCE):
             sample.fail("the sample scored again agrees", f"{number}: {kept}, scored again {found}")
+
+
+def _compare_velocities(connection, sample: Sample) -> None:
+    """Compute the velocities of the sampled stars again, in every kinematic model."""
+    stars = "select star_id from spectrum semi join _sampled using (spectrum_id) where star_id is not null"
+    stored = {
+        (row["star_id"], row["kinematic_model"]): row
+        for row in connection.execute(f"from kinematics where star_id in ({stars})").to_arrow_table().to_pylist()
+    }
+    for table in kinematics_again(connection, stars):
+        sample.n_velocities += len(table)
+        for row in table.to_pylist():
+            kept = stored[row["star_id"], row["kinematic_model"]]
+            for column, value in row.items():
+                if not _same(kept[column], value, MEASURED_TOLERANCE, MEASURED_TOLERANCE):
+                    sample.fail(
+                        "the velocities of the sample computed again agree",
+                        f"{row['star_id']}: {column} is {kept[column]}, computed again {value}",
+                    )

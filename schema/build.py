@@ -21,6 +21,7 @@ from becat.schema.tables import METADATA
 from becat.schema.view_text import fill
 
 __all__ = [
+    "AS_BUILT",
     "MACROS",
     "STORAGE_VERSION",
     "VIEWS",

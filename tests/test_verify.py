@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from becat.etl.catalogue.connection import Run, open_catalogue
+from becat.etl.kinematics.fill import compute_kinematics
 from becat.etl.load.load import load_spectra
 from becat.etl.match.gather import gather_stars
 from becat.etl.measure import measure_spectra
@@ -143,6 +144,7 @@ def test_a_catalogue_of_an_older_becat_is_healthy_and_says_what_was_not_compared
     shutil.copy(sound, path)
     with duckdb.connect(str(path)) as connection:
         connection.execute("alter table flux_red drop column checksum; drop table table_checksum")
+        connection.execute("create table mine as select star_id, 1 as priority from star")  # a user's own
         build.upgrade(connection)
     read = healthy(path, 0)
     assert any(line.startswith("not compared: checksums of the tables") for line in read)
@@ -150,6 +152,23 @@ def test_a_catalogue_of_an_older_becat_is_healthy_and_says_what_was_not_compared
     with open_catalogue(path) as connection:
         connection.execute("update selection_parameter set value = 20 where name = 'snr_min'")
     assert not any(line.startswith("not compared: checksums of the tables") for line in healthy(path, 0))
+
+
+def test_velocities_are_computed_again(sound, tmp_path):
+    path = tmp_path / "moving.duckdb"
+    shutil.copy(sound, path)
+    with open_catalogue(path) as connection, Run(connection, "match archives") as run:
+        connection.execute(
+            "insert into astrometry (star_id, ra_deg, dec_deg, pmra_mas_yr, pmdec_mas_yr, parallax_mas, e_pmra_mas_yr,"
+            " e_pmdec_mas_yr, e_parallax_mas, run_id) select star_id, ra_deg, dec_deg, -3, 2, 1.2, 0.1, 0.1, 0.05, ? from star",
+            [run.run_id],
+        )
+        compute_kinematics(connection)
+    assert any("velocities of their stars computed again" in line for line in healthy(path))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update kinematics set v_tp_km_s = v_tp_km_s + 1 where kinematic_model = 'wang_2022'")
+        found = [finding.check for finding in verify(connection)]
+    assert "the velocities of the sample computed again agree" in found
 
 
 def test_a_command_that_was_killed_leaves_nothing_to_compare_and_no_alarm(sound, tmp_path):

@@ -7,16 +7,22 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from becat.etl.catalogue.batches import insert_columns
+from becat.etl.catalogue.batches import arrow_columns, insert_columns
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.versions import code_version
 from becat.etl.kinematics.velocity import KinematicModel, fit_maxwellian, peculiar_velocity, velocity_errors
 
-__all__ = ["compute_kinematics", "fit_limits"]
+__all__ = ["compute_kinematics", "fit_limits", "kinematics_again"]
 
 STARS_PER_BATCH = 100_000
 # A Maxwellian fitted to fewer stars says little of the tail that makes the limit; the published one then stays.
 MIN_STARS_OF_FIT = 100
+
+
+ASTROMETRY = """a.star_id, a.ra_deg, a.dec_deg, a.pmra_mas_yr, a.pmdec_mas_yr, a.parallax_mas,
+    a.e_pmra_mas_yr, a.e_pmdec_mas_yr, a.e_parallax_mas, a.distance_pc, a.distance_lo_pc, a.distance_hi_pc,
+    coalesce(a.pmra_pmdec_corr, 0) as pmra_pmdec_corr,
+    coalesce(a.parallax_pmra_corr, 0) as parallax_pmra_corr, coalesce(a.parallax_pmdec_corr, 0) as parallax_pmdec_corr"""
 
 
 def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
@@ -48,14 +54,8 @@ def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
 def _todo(connection, model: KinematicModel, version: str) -> dict[str, np.ndarray]:
     """Astrometry of the stars that this model has not been computed for, or not by this code."""
     return connection.execute(
-        """
-        select a.star_id, a.ra_deg, a.dec_deg, a.pmra_mas_yr, a.pmdec_mas_yr, a.parallax_mas,
-            a.e_pmra_mas_yr, a.e_pmdec_mas_yr, a.e_parallax_mas,
-            a.distance_pc, a.distance_lo_pc, a.distance_hi_pc,
-            coalesce(a.pmra_pmdec_corr, 0) as pmra_pmdec_corr,
-            coalesce(a.parallax_pmra_corr, 0) as parallax_pmra_corr,
-            coalesce(a.parallax_pmdec_corr, 0) as parallax_pmdec_corr
-        from astrometry a
+        f"""
+        select {ASTROMETRY} from astrometry a
         where not exists (
             from kinematics k join etl_run r using (run_id)
             where k.star_id = a.star_id and k.kinematic_model = ? and r.code_version = ? and k.run_id >= a.run_id
@@ -67,6 +67,18 @@ def _todo(connection, model: KinematicModel, version: str) -> dict[str, np.ndarr
 
 
 def _write(connection, batch: dict[str, np.ndarray], model: KinematicModel, run_id: int) -> None:
+    columns = _columns(batch, model)
+    connection.register("computed", pa.table({"star_id": columns["star_id"]}))
+    connection.execute(
+        "delete from kinematics where kinematic_model = ? and star_id in (select star_id from computed)",
+        [model.kinematic_model],
+    )
+    connection.unregister("computed")
+    insert_columns(connection, "kinematics", {**columns, "run_id": [run_id] * len(columns["star_id"])})
+
+
+def _columns(batch: dict[str, np.ndarray], model: KinematicModel) -> dict:
+    """Columns of `kinematics`, but the run, for stars with `ASTROMETRY`."""
     values = {
         name: np.ma.filled(np.ma.asarray(v).astype(float), np.nan) for name, v in batch.items() if name != "star_id"
     }
@@ -76,25 +88,42 @@ def _write(connection, batch: dict[str, np.ndarray], model: KinematicModel, run_
     )
     found = peculiar_velocity(ra, dec, pmra, pmdec, parallax, model)
     e_v_tp, e_z = velocity_errors(ra, dec, pmra, pmdec, parallax, _covariance(values), model)
-    n = len(found.v_tp_km_s)
-    connection.register("computed", pa.table({"star_id": np.asarray(batch["star_id"])}))
-    connection.execute(
-        "delete from kinematics where kinematic_model = ? and star_id in (select star_id from computed)",
-        [model.kinematic_model],
-    )
-    connection.unregister("computed")
-    insert_columns(
-        connection,
-        "kinematics",
-        {
-            "star_id": np.asarray(batch["star_id"]),
-            "kinematic_model": [model.kinematic_model] * n,
-            **vars(found),
-            "e_v_tp_km_s": e_v_tp,
-            "e_z_pc": e_z,
-            "run_id": [run_id] * n,
-        },
-    )
+    return {
+        "star_id": np.asarray(batch["star_id"]),
+        "kinematic_model": [model.kinematic_model] * len(batch["star_id"]),
+        **vars(found),
+        "e_v_tp_km_s": e_v_tp,
+        "e_z_pc": e_z,
+    }
+
+
+def kinematics_again(connection: duckdb.DuckDBPyConnection, stars: str) -> list[pa.Table]:
+    """Rows of `kinematics`, but the run, as they come out now; nothing is written.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    stars : str
+        Query of the star_id of those that are wanted.
+
+    Returns
+    -------
+    list of pyarrow.Table
+        One a kinematic model; of the rows that this code has computed from the astrometry as it is.
+    """
+    tables = []
+    for model in KinematicModel.read_all(connection):
+        batch = connection.execute(
+            f"""
+            select {ASTROMETRY} from astrometry a
+            join kinematics k using (star_id) join etl_run r on r.run_id = k.run_id
+            where star_id in ({stars}) and k.kinematic_model = ? and r.code_version = ? and k.run_id >= a.run_id
+            """,
+            [model.kinematic_model, code_version("kinematics")],
+        ).fetchnumpy()
+        if len(batch["star_id"]):
+            tables.append(arrow_columns(_columns(batch, model)))
+    return tables
 
 
 def _take_distance(values: dict[str, np.ndarray], model: KinematicModel) -> None:
