@@ -14,7 +14,7 @@ import time
 import urllib.parse
 import warnings
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.io import votable
 from astropy.table import MaskedColumn, Table
+
+from tests.tools.servers.loopback import Answering
 
 __all__ = ["ArchiveServer"]
 
@@ -136,12 +138,8 @@ def as_votable(frame, name):
     return out.getvalue()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     archive: ArchiveServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        """Say nothing."""
 
     def do_GET(self):
         path = urllib.parse.urlparse(self.path).path
@@ -252,12 +250,3 @@ class _Handler(BaseHTTPRequestHandler):
             name = part.get_param("name", header="content-disposition")
             (files if part.get_filename() else fields)[name] = part.get_payload(decode=True)
         return {k: v.decode().strip() for k, v in fields.items()}, files
-
-    def reply(self, body, kind, status=200, headers=None):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)

@@ -11,7 +11,9 @@ import threading
 import time
 import urllib.parse
 from collections import Counter, defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+
+from tests.tools.servers.loopback import Answering
 
 __all__ = ["LamostServer"]
 
@@ -91,12 +93,8 @@ class LamostServer:
         )
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     lamost: LamostServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        """Say nothing."""
 
     def do_GET(self):
         lamost = self.lamost
@@ -180,12 +178,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         return self.reply(body, "application/gzip", status, headers)
-
-    def reply(self, body, kind, status=200, headers=None):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
