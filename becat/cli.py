@@ -95,6 +95,8 @@ class Training(click.Path):
         return DEFAULT_MODEL
 
 
+MAX_LISTED = 20
+
 existing = click.Path(exists=True, path_type=Path)
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -154,6 +156,25 @@ def init(catalog: Path) -> None:
         raise BecatError(f"there is no directory {catalog.absolute().parent}: make it first")
     build.create(catalog)
     click.echo(f"new catalogue {catalog}")
+
+
+@becat.command()
+@click.argument("catalog", type=click.Path(path_type=Path))
+def upgrade(catalog: Path) -> None:
+    """Bring a catalogue of an older becat up to date: its tables, views and thresholds; its data stay.
+
+    Every command that writes does it by itself. What older code has measured is measured again by the next `becat run`, or by
+    `becat load`, `becat measure`, `becat score` and `becat match`.
+
+    \b
+    Example:
+        becat upgrade catalog.duckdb
+    """
+    from becat.schema import build
+
+    with open_catalogue(catalog) as connection:
+        build.upgrade(connection)  # also where it is of this becat: a view that was dropped comes back
+    click.echo(f"{catalog} is up to date")
 
 
 @becat.command()
@@ -309,12 +330,10 @@ def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, bright
     from becat.etl.lamost.catalogues import release_of_files
     from becat.etl.lamost.plan import make_plan
     from becat.etl.lamost.wishes import Wishes
-    from becat.schema import build
 
     of_files, survey = release_of_files(catalogues, release, {True: "mrs", False: "lrs", None: ""}[is_mrs])
     wishes = Wishes(exposures, regions, brightest, faintest, stars, view, radius, all_epochs, not no_steps, anew)
     with open_catalogue(catalog) as connection:
-        build.upgrade(connection)
         for line in make_plan(connection, [path.absolute() for path in catalogues], of_files, survey, wishes).lines():
             click.echo(line)
 
@@ -336,10 +355,8 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
         becat lamost spectra dr11/mrs && becat load dr11/mrs
     """
     from becat.etl.lamost.spectra import fetch_spectra
-    from becat.schema import build
 
     with open_catalogue(catalog) as connection:
-        build.upgrade(connection)
         survey = "mrs" if is_mrs else "lrs"
         if not connection.execute("select 1 from download_plan where survey = ? limit 1", [survey]).fetchone():
             raise BecatError(f"{catalog} has no plan for the {survey.upper()}: make one with `becat lamost plan`")
@@ -380,7 +397,8 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
 def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, workers, scheduler) -> None:
     """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
 
-    Files that were loaded before and have not changed are left alone; what cannot be trusted goes to the table
+    Files that were loaded before and have not changed are left alone; what could not be read, or waited for something else
+    (S/N from a release catalogue, a spectrum that another file had), is tried again when that has come; what cannot be trusted goes to the table
     rejected_input with the reason. A table positions.csv beside the files gives names and positions to spectra that
     have none.
 
@@ -409,6 +427,10 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
         f"{counts['files']:,} files: {counts['loaded']:,} loaded ({counts['spectra']:,} spectra),"
         f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected; {n_stars:,} stars in {catalog}"
     )
+    if counts["missing"]:
+        click.echo(
+            f"{counts['missing']:,} files of the catalogue are not there any more: `becat forget --missing` takes them out"
+        )
     if counts["rejected"]:
         click.echo("why: select file, stage, reason from rejected_input")
     if counts["others"]:
@@ -422,6 +444,50 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
             f"{n_nowhere:,} of all spectra have no position and are of no star: give them one in a table positions.csv"
             " beside the files, with --positions, or by name with --resolve"
         )
+
+
+@becat.command()
+@click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--missing", is_flag=True, help="Every file of the catalogue that is not there any more.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@catalog_option
+def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> None:
+    """Take FILE, or all files below a folder FILE, out of the catalogue: spectra with all that was made of them, or the
+    rows of a release's catalogue.
+
+    The files themselves stay; one that is still there comes back with the next `becat load` or `becat run` that names it.
+    It says what it takes out, and asks.
+
+    \b
+    Examples:
+        becat forget spectra/20210105/ --catalog catalog.duckdb
+        becat forget --missing --yes
+    """
+    from becat.etl.load.forget import chosen
+    from becat.etl.load.forget import forget as take_out
+    from becat.etl.load.release import apply_release_entries
+    from becat.etl.match.gather import gather_stars
+
+    if not files and not missing:
+        raise click.UsageError("name files or folders, or ask for --missing")
+    with open_catalogue(catalog) as connection:
+        found = chosen(connection, files, missing)
+        for one in found[:MAX_LISTED]:
+            click.echo(f"{one.file}: {one.kind}, {one.n_rows:,} rows, {one.status}")
+        if len(found) > MAX_LISTED:
+            click.echo(f"and {len(found) - MAX_LISTED:,} more")
+        if not found:
+            click.echo("every file of the catalogue is there: nothing to forget")
+            return
+        if not yes:
+            click.confirm(f"take {len(found):,} files out of {catalog}?", abort=True)
+        n_spectra = take_out(connection, [one.file for one in found])
+        apply_release_entries(connection)
+        n_stars = gather_stars(connection)
+    click.echo(
+        f"{len(found):,} files and {n_spectra:,} spectra are out; {n_stars:,} stars in {catalog}. `becat run`, or `becat match`,"
+        " brings what follows from the stars up to date"
+    )
 
 
 @becat.command(context_settings={"ignore_unknown_options": True})

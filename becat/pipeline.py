@@ -117,6 +117,7 @@ def run_pipeline(configuration: Configuration) -> None:
     """
     # The stages are imported here: `becat run --help` should not wait for them.
     from becat.etl.archives.stage import fetch_archives, ingest_archives, match_archives
+    from becat.etl.load.forget import missing_words
     from becat.etl.load.load import load_spectra
     from becat.etl.load.positions import count_without_position, give_positions, resolve_names, take_sidecars
     from becat.etl.load.release import apply_release_entries, load_release_catalogues
@@ -125,19 +126,24 @@ def run_pipeline(configuration: Configuration) -> None:
     from becat.etl.missing import count_missing
     from becat.etl.score import score_spectra
     from becat.inspections import take_inspections
-    from becat.snapshot import publish_snapshot
+    from becat.named import withdraw_unnamed
+    from becat.snapshot import is_published, publish_snapshot
 
     if not configuration.catalog.exists():
         build.create(configuration.catalog)
         click.echo(f"new catalogue {configuration.catalog}")
     with open_catalogue(configuration.catalog) as connection:
-        build.upgrade(connection)
         last_run = _last_run(connection)
+        withdraw_unnamed(connection, "archive", [*configuration.archives, *configuration.fetch], click.echo)
         n_rows = ingest_archives(connection, configuration.archives)  # first: the plan of a release asks 2MASS
         spectra, catalogues = list(configuration.spectra), list(configuration.release_catalogues)
         if configuration.lamost:
             folder, of_release = bring_release(connection, configuration.lamost, configuration.exposures)
             spectra, catalogues = [*spectra, folder], [*catalogues, *of_release]
+        withdraw_unnamed(connection, "release catalogue", [str(path.absolute()) for path in catalogues], click.echo)
+        withdraw_unnamed(
+            connection, "positions", [str(path.absolute()) for path in configuration.positions], click.echo
+        )
         if catalogues:
             counts = load_release_catalogues(connection, catalogues)
             click.echo(f"release catalogues: {counts['rows']:,} new rows, {counts['rejected']:,} rejections")
@@ -152,6 +158,8 @@ def run_pipeline(configuration: Configuration) -> None:
             f"load:    {counts['files']:,} files, {counts['unchanged']:,} unchanged, {counts['spectra']:,} spectra"
             f" written, {counts['rejected']:,} rejections"
         )
+        if counts["missing"]:
+            click.echo(f"missing: {missing_words(connection)}")
         updated = apply_release_entries(connection)
         click.echo(f"release: {updated:,} spectra updated")
         take_sidecars(connection, configuration.positions)
@@ -168,6 +176,8 @@ def run_pipeline(configuration: Configuration) -> None:
             f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))
         ]:
             click.echo(f"no result: {', '.join(n_missing)} (table missing_result says why)")
+        if configuration.inspections:
+            click.echo(f"inspect: {take_inspections(connection, configuration.inspections):,} new judgements")
         n_failed = 0
         if configuration.fetch:
             n_failed = fetch_archives(
@@ -175,12 +185,11 @@ def run_pipeline(configuration: Configuration) -> None:
             )
         n_matched = sum(match_archives(connection).values())
         click.echo(f"match:   {n_rows:,} new archive rows, {n_matched:,} rows of the catalogue changed")
-        if configuration.inspections:
-            click.echo(f"inspect: {take_inspections(connection, configuration.inspections):,} new judgements")
         changed = _last_run(connection) != last_run
-    if configuration.publish and (changed or not configuration.publish.exists()):
+        to_publish = configuration.publish and not is_published(connection, configuration.publish)
+    if configuration.publish and to_publish:
         click.echo(f"publish: {publish_snapshot(configuration.catalog, configuration.publish)}")
-    if not changed:
+    if not changed and not to_publish:
         click.echo("nothing is new or stale")
     if n_failed:
         n_asked = len(configuration.fetch)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 import duckdb
 
+from becat.etl.load.forget import missing_words
 from becat.schema.errors import BecatError
 from becat.schema.find_star import questions, squeezed
 from becat.schema.parameters import Threshold
@@ -33,6 +34,8 @@ def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
         words = {"known": "a branch: known stars", "new": "new stars"}.get(branch, "")
         words = "known and new" if new is not None and step > new else words
         click.echo(f"{step:>4}  {name:{width}}  {_count(spectra):>10}  {_count(stars):>10}  {words}".rstrip())
+    if missing := missing_words(connection):
+        click.echo(f"missing: {missing}")
 
 
 def print_thresholds(found: Sequence[Threshold]) -> None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
+
 from becat.publish.snapshot.profiles import PROFILES_MAX, chosen_sql
+from becat.publish.snapshot.provenance import state, state_of
 from becat.publish.snapshot.write import write
 
-__all__ = ["publish_snapshot"]
+__all__ = ["is_published", "publish_snapshot"]
+
+
+def is_published(connection: duckdb.DuckDBPyConnection, snapshot: Path) -> bool:
+    """Whether a snapshot was made from the catalogue as it is."""
+    return snapshot.is_file() and state_of(snapshot) == state(connection)
 
 
 def publish_snapshot(catalog: Path, snapshot: Path, profiles: str = "all", n_profiles_max: int = PROFILES_MAX) -> str:

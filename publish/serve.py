@@ -22,8 +22,8 @@ from datasette.app import Datasette
 from becat.publish import site
 from becat.publish.reading import scored_by, snapshot_of
 from becat.publish.saliency import Explainer
-from becat.publish.snapshot import leftovers
 from becat.publish.snapshot.address import address_of, stamp
+from becat.schema import leftovers
 from becat.schema.errors import BecatError
 
 __all__ = ["Switch", "serve"]

@@ -13,11 +13,13 @@ import duckdb
 from duckdb_sqlalchemy import Dialect
 from sqlalchemy.schema import CreateTable
 
-from becat.schema import parameters
+from becat.schema import leftovers, parameters
 from becat.schema.bind import bind
+from becat.schema.digest import schema_digest
 from becat.schema.grid import ARMS
 from becat.schema.selection import SELECTION, Selection
-from becat.schema.tables import METADATA
+from becat.schema.tables import METADATA, TABLES
+from becat.schema.version import becat_version
 from becat.schema.view_text import fill
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "View",
     "create",
     "read_views",
+    "shipped_limits",
     "upgrade",
     "write_template",
 ]
@@ -242,12 +245,37 @@ def _fill_constants(connection):
     _insert_missing(connection, "published_value", _read_toml("published.toml", "name"))
 
 
+def shipped_limits() -> dict[str, tuple]:
+    """Scale of the Maxwellian of each kinematic model, its error, km/s, and where it is from, as becat came with them."""
+    names = ("maxwellian_b_km_s", "e_maxwellian_b_km_s", "maxwellian_source")
+    rows = _read_toml("kinematic_models.toml", "kinematic_model")
+    return {row["kinematic_model"]: tuple(row[name] for name in names) for row in rows}
+
+
 def _correct_pole(connection):
     """Give the default model of an older catalogue the right Galactic pole; its velocities are computed anew by `becat match`."""
     misprinted = "kinematic_model = 'wang_2022' and pole_ra_deg = 192.95948"
     if connection.execute(f"select 1 from kinematic_model where {misprinted}").fetchone():
         connection.execute("delete from kinematics where kinematic_model = 'wang_2022'")
         connection.execute(f"update kinematic_model set pole_ra_deg = 192.85948 where {misprinted}")
+
+
+def _fill_as_read(connection):
+    """Give the spectra of an older catalogue their row of what the file says.
+
+    Where something may have overruled the file, only the file knows: it is read again by the next `becat load` or `becat run`.
+    """
+    new = "spectrum_id not in (select spectrum_id from spectrum_as_read)"
+    columns = ", ".join(column.name for column in TABLES["spectrum_as_read"].columns)
+    connection.execute(f"""
+        update input_file set version = 'stale:' || split_part(version, ':', 2) where kind = 'spectra' and file in (
+            select file from spectrum where {new} and (
+                snr_source = 'catalogue' or obsid in (select obsid from release_entry)
+                or file in (select file from given_position) or designation in (select designation from resolved_name)
+            )
+        )
+    """)
+    connection.execute(f"insert into spectrum_as_read ({columns}) select {columns} from spectrum where {new}")
 
 
 def upgrade(connection: duckdb.DuckDBPyConnection) -> None:
@@ -257,20 +285,29 @@ def upgrade(connection: duckdb.DuckDBPyConnection) -> None:
     and nothing was changed since, only the rows are looked at.
     """
     connection.execute("begin")
-    if not _is_as_built(connection):
-        _create_tables(connection)
-        _drop_withdrawn_columns(connection)
-        _create_macros(connection)
-        _create_views(connection)
-        digest = _literal(_digest_as_built(connection))
-        connection.execute(f"create or replace macro {AS_BUILT}() as ({digest})")
-    _fill_parameters(connection)
-    _fill_constants(connection)
+    try:
+        if not _is_as_built(connection):
+            _create_tables(connection)
+            _drop_withdrawn_columns(connection)
+            _create_macros(connection)
+            _create_views(connection)
+            digest = _literal(_digest_as_built(connection))
+            connection.execute(f"create or replace macro {AS_BUILT}() as ({digest})")
+        _fill_parameters(connection)
+        _fill_constants(connection)
+        _fill_as_read(connection)
+        state = (schema_digest(), becat_version())
+        if connection.execute("from schema_state").fetchall() != [state]:
+            connection.execute("delete from schema_state")
+            connection.execute("insert into schema_state values (?, ?)", state)
+    except BaseException:
+        connection.execute("rollback")
+        raise
     connection.execute("commit")
 
 
 def create(path: str | Path) -> None:
-    """Make a new, empty catalogue.
+    """Make a new, empty catalogue. It has its name only once it is whole, so that a kill leaves none that is half made.
 
     Parameters
     ----------
@@ -285,12 +322,23 @@ def create(path: str | Path) -> None:
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} is there already")
-    with duckdb.connect() as connection:
-        connection.execute(f"attach {_literal(str(path))} as catalogue (storage_version {_literal(STORAGE_VERSION)})")
-        connection.execute("use catalogue")
-        upgrade(connection)
-        connection.execute("use memory")
-        connection.execute("detach catalogue")
+    leftovers.remove_stale(path)
+    half = path.with_name(f"{leftovers.own_prefix(path)}new")
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"attach {_literal(str(half))} as catalogue (storage_version {_literal(STORAGE_VERSION)})"
+            )
+            connection.execute("use catalogue")
+            upgrade(connection)
+            connection.execute("use memory")
+            connection.execute("detach catalogue")
+        if path.exists():
+            raise FileExistsError(f"{path} is there already")
+        half.rename(path)
+    finally:
+        for left in (half, half.with_name(f"{half.name}.wal")):
+            left.unlink(missing_ok=True)
 
 
 def write_template(path: str | Path) -> None:

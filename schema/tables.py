@@ -294,6 +294,21 @@ RESOLVED_NAME = _table(
     _run(),
 )
 
+SPECTRUM_AS_READ = _table(
+    "spectrum_as_read",
+    "What a spectrum's own file says where a release's catalogue, a table of positions or SIMBAD may overrule it: this"
+    " stands again once they say nothing more",
+    _spectrum_key(),
+    _col("designation", Text, "Designation or name in the file", ucd="meta.id;src"),
+    _col("ra_deg", Double, "Right ascension in the file, ICRS", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination in the file, ICRS", "deg", "pos.eq.dec"),
+    *_signal_to_noise(),
+    _col("snr_source", Text, "Where S/N is from: header, or estimated from the flux", ucd="meta.ref"),
+    *_stellar_parameters(),
+    _col("quality", Integer, "Quality bits of reading and reducing: docs/quality.md", "", "meta.code.qual"),
+    _run(),
+)
+
 STAR_LINK = _table(
     "star_link",
     "Names whose spectra are of a star wherever their positions are (becat alias)",
@@ -824,7 +839,12 @@ INPUT_FILE = _table(
     _col("modified_ns", BigInteger, "Modification time, nanoseconds since 1970", "ns", "time.processing"),
     _col("sha256", Text, "SHA-256 of the content", ucd="meta.id"),
     _col("kind", Text, "spectra, general catalogue, parameter catalogue, ...", ucd="meta.code"),
-    _col("status", Text, "loaded, duplicate or rejected", ucd="meta.code.status"),
+    _col(
+        "status",
+        Text,
+        "loaded, duplicate, rejected, or missing: loaded, and not there any more (`becat forget`)",
+        ucd="meta.code.status",
+    ),
     _col("n_rows", BigInteger, "Spectra or rows taken from it", ucd="meta.number"),
     _col("version", Text, "Version of the code that read it", ucd="meta.version"),
     _run(),
@@ -871,6 +891,36 @@ TABLE_CHECKSUM = _table(
         "When a later command found that other rows stood there than becat had written (UTC)",
         ucd="time",
     ),
+)
+
+WAITING_INPUT = _table(
+    "waiting_input",
+    "What was not taken from a file for a cause that lies outside of it; when the cause ends, the file is read again",
+    _col("file", Text, "Path", ucd="meta.id;meta.file", key=True),
+    _col("spectrum_id", BigInteger, "Spectrum; 0 for the whole file", ucd="meta.id", key=True),
+    _col("cause", Text, "unreadable, no S/N, or other file", ucd="meta.code", required=True),
+    _col("survey", Text, "Survey of the spectrum that has no S/N", ucd="meta.id;instr"),
+    _col("obsid", BigInteger, "Its obsid", ucd="meta.id;obs"),
+    _col("lmjm", BigInteger, "Its local modified Julian minute; 0 for a coadd", "min", "time.epoch"),
+    _col("held_by", Text, "Other file that has the spectrum", ucd="meta.id;meta.file"),
+    _col("held_as", BigInteger, "Number of the spectrum of that file", ucd="meta.id"),
+    _col("held_content", Text, "Its content_hash", ucd="meta.id"),
+    _run(),
+)
+
+NAMED_INPUT = _table(
+    "named_input",
+    "What the configuration of `becat run` named at the last run: what it names no more is taken out",
+    _col("kind", Text, "release catalogue, positions, archive or fetched archive", ucd="meta.code", key=True),
+    _col("name", Text, "Path, or name of the source", ucd="meta.id", key=True),
+    _run(),
+)
+
+SCHEMA_STATE = _table(
+    "schema_state",
+    "The schema to which this file was brought last: another becat says so, or brings it up to date",
+    _col("digest", Text, "Digest of tables, views, macros and constants", ucd="meta.version", key=True),
+    _col("becat_version", Text, "Version of becat", ucd="meta.version"),
 )
 
 MISSING_RESULT = _table(

@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from becat.publish.snapshot import leftovers
 from becat.publish.snapshot import write as snapshot
+from becat.schema import leftovers
 from tests.tools.site_fixture import make_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLD = """
 import sys, tempfile, time
 from pathlib import Path
-from becat.publish.snapshot.leftovers import own_prefix
+from becat.schema.leftovers import own_prefix
 path = Path(sys.argv[1])
 path.with_name(own_prefix(path) + "tmp").write_text("half")
 folder = Path(tempfile.mkdtemp(prefix=own_prefix(path), dir=path.parent))

@@ -51,7 +51,7 @@ def test_loading_twice_changes_nothing(catalogue, spectra):
     before = contents(catalogue, with_runs=True)
     second = load(catalogue, spectra)
     assert first["loaded"] == 3 and first["rejected"] == 0
-    assert second == {"files": 3, "unchanged": 3, "loaded": 0, "spectra": 0, "rejected": 0, "copies": 0, "others": 0}
+    assert {name: n for name, n in second.items() if n} == {"files": 3, "unchanged": 3}
     assert contents(catalogue, with_runs=True) == before
 
 

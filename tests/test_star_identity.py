@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from becat.etl.match.gather import gather_stars
 from becat.etl.match.stars import gather
 from becat.schema import build
 
@@ -77,16 +78,55 @@ def test_a_second_call_changes_nothing(connection):
     assert everything(connection) == before
 
 
-def test_new_spectra_join_the_nearest_star_and_ids_stay(connection):
-    load(connection, [10, 11], [100.0, 100.0 + 3 * ARCSEC], [0.0, 0.0])
+def test_stars_do_not_depend_on_the_order_in_which_spectra_came(connection):
+    ids, ra = np.array([10, 11, 1, 2]), 100.0 + np.array([0, 3, 1.4, 1.6]) * ARCSEC
+    load(connection, ids[:2], ra[:2], [0.0, 0.0], ["A", "B"])
     gather(connection, 1)
-    first = stars_of(connection)
-    assert len(set(first.values())) == 2  # farther apart than the radius of 2 arcsec
-    load(connection, [1, 2], [100.0 + 1.4 * ARCSEC, 100.0 + 1.6 * ARCSEC], [0.0, 0.0])  # one chain with both
+    assert len(set(stars_of(connection).values())) == 2  # farther apart than the radius of 2 arcsec
+    load(connection, ids[2:], ra[2:], [0.0, 0.0], ["C", "D"])  # a chain of both
+    gather(connection, 2)
+    grown = [
+        connection.execute(f"select * exclude run_id from {t} order by all").fetchall() for t in ("star", "star_alias")
+    ]
+    for table in ("spectrum", "star", "star_alias"):
+        connection.execute(f"delete from {table}")
+    load(connection, ids, ra, np.zeros(4), ["A", "B", "C", "D"])
+    gather(connection, 1)
+    assert grown == [
+        connection.execute(f"select * exclude run_id from {t} order by all").fetchall() for t in ("star", "star_alias")
+    ]
+    assert len(grown[0]) == 1 and grown[0][0][1] == "C"
+
+
+def test_a_judgement_follows_its_spectrum_to_a_star_of_another_number(connection):
+    load(connection, [10], [100.0], [0.0], ["A"])
+    gather(connection, 1)
+    (old,) = stars_of(connection).values()
+    connection.execute("delete from inspection")
+    connection.execute(
+        "insert into inspection (inspection_id, star_id, spectrum_id) values ('x', ?, 10), ('y', ?, null)", [old, old]
+    )
+    connection.execute("insert into star_link (designation, star_id) values ('Z', ?)", [old])
+    load(connection, [5, 6], [100.0 + 1.5 * ARCSEC, 30.0], [0.0, 0.0], ["B", "Z"])
     gather(connection, 2)
     now = stars_of(connection)
-    assert {k: now[k] for k in first} == first
-    assert (now[1], now[2]) == (first[10], first[11])
+    assert now[5] == now[6] == now[10] != old
+    assert connection.execute("select distinct star_id from inspection").fetchall() == [(now[5],)]
+    connection.execute("delete from inspection")
+    connection.execute("delete from star_link")
+
+
+def test_another_radius_makes_other_stars(connection):
+    load(connection, [1, 2], [10.0, 10.0 + 3 * ARCSEC], [0.0, 0.0], ["A", "B"])
+    assert gather_stars(connection) == 2
+    connection.execute("update selection_parameter set value = 4 where name = 'star_radius_arcsec'")
+    try:
+        assert gather_stars(connection) == 1
+    finally:
+        connection.execute("update selection_parameter set value = default_value")
+    assert gather_stars(connection) == 2
+    runs = connection.execute("select count(*) from etl_run").fetchone()
+    assert gather_stars(connection) == 2 and connection.execute("select count(*) from etl_run").fetchone() == runs
 
 
 def test_a_chain_is_one_star(connection):

@@ -7,7 +7,7 @@ import hashlib
 import duckdb
 
 from becat.etl.archives import clusters
-from becat.etl.archives.ingest import ingested
+from becat.etl.archives.ingest import WITHDRAWN, ingested
 from becat.etl.archives.reddening import OURS
 from becat.etl.archives.rows import replace_rows
 from becat.etl.archives.sources import Source, load
@@ -78,17 +78,32 @@ def apply(connection: duckdb.DuckDBPyConnection, run_id: int) -> dict[str, int]:
         clusters.fill(connection, present, run_id, changed)
         for source in present:
             connection.execute(f"drop table if exists {_rows(source)}; drop table if exists {_pairs(source)}")
+            if ingested(connection)[source.name] == WITHDRAWN:
+                _take_out(connection, source)
     return {table: n for table, n in changed.items() if n}
+
+
+def _take_out(connection, source):
+    """A source of which nothing is left in the other tables."""
+    connection.execute(f"drop table archive.{quoted(source.name)}")
+    for table in ("source", "source_column"):
+        connection.execute(f"delete from archive.{table} where source = ?", [source.name])
+    if source.catalogue_id:
+        connection.execute(
+            "update literature_catalogue set n_rows = null, run_id = null where catalogue_id = ?", [source.catalogue_id]
+        )
 
 
 def fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
     """Hash of what `apply` depends on in the catalogue: the stars, the archive tables, the radii.
 
-    While it stays the same, and the code too, `apply` would change nothing.
+    While it stays the same, and the code too, and no source is withdrawn, `apply` would change nothing.
     """
     ingested(connection)
     stars = connection.execute("select count(*), bit_xor(hash(star_id, ra_deg, dec_deg)) from star").fetchall()
-    tables = connection.execute("select source, sha256 from archive.source order by source").fetchall()
+    tables = connection.execute(
+        "select source, sha256 from archive.source where sha256 <> ? order by source", [WITHDRAWN]
+    ).fetchall()
     radii = [source.radius_of(connection) for source in load().values()]
     return hashlib.sha256(repr((stars, tables, radii)).encode()).hexdigest()
 

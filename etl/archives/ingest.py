@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -18,8 +19,9 @@ from becat.etl.match.columns import quoted
 from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
 
-__all__ = ["checked", "ingest_file", "ingested", "prepare", "replaced", "store"]
+__all__ = ["WITHDRAWN", "checked", "ingest_file", "ingested", "prepare", "replaced", "store", "withdraw"]
 
+WITHDRAWN = "withdrawn"  # in place of a hash: of a source whose rows are still to be taken out of the other tables
 MAX_WHOLE_FLOAT = 2.0**53  # a larger whole number is not exact as a float
 
 
@@ -165,6 +167,14 @@ def store(connection, declared: Source, table: pa.Table, origin: str, sha256: st
         )
     connection.unregister("_archive_rows")
     return table.num_rows
+
+
+def withdraw(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+    """Empty the tables of sources; the next `becat.etl.archives.apply` takes out what followed from them, and the sources."""
+    for name in sorted(set(names) & set(ingested(connection))):
+        with transaction(connection):
+            connection.execute(f"delete from archive.{quoted(name)}")
+            connection.execute("update archive.source set sha256 = ?, n_rows = 0 where source = ?", [WITHDRAWN, name])
 
 
 def _find(theirs, names):

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from becat.etl.catalogue.connection import transaction
 from becat.schema.errors import BecatError, missing_extra
 
-__all__ = ["EBV_PER_UNIT", "SERVICE_URL", "ReddeningCounts", "fill_reddening", "n_stars_to_fill"]
+__all__ = ["EBV_PER_UNIT", "SERVICE_URL", "ReddeningCounts", "fill_reddening", "forget_reddening", "n_stars_to_fill"]
 
 SERVICE_URL = "http://argonaut.skymaps.info/api/v2/"
 MAP = "bayestar2019"
@@ -75,6 +75,13 @@ def n_stars_to_fill(connection: duckdb.DuckDBPyConnection) -> int:
     return connection.execute(f"select count(*) {_STARS_TO_FILL}").fetchall()[0][0]
 
 
+def forget_reddening(connection: duckdb.DuckDBPyConnection, all_of_it: bool = False) -> int:
+    """Delete what the map gave to stars that have no distance any more, or to all; number of rows."""
+    placed = "false" if all_of_it else "star_id in (select star_id from astrometry where distance_pc > 0)"
+    row = connection.execute(f"delete from reddening where source in {OURS} and not {placed}").fetchone()
+    return int(row[0]) if row else 0
+
+
 def fill_reddening(
     connection: duckdb.DuckDBPyConnection,
     run_id: int,
@@ -109,10 +116,7 @@ def fill_reddening(
     ReddeningCounts
         Stars that could not be asked for keep no row, and the message says so.
     """
-    connection.execute(
-        f"delete from reddening where source in {OURS}"
-        " and star_id not in (select star_id from astrometry where distance_pc > 0)"
-    )
+    forget_reddening(connection)
     n_stars = n_stars_to_fill(connection)
     if n_stars == 0:
         return ReddeningCounts()

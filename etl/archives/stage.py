@@ -10,13 +10,13 @@ import duckdb
 
 from becat.etl.archives.apply import apply, fingerprint
 from becat.etl.archives.fetch import fetch
-from becat.etl.archives.ingest import ingest_file
-from becat.etl.archives.reddening import fill_reddening
+from becat.etl.archives.ingest import WITHDRAWN, ingest_file, ingested, withdraw
+from becat.etl.archives.reddening import fill_reddening, forget_reddening
 from becat.etl.catalogue.connection import Run
 from becat.etl.catalogue.versions import code_version
 from becat.etl.kinematics.fill import compute_kinematics, fit_limits
 
-__all__ = ["fetch_archives", "ingest_archives", "match_archives"]
+__all__ = ["fetch_archives", "ingest_archives", "match_archives", "withdraw_archives"]
 
 COMMAND = "match archives"
 # Not a list of sources but a map, read at the distances that Gaia gives.
@@ -90,6 +90,16 @@ def fetch_archives(connection: duckdb.DuckDBPyConnection, names: list[str], cach
     return n_failed
 
 
+def withdraw_archives(connection: duckdb.DuckDBPyConnection, names: list[str]) -> None:
+    """Take archives out again; `match_archives` takes out what followed from them."""
+    with Run(connection, "withdraw archives") as run:
+        run.record()
+        run.message = ", ".join(names)
+        withdraw(connection, names)
+        if REDDENING in names:
+            forget_reddening(connection, all_of_it=True)
+
+
 def match_archives(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Match the archives with the stars and compute what follows: types, clusters, velocities, the runaway limit.
 
@@ -105,11 +115,14 @@ def match_archives(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         "select code_version from etl_run where command = ? and status = 'done' order by run_id desc limit 1", [COMMAND]
     ).fetchone()
     changed: dict[str, int] = {}
-    if row is None or row[0] != digest:
+    if row is None or row[0] != digest or WITHDRAWN in ingested(connection).values():
         with Run(connection, COMMAND, digest) as run:
             changed = apply(connection, run.run_id)
             run.n_done = sum(changed.values())
             run.message = ", ".join(f"{table}: {n:,}" for table, n in changed.items()) or "nothing changed"
+    n_unplaced = forget_reddening(connection)
+    if n_unplaced:
+        changed["reddening"] = changed.get("reddening", 0) + n_unplaced
     n_velocities = compute_kinematics(connection)
     if n_velocities:
         changed["kinematics"] = n_velocities

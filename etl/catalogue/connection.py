@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from becat.etl.catalogue.checksums import keep_checksums
+from becat.schema.digest import schema_digest
 from becat.schema.errors import BecatError
 from becat.schema.version import becat_version
 
@@ -44,7 +45,7 @@ HALF_A_DIGIT = 0.05  # DuckDB tells its limit with one decimal, the rest cut off
 
 @contextmanager
 def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Connection to an existing catalogue, closed at the end.
+    """Connection to an existing catalogue, closed at the end; one of an older becat is brought up to date on the way.
 
     Parameters
     ----------
@@ -56,8 +57,9 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
     Raises
     ------
     BecatError
-        There is no such file, it is no catalogue of becat, or another process has it open; or what was written could
-        not be moved from the log to the file at the end (the log keeps it, and the next opening tries again).
+        There is no such file, it is no catalogue of becat, or another process has it open; it is of another becat, and is
+        opened only for reading; or what was written could not be moved from the log to the file at the end (the log keeps
+        it, and the next opening tries again).
     """
     path = Path(path)
     if not path.is_file():
@@ -79,6 +81,7 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
         ).fetchone()
         if found is None or found[0] < 2:
             raise BecatError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
+        _bring_up_to_date(connection, path, read_only)
         # Not by "set": without ipywidgets that fails in a notebook, whatever the value.
         connection.execute("pragma disable_progress_bar")
         before = _state(path)
@@ -112,6 +115,34 @@ def _state(path: Path) -> list[tuple[int, int]]:
 def _log(path: Path) -> Path:
     """DuckDB's log, which is there while it holds what is not in the file yet."""
     return path.with_name(path.name + ".wal")
+
+
+def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:
+    """Upgrade a catalogue whose schema is another one's, or say in a line what to do."""
+    has_state = connection.execute("select 1 from duckdb_tables() where table_name = 'schema_state'").fetchone()
+    state = connection.execute("select digest, becat_version from schema_state").fetchone() if has_state else None
+    digest, made_by = state or ("", "")
+    if digest == schema_digest():
+        return
+    if _numbers(made_by) > _numbers(becat_version()):
+        raise BecatError(f"{path} was made by becat {made_by}, and this is {becat_version()}: install the newer one")
+    if read_only:
+        maker = f"becat {made_by}" if made_by and made_by != becat_version() else "an older becat"
+        raise BecatError(f"{path} was made by {maker}: bring it up to date with `becat upgrade {path}`")
+    from becat.schema import build  # slow to import, and rarely needed
+
+    try:
+        build.upgrade(connection)
+    except duckdb.Error as error:
+        raise BecatError(
+            f"{path} is of a becat that this one cannot bring up to date: load its files into a new catalogue"
+            f" ({what_went_wrong(error)})"
+        ) from None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A version for comparing; empty where it has no numbers."""
+    return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
 
 
 # What DuckDB says of a file that was cut off, overwritten or never a catalogue.
@@ -242,13 +273,13 @@ class Run:
     command : str
         Stage or command, as the user would type it.
     code_version : str
-        Hash of the stage's code and parameters.
+        Hash of the stage's code and parameters; what it is at the end of the run stays.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, command: str, code_version: str = ""):
         self._connection = connection
         self._command = command
-        self._code_version = code_version
+        self.code_version = code_version
         self._started_at = _now()
         self._run_id: int | None = None
         self.n_done = 0
@@ -264,7 +295,7 @@ class Run:
             self._connection.execute(
                 "insert into etl_run (run_id, command, started_at, status, becat_version, code_version)"
                 " values (?, ?, ?, 'running', ?, ?)",
-                [self._run_id, self._command, self._started_at, becat_version(), self._code_version],
+                [self._run_id, self._command, self._started_at, becat_version(), self.code_version],
             )
         return self._run_id
 
@@ -292,6 +323,7 @@ class Run:
 
     def _end(self, status: str, message: str) -> None:
         self._connection.execute(
-            "update etl_run set ended_at = ?, status = ?, n_done = ?, n_rejected = ?, message = ? where run_id = ?",
-            [_now(), status, self.n_done, self.n_rejected, message, self._run_id],
+            "update etl_run set ended_at = ?, status = ?, n_done = ?, n_rejected = ?, message = ?, code_version = ?"
+            " where run_id = ?",
+            [_now(), status, self.n_done, self.n_rejected, message, self.code_version, self._run_id],
         )

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import duckdb
 
-__all__ = ["FileRead", "file_read", "forget_files", "new_or_changed", "write_ledger", "write_rejections"]
+__all__ = ["FileRead", "Waiting", "file_read", "forget_files", "new_or_changed", "write_ledger", "write_rejections"]
+
+OF_FILES = ("input_file", "rejected_input", "waiting_input")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A cause outside of a file for which a spectrum of it, or all of it (0), was not taken: a row of `waiting_input`."""
+
+    spectrum_id: int
+    cause: str
+    survey: str | None = None
+    obsid: int | None = None
+    lmjm: int | None = None
+    held_by: str | None = None
+    held_as: int | None = None
+    held_content: str | None = None
 
 
 @dataclass
@@ -22,18 +38,22 @@ class FileRead:
     spectra: list[dict] = field(default_factory=list)
     n_rows: int = 0
     rejected: list[tuple[str, str, str]] = field(default_factory=list)  # stage, detail, reason
+    unread: bool = False  # it could not be read this time, whatever is in it
+    waiting: list[Waiting] = field(default_factory=list)
 
 
 def file_read(path: str | Path) -> FileRead:
     """A file's size, time and hash; None where it cannot be read."""
     size, modified = _size_and_time(Path(path))
-    return FileRead(str(path), size, modified, _sha256(Path(path)))
+    sha256 = _sha256(Path(path))
+    return FileRead(str(path), size, modified, sha256, unread=sha256 is None)
 
 
 def new_or_changed(connection: duckdb.DuckDBPyConnection, files: list[Path], kind: str, version: str) -> list[Path]:
     """Files that the ledger does not know as they are now.
 
-    Size and time of change are compared first; the content is read only where they differ.
+    Size and time of change are compared first; the content is read only where they differ. A file whose hash could not be
+    taken is known by none.
 
     Parameters
     ----------
@@ -65,15 +85,15 @@ def new_or_changed(connection: duckdb.DuckDBPyConnection, files: list[Path], kin
 
 
 def forget_files(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
-    """Take the files' rows out of the ledger and out of the rejections, before they are written anew."""
-    for table in ("input_file", "rejected_input"):
+    """Take the files' rows out of the ledger, the rejections and what waits, before they are written anew."""
+    for table in OF_FILES:
         connection.execute(f"delete from {table} where file in (select unnest(?::varchar[]))", [files])
 
 
 def write_ledger(
     connection: duckdb.DuckDBPyConnection, reads: list[FileRead], kind: str, version: str, run_id: int
 ) -> tuple[int, int]:
-    """Write what became of the files to `input_file` and `rejected_input`.
+    """Write what became of the files to `input_file`, `rejected_input` and `waiting_input`.
 
     Returns
     -------
@@ -92,7 +112,7 @@ def write_ledger(
 
 
 def write_rejections(connection: duckdb.DuckDBPyConnection, reads: list[FileRead], run_id: int) -> int:
-    """Write what was rejected of the files to `rejected_input`; returns how many rows that are."""
+    """Write what was rejected of the files, and what waits for something; returns how many rejections that are."""
     rejections = [
         (read.file, stage, detail, reason, read.size_bytes, read.modified_ns, run_id)
         for read in reads
@@ -100,6 +120,9 @@ def write_rejections(connection: duckdb.DuckDBPyConnection, reads: list[FileRead
     ]
     if rejections:
         connection.executemany("insert or replace into rejected_input values (?, ?, ?, ?, ?, ?, ?)", rejections)
+    waiting = [(read.file, *astuple(one), run_id) for read in reads for one in read.waiting]
+    if waiting:
+        connection.executemany("insert or replace into waiting_input values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", waiting)
     return len(rejections)
 
 

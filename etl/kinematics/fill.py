@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -11,12 +13,16 @@ from becat.etl.catalogue.batches import arrow_columns, insert_columns
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.versions import code_version
 from becat.etl.kinematics.velocity import KinematicModel, fit_maxwellian, peculiar_velocity, velocity_errors
+from becat.schema.build import shipped_limits
 
 __all__ = ["compute_kinematics", "fit_limits", "kinematics_again"]
 
 STARS_PER_BATCH = 100_000
 # A Maxwellian fitted to fewer stars says little of the tail that makes the limit; the published one then stays.
 MIN_STARS_OF_FIT = 100
+FITTED = "fitted to"
+UNPLACED = """from kinematics where star_id not in (select star_id from astrometry)
+    or kinematic_model not in (select kinematic_model from kinematic_model)"""
 
 
 ASTROMETRY = """a.star_id, a.ra_deg, a.dec_deg, a.pmra_mas_yr, a.pmdec_mas_yr, a.parallax_mas,
@@ -26,7 +32,7 @@ ASTROMETRY = """a.star_id, a.ra_deg, a.dec_deg, a.pmra_mas_yr, a.pmdec_mas_yr, a
 
 
 def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
-    """Fill `kinematics` for every star whose astrometry is new, in every model.
+    """Fill `kinematics` for every star whose astrometry is new, in every model; all anew where the constants of one changed.
 
     Stars of bad RUWE are computed too: the views leave them out, so that the limit can be moved.
 
@@ -35,10 +41,11 @@ def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
     int
         Number of rows written.
     """
-    version = code_version("kinematics")
+    models = KinematicModel.read_all(connection)
     n_written = 0
+    version = hashlib.sha256(repr((code_version("kinematics"), models)).encode()).hexdigest()[:12]
     with Run(connection, "kinematics", version) as run:
-        for model in KinematicModel.read_all(connection):
+        for model in models:
             stars = _todo(connection, model, version)
             starts = range(0, len(stars["star_id"]), STARS_PER_BATCH)
             for first in tqdm(starts, desc=f"kinematics {model.kinematic_model}", disable=None, leave=False):
@@ -46,7 +53,10 @@ def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
                 with transaction(connection):
                     _write(connection, batch, model, run.run_id)
                 n_written += len(batch["star_id"])
-        connection.execute("delete from kinematics where star_id not in (select star_id from astrometry)")
+        row = connection.execute(f"select count(*) {UNPLACED}").fetchone()
+        if row and row[0]:
+            run.record()
+            connection.execute(f"delete {UNPLACED}")
         run.n_done = n_written
     return n_written
 
@@ -151,7 +161,7 @@ def _covariance(values: dict[str, np.ndarray]) -> np.ndarray:
 def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
     """Fit the Maxwellian of every model but the published one to this catalogue's classical Be stars.
 
-    A model keeps what it has where there are fewer than `MIN_STARS_OF_FIT` stars.
+    Where there are fewer than `MIN_STARS_OF_FIT` stars, or no fit is found, a model has again what it was shipped with.
 
     Returns
     -------
@@ -159,6 +169,7 @@ def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
         b in km/s of the models that changed.
     """
     changed = {}
+    shipped = shipped_limits()
     with Run(connection, "fit maxwellian") as run:
         models = [
             row[0]
@@ -170,22 +181,28 @@ def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
             speeds = connection.execute(
                 "select v_tp_km_s from runaway_by_model where kinematic_model = ? and v_tp_km_s is not null", [model]
             ).fetchnumpy()["v_tp_km_s"]
-            if len(speeds) < MIN_STARS_OF_FIT:
-                continue
-            try:
-                _, b, _, e_b = fit_maxwellian(speeds)
-            except ValueError:
-                continue
-            new = (round(b, 6), round(e_b, 6), f"fitted to {len(speeds)} stars")
             columns = "maxwellian_b_km_s, e_maxwellian_b_km_s, maxwellian_source"
             old = connection.execute(
                 f"select {columns} from kinematic_model where kinematic_model = ?", [model]
             ).fetchone()
-            if old != new:
+            was_fitted = bool(old) and str(old[2]).startswith(FITTED)
+            new = _fitted(speeds) or (shipped.get(model) if was_fitted else None)
+            if new is not None and old != new:
                 connection.execute(
                     "update kinematic_model set maxwellian_b_km_s = ?, e_maxwellian_b_km_s = ?,"
                     " maxwellian_source = ?, run_id = ? where kinematic_model = ?",
                     [*new, run.run_id, model],
                 )
-                changed[model] = b
+                changed[model] = new[0]
     return changed
+
+
+def _fitted(speeds: np.ndarray) -> tuple[float, float, str] | None:
+    """b and its error in km/s, and what they are from; None where too few stars, or none that a Maxwellian fits, are there."""
+    if len(speeds) < MIN_STARS_OF_FIT:
+        return None
+    try:
+        _, b, _, e_b = fit_maxwellian(speeds)
+    except ValueError:
+        return None
+    return round(b, 6), round(e_b, 6), f"{FITTED} {len(speeds)} stars"

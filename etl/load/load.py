@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from becat.etl.catalogue.connection import TO_WRITE, Run, bounded_memory, transa
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.catalogue.ledger import (
     FileRead,
+    Waiting,
     file_read,
     forget_files,
     new_or_changed,
@@ -34,6 +36,8 @@ from becat.etl.catalogue.memory import need_address_space, not_enough_memory
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, open_pool, work_through
 from becat.etl.load.discover import find_spectra
+from becat.etl.load.forget import drop_spectra, note_missing
+from becat.etl.load.waiting import NO_SNR, STALE, cause_has_ended, lacks_snr, snr_given
 from becat.etl.readers import RawSpectrum, read_file
 from becat.etl.reduce import reduce_batch
 from becat.schema.errors import BecatError
@@ -43,8 +47,9 @@ from becat.schema.tables import TABLES
 __all__ = ["load_spectra", "reduce_spectra", "spectrum_row"]
 
 FILES_PER_BATCH = 64
-# Tables whose rows are made from a spectrum, to be emptied when the spectrum is replaced.
-DERIVED = ("flux_red", "flux_blue", "line_measurement", "profile_class", "be_score", "missing_result")
+READ_AT_MOST = (
+    3  # times in one run: a file is read again when another one has taken, or left, a spectrum that both hold
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,8 @@ def load_spectra(
     -------
     dict
         Counts: ``files`` found, ``unchanged``, ``loaded`` files, ``spectra`` written, ``rejected`` files or parts,
-        ``copies`` files whose spectra are there from another, ``others``: text files of the directories that were not looked at.
+        ``copies`` files whose spectra are there from another, ``others``: text files of the directories that were not looked
+        at, ``missing``: files whose spectra are in the catalogue and that are not there any more.
 
     Raises
     ------
@@ -98,31 +104,35 @@ def load_spectra(
         A path does not exist, cannot be searched, or goes away while it is read.
     """
     need_address_space()
-    version = f"{code_version('reduce')}:{exposures}"
+    version = code_version("reduce")
     others: list[Path] = []
-    files = find_spectra(paths, others)
+    # In one order, whatever the paths: of two files with one spectrum the first in the alphabet has it.
+    files = sorted(find_spectra(paths, others), key=str)
     never_opened = {file: reason for file in files if (reason := _why_never_opened(file))}
     files = [file for file in files if file not in never_opened]
-    # Without a release catalogue a LAMOST spectrum must bring its own S/N.
-    need_snr = connection.execute("select 1 from release_entry limit 1").fetchone() is None
-    todo = new_or_changed(connection, files, "spectra", version)
-    counts = {
-        "files": len(files) + len(never_opened),
-        "unchanged": len(files) - len(todo),
-        "loaded": 0,
-        "spectra": 0,
-        "rejected": 0,
-        "copies": 0,
-        "others": len(others),
-    }
-    with Run(connection, "load", version) as run, bounded_memory(connection, TO_WRITE):
-        counts["rejected"] = run.n_rejected = _reject_unopened(connection, never_opened, paths, run)
-        for batch in _read_batches(connection, todo, Options(exposures, need_snr), workers, scheduler):
-            written = _write_committed(connection, batch, version, run.run_id)
-            for name, n in written.items():
-                counts[name] += n
-            run.n_done += written["loaded"]
-            run.n_rejected += written["rejected"]
+    counts: dict[str, int] = dict.fromkeys(
+        ("files", "unchanged", "loaded", "spectra", "rejected", "copies", "others", "missing"), 0
+    )
+    counts |= {"files": len(files) + len(never_opened), "others": len(others)}
+    with Run(connection, "load", f"{version}:{exposures}") as run, bounded_memory(connection, TO_WRITE):
+        counts["rejected"] = _reject_unopened(connection, never_opened, paths, run)
+        counts["missing"] = note_missing(connection, files, run)
+        todo = dict.fromkeys(new_or_changed(connection, files, "spectra", f"{version}:{exposures}"), exposures)
+        todo |= {path: as_before or exposures for path, as_before in cause_has_ended(connection).items()}
+        n_read: Counter[Path] = Counter()
+        while todo:
+            for kind in sorted(set(todo.values())):
+                some = sorted((path for path in todo if todo[path] == kind), key=str)
+                for batch in _read_batches(connection, some, Options(kind, need_snr=False), workers, scheduler):
+                    written = _write_committed(connection, batch, f"{version}:{kind}", run.run_id)
+                    for name, n in written.items():
+                        counts[name] += n
+            n_read.update(list(todo))
+            again = cause_has_ended(connection, with_unreadable=False)
+            todo = {path: todo.get(path) or as_before or exposures for path, as_before in again.items()}
+            todo = {path: kind for path, kind in todo.items() if n_read[path] < READ_AT_MOST}
+        counts["unchanged"] = len(set(files) - set(n_read))
+        run.n_done, run.n_rejected = counts["loaded"], counts["rejected"]
         run.message = f"{counts['spectra']} spectra from {counts['loaded']} files"
     return counts
 
@@ -193,11 +203,12 @@ def _single_files(partition: tuple[list[str], Options]) -> list[tuple]:
 def _dead_file(partition: tuple[list[str], Options]) -> Tables:
     read = file_read(partition[0][0])
     read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
+    read.unread = True
     return _to_tables(Batch([read], {}))
 
 
-def _take_out_vanished(batch: Batch) -> list[FileRead]:
-    """Files that were listed and are gone now: they stay as the catalogue knows them, and are tried again.
+def _take_out_unread(batch: Batch) -> list[FileRead]:
+    """Files that could not be read this time: they stay as the catalogue knows them, and are tried again.
 
     Raises
     ------
@@ -210,10 +221,13 @@ def _take_out_vanished(batch: Batch) -> list[FileRead]:
             f"{Path(vanished[0].file).parent} went away while it was read, nothing was lost: when it is back, the same"
             " command goes on"
         )
-    batch.files = [read for read in batch.files if read.size_bytes is not None]
     for read in vanished:
         read.rejected = [("open", "", "it went away after the directory was listed: put it back and load again")]
-    return vanished
+    unread = [read for read in batch.files if read.unread]
+    for read in unread:
+        read.waiting = [Waiting(0, "unreadable")]
+    batch.files = [read for read in batch.files if not read.unread]
+    return unread
 
 
 def read_partition(partition: tuple[list[str], Options]) -> Tables:
@@ -232,7 +246,7 @@ def read_partition(partition: tuple[list[str], Options]) -> Tables:
 
 
 def _to_tables(batch: Batch) -> Tables:
-    files = [vars(read) | {"rejected": [list(words) for words in read.rejected]} for read in batch.files]
+    files = [vars(read) | {"rejected": [list(words) for words in read.rejected], "waiting": []} for read in batch.files]
     tables = {"file": pa.Table.from_pylist(files)}
     for arm, (ids, flux, ivar, mask) in batch.arrays.items():
         columns = {"spectrum_id": pa.array(ids)}
@@ -246,7 +260,7 @@ def _to_tables(batch: Batch) -> Tables:
 
 def _from_tables(tables: Tables) -> Batch:
     files = [
-        FileRead(**row | {"rejected": [tuple(words) for words in row["rejected"]]})
+        FileRead(**row | {"rejected": [tuple(words) for words in row["rejected"]], "waiting": []})
         for row in tables["file"].to_pylist()
     ]
     arrays = {}
@@ -279,17 +293,28 @@ def read_and_reduce(files: list[str], options: Options) -> Batch:
             found, rejected = read_file(file, exposures=options.exposures, need_snr=options.need_snr)
         except Rejected as error:
             found, rejected = [], [error]
+            read.unread |= _is_of_the_system(error)
         except MemoryError as error:
             raise not_enough_memory(f"to read {file}") from error
         except Exception as error:
             # A file must never stop the run: what the readers did not foresee is a rejection too.
             found, rejected = [], [Rejected(file, "read", f"unexpected {type(error).__name__}: {error}")]
+            read.unread |= _is_of_the_system(error)
         read.rejected += [(r.stage, r.detail, r.reason) for r in rejected]
         for spectrum in found:
             read.spectra.append(spectrum_row(file, spectrum))
             spectra.append(spectrum)
     rows = [row for read in reads for row in read.spectra]
     return Batch(reads, reduce_spectra(spectra, rows))
+
+
+def _is_of_the_system(error: BaseException | None) -> bool:
+    """Whether a file could not be read for want of a permission or of a disk that answers: not for what is in it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return True
+        error = error.__cause__
+    return False
 
 
 def spectrum_row(file: str, spectrum: RawSpectrum) -> dict:
@@ -352,100 +377,122 @@ def _number(value: float) -> float | None:
 
 def _write_committed(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
     """One batch, in one transaction."""
-    vanished = _take_out_vanished(batch)
+    unread = _take_out_unread(batch)
     with transaction(connection):
         written = _write(connection, batch, version, run_id)
-        written["rejected"] += write_rejections(connection, vanished, run_id)
+        for table in ("rejected_input", "waiting_input"):
+            connection.execute(
+                f"delete from {table} where file in (select unnest(?::varchar[]))", [[read.file for read in unread]]
+            )
+        written["rejected"] += write_rejections(connection, unread, run_id)
     return written
 
 
 def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
     """Write one batch inside the transaction of the caller."""
     _reject_without_snr(connection, batch)
-    kept = _settle_duplicates(connection, batch)
+    kept, superseded, bereft = _settle_duplicates(connection, batch)
     changed = [read.file for read in batch.files]
     connection.execute("create or replace temp table batch_file as select unnest(?::varchar[]) as file", [changed])
-    connection.execute(
-        "create or replace temp table stale_spectrum as"
-        " select spectrum_id from spectrum"
-        " where file in (select file from batch_file) or spectrum_id in (select unnest(?::bigint[]))",
-        [list(kept)],
+    drop_spectra(
+        connection,
+        "file in (select file from batch_file) or spectrum_id in (select unnest(?::bigint[]))",
+        [list(kept | superseded)],
     )
-    for table in (*DERIVED, "spectrum"):
-        connection.execute(f"delete from {table} where spectrum_id in (select spectrum_id from stale_spectrum)")
     forget_files(connection, changed)
     _insert_spectra(connection, batch, kept, version.split(":")[0], run_id)
     n_loaded, n_rejected = write_ledger(connection, batch.files, "spectra", version, run_id)
+    _settle_bereft(connection, bereft)
     n_copies = sum(not read.n_rows and not read.rejected for read in batch.files)
     return {"loaded": n_loaded, "spectra": len(kept), "rejected": n_rejected, "copies": n_copies}
 
 
 def _reject_without_snr(connection, batch: Batch) -> None:
     """A spectrum that has no S/N must find it in the release's catalogue."""
-    lacking = [row for read in batch.files for row in read.spectra if row.get("snr_r") is None]
-    if not lacking:
-        return
-    given = connection.execute(
-        "select survey, obsid, lmjm from release_entry where snr_r is not null and obsid in (select unnest(?::bigint[]))",
-        [[row["obsid"] for row in lacking]],
-    ).fetchall()
-    known = set(given)
-    for read in batch.files:
-        for row in read.spectra:
-            if (
-                row.get("snr_r") is None
-                and (row["survey"], row["obsid"], 0 if row["coadd"] else row["lmjm"]) not in known
-            ):
-                reason = "no S/N in the header or in a release catalogue: give the general catalogue of its release"
-                read.rejected.append(("load", str(row["spectrum_id"]), reason))
-                row["spectrum_id"] = None
-        read.spectra = [row for row in read.spectra if row["spectrum_id"] is not None]
-
-
-def _settle_duplicates(connection, batch: Batch) -> set[int]:
-    """Identities to write: of two spectra with one identity the first stays; another content is rejected."""
-    files = {read.file for read in batch.files}
-    ids = [row["spectrum_id"] for read in batch.files for row in read.spectra]
-    stored = connection.execute(
-        "select spectrum_id, file, content_hash from spectrum where spectrum_id in (select unnest(?::bigint[]))", [ids]
-    ).fetchall()
-    # A file that has gone, or that is read again now, has no claim: its spectra are replaced.
-    gone = {file for _, file, _ in stored if not Path(file).exists()}
-    owner = {i: (file, content) for i, file, content in stored if file not in files | gone}
-    first_of_content = _contents(connection, batch, files | gone)
-    kept = set()
+    known = snr_given(connection, [row for read in batch.files for row in read.spectra if lacks_snr(row)])
     for read in batch.files:
         mine = []
         for row in read.spectra:
-            if (
-                row["obsid"] is None
-                and first_of_content.setdefault(row["content_hash"], row["spectrum_id"]) != row["spectrum_id"]
-            ):
-                continue  # the same observation in another wrapping
-            first = owner.setdefault(row["spectrum_id"], (read.file, row["content_hash"]))
-            if first[0] == read.file and row["spectrum_id"] not in kept:
+            key = row["survey"], row["obsid"], 0 if row["coadd"] else row["lmjm"]
+            if not lacks_snr(row) or key in known:
+                mine.append(row)
+                continue
+            reason = "no S/N in the header or in a release catalogue: give the general catalogue of its release"
+            read.rejected.append(("load", str(row["spectrum_id"]), reason))
+            read.waiting.append(Waiting(row["spectrum_id"], f"{NO_SNR} {lacks_snr(row)}", *key))
+        read.spectra = mine
+
+
+def _settle_duplicates(connection, batch: Batch) -> tuple[set[int], set[int], set[str]]:
+    """Of two files with one spectrum the first in the alphabet has it; the other waits, and is rejected where its content differs.
+
+    Returns
+    -------
+    set of int, set of int, set of str
+        Identities to write, those of stored spectra that they replace, and the files that these are from.
+    """
+    files = {read.file for read in batch.files}
+    holders = {key: held for key, held in _holders(connection, batch).items() if held[0] not in files}
+    # A file that has gone has no claim: its spectra are replaced.
+    gone = {file for file, *_ in holders.values() if not Path(file).exists()}
+    owner = {key: held for key, held in holders.items() if held[0] not in gone}
+    kept: set[int] = set()
+    replaced: set[tuple[str, int, str]] = set()
+    for read in batch.files:
+        mine = []
+        for row in read.spectra:
+            keys = _keys(row)
+            held = min((owner[key] for key in keys if key in owner), default=None)
+            if held is None or held[0] > read.file:
+                owner |= dict.fromkeys(keys, (read.file, row["spectrum_id"], row["content_hash"]))
+                replaced |= {holders[key] for key in keys if key in holders}
                 kept.add(row["spectrum_id"])
                 mine.append(row)
-            elif first[1] != row["content_hash"]:
+                continue
+            if held[0] != read.file:
+                read.waiting.append(
+                    Waiting(row["spectrum_id"], "other file", held_by=held[0], held_as=held[1], held_content=held[2])
+                )
+            if held[2] != row["content_hash"]:
                 reason = (
-                    f"spectrum {row['spectrum_id']} is already there from {first[0]} with other content:"
+                    f"spectrum {row['spectrum_id']} is already there from {held[0]} with other content:"
                     " keep one of the two files"
                 )
                 read.rejected.append(("load", str(row["spectrum_id"]), reason))
         read.spectra = mine
         read.n_rows = len(mine)
-    return kept
+    return kept, {number for _, number, _ in replaced}, {file for file, *_ in replaced}
 
 
-def _contents(connection, batch: Batch, without: set[str]) -> dict[str, int]:
-    """Which stored spectrum without an obsid has a content, of those that the batch brings; files that have gone do not count."""
-    hashes = [row["content_hash"] for read in batch.files for row in read.spectra if row["obsid"] is None]
+def _keys(row: dict) -> tuple[int | str, ...]:
+    """By what a spectrum is the same as another: its number and, where no obsid makes it, its content in any wrapping."""
+    return (row["spectrum_id"],) if row["obsid"] is not None else (row["spectrum_id"], row["content_hash"])
+
+
+def _holders(connection, batch: Batch) -> dict[int | str, tuple[str, int, str]]:
+    """File, number and content of the stored spectra that the batch brings again, by each of their keys."""
+    rows = [row for read in batch.files for row in read.spectra]
     stored = connection.execute(
-        "select content_hash, spectrum_id, file from spectrum"
-        " where obsid is null and content_hash in (select unnest(?::varchar[])) order by spectrum_id",
-        [hashes],
+        "select file, spectrum_id, content_hash, obsid from spectrum where spectrum_id in (select unnest(?::bigint[]))"
+        " or (obsid is null and content_hash in (select unnest(?::varchar[])))",
+        [[row["spectrum_id"] for row in rows], [row["content_hash"] for row in rows if row["obsid"] is None]],
     ).fetchall()
-    return {content: i for content, i, file in reversed(stored) if file not in without and Path(file).exists()}
+    return {
+        key: (file, number, content)
+        for file, number, content, obsid in sorted(stored, key=lambda found: found[0], reverse=True)
+        for key in _keys({"spectrum_id": number, "content_hash": content, "obsid": obsid})
+    }
+
+
+def _settle_bereft(connection, bereft: set[str]) -> None:
+    """Files that have lost a spectrum to another: read again where they are there, else with as many rows as are left."""
+    there = [file for file in bereft if Path(file).exists()]
+    connection.execute(f"update input_file set version = {STALE} where file in (select unnest(?::varchar[]))", [there])
+    for file in sorted(bereft - set(there)):
+        (left,) = connection.execute("select count(*) from spectrum where file = ?", [file]).fetchone()
+        connection.execute("update input_file set n_rows = ? where file = ?", [left, file])
+        if not left:
+            forget_files(connection, [file])
 
 
 def _insert_spectra(connection, batch: Batch, kept: set[int], version: str, run_id: int) -> None:
@@ -460,6 +507,8 @@ def _insert_spectra(connection, batch: Batch, kept: set[int], version: str, run_
     table = pa.table({name: pa.array(frame[name].tolist()) for name in columns})
     connection.register("new_spectrum", table)
     connection.execute("insert into spectrum by name select * from new_spectrum")
+    as_read = ", ".join(column.name for column in TABLES["spectrum_as_read"].columns)
+    connection.execute(f"insert into spectrum_as_read by name select {as_read} from new_spectrum")
     connection.unregister("new_spectrum")
     for arm, (ids, *arrays) in batch.arrays.items():
         first = np.unique(ids, return_index=True)[1]

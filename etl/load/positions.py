@@ -19,7 +19,7 @@ from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
 from becat.schema.quality import Quality
 
-__all__ = ["count_without_position", "give_positions", "resolve_names", "take_sidecars"]
+__all__ = ["count_without_position", "give_positions", "resolve_names", "take_sidecars", "withdraw_positions"]
 
 NAMES = {
     "file": ("file", "filename", "name_of_file"),
@@ -32,6 +32,9 @@ NAMES = {
 def take_sidecars(connection: duckdb.DuckDBPyConnection, paths: Iterable[str | Path] = ()) -> int:
     """Read the tables of positions that are named, and those called positions.csv in the folders of loaded spectra.
 
+    Of several that speak of a file the first that is named counts, then the one beside it. What a table says no more is
+    withdrawn, and so is a positions.csv that was removed.
+
     Parameters
     ----------
     connection : duckdb connection
@@ -41,7 +44,7 @@ def take_sidecars(connection: duckdb.DuckDBPyConnection, paths: Iterable[str | P
     Returns
     -------
     int
-        Files that were given something new.
+        Files of which something else is said than before.
 
     Raises
     ------
@@ -57,16 +60,41 @@ def take_sidecars(connection: duckdb.DuckDBPyConnection, paths: Iterable[str | P
     by_name: dict[str, list[str]] = {}
     for file in loaded:
         by_name.setdefault(os.path.basename(file), []).append(file)
-    rows = [(*row, str(path)) for path in found for row in _read(path, known, by_name)]
-    stored = set(connection.execute("select file, designation, ra_deg, dec_deg, origin from given_position").fetchall())
-    new = [row for row in rows if row not in stored]
-    if new:
+    said: dict[str, tuple] = {}
+    for path in found:
+        for file, *place in _read(path, known, by_name):
+            said.setdefault(file, (*place, str(path)))
+    read_now = {str(path) for path in found}
+    stored = connection.execute("select file, designation, ra_deg, dec_deg, origin from given_position").fetchall()
+    before = {file: tuple(place) for file, *place in stored}
+    new = [(file, *place) for file, place in said.items() if before.get(file) != place]
+    gone = [
+        file for file, place in before.items() if file not in said and (place[-1] in read_now or _removed(place[-1]))
+    ]
+    if new or gone:
         with Run(connection, "load positions") as run, transaction(connection):
-            connection.executemany(
-                "insert or replace into given_position values (?, ?, ?, ?, ?, ?)", [(*row, run.run_id) for row in new]
-            )
-            run.n_done = len(new)
-    return len(new)
+            run.n_done = len(new) + len(gone)
+            connection.execute("delete from given_position where file in (select unnest(?::varchar[]))", [gone])
+            if new:
+                connection.executemany(
+                    "insert or replace into given_position values (?, ?, ?, ?, ?, ?)",
+                    [(*row, run.run_id) for row in new],
+                )
+            run.record()
+    return len(new) + len(gone)
+
+
+def _removed(origin: str) -> bool:
+    """Whether a table beside the files was taken away, and not the whole folder with it."""
+    path = Path(origin)
+    return path.name == SIDECAR and path.parent.is_dir() and not path.exists()
+
+
+def withdraw_positions(connection: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> None:
+    """Take out what tables of positions gave; `give_positions` gives the spectra what is left."""
+    with Run(connection, "withdraw positions") as run, transaction(connection):
+        run.record()
+        connection.execute("delete from given_position where origin in (select unnest(?::varchar[]))", [list(tables)])
 
 
 def _read(path: Path, known: set[str], by_name: dict[str, list[str]]) -> Iterable[tuple]:
@@ -151,35 +179,49 @@ def resolve_names(
 def give_positions(connection: duckdb.DuckDBPyConnection) -> int:
     """Give spectra the names and positions that are kept for them; a position that a table gives overrules the file's.
 
+    Where nothing is kept for a spectrum, or no more, it has what its file says.
+
     Returns
     -------
     int
         Spectra that changed. They are of no star until `becat.etl.match.gather` is called.
     """
     cleared = ~int(Quality.NO_POSITION | Quality.POSITION_DOUBTFUL)
-    connection.execute("""
+    connection.execute(f"""
         create or replace temp table given as
-        select spectrum_id, coalesce(g.designation, s.designation) as designation,
-            coalesce(g.ra_deg, s.ra_deg, r.ra_deg) as ra_deg, coalesce(g.dec_deg, s.dec_deg, r.dec_deg) as dec_deg
-        from spectrum s
-        left join given_position g using (file)
-        left join resolved_name r on r.designation = coalesce(g.designation, s.designation)
-        where (g.file is not null or (s.ra_deg is null and r.ra_deg is not null))
+        with named as (
+            select spectrum_id, coalesce(g.designation, a.designation) as designation, g.ra_deg as table_ra_deg,
+                g.dec_deg as table_dec_deg, a.ra_deg, a.dec_deg, a.quality
+            from spectrum s
+            join spectrum_as_read a using (spectrum_id)
+            left join given_position g on g.file = s.file
+        ),
+        placed as (
+            select n.spectrum_id, n.designation, coalesce(table_ra_deg, n.ra_deg, r.ra_deg) as ra_deg,
+                coalesce(table_dec_deg, n.dec_deg, r.dec_deg) as dec_deg,
+                case when table_ra_deg is null and (n.ra_deg is not null or r.ra_deg is null) then n.quality
+                    else n.quality & {cleared} end as quality
+            from named n left join resolved_name r on r.designation = n.designation
+        )
+        select p.* from placed p join spectrum s using (spectrum_id)
+        where s.designation is distinct from p.designation or s.ra_deg is distinct from p.ra_deg
+            or s.dec_deg is distinct from p.dec_deg or s.quality is distinct from p.quality
     """)
-    row = connection.execute(
-        f"""
-        update spectrum s
-        set designation = g.designation, ra_deg = g.ra_deg, dec_deg = g.dec_deg,
-            star_id = case when s.ra_deg is not distinct from g.ra_deg and s.dec_deg is not distinct from g.dec_deg
-                then star_id end,
-            quality = case when g.ra_deg is null then quality else quality & {cleared} end
-        from given g
-        where s.spectrum_id = g.spectrum_id and (s.designation is distinct from g.designation
-            or s.ra_deg is distinct from g.ra_deg or s.dec_deg is distinct from g.dec_deg)
-        """
-    ).fetchone()
+    row = connection.execute("select count(*) from given").fetchone()
+    n_changed = int(row[0]) if row else 0
+    if n_changed:
+        with Run(connection, "give positions") as run, transaction(connection):
+            run.record()
+            run.n_done = n_changed
+            connection.execute("""
+                update spectrum s
+                set designation = g.designation, ra_deg = g.ra_deg, dec_deg = g.dec_deg, quality = g.quality,
+                    star_id = case when s.ra_deg is not distinct from g.ra_deg and s.dec_deg is not distinct from g.dec_deg
+                        then star_id end
+                from given g where s.spectrum_id = g.spectrum_id
+            """)
     connection.execute("drop table given")
-    return int(row[0]) if row else 0
+    return n_changed
 
 
 def count_without_position(connection: duckdb.DuckDBPyConnection) -> int:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import duckdb
 
 from becat.etl.catalogue.connection import Run, transaction
+from becat.etl.catalogue.versions import code_version
 from becat.etl.match import stars
+from becat.schema import parameters
 from becat.schema.errors import BecatError
 
 __all__ = ["gather_stars", "link_names"]
+
+
+COMMAND = "gather stars"
 
 
 def gather_stars(connection: duckdb.DuckDBPyConnection) -> int:
@@ -19,19 +26,29 @@ def gather_stars(connection: duckdb.DuckDBPyConnection) -> int:
     int
         Number of stars in the catalogue.
     """
-    with Run(connection, "gather stars") as run:
-        waiting = connection.execute(
-            """
-            select exists (from spectrum where star_id is null and ra_deg is not null)
-                or exists (from spectrum s join star_link l using (designation) join star on star.star_id = l.star_id
-                    where s.star_id is distinct from l.star_id)
-                or exists (from star where star_id not in (select star_id from spectrum where star_id is not null))
-            """
-        ).fetchone()
-        if waiting and waiting[0]:
-            stars.gather(connection, run.run_id)
+    row = connection.execute(
+        "select code_version from etl_run where command = ? and status = 'done' order by run_id desc limit 1", [COMMAND]
+    ).fetchone()
+    if row is None or row[0] != _fingerprint(connection):
+        with Run(connection, COMMAND) as run:
+            run.n_done = stars.gather(connection, run.run_id).n_spectra
+            run.code_version = _fingerprint(connection)
     row = connection.execute("select count(*) from star").fetchone()
     return int(row[0]) if row else 0
+
+
+def _fingerprint(connection) -> str:
+    """Hash of what stars follow from: spectra with their places, names and stars, links, radii, and the code."""
+    names = "spectrum_id, survey, ra_deg, dec_deg, designation, is_simulated, star_id"
+    facts = [
+        connection.execute(f"select count(*), bit_xor(hash({names})) from spectrum").fetchall(),
+        connection.execute(
+            "select count(*), bit_xor(hash(star_id, ra_deg, dec_deg, designation)) from star"
+        ).fetchall(),
+        connection.execute("select designation, star_id from star_link order by 1").fetchall(),
+        [parameters.value(name, connection) for _, name in stars.RADII],
+    ]
+    return hashlib.sha256(repr((code_version("match"), facts)).encode()).hexdigest()[:12]
 
 
 def link_names(connection: duckdb.DuckDBPyConnection, star_id: int, names: list[str]) -> int:

@@ -1,5 +1,7 @@
 """Which spectra are of the same star: identity is position, never the string of a designation.
 
+Stars follow from the spectra that are there, in whatever order they came: the same spectra and radii give the same stars.
+
 No proper motion is applied here: a spectrum does not know one, and LAMOST repeats the position at which it pointed the
 fibre. A star that moves by more than the radius between two epochs of the input catalogue becomes two stars.
 """
@@ -14,6 +16,7 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from becat.etl.archives.rows import replace_rows
 from becat.etl.catalogue.connection import transaction
 from becat.etl.match.sphere import Side, match
 from becat.schema import parameters
@@ -38,12 +41,12 @@ class Gathered:
 
 
 def gather(connection: duckdb.DuckDBPyConnection, run_id: int) -> Gathered:
-    """Give every spectrum with a position its star, and keep `star` and `star_alias` in step with the spectra.
+    """Give every spectrum with a position its star, and bring `star` and `star_alias` in step with the spectra.
 
-    A new spectrum joins the star of the nearest known spectrum or star within the radius of its survey (`RADII`). What
-    is left is grouped: a chain of spectra, each within the radius of the next, is one star, named after the position
-    of its spectrum with the smallest spectrum_id. Stars once named keep their star_id; a star whose spectra are all
-    gone is removed with all that was known of it. A second call changes nothing.
+    A chain of LAMOST's spectra, each within the radius of the next, is one star, named after the position of its spectrum
+    with the smallest spectrum_id. A spectrum of another survey joins the nearest star or spectrum within its radius (`RADII`);
+    what is left of them is grouped likewise. A star whose spectra are all gone is removed with all that was known of it.
+    Rows that are right stay untouched; a second call changes nothing.
 
     Parameters
     ----------
@@ -55,50 +58,77 @@ def gather(connection: duckdb.DuckDBPyConnection, run_id: int) -> Gathered:
     Returns
     -------
     Gathered
-        Numbers of spectra and stars.
+        Numbers of spectra that are of another star now, of new and of removed stars.
     """
-    n_spectra = n_new = 0
     with transaction(connection):
+        connection.execute("""
+            create or replace temporary table _spectrum as
+            select spectrum_id, survey, ra_deg, dec_deg, designation, is_simulated, null::bigint as star_id
+            from spectrum where isfinite(ra_deg) and abs(dec_deg) <= 90
+        """)
+        connection.execute("create or replace temporary table _star (star_id bigint, ra_deg double, dec_deg double)")
         for which, parameter in RADII:
-            joined, made = _join(connection, which, parameters.value(parameter, connection), run_id)
-            n_spectra, n_new = n_spectra + joined, n_new + made
+            _join(connection, which, parameters.value(parameter, connection))
+        _rename_linked(connection)
         _follow_links(connection)
-        n_removed = _remove_orphans(connection)
-        _describe_stars(connection, run_id)
+        n_spectra = connection.execute("""
+            update spectrum set star_id = found.star_id
+            from (select spectrum_id, n.star_id from spectrum left join _spectrum n using (spectrum_id)) as found
+            where spectrum.spectrum_id = found.spectrum_id and spectrum.star_id is distinct from found.star_id
+        """).fetchall()[0][0]
+        n_new, n_removed = _write_stars(connection, run_id)
+        _write_aliases(connection, run_id)
+        connection.execute("drop table _spectrum; drop table _star")
     return Gathered(n_spectra, n_new, n_removed)
 
 
-def _join(connection, which, radius_arcsec, run_id):
-    """Give the spectra of some surveys their stars; numbers of spectra and of new stars."""
+def _join(connection, which, radius_arcsec):
+    """Give the spectra of some surveys their stars, and make those that are new."""
     connection.execute(f"""
         create or replace temporary table _place as
         select ra_deg, dec_deg, row_number() over (order by min(spectrum_id)) - 1 as place
-        from spectrum
-        where star_id is null and isfinite(ra_deg) and abs(dec_deg) <= 90 and {which}
+        from _spectrum
+        where {which}
         group by ra_deg, dec_deg
     """)
     n_places = connection.execute("select count(*) from _place").fetchall()[0][0]
     if not n_places:
-        return 0, 0
+        return
     _group(connection, n_places, radius_arcsec)
     _name_groups(connection, radius_arcsec)
-    n_spectra = connection.execute(f"""
-        update spectrum
-        set star_id = _place_star.star_id
-        from _place_star
-        where spectrum.star_id is null and {which}
-          and spectrum.ra_deg = _place_star.ra_deg and spectrum.dec_deg = _place_star.dec_deg
-    """).fetchall()[0][0]
-    return n_spectra, _insert_stars(connection, run_id)
+    connection.execute(f"""
+        update _spectrum set star_id = p.star_id from _place_star p
+        where {which} and _spectrum.ra_deg = p.ra_deg and _spectrum.dec_deg = p.dec_deg
+    """)
+    connection.execute("insert into _star select star_id, ra_deg, dec_deg from _place_star where founds")
+
+
+def _rename_linked(connection):
+    """What people said of a star follows its first spectrum, where that is of a star of another number now."""
+    connection.execute("""
+        create or replace temporary table _renamed as
+        select s.star_id as old_star_id, arg_min(n.star_id, s.spectrum_id) as star_id
+        from spectrum s join _spectrum n using (spectrum_id)
+        where s.star_id is not null and s.star_id not in (select star_id from _star)
+            and s.designation not in (select designation from star_link)
+        group by s.star_id
+    """)
+    for table in ("star_link", "inspection"):
+        connection.execute(
+            f"update {table} set star_id = r.star_id from _renamed r where {table}.star_id = r.old_star_id"
+        )
+    connection.execute("""
+        update inspection set star_id = n.star_id from _spectrum n
+        where inspection.spectrum_id = n.spectrum_id and inspection.star_id not in (select star_id from _star)
+    """)
 
 
 def _follow_links(connection):
     """Spectra of names that `becat alias` gave to a star are of that star, as long as it is there."""
     connection.execute("""
-        update spectrum set star_id = link.star_id
+        update _spectrum set star_id = link.star_id
         from star_link link
-        where spectrum.designation = link.designation and spectrum.star_id is distinct from link.star_id
-          and link.star_id in (select star_id from star)
+        where _spectrum.designation = link.designation and link.star_id in (select star_id from _star)
     """)
 
 
@@ -120,9 +150,9 @@ def _name_groups(connection, radius_arcsec):
     connection.execute("""
         create or replace temporary table _known as
         select row_number() over () as known, * from (
-            select star_id, ra_deg, dec_deg from star
+            select star_id, ra_deg, dec_deg from _star
             union
-            select star_id, ra_deg, dec_deg from spectrum where star_id is not null
+            select star_id, ra_deg, dec_deg from _spectrum where star_id is not null
         )
     """)
     match(connection, Side("_place", "place"), Side("_known", "known"), radius_arcsec, "_near")
@@ -140,7 +170,7 @@ def _name_groups(connection, radius_arcsec):
             from members
             group by group_id
         ),
-        used as (select star_id % {_NEXT} as base, max(star_id // {_NEXT}) + 1 as n_used from star group by all),
+        used as (select star_id % {_NEXT} as base, max(star_id // {_NEXT}) + 1 as n_used from _star group by all),
         based as (
             select group_id, founder, {_STAR_ID} as base
             from grouped join _place on founder = place
@@ -160,58 +190,27 @@ def _name_groups(connection, radius_arcsec):
     """)
 
 
-def _insert_stars(connection, run_id):
-    return connection.execute(
-        """
-        insert into star (star_id, designation, ra_deg, dec_deg, is_simulated, run_id)
-        select star_id, arg_min(spectrum.designation, spectrum_id), any_value(place.ra_deg), any_value(place.dec_deg),
-            bool_and(is_simulated), ?
-        from _place_star as place
-        join spectrum using (star_id)
-        where founds
+def _write_stars(connection, run_id):
+    """Bring `star` in step with its spectra; numbers of new and of removed stars, whose rows go from every table."""
+    n_before = connection.execute("select count(*) from star").fetchall()[0][0]
+    query = """
+        select star_id, arg_min(n.designation, spectrum_id) as designation, any_value(star.ra_deg) as ra_deg,
+            any_value(star.dec_deg) as dec_deg, bool_and(is_simulated) as is_simulated
+        from _spectrum n join _star as star using (star_id)
         group by star_id
-        """,
-        [run_id],
-    ).fetchall()[0][0]
-
-
-def _remove_orphans(connection):
-    """Drop stars without spectra, and the rows of every table that speak of a star that is gone."""
-    n_removed = connection.execute("""
-        delete from star where star_id not in (select star_id from spectrum where star_id is not null)
-    """).fetchall()[0][0]
+    """
+    n_removed = connection.execute(f"delete from star where star_id not in (select star_id from ({query}))").fetchall()[
+        0
+    ][0]
+    replace_rows(connection, "star", query, run_id)
     if n_removed:
         for table in TABLES.values():
             if table.name not in ("star", "spectrum", "inspection") and "star_id" in table.columns:
                 connection.execute(f"delete from {table.name} where star_id not in (select star_id from star)")
-    return n_removed
+    n_after = connection.execute("select count(*) from star").fetchall()[0][0]
+    return n_after - n_before + n_removed, n_removed
 
 
-def _describe_stars(connection, run_id):
-    """Designation, aliases and the mark of simulation follow from the spectra; rows that are right stay untouched."""
-    connection.execute(
-        """
-        update star
-        set designation = found.designation, is_simulated = found.is_simulated, run_id = ?
-        from (
-            select star_id, coalesce(star.designation, arg_min(spectrum.designation, spectrum_id)) as designation,
-                bool_and(spectrum.is_simulated) as is_simulated
-            from spectrum join star using (star_id)
-            group by star_id, star.designation
-        ) as found
-        where star.star_id = found.star_id
-          and (star.designation is distinct from found.designation or star.is_simulated <> found.is_simulated)
-        """,
-        [run_id],
-    )
-    connection.execute("""
-        create or replace temporary table _alias as
-        select distinct star_id, designation from spectrum where star_id is not null and designation is not null
-    """)
-    connection.execute(
-        "delete from star_alias where (star_id, designation) not in (select (star_id, designation) from _alias)"
-    )
-    connection.execute(
-        "insert into star_alias (star_id, designation, run_id) select *, ? from (from _alias except select star_id, designation from star_alias)",
-        [run_id],
-    )
+def _write_aliases(connection, run_id):
+    query = "select distinct star_id, designation from _spectrum where star_id is not null and designation is not null"
+    replace_rows(connection, "star_alias", query, run_id)

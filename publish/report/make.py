@@ -16,7 +16,7 @@ from tqdm import tqdm
 from becat.publish.report import html, pdf
 from becat.publish.report.content import Content, gather
 from becat.publish.report.tables import PAPER_TABLES
-from becat.publish.snapshot import leftovers
+from becat.schema import leftovers
 from becat.schema.errors import BecatError
 from becat.schema.version import becat_version
 

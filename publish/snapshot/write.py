@@ -21,10 +21,10 @@ from sqlglot.errors import SqlglotError
 from tqdm import tqdm
 
 from becat.publish.snapshot import figure_data as figures
-from becat.publish.snapshot import leftovers, metadata, profiles, provenance, recount
+from becat.publish.snapshot import metadata, profiles, provenance, recount
 from becat.publish.snapshot.kinds import write_kinds
 from becat.publish.snapshot.transpile import read_macros, to_sqlite
-from becat.schema import build
+from becat.schema import build, leftovers
 from becat.schema.errors import BecatError
 from becat.schema.find_star import NAMES
 from becat.schema.tables import TABLES
@@ -39,7 +39,19 @@ MATERIALISED_ROWS_MAX = 1_000_000  # a view of more rows stays a view, to be ask
 ABANDONED_VIEW_S = 2.0  # from then on DuckDB gives the rows sooner
 TOO_SLOW = f"it takes over {ABANDONED_VIEW_S:.0f} s to read"
 # Too big for a browser; the machine's own paths; what was to be fetched.
-UNPUBLISHED = ("flux_red", "flux_blue", "input_file", "download_plan", "download_rate", "given_position", "table_checksum")
+UNPUBLISHED = (
+    "flux_red",
+    "flux_blue",
+    "input_file",
+    "download_plan",
+    "download_rate",
+    "given_position",
+    "spectrum_as_read",
+    "waiting_input",
+    "named_input",
+    "schema_state",
+    "table_checksum",
+)
 INDEXES = {
     "star": ["dec_deg, ra_deg"],
     "spectrum": ["dec_deg, ra_deg", "designation"],
@@ -129,7 +141,7 @@ def _write(source, out: Path, profile_sql: str, slow_view_s: float, progress: bo
         _move(temporary, out)
         metadata.write(out)
     except (duckdb.BinderException, duckdb.CatalogException) as error:
-        raise BecatError(f"another becat made the catalogue; `becat run` brings it up to date ({error})") from error
+        raise BecatError(f"another becat made the catalogue; `becat upgrade` brings it up to date ({error})") from error
     except OSError as error:
         raise BecatError(f"{out} cannot be written: {error.strerror or error}") from error
     except sqlite3.OperationalError as error:

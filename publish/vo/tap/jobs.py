@@ -18,10 +18,10 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from becat.publish.fair_queue import FairQueue, network_of
-from becat.publish.snapshot import leftovers
 from becat.publish.snapshot.address import stamp
 from becat.publish.vo.tap import schema
 from becat.publish.vo.tap.walls import environment
+from becat.schema import leftovers
 
 __all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "close_service", "service"]
 

@@ -1,4 +1,4 @@
-"""Hidden files beside a snapshot while it is written or served, and taking away those that a killed process left."""
+"""Hidden files beside a catalogue or snapshot while it is written or served, and taking away those that a killed process left."""
 
 from __future__ import annotations
 
