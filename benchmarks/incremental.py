@@ -1,6 +1,6 @@
 """Random histories of a catalogue against one fresh run: files come, change, go and come back, values are withdrawn, runs killed.
 
-    python -m benchmarks.incremental [--sequences 200] [--seed 1] [--steps 8]
+    python -m benchmarks.incremental [--sequences 200] [--seed 1] [--steps 6]
 
 Each sequence is a folder of simulated spectra with its configuration. A step adds, copies, changes, damages, renames or removes a
 file, writes or removes a release's catalogue, a table of positions or an archive, changes a threshold, runs becat, or runs it in
@@ -214,8 +214,8 @@ class History:
     def do_kill(self) -> None:
         """A run in a process of its own that is killed; the first one finds no catalogue, and is killed while it makes one."""
         is_new = not self.catalogue.exists()
-        after_s = self.random.uniform(0, 6 if is_new and self.random.random() < 0.3 else self.seconds_a_run)
-        if is_new and after_s < self.seconds_a_run / 2:
+        after_s = self.random.uniform(0, 5.0 if is_new else min(self.seconds_a_run, 5.0))
+        if is_new and self.random.random() < 0.7:
             shutil.copyfile(self.template, self.catalogue)
             self._set_thresholds(self.catalogue)
         pid = os.fork()
@@ -258,9 +258,12 @@ class History:
 
     def differences(self) -> list[str]:
         """Finish, and compare with a fresh run: names of tables with some of the rows that differ."""
-        self.run(self.catalogue)
-        self._set_thresholds(self.catalogue)
+        if self.catalogue.exists():
+            self._set_thresholds(self.catalogue)
         self.do_forget()
+        if not self.catalogue.exists():
+            shutil.copyfile(self.template, self.catalogue)
+            self._set_thresholds(self.catalogue)
         self.run(self.catalogue)
         fresh = self.folder / "fresh.duckdb"
         self.run(fresh)
@@ -339,7 +342,7 @@ def play(n_sequences: int, n_steps: int, seed: int, tell: Callable[[str], None] 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequences", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     started = time.monotonic()

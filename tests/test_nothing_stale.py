@@ -162,6 +162,22 @@ def test_of_two_files_with_one_spectrum_the_other_comes_when_the_first_goes(conn
     assert loaded(connection, folder)[:2] == (["a.fits", "b.fits"], [])
 
 
+def test_a_spectrum_has_the_flux_of_the_file_that_it_is_from(connection, folder):
+    """Though another file of the same batch, rejected for want of S/N, holds a spectrum of that number."""
+
+    def bare_and_other(hdus):
+        bare(hdus)
+        hdus["COADD_R"].data["FLUX"][::2] *= 1.02
+
+    put(folder, "b.fits.gz")
+    loaded(connection, folder)
+    alone = one(connection, "select md5(flux::varchar) from flux_red")
+    forget(connection, [str(folder / "spectra" / "b.fits.gz")])
+    put(folder, "a.fits", change_it=bare_and_other)
+    assert loaded(connection, folder) == (["b.fits.gz"], ["a.fits"], 2)
+    assert one(connection, "select md5(flux::varchar) from flux_red") == alone
+
+
 # --------------------------------------------------------------------------------------------- 10: the last stages
 
 

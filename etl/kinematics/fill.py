@@ -178,9 +178,7 @@ def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
             ).fetchall()
         ]
         for model in models:
-            speeds = connection.execute(
-                "select v_tp_km_s from runaway_by_model where kinematic_model = ? and v_tp_km_s is not null", [model]
-            ).fetchnumpy()["v_tp_km_s"]
+            speeds = _speeds(connection, model)
             columns = "maxwellian_b_km_s, e_maxwellian_b_km_s, maxwellian_source"
             old = connection.execute(
                 f"select {columns} from kinematic_model where kinematic_model = ?", [model]
@@ -195,6 +193,16 @@ def fit_limits(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
                 )
                 changed[model] = new[0]
     return changed
+
+
+def _speeds(connection, model: str) -> np.ndarray:
+    """Velocities of the classical Be stars in one model, km/s; none where too few stars have any for a fit."""
+    has_one = "where kinematic_model = ? and v_tp_km_s is not null"
+    row = connection.execute(f"select count(*) from kinematics {has_one}", [model]).fetchone()
+    if not row or row[0] < MIN_STARS_OF_FIT:
+        return np.zeros(0)
+    found = connection.execute(f"select v_tp_km_s from runaway_by_model {has_one}", [model]).fetchnumpy()
+    return found["v_tp_km_s"]
 
 
 def _fitted(speeds: np.ndarray) -> tuple[float, float, str] | None:

@@ -305,7 +305,17 @@ def read_and_reduce(files: list[str], options: Options) -> Batch:
             read.spectra.append(spectrum_row(file, spectrum))
             spectra.append(spectrum)
     rows = [row for read in reads for row in read.spectra]
-    return Batch(reads, reduce_spectra(spectra, rows))
+    arrays = reduce_spectra(spectra, rows)
+    for arm in arrays:
+        having = (row for row, spectrum in zip(rows, spectra, strict=True) if arm in spectrum.arms)
+        for place, row in enumerate(having):
+            row[_place(arm)] = place
+    return Batch(reads, arrays)
+
+
+def _place(arm: str) -> str:
+    """Under what name a spectrum's row says where its arrays are: two files of a batch may hold a spectrum of one number."""
+    return f"place_{arm}"
 
 
 def _is_of_the_system(error: BaseException | None) -> bool:
@@ -400,7 +410,7 @@ def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int
         [list(kept | superseded)],
     )
     forget_files(connection, changed)
-    _insert_spectra(connection, batch, kept, version.split(":")[0], run_id)
+    _insert_spectra(connection, batch, version.split(":")[0], run_id)
     n_loaded, n_rejected = write_ledger(connection, batch.files, "spectra", version, run_id)
     _settle_bereft(connection, bereft)
     n_copies = sum(not read.n_rows and not read.rejected for read in batch.files)
@@ -495,7 +505,7 @@ def _settle_bereft(connection, bereft: set[str]) -> None:
             forget_files(connection, [file])
 
 
-def _insert_spectra(connection, batch: Batch, kept: set[int], version: str, run_id: int) -> None:
+def _insert_spectra(connection, batch: Batch, version: str, run_id: int) -> None:
     rows = [row for read in batch.files for row in read.spectra]
     if not rows:
         return
@@ -511,8 +521,7 @@ def _insert_spectra(connection, batch: Batch, kept: set[int], version: str, run_
     connection.execute(f"insert into spectrum_as_read by name select {as_read} from new_spectrum")
     connection.unregister("new_spectrum")
     for arm, (ids, *arrays) in batch.arrays.items():
-        first = np.unique(ids, return_index=True)[1]
-        wanted = np.sort(first[np.isin(ids[first], np.fromiter(kept, np.int64, len(kept)))])
+        wanted = np.sort([row[_place(arm)] for row in rows if row.get(_place(arm)) is not None]).astype(int)
         _insert_flux(connection, arm, ids[wanted], [a[wanted] for a in arrays], run_id)
 
 
