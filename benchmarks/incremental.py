@@ -42,7 +42,7 @@ from becat.schema.tables import TABLES
 from becat.simulate.survey import write_survey
 
 RUN_COLUMNS = {"run_id", "modified_ns"}  # by which run a row was written, and when a file that is the same was touched
-LOGS = {"etl_run"}
+LOGS = {"etl_run", "table_checksum"}
 NEAR_ARCSEC = (0.0, 1.3, 2.6, 5.0, 15.0)  # places of the stars: more and fewer are one, as the radius is
 THRESHOLDS = {
     "star_radius_arcsec": (1.0, 2.0, 4.0),

@@ -54,7 +54,7 @@ def test_catalogues_fill_the_spectra_in_either_order(catalogue, tmp_path):
 
 @pytest.mark.parametrize("general_first", [True, False])
 def test_the_general_catalogue_counts_before_that_of_the_parameters(catalogue, tmp_path, general_first):
-    """Read in one run; read later, a catalogue counts before those read earlier."""
+    """Whatever was read when; that of a later release counts before both."""
     (tmp_path / "stellar.csv").write_text(PARAMETERS.replace("|99.5|", "|55.5|"))
     files = sorted([tmp_path / "general.csv", tmp_path / "stellar.csv"], reverse=not general_first)
     with open_catalogue(catalogue) as connection:
@@ -64,10 +64,10 @@ def test_the_general_catalogue_counts_before_that_of_the_parameters(catalogue, t
         snr, teff, error = connection.execute("select snr_r, teff_k, e_teff_k from spectrum").fetchone()
         assert (snr, teff, error) == (pytest.approx(99.5), pytest.approx(6712.5), pytest.approx(35.2))
         assert apply_release_entries(connection) == 0
-        (tmp_path / "later.csv").write_text(
+        (tmp_path / "dr12_stellar.csv").write_text(
             PARAMETERS.replace("|99.5|", "|44.5|").replace("|6712.5|35.2|", "|7000|nan|")
         )
-        load_release_catalogues(connection, [tmp_path / "later.csv"])
+        load_release_catalogues(connection, [tmp_path / "dr12_stellar.csv"])
         apply_release_entries(connection)
         snr, teff, error = connection.execute("select snr_r, teff_k, e_teff_k from spectrum").fetchone()
         assert (snr, teff, error) == (pytest.approx(44.5), 7000.0, None), "no error of another value"

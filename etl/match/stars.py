@@ -27,6 +27,7 @@ __all__ = ["Gathered", "gather"]
 # 0.1 arcsec of right ascension and declination in one number; of stars that share it the later get a multiple of _NEXT added
 _STAR_ID = "round(ra_deg * 36000)::bigint % 12960000 * 10000000 + round((dec_deg + 90) * 36000)::bigint"
 _NEXT = 200_000_000_000_000
+SAID_BY_PEOPLE = ("star_link", "inspection")  # of stars, which they outlive: the spectra may come back
 # Which spectra are gathered with which radius, in this order: those whose positions are the best found the stars.
 RADII = (("survey <> 'other'", "star_radius_arcsec"), ("survey = 'other'", "star_radius_other_arcsec"))
 
@@ -63,8 +64,9 @@ def gather(connection: duckdb.DuckDBPyConnection, run_id: int) -> Gathered:
     with transaction(connection):
         connection.execute("""
             create or replace temporary table _spectrum as
-            select spectrum_id, survey, ra_deg, dec_deg, designation, is_simulated, null::bigint as star_id
-            from spectrum where isfinite(ra_deg) and abs(dec_deg) <= 90
+            select spectrum_id, survey, ra_deg, dec_deg, designation, is_simulated, null::bigint as star_id,
+                false as is_linked
+            from spectrum
         """)
         connection.execute("create or replace temporary table _star (star_id bigint, ra_deg double, dec_deg double)")
         for which, parameter in RADII:
@@ -88,7 +90,7 @@ def _join(connection, which, radius_arcsec):
         create or replace temporary table _place as
         select ra_deg, dec_deg, row_number() over (order by min(spectrum_id)) - 1 as place
         from _spectrum
-        where {which}
+        where {which} and isfinite(ra_deg) and abs(dec_deg) <= 90
         group by ra_deg, dec_deg
     """)
     n_places = connection.execute("select count(*) from _place").fetchall()[0][0]
@@ -110,10 +112,10 @@ def _rename_linked(connection):
         select s.star_id as old_star_id, arg_min(n.star_id, s.spectrum_id) as star_id
         from spectrum s join _spectrum n using (spectrum_id)
         where s.star_id is not null and s.star_id not in (select star_id from _star)
-            and s.designation not in (select designation from star_link)
+            and coalesce(s.designation, '') not in (select designation from star_link)
         group by s.star_id
     """)
-    for table in ("star_link", "inspection"):
+    for table in SAID_BY_PEOPLE:
         connection.execute(
             f"update {table} set star_id = r.star_id from _renamed r where {table}.star_id = r.old_star_id"
         )
@@ -126,7 +128,7 @@ def _rename_linked(connection):
 def _follow_links(connection):
     """Spectra of names that `becat alias` gave to a star are of that star, as long as it is there."""
     connection.execute("""
-        update _spectrum set star_id = link.star_id
+        update _spectrum set star_id = link.star_id, is_linked = _spectrum.star_id is distinct from link.star_id
         from star_link link
         where _spectrum.designation = link.designation and link.star_id in (select star_id from _star)
     """)
@@ -194,7 +196,10 @@ def _write_stars(connection, run_id):
     """Bring `star` in step with its spectra; numbers of new and of removed stars, whose rows go from every table."""
     n_before = connection.execute("select count(*) from star").fetchall()[0][0]
     query = """
-        select star_id, arg_min(n.designation, spectrum_id) as designation, any_value(star.ra_deg) as ra_deg,
+        select star_id,
+            coalesce(arg_min(n.designation, spectrum_id) filter (not is_linked), arg_min(n.designation, spectrum_id))
+                as designation,
+            any_value(star.ra_deg) as ra_deg,
             any_value(star.dec_deg) as dec_deg, bool_and(is_simulated) as is_simulated
         from _spectrum n join _star as star using (star_id)
         group by star_id
@@ -205,7 +210,7 @@ def _write_stars(connection, run_id):
     replace_rows(connection, "star", query, run_id)
     if n_removed:
         for table in TABLES.values():
-            if table.name not in ("star", "spectrum", "inspection") and "star_id" in table.columns:
+            if table.name not in ("star", "spectrum", *SAID_BY_PEOPLE) and "star_id" in table.columns:
                 connection.execute(f"delete from {table.name} where star_id not in (select star_id from star)")
     n_after = connection.execute("select count(*) from star").fetchall()[0][0]
     return n_after - n_before + n_removed, n_removed
