@@ -133,6 +133,7 @@ def run_pipeline(configuration: Configuration) -> None:
         build.create(configuration.catalog)
         click.echo(f"new catalogue {configuration.catalog}")
     with open_catalogue(configuration.catalog) as connection:
+        build.upgrade(connection)  # also where it is of this becat: a view that was dropped comes back
         last_run = _last_run(connection)
         withdraw_unnamed(connection, "archive", [*configuration.archives, *configuration.fetch], click.echo)
         n_rows = ingest_archives(connection, configuration.archives)  # first: the plan of a release asks 2MASS
