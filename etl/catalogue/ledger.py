@@ -46,7 +46,8 @@ def file_read(path: str | Path) -> FileRead:
     """A file's size, time and hash; None where it cannot be read."""
     size, modified = _size_and_time(Path(path))
     sha256 = _sha256(Path(path))
-    return FileRead(str(path), size, modified, sha256, unread=sha256 is None)
+    is_odd = size is not None and not Path(path).is_file()  # a pipe or a device: never to be read
+    return FileRead(str(path), size, modified, sha256, unread=sha256 is None and not is_odd)
 
 
 def new_or_changed(connection: duckdb.DuckDBPyConnection, files: list[Path], kind: str, version: str) -> list[Path]:

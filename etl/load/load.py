@@ -124,7 +124,7 @@ def load_spectra(
             for kind in sorted(set(todo.values())):
                 some = sorted((path for path in todo if todo[path] == kind), key=str)
                 for batch in _read_batches(connection, some, Options(kind, need_snr=False), workers, scheduler):
-                    written = _write_committed(connection, batch, f"{version}:{kind}", run.run_id)
+                    written = _write_committed(connection, batch, f"{version}:{kind}", run)
                     for name, n in written.items():
                         counts[name] += n
             n_read.update(list(todo))
@@ -385,17 +385,29 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _write_committed(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
-    """One batch, in one transaction."""
-    unread = _take_out_unread(batch)
+def _write_committed(connection, batch: Batch, version: str, run: Run) -> dict[str, int]:
+    """One batch, in one transaction; what is still as unreadable as the catalogue says is not written again."""
+    unread = _news_of_unread(connection, _take_out_unread(batch))
+    if not batch.files and not unread:
+        return {}
     with transaction(connection):
-        written = _write(connection, batch, version, run_id)
+        written = _write(connection, batch, version, run.run_id)
         for table in ("rejected_input", "waiting_input"):
             connection.execute(
                 f"delete from {table} where file in (select unnest(?::varchar[]))", [[read.file for read in unread]]
             )
-        written["rejected"] += write_rejections(connection, unread, run_id)
+        written["rejected"] += write_rejections(connection, unread, run.run_id)
     return written
+
+
+def _news_of_unread(connection, unread: list[FileRead]) -> list[FileRead]:
+    """Those of the files that could not be read of which the catalogue does not say just that already."""
+    rows = connection.execute(
+        "select file, stage, detail, reason from rejected_input semi join waiting_input using (file)"
+        " where file in (select unnest(?::varchar[]))",
+        [[read.file for read in unread]],
+    ).fetchall()
+    return [read for read in unread if {(read.file, *words) for words in read.rejected} - set(rows)]
 
 
 def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
