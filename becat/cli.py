@@ -90,9 +90,9 @@ class Training(click.Path):
     def convert(self, value, param, ctx):
         if value != "becat":
             return super().convert(value, param, ctx)
-        from becat.models.score import DEFAULT_MODEL
+        from becat.models.score import FOLDER
 
-        return DEFAULT_MODEL
+        return FOLDER / "becat"
 
 
 MAX_LISTED = 20
@@ -192,7 +192,8 @@ def run(config: Path) -> None:
         resolve = true                               # ask SIMBAD for those that have a name
         archives = {tmass = "2mass.parquet"}         # tables on disk, by source
         fetch = ["gaia", "allwise"]                  # sources to ask on the network
-        model = "my_model.onnx"
+        model = "my_model.onnx"                      # instead of both classifiers that come with becat
+        score_all = true                             # score also spectra that an earlier step has taken out
         inspections = "labels.sqlite"
         scheduler = "tcp://host:8786"                # Dask, if a cluster is to do it
         publish = "catalog.sqlite"
@@ -539,10 +540,13 @@ def measure(catalog: Path, scheduler: str | None) -> None:
 
 @becat.command()
 @catalog_option
-@click.option("--model", type=existing_file, help="An ONNX model; by default the one that comes with becat.")
+@click.option("--model", type=existing_file, help="An ONNX model; by default both of those that come with becat.")
+@click.option("--all", "every", is_flag=True, help="Score also the spectra that an earlier step has taken out.")
 @scheduler_option
-def score(catalog: Path, model: Path | None, scheduler: str | None) -> None:
-    """Score the loaded spectra with the classifier.
+def score(catalog: Path, model: Path | None, every: bool, scheduler: str | None) -> None:
+    """Score the spectra that reach the classifiers: ResNet-18 on a drawing, and networks on the flux.
+
+    The threshold be_classifier says which of them decides, or both as one.
 
     \b
     Example:
@@ -552,9 +556,10 @@ def score(catalog: Path, model: Path | None, scheduler: str | None) -> None:
     from becat.etl.score import score_spectra
 
     with open_catalogue(catalog) as connection:
-        counts = score_spectra(connection, model, scheduler)
+        counts = score_spectra(connection, model, scheduler, every=every)
         n_missing = count_missing(connection, "score")
-    click.echo(f"{counts['scored']:,} spectra scored by model {counts['model_id']} on {counts['provider']}")
+    decided = f"{counts['models']}; {counts['model_id']} decides"
+    click.echo(f"{counts['scored']:,} spectra scored by {decided}, on {counts['provider']}")
     _tell_missing(n_missing, "score", "H-alpha could not be scored")
 
 
@@ -824,9 +829,11 @@ def diff(before: Path, after: Path | None, settings: tuple[str, ...]) -> None:
 
 
 def _setting(word: str) -> tuple[str, float]:
+    from becat.schema.parameters import from_words
+
     name, _, value = word.partition("=")
     try:
-        return name.strip(), float(value)
+        return name.strip(), from_words(name.strip(), value.strip())
     except ValueError:
         raise click.UsageError(f"{word}: give a name and a number, as in snr_min=20") from None
 
@@ -880,7 +887,7 @@ def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
         becat threshold be_probability_min=0.9 q_late_min_mag=-0.1
         becat threshold --reset be_probability_min
     """
-    from becat.schema.parameters import change, reset, thresholds
+    from becat.schema.parameters import change, in_words, reset, thresholds
     from becat.show import print_funnel, print_threshold, print_thresholds
 
     settings = dict(_setting(word) for word in words if "=" in word)
@@ -890,7 +897,9 @@ def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
     with open_catalogue(catalog, read_only=not settings and not to_reset) as connection:
         if to_reset:
             for old in reset(connection, shown):
-                click.echo(f"{old.name} was {old.value:g}, is {old.shipped:g} again")
+                click.echo(
+                    f"{old.name} was {in_words(old.name, old.value)}, is {in_words(old.name, old.shipped)} again"
+                )
             print_funnel(connection)
             return
         if not words:
@@ -901,7 +910,8 @@ def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
             before = thresholds(connection, settings)
             change(connection, settings)
             for old in before:
-                click.echo(f"{old.name} was {old.value:g}, is {settings[old.name]:g}")
+                now = in_words(old.name, settings[old.name])
+                click.echo(f"{old.name} was {in_words(old.name, old.value)}, is {now}")
             print_funnel(connection)
 
 
@@ -1117,12 +1127,15 @@ def _need_torch() -> None:
         raise missing_extra("PyTorch", "train") from None
 
 
-def _finished(start_from: Path, directory: Path) -> Path:
+def _finished(start_from: Path, directory: Path, network: str) -> Path:
     """A finished training as it is; an ONNX file as one, written into the new training's own directory."""
     if start_from.is_dir():
         return start_from
+    from becat.models.score import FOLDER, own_model
     from becat.models.training.recovered import recover_training
 
+    if start_from == FOLDER / "becat":
+        start_from = own_model(network)
     unpacked = directory / start_from.stem
     return unpacked if (unpacked / "curves.json").exists() else recover_training(start_from, unpacked)
 
@@ -1135,13 +1148,23 @@ def _finished(start_from: Path, directory: Path) -> Path:
 @click.option(
     "--start-from",
     type=Training(exists=True, path_type=Path),
-    help="Finished training (its directory), model (its ONNX file, its JSON file beside it), or `becat` for the one that comes with it: keep the network of the drawing,"
-    " and train the profile networks further.",
+    help="Train the networks of a finished training (its directory), a model (its ONNX file, its JSON file beside it), or of `becat`, those"
+    " that come with it, further.",
+)
+@click.option(
+    "--network",
+    type=click.Choice(["resnet18", "profile", "both"]),
+    help="Which to train; by default both, with --start-from the profile networks.",
+)
+@click.option(
+    "--teacher",
+    type=Training(exists=True, path_type=Path),
+    help="Training, model or `becat`, as for --start-from, whose profile networks tell ResNet-18 how sure it may be.",
 )
 @click.option(
     "--spectra",
     type=click.IntRange(min=1),
-    help="With --start-from, spectra to draw for each network; 286,720 by default.",
+    help="With --start-from, spectra to draw for each profile network; 286,720 by default.",
 )
 @click.option(
     "--seed",
@@ -1161,15 +1184,18 @@ def train(
     labels: Path | None,
     imagenet: Path | None,
     start_from: Path | None,
+    network: str | None,
+    teacher: Path | None,
     spectra: int | None,
     seed: int,
     workers: int | None,
 ) -> None:
-    """Train the classifier; the same command goes on after an interruption.
+    """Train the classifiers; the same command goes on after an interruption.
 
     \b
-    Example, becat's own model trained further with one's own labels:
-        becat train training/ --start-from becat --seed 5 --catalog catalog.duckdb --labels labels.csv
+    Examples, becat's own profile networks trained further with one's own labels, and ResNet-18 anew:
+        becat train further/ --start-from becat --seed 5 --catalog catalog.duckdb --labels labels.csv
+        becat train resnet18/ --network resnet18 --teacher becat --catalog catalog.duckdb --labels labels.csv
     """
     if imagenet and start_from:
         raise click.UsageError("--imagenet starts anew, --start-from does not: give one of them")
@@ -1180,20 +1206,30 @@ def train(
     from becat.models.training.train import train as train_classifier
     from becat.models.training.train_profile import further
 
+    network = network or ("profile" if start_from else "both")
     config = TrainConfig(seed=seed, imagenet=str(imagenet) if imagenet else None)
     if workers:
         config = replace(config, workers=workers)
     try:
-        if start_from:
-            config = replace(config, profile=further(_finished(start_from, directory), *([spectra] if spectra else [])))
-        weights = train_classifier(directory, config, _labelled(catalog, labels))
+        if network == "profile":
+            config = replace(config, stages=())
+        elif teacher:
+            config = replace(config, teacher=str(_finished(teacher, directory, "profile")))
+        if network == "resnet18":
+            config = replace(config, profile=replace(config.profile, members=0))
+        if start_from and network != "profile":
+            config = replace(config, start_from=str(_finished(start_from, directory, "resnet18")))
+        if start_from and network != "resnet18":
+            before = _finished(start_from, directory, "profile")
+            config = replace(config, profile=further(before, *([spectra] if spectra else [])))
+        train_classifier(directory, config, _labelled(catalog, labels))
     except FileNotFoundError as error:
         raise BecatError(
             f"{error.filename} is missing: {start_from} is neither the directory of a finished training nor a model with its card"
         ) from None
     except ValueError as error:
         raise BecatError(str(error)) from None
-    click.echo(f"{weights}: export it with `becat export model {directory} models/`")
+    click.echo(f"{directory}: export it with `becat export model {directory} models/`")
 
 
 @becat.group(cls=Commands)
@@ -1237,11 +1273,11 @@ def export_stars(view: str, path: Path, catalog: Path) -> None:
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Decision threshold.")
 @click.option("--name", default="classifier", show_default=True, help="First part of the file names.")
 def export_model(training: Path, directory: Path, threshold: float, name: str) -> None:
-    """Export a training to ONNX: int8 for CPUs, half precision for GPUs, and their card.
+    """Export the networks of a training to ONNX, each with its card; ResNet-18 in int8 for CPUs and in half precision for GPUs.
 
     \b
     Example:
-        becat export model training/ mymodel/ && becat score --model mymodel/classifier.onnx
+        becat export model training/ mymodel/ && becat score --model mymodel/classifier_profile.onnx
     """
     _need_torch()
     from becat.models.training.export import export as export_models
@@ -1256,6 +1292,27 @@ def export_model(training: Path, directory: Path, threshold: float, name: str) -
         raise BecatError(str(error)) from None
     for precision, path in files.items():
         click.echo(f"{precision}: {path}")
+
+
+@export.command("both")
+@click.argument("resnet18", type=existing_file)
+@click.argument("profile", type=existing_file)
+@click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled real spectra.")
+@labels_option
+def export_both(resnet18: Path, profile: Path, catalog: Path | None, labels: Path | None) -> None:
+    """Weigh two exported models, ResNet-18 and the profile networks, as one; the card with the weights goes beside the first.
+
+    \b
+    Example:
+        becat export both mymodel/classifier_resnet18.onnx mymodel/classifier_profile.onnx -c catalog.duckdb --labels labels.csv
+    """
+    from becat.models.evaluation.combine import combine
+
+    try:
+        card = combine(resnet18, profile, _labelled(catalog, labels))
+    except ValueError as error:
+        raise BecatError(str(error)) from None
+    click.echo(f"{card}: {card.read_text(encoding='utf-8').strip()}")
 
 
 @becat.command()
@@ -1284,9 +1341,11 @@ def evaluate(
         becat evaluate evaluation/ --quick
         becat evaluate evaluation/ -c catalog.duckdb --labels labels.csv
     """
+    from becat.models.classifiers import decides, load
     from becat.models.evaluation.evaluate import evaluate as evaluate_model
-    from becat.models.score import Scorer
 
-    evaluate_model(Scorer(model), directory, _labelled(catalog, labels), n=200 if quick else spectra, docs=docs)
+    classifiers = load(model)
+    scorer, n = decides(classifiers, "both"), 200 if quick else spectra
+    evaluate_model(scorer, directory, _labelled(catalog, labels), n=n, docs=docs, beside=classifiers)
     click.echo((directory / "evaluation.md").read_text(encoding="utf-8"))
     click.echo(f"tables and figures in {directory}")

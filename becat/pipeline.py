@@ -32,6 +32,7 @@ class Configuration:
     fetch: list[str] = field(default_factory=list)
     cache: Path | None = None
     model: Path | None = None
+    score_all: bool = False
     inspections: Path | None = None
     publish: Path | None = None
     workers: int | None = None
@@ -65,7 +66,7 @@ def _checked(name: str, value, folder: Path):
         return folder / _of_type(name, value, str, "a path")
     if name == "model":
         return _existing(name, folder / _of_type(name, value, str, "a path"))
-    if name == "resolve":
+    if name in ("resolve", "score_all"):
         if not isinstance(value, bool):
             raise ConfigurationError(f"{name} must be true or false, not {value!r}")
         return value
@@ -171,8 +172,10 @@ def run_pipeline(configuration: Configuration) -> None:
         nowhere = f" ({n_nowhere:,} spectra have no position and are of none)" if n_nowhere else ""
         click.echo(f"stars:   {gather_stars(connection):,}{nowhere}")
         click.echo(f"measure: {measure_spectra(connection, configuration.scheduler)['measured']:,} spectra")
-        scored = score_spectra(connection, configuration.model, configuration.scheduler)
-        click.echo(f"score:   {scored['scored']:,} spectra, model {scored['model_id']}, {scored['provider']}")
+        scored = score_spectra(
+            connection, configuration.model, configuration.scheduler, every=configuration.score_all
+        )
+        click.echo(f"score:   {scored['scored']:,} spectra, {scored['models']}, {scored['provider']}")
         if n_missing := [
             f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))
         ]:

@@ -11,7 +11,7 @@ import duckdb
 from becat.etl.load.forget import missing_words
 from becat.schema.errors import BecatError
 from becat.schema.find_star import questions, squeezed
-from becat.schema.parameters import Threshold
+from becat.schema.parameters import Threshold, in_words
 
 __all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
 
@@ -42,14 +42,16 @@ def print_thresholds(found: Sequence[Threshold]) -> None:
     """Print the thresholds, one a line; those that are not as shipped say what they were."""
     width = max(len(threshold.name) for threshold in found)
     for threshold in found:
-        note = "" if threshold.value == threshold.shipped else f"  (shipped as {threshold.shipped:g})"
-        click.echo(f"{threshold.name:{width}}  {threshold.value:>10g}  {threshold.unit or ''}{note}".rstrip())
+        value, shipped = (in_words(threshold.name, number) for number in (threshold.value, threshold.shipped))
+        note = "" if threshold.value == threshold.shipped else f"  (shipped as {shipped})"
+        click.echo(f"{threshold.name:{width}}  {value:>10}  {threshold.unit or ''}{note}".rstrip())
 
 
 def print_threshold(threshold: Threshold) -> None:
     """Print one threshold in full."""
     unit = f" {threshold.unit}" if threshold.unit else ""
-    click.echo(f"{threshold.name} = {threshold.value:g}{unit} (shipped as {threshold.shipped:g})")
+    value, shipped = (in_words(threshold.name, number) for number in (threshold.value, threshold.shipped))
+    click.echo(f"{threshold.name} = {value}{unit} (shipped as {shipped})")
     click.echo(f"  {threshold.description} [{threshold.reference}]")
 
 
@@ -154,7 +156,21 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
             outcome, decided_by = "no result", None
         words = "  ".join(part for part in (outcome, unit, detail, decided_by) if part)
         click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
+    _print_classifiers(connection, spectrum_id)
     click.echo(_conclusion(tests, *last[6:8]))
+
+
+def _print_classifiers(connection, spectrum_id: int) -> None:
+    """Print what each classifier says, where there are several."""
+    said = connection.execute(
+        """
+        select network, be_probability from be_score join model using (model_id)
+        where is_current and spectrum_id = ? order by network = 'both', network desc
+        """,
+        [spectrum_id],
+    ).fetchall()
+    if len(said) > 1:
+        click.echo("probability of Be: " + ", ".join(f"{network} {_number(found)}" for network, found in said))
 
 
 def _conclusion(tests, conclusion: str, result: str) -> str:

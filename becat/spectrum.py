@@ -32,6 +32,7 @@ from becat.udfs.bartlett import bartlett_peaks, smooth_bartlett, smoothed_error
 from becat.udfs.equivalent_width import shifted_band
 
 if TYPE_CHECKING:
+    from becat.models.classifiers import Both
     from becat.models.score import Scorer
     from becat.plot import Picture, Profile
 
@@ -135,7 +136,7 @@ class Spectrum:
         ----------
         model : path, optional
             An ONNX model. By default the score that the catalogue keeps, for a spectrum of a catalogue that has one, else that
-            of the model that comes with becat.
+            of the two classifiers that come with becat, as one.
 
         Returns
         -------
@@ -346,11 +347,11 @@ _HEAD = ("", "name", "kind", "mjd", "snr_r", "flags")
 
 
 @cache
-def _scorer(model: str | None) -> Scorer:
-    """A model, loaded once: that takes a second, and so does onnxruntime."""
-    from becat.models.score import Scorer
+def _scorer(model: str | None) -> Scorer | Both:
+    """The classifier, loaded once: that takes a second, and so does onnxruntime."""
+    from becat.models.classifiers import decides, load
 
-    return Scorer(model)
+    return decides(load(model), "both")
 
 
 def _arrow(value: object, kind: object) -> pa.Array:

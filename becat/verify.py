@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from becat.etl.catalogue.batches import matrix
 from becat.etl.catalogue.checksums import differences, engine, flux_checksum, last_run_of_checksums
-from becat.models.score import DEFAULT_MODEL
+from becat.models.score import FOLDER
 from becat.schema import parameters
 from becat.schema.grid import ARMS
 from becat.schema.tables import TABLES
@@ -231,8 +231,9 @@ def _count_audits() -> Iterator[tuple[str, str]]:
         " and spectrum_id not in (select spectrum_id from missing_result where stage = 'measure')",
     )
     yield (
-        "every spectrum is scored by the current model, or missing_result says why not",
-        "select spectrum_id from spectrum left join current_score k using (spectrum_id) where k.be_probability is null"
+        "every spectrum that reaches the classifiers is scored, or missing_result says why not",
+        "select spectrum_id from (select spectrum_id from step_40_q_index union select spectrum_id from current_score)"
+        " left join current_score k using (spectrum_id) where k.be_probability is null"
         " and exists (from model where is_current)"
         " and spectrum_id not in (select spectrum_id from missing_result where stage = 'score')",
     )
@@ -269,13 +270,16 @@ def _count_audits() -> Iterator[tuple[str, str]]:
         " where (k.star_id is null and exists (from etl_run where command = 'kinematics')) or astrometry.star_id is null",
     )
     yield "every run came to its end", "select run_id, command, status from etl_run where status = 'running'"
-    yield "one model is the current one", "select count(*) from model where is_current having count(*) > 1"
+    yield (
+        "one model of each network is the current one",
+        "select network from model where is_current group by network having count(*) > 1",
+    )
 
 
 def _changed_models(connection) -> Iterator[Finding]:
     """The shipped model, where the catalogue was scored with a file of that name."""
     for name, sha256 in connection.execute("select name, sha256 from model where is_current").fetchall():
-        path = DEFAULT_MODEL.with_name(name)
+        path = FOLDER / name
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             yield Finding("the model file is the one that scored", 1, f"{name}: run `becat score` again")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,8 @@ from becat.etl.kinematics.fill import kinematics_again
 from becat.etl.load.load import Batch, Options, read_and_reduce
 from becat.etl.load.release import VALUES, entries
 from becat.etl.measure import COLUMNS, THRESHOLDS, measure_partition
-from becat.etl.score import score_partition
-from becat.models.score import DEFAULT_MODEL
+from becat.etl.score import Asked, score_partition
+from becat.models.classifiers import load
 from becat.schema import parameters
 from becat.schema.grid import ARMS
 from becat.schema.quality import Quality
@@ -247,31 +246,37 @@ def _stored_like(table: pa.Table, name: str) -> pa.Table:
 
 
 def _compare_scores(connection, sample: Sample) -> None:
-    """Score the sampled spectra again, where the model at hand and this code have scored them."""
-    models = connection.execute("select model_id, name, sha256 from model where is_current").fetchall()
-    if len(models) != 1:
+    """Score the sampled spectra again, where the models at hand and this code have scored them."""
+    scored_by = {row[0] for row in connection.execute("select model_id from model where is_current").fetchall()}
+    if not scored_by:
         return
-    model_id, name, sha256 = models[0]
-    path = DEFAULT_MODEL.with_name(name)
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+    asked = Asked.of(load())
+    if set(asked.model_ids) != scored_by:
         return
     table = connection.execute(
         """
-        select r.spectrum_id, r.flux, r.ivar, k.be_probability
+        select r.spectrum_id, r.flux, r.ivar
         from flux_red r semi join _sampled using (spectrum_id)
-        join be_score k on k.spectrum_id = r.spectrum_id and k.model_id = ?
-        join etl_run e on e.run_id = k.run_id and e.code_version = ?
+        where r.spectrum_id in (
+            select k.spectrum_id from be_score k join etl_run e using (run_id) join model m using (model_id)
+            where m.is_current and e.code_version = ?
+        )
         """,
-        [model_id, code_version("score")],
+        [code_version("score")],
     ).to_arrow_table(SPECTRA_PER_BATCH)
     if not len(table):
         return
     sample.n_scored += len(table)
-    again = score_partition((table.select(["spectrum_id", "flux", "ivar"]), str(path.resolve()), model_id))["be_score"]
-    for number, kept, found in zip(
-        *(column.to_pylist() for column in (table["spectrum_id"], table["be_probability"], again["be_probability"])),
-        strict=True,
-    ):
+    again = score_partition((table, asked))["be_score"].to_pylist()
+    stored = {
+        row[:2]: row[2]
+        for row in connection.execute(
+            "select spectrum_id, model_id, be_probability from be_score semi join _sampled using (spectrum_id)"
+        ).fetchall()
+    }
+    for row in again:
+        number, found = row["spectrum_id"], row["be_probability"]
+        kept = stored.get((number, row["model_id"]))
         if _is_empty(kept) != _is_empty(found) or (not _is_empty(kept) and abs(kept - found) > PROBABILITY_TOLERANCE):
             sample.fail("the sample scored again agrees", f"{number}: {kept}, scored again {found}")
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from becat.models.training.render import SCALES
+from becat.models.training.render import ALL_SCALES, SCALES
 from becat.models.training.train import Stage, TrainConfig, train
 from becat.models.training.train_profile import ProfileConfig
 
 _DRAWINGS = [
-    *((5.0, (name, name, name)) for name in SCALES),
+    *((5.0, (name, name, name)) for name in ALL_SCALES),
+    (5.0, ("fixed", "zoomed", "compressed")),
     (5.0, SCALES),
     (2.0, SCALES),
     (9.0, SCALES),

@@ -1,12 +1,11 @@
-"""Scoring on a CPU: the shipped int8 model against PyTorch in single precision, the drawing included.
+"""Scoring on a CPU: an exported model against PyTorch in single precision, the drawing included.
 
     python -m benchmarks.scoring --training TRAINING --spectra 10000 --store scoring.csv
 
-TRAINING is the directory of the training that the model was exported from (`becat train`); without it only the int8 model
-is timed. PyTorch runs twice: once seeing and drawing every spectrum once, as the parts are trained, and once looking closer only at
-the spectra in doubt, as the int8 model does; so the table tells what that saves and what the number format does. All run in this process, on the
-same spectra, in turns of 100 spectra, on as many threads as the process may use. Decisions are compared with those of the second. The ratio of speeds is that of the whole times, and the middle of the turns' own ratios beside it, which a busy
-moment does not move. A decision differs where one is on the other side of the model's threshold.
+TRAINING is the directory of the training that the model was exported from (`becat train`); without it only the exported model
+is timed. Both run in this process, on the same spectra, in turns of 100 spectra, on as many threads as the process may use. The ratio of speeds
+is that of the whole times, and the middle of the turns' own ratios beside it, which a busy moment does not move. A decision
+differs where one is on the other side of the model's threshold.
 
 Each turn is appended to the file of ``--store``, so that the same command goes on after an interruption and more spectra can be
 added to those that were done. Ten thousand take a quarter of an hour on two idle cores.
@@ -35,7 +34,7 @@ from becat.models.training.training_data import simulated
 
 TURN = 100
 _SEED = 8
-_COLUMNS = ("model_id", "turn", "n", "int8_s", "torch_s", "sparing_s", "n_differ", "largest_difference")
+_COLUMNS = ("model_id", "turn", "n", "exported_s", "torch_s", "n_differ", "largest_difference")
 
 
 def main() -> None:
@@ -65,8 +64,9 @@ def _turns(options) -> list[dict[str, float]]:
     scorer = Scorer(options.model)
     done = _stored(options.store, scorer.model_id)
     threshold = scorer.description["be_probability_min"] or 0.5
-    peers = _pytorch(options.training, scorer.path) if options.training else {}
-    ways = {"int8": lambda flux: scorer.score(flux, np.ones_like(flux)), **peers}
+    ways: dict[str, Callable[..., np.ndarray]] = {"exported": lambda flux: scorer.score(flux, np.ones_like(flux))}
+    if options.training:
+        ways["torch"] = _pytorch(options.training, scorer)
     print(f"{scorer.path.name} on {scorer.provider}, {len(os.sched_getaffinity(0))} threads", flush=True)
     warmed = False
     for turn in range(-(-options.spectra // TURN)):
@@ -90,13 +90,14 @@ def _turn(ways, flux, threshold, turn) -> dict:
         start = time.perf_counter()
         found[name] = ways[name](flux)
         seconds[f"{name}_s"] = time.perf_counter() - start
-    other = found.get("sparing", found["int8"])
+    mine = found["exported"]
+    other = found.get("torch", mine)
     return {
         "turn": turn,
         "n": len(flux),
-        **{column: seconds.get(column, float("nan")) for column in ("int8_s", "torch_s", "sparing_s")},
-        "n_differ": int(((found["int8"] >= threshold) != (other >= threshold)).sum()),
-        "largest_difference": float(np.abs(found["int8"] - other).max()),
+        **{column: seconds.get(column, float("nan")) for column in ("exported_s", "torch_s")},
+        "n_differ": int(((mine >= threshold) != (other >= threshold)).sum()),
+        "largest_difference": float(np.abs(mine - other).max()),
     }
 
 
@@ -124,40 +125,30 @@ def _append(store, row) -> None:
 
 def _report(turns, with_torch) -> None:
     n = sum(row["n"] for row in turns)
-    int8_s = np.array([row["int8_s"] for row in turns])
-    print(f"int8: {n / int8_s.sum():.1f} spectra/s, {n:.0f} spectra")
+    exported_s = np.array([row["exported_s"] for row in turns])
+    print(f"exported: {n / exported_s.sum():.1f} spectra/s, {n:.0f} spectra")
     if not with_torch:
         return
-    for column, name in (("torch_s", "drawing each spectrum"), ("sparing_s", "looking closer at those in doubt")):
-        torch_s = np.array([row[column] for row in turns])
-        low, middle, high = np.percentile(torch_s / int8_s, [16, 50, 84])
-        print(f"PyTorch eager fp32, {name}: {n / torch_s.sum():.1f} spectra/s; int8 is")
-        print(
-            f"  {torch_s.sum() / int8_s.sum():.2f} times as fast (turns: {middle:.2f}, two in three {low:.2f}-{high:.2f})"
-        )
+    torch_s = np.array([row["torch_s"] for row in turns])
+    low, middle, high = np.percentile(torch_s / exported_s, [16, 50, 84])
+    print(f"PyTorch eager fp32: {n / torch_s.sum():.1f} spectra/s; the exported model is")
+    print(
+        f"  {torch_s.sum() / exported_s.sum():.2f} times as fast (turns: {middle:.2f}, two in three {low:.2f}-{high:.2f})"
+    )
     differ = sum(row["n_differ"] for row in turns)
     largest = max(row["largest_difference"] for row in turns)
     print(f"decisions that differ: {differ:.0f} of {n:.0f} ({differ / n:.3%}); largest difference {largest:.3f}")
 
 
-def _pytorch(training: Path, model_path: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """The classifier before export, weights of the log odds as in the model's card: drawing every spectrum, and sparing."""
-    import torch
-
+def _pytorch(training: Path, scorer: Scorer) -> Callable[[np.ndarray], np.ndarray]:
+    """The classifier before export, weight of the log odds as on the model's card."""
     from becat.models.training.export import apply
-    from becat.models.training.trained import load_trained
+    from becat.models.training.trained import load_drawing, load_profiles
 
-    model = load_trained(training, json.loads(model_path.with_suffix(".json").read_text(encoding="utf-8")))
-    model.sparing = True
-
-    def drawing_each(flux):
-        log_odds = torch.stack([model.by_drawing(flux), model.by_flux(flux)[0]], dim=1)
-        return torch.sigmoid(log_odds @ model.weight)
-
-    return {
-        "torch": lambda flux: apply(drawing_each, flux),
-        "sparing": lambda flux: apply(lambda part: model(part)[0], flux),
-    }
+    card = json.loads(scorer.path.with_suffix(".json").read_text(encoding="utf-8"))
+    load = {"resnet18": load_drawing, "profile": load_profiles}[scorer.network]
+    model = load(training, card["log_odds_weight"])
+    return lambda flux: apply(lambda part: model(part)[0], flux)
 
 
 def _peak_of_scoring(model: Path, n: int) -> float:

@@ -94,7 +94,7 @@ def _fit(table, row, components):
     flux = np.where(good, flux, 0)
     # Amounts of the components are held near zero, so that the least of them cannot make sky lines.
     prior = np.diag([1e-6] * 4 + [1.0] * len(components) + [1e-9] * len(sky))
-    best, found = np.inf, None
+    best, found = np.inf, ()
     for shift in _SHIFTS_A:
         stars = np.stack([np.interp(_WAVELENGTH_A - shift, _WAVELENGTH_A, part) for part in components])
         shapes = np.concatenate([[x**k for k in range(4)], stars, sky])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from becat.models.classifiers import Both
 from becat.models.score import Scorer
 from becat.models.training.training_data import window_of
 from becat.simulate.sample import sample_profiles
@@ -19,7 +20,7 @@ class Examples:
 
     Parameters
     ----------
-    scorer : Scorer
+    scorer : Scorer or Both
     n : int
         Examples to choose from.
     seed : int
@@ -32,7 +33,7 @@ class Examples:
         Kind in distributions.toml; 1 Be, 0 not Be, -1 with a feature that cannot be seen.
     """
 
-    def __init__(self, scorer: Scorer, n: int = 256, seed: int = 20260102):
+    def __init__(self, scorer: Scorer | Both, n: int = 256, seed: int = 20260102):
         self._scorer = scorer
         profiles = sample_profiles(n, np.random.default_rng(seed))
         window, usable = window_of(profiles)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
+from becat.models.classifiers import Both
 from becat.models.score import Scorer
 from becat.models.window import cut_window, window_wavelength_a
 
@@ -17,7 +18,7 @@ WIDTHS_A = (3.0, 9.0, 27.0)
 
 
 def occlusion(
-    scorer: Scorer,
+    scorer: Scorer | Both,
     flux: np.ndarray,
     ivar: np.ndarray,
     widths_a: Sequence[float] = WIDTHS_A,
@@ -27,7 +28,7 @@ def occlusion(
 
     Parameters
     ----------
-    scorer : Scorer
+    scorer : Scorer or Both
     flux, ivar : (4001,) or (481,) float arrays
         One rectified red-arm spectrum, or its window.
     widths_a : sequence of float

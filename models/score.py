@@ -17,17 +17,23 @@ import onnxruntime
 from becat.models.window import cut_window
 from becat.schema.errors import BecatError
 
-__all__ = ["DEFAULT_MODEL", "Scorer"]
+__all__ = ["DEFAULT_MODEL", "FOLDER", "NETWORKS", "Scorer", "own_model"]
 
-_FOLDER = Path(__file__).parent
-_CARD = _FOLDER / "becat_resnet18.json"
-DEFAULT_MODEL = _FOLDER / "becat_resnet18.onnx"
-_HALF_MODEL = _FOLDER / "becat_resnet18_fp16.onnx"
+FOLDER = Path(__file__).parent
+NETWORKS = ("resnet18", "profile")
+DEFAULT_MODEL = FOLDER / "becat_resnet18.onnx"
 _GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
 # Spectra a run. A CPU wants its activations in the cache; a GPU wants work for all of its processors.
 _CPU_BATCH = 32
 _GPU_BATCH = 2048
 _ONLY_FATAL = 4
+
+
+def own_model(network: str) -> Path:
+    """The file of a network of `NETWORKS` that comes with becat, for CPUs."""
+    path = FOLDER / f"becat_{network}.onnx"
+    # Until both files are there, becat_resnet18.onnx holds profile networks that decide.
+    return path if path.is_file() else DEFAULT_MODEL
 
 
 class Scorer:
@@ -36,18 +42,22 @@ class Scorer:
     Parameters
     ----------
     model_path : path, optional
-        An ONNX model with ``flux`` (n, 481) in and ``probability`` (n,) out; by default the one that comes with becat:
-        half precision on a GPU (where that file is installed), int8 on a CPU.
+        An ONNX model with ``flux`` (n, 481) in and ``probability`` (n,) out; by default that of `network` that comes with becat.
     providers : list of str, optional
         onnxruntime execution providers to try, in order; by default TensorRT, CUDA and CPU, as far as they are there.
     binding : bool, optional
         Whether input and output lie in memory of the device that is taken once and used again for each batch; by default
         on a GPU only, since a CPU reads the arrays where they are.
+    network : {"resnet18", "profile"}
+        Which of becat's own models, where no path is given: of ResNet-18 that in half precision on a GPU (where that file is
+        installed), in int8 on a CPU.
 
     Attributes
     ----------
     provider : str
         Execution provider that runs the model: the one that onnxruntime took, which is not always the first asked for.
+    network : str
+        ``resnet18`` or ``profile``, by its card; ``profile`` for a model of before there were two.
     outputs : set of str
         What the model gives: ``probability``, and of models that `becat.models.training.export` writes now ``features`` and ``log_odds``.
     sha256, model_id : str
@@ -67,14 +77,16 @@ class Scorer:
         providers: list[str] | None = None,
         *,
         binding: bool | None = None,
+        network: str = "resnet18",
     ):
         wanted = providers or _available_providers()
-        self.path = Path(model_path) if model_path is not None else _default_model(wanted)
+        self.path = Path(model_path) if model_path is not None else _default_model(network, wanted)
         content, self.sha256 = _read_checked(self.path)
         self._session = _open_session(self.path, content, wanted)
-        if model_path is None and self.path != DEFAULT_MODEL and self._session.get_providers()[0] not in _GPU_PROVIDERS:
+        for_cpu = own_model(network)
+        if model_path is None and self.path != for_cpu and self._session.get_providers()[0] not in _GPU_PROVIDERS:
             # A GPU that onnxruntime cannot use: a CPU computes in half precision ten times more slowly than in int8.
-            self.path = DEFAULT_MODEL
+            self.path = for_cpu
             content, self.sha256 = _read_checked(self.path)
             self._session = _open_session(self.path, content, ["CPUExecutionProvider"])
         self.model_id = self.sha256[:12]
@@ -87,7 +99,9 @@ class Scorer:
         self.outputs = set(shapes)
         self._n_features = int(*shapes.get("features", [0]))
         card = _card_of(self.path, self.sha256)
+        self.network: str = card.get("network", "profile")
         self.description = {
+            "network": self.network,
             "model_id": self.model_id,
             "name": self.path.name,
             "sha256": self.sha256,
@@ -226,8 +240,9 @@ def _engine_options() -> dict[str, str]:
     return {"trt_fp16_enable": "1", "trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
 
 
-def _default_model(providers: list[str]) -> Path:
-    return _HALF_MODEL if providers[0] in _GPU_PROVIDERS and _HALF_MODEL.is_file() else DEFAULT_MODEL
+def _default_model(network: str, providers: list[str]) -> Path:
+    half = FOLDER / f"becat_{network}_fp16.onnx"
+    return half if providers[0] in _GPU_PROVIDERS and half.is_file() else own_model(network)
 
 
 _RESTORE = "install becat again (in a checkout: `git restore models`)"
@@ -239,22 +254,23 @@ def _read_checked(path: Path) -> tuple[bytes, str]:
         raise BecatError(f"no model at {path}: {_RESTORE}, or name another with --model")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
-    wanted = {entry["name"]: entry["sha256"] for entry in _card().get("files", {}).values()}
-    if path.resolve().parent == _FOLDER.resolve() and wanted.get(path.name, found) != found:
+    wanted = {entry["name"]: entry["sha256"] for entry in _card_beside(path).get("files", {}).values()}
+    if path.resolve().parent == FOLDER.resolve() and wanted.get(path.name, found) != found:
         raise BecatError(
             f"{path} is damaged: its SHA-256 is {found[:12]}, the card says {wanted[path.name][:12]}; {_RESTORE}"
         )
     return content, found
 
 
-def _card() -> dict:
-    return json.loads(_CARD.read_text(encoding="utf-8")) if _CARD.is_file() else {}
+def _card_beside(path: Path) -> dict:
+    """The JSON file beside a model, as `becat.models.training.export` names it; empty where there is none."""
+    beside = path.with_name(path.stem.removesuffix("_fp16") + ".json")
+    return json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
 
 
 def _card_of(path: Path, sha256: str) -> dict:
-    """Card of a model: becat's own, or the JSON file beside another model, as `becat.models.training.export` names it."""
-    beside = path.with_name(path.stem.removesuffix("_fp16") + ".json")
-    for card in (_card(), json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}):
+    """Card of a model: the one beside it, or, for a copy of becat's own, becat's."""
+    for card in map(_card_beside, (path, *(own_model(network) for network in NETWORKS))):
         for precision, entry in card.get("files", {}).items():
             if entry["sha256"] == sha256:
                 return {**card, "precision": precision}

@@ -43,7 +43,7 @@ EXPORTS = {
         """select s.*, m.* exclude (spectrum_id, run_id), b.be_probability, b.model_id
         from spectrum s
         left join line_measurement m using (spectrum_id)
-        left join (select k.* from be_score k join model using (model_id) where is_current) b using (spectrum_id)""",
+        left join (select k.* from be_score k join current_model using (model_id)) b using (spectrum_id)""",
     ),
     **{
         f"flux_{arm}": (

@@ -57,7 +57,7 @@ async def first(database: Database, sql: str, parameters: dict | None = None) ->
 
 async def scored_by(database: Database) -> str | None:
     """SHA-256 of the classifier that gave the scores, or None."""
-    found = await first(database, "select sha256 from model where is_current")
+    found = await first(database, "select sha256 from model join current_model using (model_id)")
     return found["sha256"] if found else None
 
 

@@ -12,9 +12,10 @@ from threading import Thread
 
 import numpy as np
 
+from becat.models.classifiers import Both, decides, hashes, load
 from becat.models.examples import Examples
 from becat.models.explain import occlusion
-from becat.models.score import DEFAULT_MODEL, Scorer
+from becat.models.score import Scorer
 from becat.models.window import WINDOW_A
 from becat.schema.errors import BecatError
 from becat.schema.grid import RED
@@ -38,8 +39,8 @@ class Explainer:
     Parameters
     ----------
     model_path : path, optional
-        The classifier that gave the scores; by default the one that comes with becat, which is loaded with the first
-        picture.
+        The classifier that gave the scores; by default both of those that come with becat, as one, which are loaded with the
+        first picture.
 
     Raises
     ------
@@ -111,8 +112,8 @@ class Explainer:
 
 
 @cache
-def _scorer(path: Path | None) -> Scorer:
-    return Scorer(path)
+def _scorer(path: Path | None) -> Scorer | Both:
+    return decides(load(path), "both")
 
 
 @cache
@@ -123,9 +124,10 @@ def _examples(path: Path | None) -> Examples:
 @cache
 def _hashes(path: Path | None) -> frozenset[str]:
     """SHA-256 of all precisions of a classifier, from its card; one of the user's own is read, to find its faults now."""
-    own = {_scorer(path).sha256} if path else set()
-    model = path or DEFAULT_MODEL
-    card = model.with_name(model.stem.removesuffix("_fp16") + ".json")
+    if path is None:
+        return hashes()
+    own = {_scorer(path).sha256}
+    card = path.with_name(path.stem.removesuffix("_fp16") + ".json")
     files = json.loads(card.read_text(encoding="utf-8"))["files"] if card.is_file() else {}
     return frozenset(own | {entry["sha256"] for entry in files.values()})
 

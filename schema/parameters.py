@@ -6,13 +6,23 @@ import difflib
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from becat.schema.errors import BecatError
 
-__all__ = ["Threshold", "change", "in_force", "load", "reset", "thresholds", "value"]
+__all__ = [
+    "Threshold",
+    "change",
+    "from_words",
+    "in_force",
+    "in_words",
+    "load",
+    "reset",
+    "thresholds",
+    "value",
+]
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,7 @@ class Threshold:
     reference: str
     shipped: float
     range: tuple[float, float] = (-math.inf, math.inf)
+    words: tuple[str, ...] = ()
 
     @property
     def is_switch(self) -> bool:
@@ -40,9 +51,33 @@ def load() -> dict[str, Threshold]:
         return {name: _shipped(name, **row) for name, row in tomllib.load(file).items()}
 
 
-def _shipped(name: str, value: float, range: Iterable[float] = (-math.inf, math.inf), **words: str) -> Threshold:
+def _shipped(
+    name: str,
+    value: float,
+    range: Iterable[float] = (-math.inf, math.inf),
+    words: Iterable[str] = (),
+    **told: str,
+) -> Threshold:
     low, high = range
-    return Threshold(name, float(value), shipped=float(value), range=(low, high), **words)
+    return Threshold(name, float(value), shipped=float(value), range=(low, high), words=tuple(words), **told)
+
+
+def in_words(name: str, number: float) -> str:
+    """A value as it is printed: a choice by its word."""
+    words = load()[name].words if name in load() else ()
+    return words[int(number)] if number in range(len(words)) else f"{number:g}"
+
+
+def from_words(name: str, text: str) -> float:
+    """A value as a user writes it: a number, or the word of a choice.
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
+    words = load()[name].words if name in load() else ()
+    return float(words.index(text)) if text in words else float(text)
 
 
 def value(name: str, connection=None) -> float:
@@ -97,10 +132,10 @@ def thresholds(connection, names: Iterable[str] = ()) -> list[Threshold]:
     """
     sql = "select name, value, unit, description, reference, default_value from selection_parameter order by rowid"
     shipped = load()
-    everywhere = (-math.inf, math.inf)
+    rows = [Threshold(*row) for row in connection.execute(sql).fetchall()]
     found = [
-        Threshold(*row, range=shipped[row[0]].range if row[0] in shipped else everywhere)
-        for row in connection.execute(sql).fetchall()
+        replace(row, range=shipped[row.name].range, words=shipped[row.name].words) if row.name in shipped else row
+        for row in rows
     ]
     known = {threshold.name: threshold for threshold in found}
     wanted = list(names)
@@ -162,6 +197,8 @@ def _check(threshold: Threshold, value: float) -> None:
     name, (low, high) = threshold.name, threshold.range
     if not math.isfinite(value):
         raise BecatError(f"{name} must be a finite number, not {value}")
+    if threshold.words and value not in range(len(threshold.words)):
+        raise BecatError(f"{name} is one of {', '.join(threshold.words)}, not {value:g}")
     if threshold.is_switch and value not in (0, 1):
         raise BecatError(f"{name} is a switch: 0 or 1, not {value:g}")
     if not low <= value <= high:

@@ -488,18 +488,19 @@ MODEL = _table(
     "Classifiers that have scored spectra",
     _col("model_id", Text, "First 12 hexadecimal digits of the file's SHA-256", ucd="meta.id;meta.main", key=True),
     _col("name", Text, "File name of the model", ucd="meta.id;meta.file"),
+    _col("network", Text, "Which classifier it is: resnet18, profile, or both", ucd="meta.code.class"),
     _col("sha256", Text, "SHA-256 of the model file", ucd="meta.id"),
     _col("architecture", Text, "Architecture", ucd="meta.note"),
     _col("precision", Text, "Number format of the weights: fp32, fp16 or int8", ucd="meta.code"),
     _col("training_data", Text, "What it was trained on", ucd="meta.note"),
     _col("be_probability_min", REAL, "Decision threshold recommended for it", "", "stat.probability"),
-    _col("is_current", Boolean, "True for the model whose scores the views use", ucd="meta.code"),
+    _col("is_current", Boolean, "True for the models that scored last: one of each network", ucd="meta.code"),
     _run(),
 )
 
 BE_SCORE = _table(
     "be_score",
-    "Probability that the H-alpha profile shows a Be star, by model",
+    "Probability that the H-alpha profile shows a Be star, by model, of spectra that the steps before the classifier leave in",
     _spectrum_key(),
     _col("model_id", Text, "Model", ucd="meta.id", key=True, refers="model.model_id"),
     _col("be_probability", REAL, "Probability of Be; NULL where too few pixels are good", "", "stat.probability"),

@@ -18,7 +18,7 @@ from tests.tools.pipeline_tools import becat, new_catalogue
 GRID_A = np.arange(6250.0, 6850.0, 0.25)
 NEITHER = {
     "every spectrum is measured, or missing_result says why not",
-    "every spectrum is scored by the current model, or missing_result says why not",
+    "every spectrum that reaches the classifiers is scored, or missing_result says why not",
 }
 
 
@@ -44,7 +44,7 @@ def catalogue(tmp_path_factory):
     with open_catalogue(path) as connection:
         load_spectra(connection, [folder], workers=1)
         measure_spectra(connection)
-        score_spectra(connection)
+        score_spectra(connection, every=True)
     return path
 
 
@@ -60,7 +60,7 @@ def test_reasons_are_written_once_and_in_words(catalogue):
         assert found["score"].startswith("H-alpha could not be scored: ")
         assert "Angstrom" in found["measure"]
         assert measure_spectra(connection) == {"measured": 0}
-        assert score_spectra(connection)["scored"] == 0
+        assert score_spectra(connection, every=True)["scored"] == 0
         assert reasons(connection) == found
         assert [f.check for f in verify(connection) if f.check in NEITHER] == []
 
@@ -71,14 +71,14 @@ def test_verify_finds_a_spectrum_with_neither_and_the_stages_mend_it(catalogue):
         connection.execute("delete from missing_result")
         assert {f.check for f in verify(connection)} >= NEITHER
         assert measure_spectra(connection) == {"measured": 1}
-        assert score_spectra(connection)["scored"] == 1
+        assert score_spectra(connection, every=True)["scored"] == 1
         assert reasons(connection) == found
         assert not {f.check for f in verify(connection)} & NEITHER
 
 
 def test_the_commands_say_how_many_and_where_to_look(catalogue):
     assert "in 1 of all spectra H-alpha could not be measured" in becat("measure", "-c", catalogue).stdout
-    assert "reason from missing_result where stage = 'score'" in becat("score", "-c", catalogue).stdout
+    assert "reason from missing_result where stage = 'score'" in becat("score", "--all", "-c", catalogue).stdout
     with open_catalogue(catalogue, read_only=True) as connection:
         ((number, reason),) = connection.execute(
             "select spectrum_id, reason from missing_result where stage = 'measure'"
@@ -126,7 +126,7 @@ def test_no_real_file_ends_without_result_or_reason(real_data, tmp_path):
     with open_catalogue(new_catalogue(tmp_path / "c.duckdb")) as connection:
         load_spectra(connection, files, workers=1)
         measure_spectra(connection)
-        score_spectra(connection)
+        score_spectra(connection, every=True)
         ended = connection.execute("""
             select file from spectrum join line_measurement using (spectrum_id) join current_score using (spectrum_id)
                 where ew_halpha_a is not null and be_probability is not null

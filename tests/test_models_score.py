@@ -161,7 +161,8 @@ def test_damaged_model_is_named(tmp_path, monkeypatch):
     with copy.open("r+b") as stream:
         stream.seek(1_000_000)
         stream.write(b"damage")
-    monkeypatch.setattr("becat.models.score._FOLDER", tmp_path)
+    shutil.copy(DEFAULT_MODEL.with_suffix(".json"), tmp_path)
+    monkeypatch.setattr("becat.models.score.FOLDER", tmp_path)
     with pytest.raises(BecatError, match="damaged"):
         Scorer(copy)
 
@@ -210,11 +211,9 @@ def test_binding_gives_the_scores_of_a_plain_run(scorer):
 
 def test_a_gpu_that_cannot_be_used_leaves_the_model_for_cpus(monkeypatch, tmp_path):
     """The file in half precision is there and a GPU is asked for, but onnxruntime finds none."""
-    half = tmp_path / "becat_resnet18_fp16.onnx"
-    shutil.copy(DEFAULT_MODEL, half)
-    monkeypatch.setattr("becat.models.score._HALF_MODEL", half)
+    half, whole = tmp_path / "becat_resnet18_fp16.onnx", tmp_path / DEFAULT_MODEL.name
+    for path in (half, whole):
+        shutil.copy(DEFAULT_MODEL, path)
+    monkeypatch.setattr("becat.models.score.FOLDER", tmp_path)
     found = Scorer(providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
-    if found.provider == "CPUExecutionProvider":
-        assert found.path == DEFAULT_MODEL
-    else:
-        assert found.path == half
+    assert found.path == (whole if found.provider == "CPUExecutionProvider" else half)

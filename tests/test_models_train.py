@@ -19,18 +19,25 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("torchvision", reason="torchvision is not installed: pip install '.[train]'")
 
 from becat.cli import becat  # noqa: E402
-from becat.models.score import DEFAULT_MODEL, Scorer  # noqa: E402
-from becat.models.training.augment import augment, warp_profiles  # noqa: E402
+from becat.models.score import Scorer, own_model  # noqa: E402
+from becat.models.training.augment import augment  # noqa: E402
 from becat.models.training.export import apply, export, to_onnx  # noqa: E402
 from becat.models.training.facts import FACTS, VELOCITY, facts_of  # noqa: E402
-from becat.models.training.network import SURE_LOG_ODDS, Classifier, load_imagenet, recompute_batch_norm  # noqa: E402
+from becat.models.training.network import (  # noqa: E402
+    SURE_LOG_ODDS,
+    DrawingClassifier,
+    ProfileClassifier,
+    load_imagenet,
+    recompute_batch_norm,
+)
 from becat.models.training.profile_network import ProfileNetwork, scales  # noqa: E402
 from becat.models.training.recovered import recover_training  # noqa: E402
-from becat.models.training.render import SCALES, LineImage  # noqa: E402
-from becat.models.training.train import Stage, TrainConfig, train  # noqa: E402
+from becat.models.training.render import ALL_SCALES, LineImage  # noqa: E402
+from becat.models.training.train import Stage, TrainConfig, soft_targets, train  # noqa: E402
 from becat.models.training.train_profile import ProfileConfig, _Pool, train_profiles  # noqa: E402
-from becat.models.training.trained import load_trained  # noqa: E402
+from becat.models.training.trained import load_drawing, load_profiles  # noqa: E402
 from becat.models.training.training_data import Drawn, Mixture, simulated  # noqa: E402
+from becat.models.training.warp import warp_profiles  # noqa: E402
 from becat.simulate.sample import sample_profiles  # noqa: E402
 
 SIZE = 64
@@ -41,7 +48,7 @@ torch.set_num_threads(1)  # as in the processes of a training: rounding depends 
 def imagenet(tmp_path_factory):
     """An archive like one of ImageNet weights, without statistics and last layer, of random numbers."""
     torch.manual_seed(5)
-    state = Classifier(SIZE, 2.5).network.state_dict()
+    state = DrawingClassifier(SIZE, 2.5).network.state_dict()
     names = [name for name in state if name.rsplit(".", 1)[1] in ("weight", "bias") and not name.startswith("fc.")]
     path = tmp_path_factory.mktemp("weights") / "random.npz"
     np.savez(path, **{name: state[name].numpy().astype(np.float16) for name in names})
@@ -103,8 +110,8 @@ def test_strong_and_weak_features_stay_inside_the_picture():
     flux = torch.ones(2, 481)
     flux[0, 230:250] = 14.0
     flux[1, 230:250] = 0.97
-    image = LineImage(256)(flux)
-    compressed, zoomed = SCALES.index("compressed"), SCALES.index("zoomed")
+    image = LineImage(256, scales=ALL_SCALES)(flux)
+    compressed, zoomed = ALL_SCALES.index("compressed"), ALL_SCALES.index("zoomed")
     assert image[0, compressed].amax(1)[:10].sum() > 0 and image[0, compressed, 0].sum() == 0
     assert image[1, zoomed].amax(1).nonzero().max() - image[1, zoomed].amax(1).nonzero().min() > 50
 
@@ -121,11 +128,11 @@ def test_augmentation_mirrors_and_moves_little():
 def test_weights_of_another_network_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", **{"conv1.weight": np.zeros((3, 3))})
     with pytest.raises(ValueError, match="missing or of another shape"):
-        load_imagenet(Classifier(SIZE, 2.5), tmp_path / "other.npz")
+        load_imagenet(DrawingClassifier(SIZE, 2.5), tmp_path / "other.npz")
 
 
 def test_recomputed_statistics_are_the_averages(imagenet):
-    model = Classifier(SIZE, 2.5)
+    model = DrawingClassifier(SIZE, 2.5)
     load_imagenet(model, imagenet)
     flux = torch.from_numpy(simulated(16, np.random.default_rng(1))[0])
     recompute_batch_norm(model, [flux])
@@ -198,18 +205,19 @@ def test_another_configuration_is_refused(config, training):
 
 def test_networks_are_trained_further_from_another_training(tmp_path, config, training):
     profile = replace(config.profile, n_spectra=32, learning_rate=1e-9, weight_decay=0.0, start_from=str(training))
-    longer = replace(config, profile=profile, seed=2)
+    longer = replace(config, stages=(), profile=profile, seed=2)
     train(tmp_path, longer)
-    for file in ("weights.pt", "profile_0.pt", "profile_1.pt"):  # the steps are too small to go anywhere
+    assert not (tmp_path / "weights.pt").exists()
+    for file in ("profile_0.pt", "profile_1.pt"):  # the steps are too small to go anywhere
         one, two = (torch.load(d / file, weights_only=True) for d in (training, tmp_path))
         for name, value in one.items():
             if not name.rpartition(".")[2].startswith(("running", "num_batches")):
                 torch.testing.assert_close(two[name], value, atol=1e-6, rtol=0, msg=name)
     record = json.loads((tmp_path / "curves.json").read_text())["config"]
-    assert record["profile_seed"] == 2 and record["seed"] == config.seed
-    assert record["profile"]["start_from"] == training.name
-    card = export(tmp_path, tmp_path / "model", n_calibration=192)["json"].read_text()
-    assert "each profile network 32 more than in the training before" in card
+    assert record["seed"] == 2 and record["profile"]["start_from"] == training.name
+    files = export(tmp_path, tmp_path / "model", n_calibration=192)
+    assert set(files) == {"profile fp32", "profile json"}
+    assert "32 spectra for each network more than in the training before" in files["profile json"].read_text()
     before = (tmp_path / "profile_0.pt").read_bytes()
     train(tmp_path, longer)  # nothing is left to do
     assert (tmp_path / "profile_0.pt").read_bytes() == before
@@ -219,7 +227,7 @@ def test_networks_are_trained_further_from_another_training(tmp_path, config, tr
 
 def test_networks_are_not_trained_further_from_what_is_not_finished(tmp_path, config, training):
     def from_(directory, **changes):
-        return replace(config, profile=replace(config.profile, start_from=str(directory), **changes))
+        return replace(config, stages=(), profile=replace(config.profile, start_from=str(directory), **changes))
 
     with pytest.raises(FileNotFoundError):
         train(tmp_path / "new", from_(tmp_path))
@@ -231,28 +239,64 @@ def test_networks_are_not_trained_further_from_what_is_not_finished(tmp_path, co
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_an_exported_model_is_trained_further(tmp_path, config, training, precision):
+def test_an_exported_resnet_is_trained_further(tmp_path, config, training, precision):
+    """The network comes back from the file, and says what it said as far as the file's precision goes."""
+    files = export(training, tmp_path, n_calibration=192)
+    start = recover_training(files[f"resnet18 {precision}"], tmp_path / "start")
+    flux = simulated(64, np.random.default_rng(9))[0]
+    before, again = (apply(lambda f, d=d: load_drawing(d).look(f)[0], flux) for d in (training, start))
+    assert np.abs(again - before).max() < 0.1 * max(1, np.abs(before).max())
+    stages = (replace(config.stages[-1], n_spectra=8, learning_rate=1e-9),)
+    alone = replace(config.profile, members=0)
+    further = replace(
+        config, stages=stages, start_from=str(start), imagenet=None, profile=alone, weight_decay=0.0, seed=2
+    )
+    train(tmp_path / "further", further)
+    one, two = (torch.load(d / "weights.pt", weights_only=True) for d in (start, tmp_path / "further"))
+    torch.testing.assert_close(two["layer4.1.conv2.weight"], one["layer4.1.conv2.weight"], atol=1e-6, rtol=0)
+    assert set(export(tmp_path / "further", tmp_path / "model", n_calibration=192)) == {
+        "resnet18 int8", "resnet18 fp16", "resnet18 json",
+    }  # fmt: skip
+
+
+def test_exported_profile_networks_are_trained_further(tmp_path, config, training):
     """The networks come back from the file, say what they said, and do so still after steps too small to go anywhere."""
     files = export(training, tmp_path, n_calibration=192)
-    start = recover_training(files[precision], tmp_path / "start")
+    start = recover_training(files["profile fp32"], tmp_path / "start")
     profile = replace(config.profile, n_spectra=32, learning_rate=1e-9, weight_decay=0.0, start_from=str(start))
-    train(tmp_path / "further", replace(config, profile=profile, seed=2))
+    train(tmp_path / "further", replace(config, stages=(), profile=profile, seed=2))
     flux = simulated(64, np.random.default_rng(9))[0]
-    before, again = load_trained(training), load_trained(start)
-    by_flux, by_drawing = (apply(part, flux) for part in (lambda f: before.by_flux(f)[0], before.by_drawing))
-    np.testing.assert_allclose(apply(lambda f: again.by_flux(f)[0], flux), by_flux, atol=1e-3)
-    drawn = apply(again.by_drawing, flux)
-    assert np.abs(drawn - by_drawing).max() < 0.1 * max(1, np.abs(by_drawing).max())
-    further = load_trained(tmp_path / "further")
+    before, again = load_profiles(training), load_profiles(start)
+    np.testing.assert_allclose(
+        apply(lambda f: again.look(f)[0], flux), apply(lambda f: before.look(f)[0], flux), atol=1e-3
+    )
+    further = load_profiles(tmp_path / "further")
     np.testing.assert_allclose(
         further.profile[0].log_odds.weight.detach(), again.profile[0].log_odds.weight.detach(), atol=1e-5
     )
 
 
+def test_a_teacher_softens_labels_where_he_does_not_contradict_them():
+    label = torch.tensor([1.0, 1.0, 0.0, 0.0, -1.0])
+    told = torch.tensor([1.0, -1.0, -9.0, 2.0, 0.5])
+    probability = torch.sigmoid(torch.tensor([1.0, -1.0, -5.0, 2.0, 0.5]))
+    expected = [0.5 + 0.5 * probability[0], 1.0, 0.5 * probability[2], 0.0, probability[4]]
+    torch.testing.assert_close(soft_targets(label, told, 0.5), torch.stack([torch.as_tensor(e) for e in expected]))
+
+
+def test_resnet_learns_from_a_teacher(tmp_path, config, training):
+    alone = replace(config.profile, members=0)
+    train(tmp_path, replace(config, teacher=str(training), profile=alone))
+    record = json.loads((tmp_path / "curves.json").read_text())
+    assert record["config"]["teacher"] == training.name and len(record["steps"]) == 24
+    one, two = (torch.load(d / "weights.pt", weights_only=True)["fc.weight"] for d in (training, tmp_path))
+    assert (one - two).abs().max() > 1e-4  # it learned something else than from the labels alone
+
+
 def test_normalisations_of_becats_own_model_are_made_again_for_training(tmp_path):
     """By the statistics of what it is shown, as in training, a recovered network says what it says by those it keeps."""
     flux = simulated(256, np.random.default_rng(9))[0]
-    for network in load_trained(recover_training(DEFAULT_MODEL, tmp_path)).profile:
+    for network in load_profiles(recover_training(own_model("profile"), tmp_path)).profile:
         told = apply(network, flux)
         network.train()
         network.features[-1].eval()  # the dropout
@@ -264,50 +308,67 @@ def test_normalisations_of_becats_own_model_are_made_again_for_training(tmp_path
 
 def test_a_model_that_is_not_what_its_card_says_is_not_trained_further(tmp_path, training):
     files = export(training, tmp_path, n_calibration=192)
-    card = json.loads(files["json"].read_text())
+    card = json.loads(files["profile json"].read_text())
     card["training"]["config"]["profile"]["members"] = 3
-    files["json"].write_text(json.dumps(card))
+    files["profile json"].write_text(json.dumps(card))
     with pytest.raises(ValueError, match="holds 2 profile networks, its JSON file names 3"):
-        recover_training(files["int8"], tmp_path / "start")
-    files["json"].unlink()
-    said = CliRunner().invoke(becat, ["train", str(tmp_path / "further"), "--start-from", str(files["int8"])])
+        recover_training(files["profile fp32"], tmp_path / "start")
+    files["profile json"].unlink()
+    said = CliRunner().invoke(becat, ["train", str(tmp_path / "further"), "--start-from", str(files["profile fp32"])])
     assert said.exit_code == 1 and "nor a model with its card" in str(said.exception)
 
 
 def test_exported_models_say_what_pytorch_says(tmp_path, training):
     files = export(training, tmp_path, n_calibration=192)  # as many as give the ranges of a real export
-    model = load_trained(training, json.loads(files["json"].read_text()))
     flux = simulated(40, np.random.default_rng(9))[0]
-    with torch.inference_mode():
-        expected, features, log_odds = (t.numpy() for t in model(torch.from_numpy(flux)))
-    half, int8 = Scorer(files["fp16"]), Scorer(files["int8"])
-    np.testing.assert_allclose(half.score(flux, np.ones_like(flux)), expected, atol=0.02)
-    np.testing.assert_allclose(int8.score(flux, np.ones_like(flux)), expected, atol=0.1)
-    np.testing.assert_allclose(half.features(flux, np.ones_like(flux)), features, atol=0.05 * np.abs(features).max())
-    np.testing.assert_allclose(half.log_odds(flux, np.ones_like(flux)), log_odds, atol=0.1)
-    assert half.description["precision"] == "fp16" and int8.description["be_probability_min"] == 0.5
+    bound = {"resnet18 fp16": (0.02, 0.1), "resnet18 int8": (0.1, 1.0), "profile fp32": (1e-4, 1e-3)}
+    for name, (of_probability, of_log_odds) in bound.items():
+        network = name.split()[0]
+        weight = json.loads(files[f"{network} json"].read_text())["log_odds_weight"]
+        model = {"resnet18": load_drawing, "profile": load_profiles}[network](training, weight)
+        with torch.inference_mode():
+            expected, features, log_odds = (t.numpy() for t in model(torch.from_numpy(flux)))
+        scorer, good = Scorer(files[name]), np.ones_like(flux)
+        assert scorer.network == network and scorer.description["be_probability_min"] == 0.5
+        np.testing.assert_allclose(scorer.score(flux, good), expected, atol=of_probability)
+        np.testing.assert_allclose(scorer.log_odds(flux, good), log_odds, atol=of_log_odds)
+        if name != "resnet18 int8":
+            np.testing.assert_allclose(scorer.features(flux, good), features, atol=0.05 * np.abs(features).max())
+        assert scorer.description["precision"] == name.split()[1]
 
 
 def test_only_spectra_in_doubt_are_looked_at_closer_and_the_result_is_the_same(tmp_path):
     torch.manual_seed(3)
-    model = Classifier(SIZE, 2.5, members=2).eval()
+    model = ProfileClassifier(members=2).eval()
     flux = simulated(40, np.random.default_rng(9))[0]
-    first = apply(lambda part: model.by_flux(part)[0], flux)
-    model.weight.copy_(torch.tensor([0.5, SURE_LOG_ODDS / np.median(np.abs(first))]))
-    by_flux = model.weight[1].item()
-    sure = np.abs(by_flux * first) >= SURE_LOG_ODDS
+    first = apply(lambda part: model.look(part)[0], flux)
+    model.weight.fill_(SURE_LOG_ODDS / np.median(np.abs(first)))
+    weight = model.weight.item()
+    sure = np.abs(weight * first) >= SURE_LOG_ODDS
     expected = apply(lambda part: model(part)[2], flux)
-    np.testing.assert_allclose(expected[sure], by_flux * first[sure], atol=1e-4)
+    np.testing.assert_allclose(expected[sure], weight * first[sure], atol=1e-4)
     views = [flux[~sure], flux[~sure, ::-1], *(_moved(flux[~sure], pixels) for pixels in (-9, 9))]
-    found = [apply(lambda part: model.by_flux(part)[0], np.ascontiguousarray(view)) for view in views]
-    drawn = apply(model.by_drawing, flux[~sure])
-    np.testing.assert_allclose(expected[~sure], by_flux * np.mean(found, axis=0) + 0.5 * drawn, atol=1e-3)
-    to_onnx(model, tmp_path / "sparing.onnx", sparing=True)
+    found = [apply(lambda part: model.look(part)[0], np.ascontiguousarray(view)) for view in views]
+    np.testing.assert_allclose(expected[~sure], weight * np.mean(found, axis=0), atol=1e-3)
+    model.sparing = True
+    to_onnx(model, tmp_path / "sparing.onnx")
     scorer = Scorer(tmp_path / "sparing.onnx")
     for rows in (np.arange(40), np.flatnonzero(sure), np.flatnonzero(~sure)):  # some, none and all of them in doubt
         assert len(rows) > 10
         found = scorer.log_odds(flux[rows], np.ones_like(flux[rows]))
         np.testing.assert_allclose(found, expected[rows], atol=1e-3)
+
+
+def test_detail_is_what_a_few_times_the_noise_does_whatever_the_line():
+    rng, pixel = np.random.default_rng(3), np.arange(481) - 240
+    noise = rng.normal(0, 0.004, (2, 481))
+    bump = 0.02 * np.exp(-0.5 * ((pixel - 60) / 6) ** 2)
+    flux = np.stack([1 + bump, 1 - 0.5 * np.exp(-0.5 * (pixel / 90) ** 2) + bump]) + noise
+    seen = LineImage(256, 2.5, ("detail",))(torch.from_numpy(flux.astype(np.float32)))[:, 0].numpy()
+    rows = (seen * np.arange(256)[:, None]).sum(axis=1) / seen.sum(axis=1)
+    column = round(300 / 480 * 255)
+    for row in rows:  # the bump stands over both lines by as much, and by more than the noise
+        assert row[:60].mean() - row[column] > 15
 
 
 def _moved(flux, pixels):
@@ -387,7 +448,7 @@ def test_warps_move_lines_little_and_keep_the_continuum():
 
 def test_warps_blur_half_of_the_profiles_as_scipy_does(monkeypatch):
     for name in ("STRETCH", "DEPTH", "SCALE", "TILT"):
-        monkeypatch.setattr(f"becat.models.training.augment.{name}", 0.0)
+        monkeypatch.setattr(f"becat.models.training.warp.{name}", 0.0)
     pixel = np.arange(481) - 240
     line = 0.6 * np.exp(-0.5 * (pixel / 8) ** 2)
     absorbed = 1 - warp_profiles(np.tile(1 - line, (400, 1)).astype(np.float32), np.random.default_rng(1))

@@ -23,7 +23,7 @@ def survey(tmp_path):
     for path in real_spectra()[2:4]:
         shutil.copy(path, tmp_path / "spectra")
     config = tmp_path / "survey.toml"
-    config.write_text('catalog = "c.duckdb"\nspectra = ["spectra"]\npublish = "c.sqlite"\n')
+    config.write_text('catalog = "c.duckdb"\nspectra = ["spectra"]\npublish = "c.sqlite"\nscore_all = true\n')
     return config
 
 

@@ -28,7 +28,7 @@ def sound(tmp_path_factory):
         load_spectra(connection, [folder], workers=1)
         gather_stars(connection)
         measure_spectra(connection)
-        score_spectra(connection)
+        score_spectra(connection, every=True)
     return path
 
 
@@ -131,7 +131,7 @@ def test_a_catalogue_that_grew_with_other_thresholds_is_healthy(sound, tmp_path)
     shutil.copy(real_spectra()[5], tmp_path)
     becat("load", tmp_path, "--catalog", path, "--workers", 1)
     becat("measure", "--catalog", path)
-    becat("score", "--catalog", path)
+    becat("score", "--all", "--catalog", path)
     becat("threshold", "snr_min=20", "ew_halpha_band_min_a=6548.5", "--catalog", path)
     read = healthy(path)
     assert "4 of 4 spectra from their files, 0 of them measured and 4 scored again" in read

@@ -34,7 +34,7 @@ DEPENDS_ON = {
     "match": ("etl/archives", "etl/archives/sources.toml", "etl/match", "schema/catalogues.toml"),
     "kinematics": ("etl/kinematics/velocity.py",),
     "measure": ("udfs", "schema/grid.py", "schema/lines.csv", "schema/lines.py", "schema/telluric_lines.csv"),
-    "score": ("models/score.py", "models/window.py", "schema/grid.py", "udfs/bands.py"),
+    "score": ("models/score.py", "models/classifiers.py", "models/window.py", "schema/grid.py", "udfs/bands.py"),
 }
 
 

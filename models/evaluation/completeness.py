@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from becat.models.classifiers import Both
 from becat.models.evaluation.scored import score_profiles
 from becat.models.score import Scorer
 from becat.simulate.injection import Hosts, sample_injected
@@ -23,7 +24,7 @@ _EMISSION_KINDS = ("emission", "emission_single", "emission_weak")
 
 
 def completeness(
-    scorer: Scorer, n: int, rng: np.random.Generator, threshold: float, hosts: Hosts | None = None
+    scorer: Scorer | Both, n: int, rng: np.random.Generator, threshold: float, hosts: Hosts | None = None
 ) -> list[dict]:
     """Detections among injected emission, visible or not.
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from becat.models.classifiers import Both
 from becat.models.evaluation import figures
 from becat.models.evaluation.calibration import expected_calibration_error, reliability
 from becat.models.evaluation.completeness import completeness, write_completeness
 from becat.models.evaluation.page import page
-from becat.models.evaluation.perturb import MIN_SNR, flips, noisy_twice
+from becat.models.evaluation.perturb import MIN_SNR, flips, noisy_twice, sky_line_flips
 from becat.models.evaluation.scored import Scored, confusion, roc_area, roc_curve, score_profiles, wilson_interval
 from becat.models.score import Scorer
 from becat.models.training.training_data import Labelled
@@ -29,7 +31,7 @@ _FALSE_SHARE = 0.01
 
 
 def evaluate(
-    scorer: Scorer,
+    scorer: Scorer | Both,
     directory: str | Path,
     labelled: Labelled | None = None,
     *,
@@ -37,6 +39,7 @@ def evaluate(
     seed: int = 20260101,
     threshold: float | None = None,
     docs: str | Path | None = None,
+    beside: Mapping[str, Scorer | Both] | None = None,
 ) -> dict:
     """Evaluate a model; write its tables and figures.
 
@@ -56,6 +59,8 @@ def evaluate(
     docs : path, optional
         Page of documentation to write too, its figures in the folder ``figures`` beside it. Pictures of real spectra
         stay in `directory`.
+    beside : mapping of str to Scorer, optional
+        Classifiers, `scorer` among them, that are compared side by side on the same spectra.
 
     Returns
     -------
@@ -66,11 +71,17 @@ def evaluate(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     result: dict = {"model_id": scorer.model_id, "provider": scorer.provider, "threshold": threshold, "n": n}
+    result["side_by_side"] = {}
     scored = {}
     for generator in GENERATORS:
         drawn = sample_profiles(n, np.random.default_rng([seed, ord(generator)]), generator)
         scored[generator] = score_profiles(scorer, drawn, f"generator {generator}")
         result[f"simulated_{generator}"] = _accuracy(scored[generator], threshold)
+        for name, other in (beside or {}).items():
+            found = (
+                scored[generator] if other is scorer else score_profiles(other, drawn, f"{name}, generator {generator}")
+            )
+            result["side_by_side"].setdefault(f"simulated, generator {generator}", {})[name] = _alone(found, threshold)
     result["flips"] = {}
     for generator, part in scored.items():
         rng = np.random.default_rng([seed, 3, ord(generator)])
@@ -84,6 +95,15 @@ def evaluate(
         real, windows = real.take(usable), windows[usable]
         probability = scorer.score(windows, np.ones_like(windows))
         result["real"] = _real(real, probability, threshold)
+        result["neither"] = _neither(scorer, labelled)
+        for name, other in (beside or {}).items():
+            for side, found in _real(real, other.score(windows, np.ones_like(windows)), threshold).items():
+                row = {key: found["all"][key] for key in _COUNTS} | {"wrong": found["wrong"]}
+                result["side_by_side"].setdefault(f"real, {side}", {})[name] = row
+        plain = real.take((real.label == 0) & real.kept)
+        result["sky_line"] = {
+            name: sky_line_flips(other, plain, threshold) for name, other in (beside or {"": scorer}).items()
+        }
         steady = real.flux[real.snr >= MIN_SNR]
         result["flips"]["real"] = flips(scorer, steady, None, np.random.default_rng([seed, 3]), threshold)
         hosts = labelled.take(labelled.kept & ~labelled.test).hosts()
@@ -106,6 +126,26 @@ def _document(docs, directory, result, rows):
     for picture in sorted(directory.glob("classifier_*.png")):
         shutil.copy(picture, folder / picture.name)
     docs.write_text(page(result, rows, "figures/"), encoding="utf-8")
+
+
+_COUNTS = ("be_found", "be_missed", "false_be", "not_be", "accuracy")
+
+
+def _alone(scored: Scored, threshold: float) -> dict:
+    """Errors of one classifier at S/N of 10 and more, and its expected calibration error."""
+    enough = (scored.label >= 0) & (scored.truth("snr") >= 10)
+    p, label = scored.probability[enough], scored.label[enough]
+    found = _figures(p, label, np.ones(len(p), bool), threshold)
+    error = round(expected_calibration_error(p, label), 4)
+    return {key: found[key] for key in _COUNTS} | {"expected_calibration_error": error}
+
+
+def _neither(scorer: Scorer | Both, labelled: Labelled) -> dict[str, float]:
+    """Probabilities of real spectra that are counted nowhere: emission, but no Be star."""
+    of_neither = labelled.take(labelled.label == -1)
+    windows, usable = of_neither.windows()
+    found = scorer.score(windows[usable], np.ones_like(windows[usable]))
+    return {str(name): round(float(p), 3) for name, p in zip(of_neither.name[usable], found, strict=True)}
 
 
 def _draw(directory, scored, result, rows, threshold, real):

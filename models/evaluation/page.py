@@ -44,6 +44,7 @@ def page(result: dict, completeness: list[dict], figures: str) -> str:
         " that one in a hundred of the others exceeds. *Significance*: how many sigma the feature is from the spectrum's own star"
         " without it, or from every star without a disc, whichever is less; a spectrum is labelled Be from five on.",
     ]
+    lines += _side_by_side(result)
     for generator, title in _SIMULATED.items():
         lines += _simulated(title, generator, result[f"simulated_{generator}"], figures)
     if "real" in result:
@@ -53,6 +54,47 @@ def page(result: dict, completeness: list[dict], figures: str) -> str:
     lines += ["", "## Reliability", "", f"![reliability]({figures}classifier_reliability.png)", ""]
     lines += [*_reliability(result), *_flips(result["flips"]), *_completeness(completeness, figures)]
     return "\n".join(lines) + "\n"
+
+
+def _side_by_side(result) -> list[str]:
+    """Each classifier on the same spectra, and what a sky line does to it."""
+    lines = []
+    if result["side_by_side"]:
+        lines += [
+            "",
+            "## The classifiers side by side, S/N >= 10",
+            "",
+            "| spectra | classifier | Be missed | false Be | of | right | calibration error |",
+        ]
+        lines += ["|---|---|---|---|---|---|---|"]
+    for spectra, rows in result["side_by_side"].items():
+        for name, row in rows.items():
+            total = sum(row[key] for key in ("be_found", "be_missed", "false_be", "not_be"))
+            error = row.get("expected_calibration_error", "")
+            lines.append(
+                f"| {spectra} | {name} | {row['be_missed']} | {row['false_be']} | {total} | {row['accuracy']:.2%} | {error} |"
+            )
+    for spectra, rows in result["side_by_side"].items():
+        for name, row in rows.items():
+            if row.get("wrong"):
+                wrong = ", ".join(f"{file} ({p})" for file, p in row["wrong"].items())
+                lines += ["", f"Wrong by {name} ({spectra}): {wrong}"]
+    if "sky_line" in result:
+        lines += [
+            "",
+            "## A sky line beside H-alpha, OH 6555.43 A, hidden or put in: real plain spectra never trained on",
+            "",
+        ]
+        lines += ["| classifier | change | spectra | decisions that change | to Be |", "|---|---|---|---|---|"]
+        for name, rows in result["sky_line"].items():
+            lines += [
+                f"| {name} | {change} | {row['n']} | {row['n_flipped']} ({row['flip_rate']:.2%}) | {row['n_to_be']} |"
+                for change, row in rows.items()
+            ]
+    if result.get("neither"):
+        told = ", ".join(f"{name} ({p})" for name, p in result["neither"].items())
+        lines += ["", f"Of neither class, with the probability: {told}"]
+    return lines
 
 
 def _simulated(title, generator, part, figures) -> list[str]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from becat.models.classifiers import Both
 from becat.models.score import Scorer
+from becat.models.training.training_data import Labelled
 from becat.models.window import PIXELS, bridge
 from becat.schema.grid import RED
-from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S, telluric_lines
 from becat.simulate.draw import distributions
 from becat.simulate.instrument import add_noise_on_grid
 from becat.simulate.labels import WINDOW as WIDE
 from becat.simulate.labels import Profiles, visibility
 
-__all__ = ["NOISE_REDRAWN", "PERTURBATIONS", "centre", "flips", "noisy_twice"]
+__all__ = ["NOISE_REDRAWN", "PERTURBATIONS", "centre", "flips", "noisy_twice", "sky_line_flips"]
 
 NOISE_REDRAWN = "noise redrawn"
 MIN_SNR = 20.0
+_FWHM_OF_SIGMA = 2.3548
 _FIRST = PIXELS.start - WIDE.start
 _N_WINDOW = PIXELS.stop - PIXELS.start
 _PIXEL_KM_S = RED.step_a / LINES["halpha"].wavelength_a * SPEED_OF_LIGHT_KM_S
@@ -86,7 +89,7 @@ def noisy_twice(profiles: Profiles, rng: np.random.Generator) -> tuple[np.ndarra
 
 
 def flips(
-    scorer: Scorer, wide: np.ndarray, again: np.ndarray | None, rng: np.random.Generator, threshold: float
+    scorer: Scorer | Both, wide: np.ndarray, again: np.ndarray | None, rng: np.random.Generator, threshold: float
 ) -> dict[str, dict[str, float]]:
     """Decisions that change when nothing that matters does.
 
@@ -120,6 +123,51 @@ def flips(
             "median_change": round(float(np.median(np.abs(after - before))), 5) if len(wide) else float("nan"),
         }
     return table
+
+
+def sky_line_flips(scorer: Scorer | Both, real: Labelled, threshold: float) -> dict[str, dict[str, float]]:
+    """Decisions that change when the strongest sky line beside H-alpha, OH 6555.43 A, is hidden or put in.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    real : Labelled
+        Plain spectra.
+    threshold : float
+
+    Returns
+    -------
+    dict
+        By change: ``n`` spectra, ``n_flipped``, ``n_to_be`` (called Be afterwards only) and ``flip_rate``.
+    """
+    wavelength = RED.wavelength_a[PIXELS]
+    line_a = float(telluric_lines("sky")["wavelength_a"][np.argmax(telluric_lines("sky")["strength"])])
+    window, usable = real.windows()
+    window, real = window[usable], real.take(usable)
+    sigma_a = line_a / real.resolving_power[:, None] / _FWHM_OF_SIGMA
+    line = np.exp(-0.5 * ((wavelength - line_a) / sigma_a) ** 2) / np.maximum(real.snr, 1)[:, None]
+    hidden = np.stack(
+        [_without(row, wavelength, line_a, 3 * float(s)) for row, s in zip(window, sigma_a[:, 0], strict=True)]
+    )
+    changed = {"hidden": hidden} | {f"{k:+d} times the noise": window + k * line for k in (-5, -3, 3, 5)}
+    before = _probability(scorer, window) >= threshold
+    table = {}
+    for name, windows in changed.items():
+        after = _probability(scorer, windows) >= threshold
+        flipped = after != before
+        table[name] = {
+            "n": len(window),
+            "n_flipped": int(flipped.sum()),
+            "n_to_be": int((after & flipped).sum()),
+            "flip_rate": round(float(flipped.mean()), 5) if len(window) else float("nan"),
+        }
+    return table
+
+
+def _without(flux, wavelength_a, line_a, half_width_a):
+    """A straight line instead of what lies around a wavelength."""
+    inside = np.abs(wavelength_a - line_a) < half_width_a
+    return np.where(inside, np.interp(wavelength_a, wavelength_a[~inside], flux[~inside]), flux)
 
 
 def _probability(scorer, window):

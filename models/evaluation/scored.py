@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+from becat.models.classifiers import Both
 from becat.models.score import Scorer
 from becat.models.training.training_data import window_of
 from becat.simulate.labels import Profiles, visibility
@@ -48,7 +49,7 @@ class Scored:
         return places[np.argsort(-np.abs(self.probability[places] - threshold), kind="stable")]
 
 
-def score_profiles(scorer: Scorer, profiles: Profiles, description: str = "scoring") -> Scored:
+def score_profiles(scorer: Scorer | Both, profiles: Profiles, description: str = "scoring") -> Scored:
     """Score those profiles that have enough good pixels."""
     window, usable = window_of(profiles)
     rows = np.flatnonzero(usable)

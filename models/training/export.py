@@ -1,4 +1,4 @@
-"""Export of the trained classifier to ONNX: half-precision weights for GPUs, static int8 for CPUs, the drawing inside."""
+"""Export of the trained classifiers to ONNX: ResNet-18 with half-precision weights for GPUs and in static int8 for CPUs, the drawing inside."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from becat.models.evaluation.calibration import fit_weights
-from becat.models.training.augment import warp_profiles
-from becat.models.training.network import SURE_LOG_ODDS, Classifier
-from becat.models.training.trained import load_trained, record_of
+from becat.models.training.network import Classifier
+from becat.models.training.trained import load_drawing, load_profiles, networks_of, record_of
 from becat.models.training.training_data import simulated
+from becat.models.training.warp import warp_profiles
 from becat.models.window import PIXELS, WINDOW_A
 
 __all__ = ["OPSET", "apply", "export", "to_half_weights", "to_int8", "to_onnx"]
@@ -35,8 +35,8 @@ CALIBRATION_SEED = [20260101, 99]
 _IR_VERSION = 10
 
 
-def to_onnx(model: Classifier, path: str | Path, *, sparing: bool) -> None:
-    """Write drawing and networks as an ONNX graph in single precision.
+def to_onnx(model: Classifier, path: str | Path) -> None:
+    """Write a classifier as an ONNX graph in single precision.
 
     The graph takes ``flux`` (n, 481) and gives ``probability`` (n,), ``features`` (n, k) and ``log_odds`` (n,).
 
@@ -45,10 +45,7 @@ def to_onnx(model: Classifier, path: str | Path, *, sparing: bool) -> None:
     model : Classifier
     path : path
         Result.
-    sparing : bool
-        Draw only the spectra in doubt: see `becat.models.training.network.Classifier`.
     """
-    model.sparing = sparing
     example = torch.ones(2, PIXELS.stop - PIXELS.start)
     outputs = ["probability", "features", "log_odds"]
     with _quiet():
@@ -85,7 +82,7 @@ def to_half_weights(source: str | Path, path: str | Path) -> None:
     """Store the network's weights as fp16, and let the network compute in it; drawing and probability stay fp32.
 
     A cast stands after the drawing and another after the last layer, so that a GPU runs the convolutions in half precision
-    and a CPU still runs the file. The profile networks stay fp32.
+    and a CPU still runs the file.
     """
     model = onnx.load(str(source))
     graph = model.graph
@@ -150,8 +147,7 @@ def to_int8(source: str | Path, path: str | Path, flux: np.ndarray) -> None:
     """Quantise ResNet-18 but its first convolution statically to int8, weights per channel.
 
     The first convolution stays in single precision: it is a tenth of the time, and quantised it made more than half of
-    the error of the log odds. So do the profile networks, a few hundredths of the operations, and the pooling after the first convolution,
-    since a maximum is the same before and after rounding.
+    the error of the log odds. So does the pooling after it, since a maximum is the same before and after rounding.
 
     Parameters
     ----------
@@ -193,12 +189,11 @@ def export(
     *,
     n_calibration: int = 6000,
     threshold: float = 0.5,
-    name: str = "becat_resnet18",
+    name: str = "becat",
 ) -> dict[str, Path]:
-    """Write the int8 and fp16 models of a training and the JSON file that `becat.models.score` checks them against.
+    """Write the models of a training, each with the JSON file that `becat.models.score` checks it against.
 
-    The weights of drawing and profile in the log odds and the ranges of int8 are found on simulated spectra that no
-    training draws, half of them warped.
+    The weight of the log odds and the ranges of int8 are found on simulated spectra that no training draws, half of them warped.
 
     Parameters
     ----------
@@ -216,7 +211,8 @@ def export(
     Returns
     -------
     dict of str to pathlib.Path
-        Files by precision, and ``json``.
+        By what they hold: of ResNet-18 ``resnet18 int8``, ``resnet18 fp16`` and ``resnet18 json``, of the profile networks
+        ``profile fp32`` and ``profile json``, as far as the training has them.
 
     Raises
     ------
@@ -225,47 +221,72 @@ def export(
     """
     training, directory = Path(training), Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    record, model = record_of(training), load_trained(training)
-    stage, members = record["config"]["stages"][-1], record["config"]["profile"]["members"]
+    record = record_of(training)
     rng = np.random.default_rng(CALIBRATION_SEED)
     flux, label = simulated(n_calibration, rng)
     # Real stars are not quite as simulated: half of these are not either.
     flux[::2] = warp_profiles(flux[::2], rng)
-    first = _fit(model, flux, label)
-    files = {"int8": directory / f"{name}.onnx", "fp16": directory / f"{name}_fp16.onnx"}
+    written = {}
+    for network in networks_of(training):
+        model = _LOAD[network](training)
+        first = apply(lambda part, model=model: model.look(part)[0], flux)
+        model.weight.fill_(float(fit_weights(first[:, None], label)[0]))
+        files = _WRITE[network](model, directory / f"{name}_{network}", flux[np.abs(first).argsort()[:_N_RANGES]])
+        card = _card(network, model, record, files) | {"be_probability_min": threshold}
+        files["json"] = directory / f"{name}_{network}.json"
+        files["json"].write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        written |= {f"{network} {precision}": path for precision, path in files.items()}
+    return written
+
+
+def _write_drawing(model, stem, ranges) -> dict[str, Path]:
+    files = {"int8": stem.with_name(f"{stem.name}.onnx"), "fp16": stem.with_name(f"{stem.name}_fp16.onnx")}
     with tempfile.TemporaryDirectory() as folder:
         single = Path(folder) / "fp32.onnx"
-        to_onnx(model, single, sparing=False)
+        to_onnx(model, single)
         to_half_weights(single, files["fp16"])
-        to_onnx(model, single, sparing=True)
-        to_int8(single, files["int8"], flux[np.abs(first).argsort()[:_N_RANGES]])
-    files["json"] = directory / f"{name}.json"
-    card = {
-        "architecture": "{members} one-dimensional residual networks on the flux; where in doubt, in four views of it, and ResNet-18"
-        " on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}".format(**stage, members=members),
-        "training_data": _training_data(record),
-        "be_probability_min": threshold,
+        to_int8(single, files["int8"], ranges)
+    return files
+
+
+def _write_profiles(model, stem, _) -> dict[str, Path]:
+    files = {"fp32": stem.with_name(f"{stem.name}.onnx")}
+    model.sparing = True
+    to_onnx(model, files["fp32"])
+    return files
+
+
+_LOAD = {"resnet18": load_drawing, "profile": load_profiles}
+_WRITE = {"resnet18": _write_drawing, "profile": _write_profiles}
+
+
+def _card(network, model, record, files) -> dict:
+    """What the JSON file says; of the training only what concerns this network."""
+    config = record["config"]
+    if network == "resnet18":
+        told = "ResNet-18 on a drawing of {size}x{size}, shown as means of {reduction}x{reduction}".format(
+            **config["stages"][-1]
+        )
+        config = config | {"profile": config["profile"] | {"members": 0}}
+    else:
+        told = (
+            f"{len(model.profile)} one-dimensional residual networks on the flux; where in doubt, in four views of it"
+        )
+        config = config | {"stages": []}
+    return {
+        "network": network,
+        "architecture": told,
+        "training_data": _training_data(network, record),
         "window_a": list(WINDOW_A),
-        "sure_log_odds": SURE_LOG_ODDS,
-        "log_odds_weight": dict(zip(("drawing", "profile"), map(float, model.weight), strict=True)),
-        "training": {key: record[key] for key in ("config", "data", "torch", "device", "imagenet")},
-        "steps": record["validation"][-1]["step"],
+        "log_odds_weight": float(model.weight),
+        "training": {"config": config} | {key: record[key] for key in ("data", "torch", "device", "imagenet")},
+        "steps": record["validation"][-1]["step"] if network == "resnet18" else 0,
         "opset": OPSET,
         "files": {
             precision: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             for precision, path in files.items()
-            if precision != "json"
         },
     }
-    files["json"].write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    return files
-
-
-def _fit(model, flux, label) -> np.ndarray:
-    """Set the weights of the log odds, as they are most likely by one view of all spectra; those by the flux are returned."""
-    drawing, first = apply(model.by_drawing, flux), apply(lambda part: model.by_flux(part)[0], flux)
-    model.weight.copy_(torch.from_numpy(fit_weights(np.stack([drawing, first], axis=1), label)))
-    return first
 
 
 @torch.inference_mode()
@@ -274,16 +295,19 @@ def apply(part: Callable[[torch.Tensor], torch.Tensor], flux: np.ndarray) -> np.
     return np.concatenate([part(torch.from_numpy(flux[k : k + 32])).numpy() for k in range(0, len(flux), 32)])
 
 
-def _training_data(record) -> str:
+def _training_data(network, record) -> str:
     """One sentence for table `model`."""
-    n_spectra = record["validation"][-1]["step"] * record["config"]["batch"]
-    profile = record["config"]["profile"]
-    n_profile = f"{profile['n_spectra']}{' more than in the training before' if profile.get('start_from') else ''}"
-    data = record["data"]
+    config, data = record["config"], record["data"]
+    if network == "resnet18":
+        seen = f"{record['validation'][-1]['step'] * config['batch']} spectra"
+        seen += ", and what profile networks say of them" if config.get("teacher") else ""
+    else:
+        further = " more than in the training before" if config["profile"].get("start_from") else ""
+        seen = f"{config['profile']['n_spectra']} spectra for each network{further}"
     if not data["real_spectra"]:
-        return f"{n_spectra} simulated spectra (becat.simulate.sample, generator a), each profile network {n_profile}"
+        return f"{seen}: simulated (becat.simulate.sample, generator a)"
     n_train = data["real_spectra"] - data["validation_spectra"]
     return (
-        f"{n_spectra} spectra, each profile network {n_profile}: simulated (becat.simulate.sample, generator a), and {n_train} real spectra"
+        f"{seen}: simulated (becat.simulate.sample, generator a), and {n_train} real spectra"
         f" ({data['real_be'] - data['validation_be']} of them Be) as they are and as hosts of injected emission"
     )

@@ -1,4 +1,4 @@
-"""The classifier as a PyTorch module: drawing, ResNet-18, profile network, probability; how its ImageNet start is made."""
+"""The two classifiers as PyTorch modules: ResNet-18 on a drawing, and profile networks on the flux; how ResNet-18's ImageNet start is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from torch import nn
 from becat.models.training.profile_network import ProfileNetwork
 from becat.models.training.render import SCALES, LineImage
 
-__all__ = ["SURE_LOG_ODDS", "Classifier", "load_imagenet", "recompute_batch_norm"]
+__all__ = [
+    "SURE_LOG_ODDS",
+    "Classifier",
+    "DrawingClassifier",
+    "ProfileClassifier",
+    "load_imagenet",
+    "recompute_batch_norm",
+]
 
 
 # Log odds by the flux, 95 %, from which on there is no closer look.
@@ -23,10 +30,38 @@ _MOVED_PX = 9
 
 
 class Classifier(nn.Module):
-    """Rectified flux of the window in, probability of a Be profile and its log odds out.
+    """Rectified flux of the window in, probability of a Be profile, features and log odds out.
 
-    The profile networks look first. Where they leave doubt, they look again at the profile mirrored and moved, and
-    ResNet-18 looks at the drawing, which costs far more.
+    Attributes
+    ----------
+    weight : tensor of one number
+        By which the log odds of the networks are multiplied, fitted after training on spectra that they have not seen: calibration (as
+        temperature in Guo et al. 2017, arXiv:1706.04599).
+    """
+
+    network_name: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.tensor(1.0))
+
+    def forward(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(n, 481) flux -> (n,) probabilities, (n, k) features before the last layer and (n,) log odds."""
+        first, features = self.look(flux)
+        log_odds = self.calibrated(flux, first)
+        return torch.sigmoid(log_odds), features, log_odds
+
+    def look(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(n, 481) flux -> (n,) log odds as the networks were trained to tell them, and (n, k) features before the last layer."""
+        raise NotImplementedError
+
+    def calibrated(self, flux: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        """(n,) log odds to believe, from those of a first look."""
+        return self.weight * first
+
+
+class DrawingClassifier(Classifier):
+    """ResNet-18 on a drawing of the profile.
 
     Parameters
     ----------
@@ -35,8 +70,6 @@ class Classifier(nn.Module):
     reduction : int
         The network is shown the means of blocks of so many by so many pixels: 2 costs a quarter, and half a resolution
         element of LAMOST's medium-resolution survey is still one pixel.
-    members : int
-        Profile networks.
 
     Attributes
     ----------
@@ -44,82 +77,85 @@ class Classifier(nn.Module):
         Drawing and reduction of the picture.
     network : torchvision ResNet
         ResNet-18 with two classes, not Be and Be.
-    profile : list of ProfileNetwork
-        They look at the flux itself; the mean of their log odds counts, which no single one's chance errors move far
-        (deep ensembles: Lakshminarayanan et al. 2017, arXiv:1612.01474).
-    weight : (2,) tensor
-        Weights of the log odds of the drawing and of the profile in those of the classifier, fitted after training on spectra
-        that neither saw: calibration (as temperature in Guo et al. 2017, arXiv:1706.04599) and combination. Until
-        then only the drawing counts.
-    sparing : bool
-        Look closer only at the spectra in doubt instead of at all: the same result, much faster where there are few, but
-        with an inner batch of any size, which GPUs do not like.
     """
 
+    network_name = "resnet18"
+
     def __init__(
-        self,
-        size: int = 256,
-        line_width: float = 5.0,
-        scales: Sequence[str] = SCALES,
-        reduction: int = 2,
-        members: int = 1,
+        self, size: int = 256, line_width: float = 5.0, scales: Sequence[str] = SCALES, reduction: int = 2
     ) -> None:
         super().__init__()
         picture = LineImage(size, line_width, scales)
         self.draw = nn.Sequential(picture, nn.AvgPool2d(reduction)) if reduction > 1 else picture
         self.network = torchvision.models.resnet18(num_classes=2)
+
+    def look(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = []
+        hook = self.network.fc.register_forward_pre_hook(lambda _, given: features.append(given[0]))
+        logits = self.network(self.draw(flux))
+        hook.remove()
+        return logits[:, 1] - logits[:, 0], features[0]
+
+
+class ProfileClassifier(Classifier):
+    """Profile networks on the flux itself; where they leave doubt, they look again at the profile mirrored and moved.
+
+    Parameters
+    ----------
+    members : int
+        Networks; the mean of their log odds counts, which no single one's chance errors move far (deep ensembles: Lakshminarayanan
+        et al. 2017, arXiv:1612.01474).
+
+    Attributes
+    ----------
+    profile : list of ProfileNetwork
+    sparing : bool
+        Look closer only at the spectra in doubt instead of at all: the same result, faster where there are few, but with an inner
+        batch of any size, which GPUs do not like.
+    """
+
+    network_name = "profile"
+
+    def __init__(self, members: int = 1) -> None:
+        super().__init__()
         self.profile = nn.ModuleList(ProfileNetwork() for _ in range(members))
-        self.register_buffer("weight", torch.tensor([1.0, 0.0]))
         self.sparing = False
 
-    def forward(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(n, 481) flux -> (n,) probabilities, (n, k) features of the profile networks and (n,) log odds."""
-        first, features = self.by_flux(flux)
+    def look(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = [network.look(flux) for network in self.profile]  # pyright: ignore[reportCallIssue]
+        found = [network.log_odds(each)[:, 0] for network, each in zip(self.profile, features, strict=True)]  # pyright: ignore[reportCallIssue]
+        return torch.stack(found).mean(dim=0), torch.cat(features, dim=1)
+
+    def calibrated(self, flux: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        doubt = self.in_doubt(first)
         if self.sparing:
-            rows = torch.nonzero(self.in_doubt(first))[:, 0]
-            closer = flux.new_zeros(flux.shape[0], 2).index_put((rows,), self.closer(flux[rows], first[rows]))
+            rows = torch.nonzero(doubt)[:, 0]
+            closer = first.index_put((rows,), self.closer(flux[rows], first[rows]))
         else:
-            closer = self.closer(flux, first)
-        log_odds = self.combine(first, closer)
-        return torch.sigmoid(log_odds), features, log_odds
+            closer = torch.where(doubt, self.closer(flux, first), first)
+        return self.weight * closer
 
     def in_doubt(self, first: torch.Tensor) -> torch.Tensor:
-        """Whether these log odds by the profile networks ask for a closer look."""
-        return (self.weight[1] * first).abs() < SURE_LOG_ODDS
-
-    def combine(self, first: torch.Tensor, closer: torch.Tensor) -> torch.Tensor:
-        """Log odds of the classifier from those by the first look, (n,), and by the closer one, (n, 2)."""
-        return torch.where(self.in_doubt(first), closer @ self.weight, self.weight[1] * first)
+        """Whether these log odds ask for a closer look."""
+        return (self.weight * first).abs() < SURE_LOG_ODDS
 
     def closer(self, flux: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-        """(n, 481) flux and (n,) log odds by the first look -> (n, 2) log odds by the drawing, and by the profile networks over four views.
+        """(n, 481) flux and (n,) log odds by the first look -> (n,) mean over four views.
 
         A profile mirrored, or moved by a velocity, is as much that of a Be star as before: what the networks say of one view
         only is chance, which the mean has less of.
         """
         blue, red = flux[:, :1].expand(-1, _MOVED_PX), flux[:, -1:].expand(-1, _MOVED_PX)
         moved = torch.cat([blue, flux[:, :-_MOVED_PX]], dim=1), torch.cat([flux[:, _MOVED_PX:], red], dim=1)
-        seen = torch.stack([first, *(self.by_flux(view)[0] for view in (flux.flip(1), *moved))])
-        return torch.stack([self.by_drawing(flux), seen.mean(dim=0)], dim=1)
-
-    def by_flux(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(n, 481) flux -> (n,) log odds by the profile networks, and the (n, k) features before their last layers."""
-        features = [network.look(flux) for network in self.profile]
-        found = [network.log_odds(each)[:, 0] for network, each in zip(self.profile, features, strict=True)]
-        return torch.stack(found).mean(dim=0), torch.cat(features, dim=1)
-
-    def by_drawing(self, flux: torch.Tensor) -> torch.Tensor:
-        """(n, 481) flux -> (n,) log odds by ResNet-18."""
-        logits = self.network(self.draw(flux))
-        return logits[:, 1] - logits[:, 0]
+        return torch.stack([first, *(self.look(view)[0] for view in (flux.flip(1), *moved))]).mean(dim=0)
 
 
-def load_imagenet(model: Classifier, path: str | Path | None) -> str:
+def load_imagenet(model: DrawingClassifier, path: str | Path | None) -> str:
     """Start the network from ImageNet weights.
 
     Parameters
     ----------
-    model : Classifier
+    model : DrawingClassifier
     path : path, optional
         A NumPy archive of torchvision's ResNet-18 tensors by their names there (running statistics and the last layer
         may be missing: see `recompute_batch_norm`). By default torchvision's own download.
@@ -151,7 +187,7 @@ def load_imagenet(model: Classifier, path: str | Path | None) -> str:
 
 
 @torch.no_grad()
-def recompute_batch_norm(model: Classifier, flux_batches: Iterable[torch.Tensor]) -> None:
+def recompute_batch_norm(model: DrawingClassifier, flux_batches: Iterable[torch.Tensor]) -> None:
     """Set the running statistics of the drawing's batch normalisations to the averages over these spectra.
 
     Needed where weights come without statistics, and after weights were averaged: averaged weights make activations
@@ -159,7 +195,7 @@ def recompute_batch_norm(model: Classifier, flux_batches: Iterable[torch.Tensor]
 
     Parameters
     ----------
-    model : Classifier
+    model : DrawingClassifier
     flux_batches : iterable of (n, 481) tensors
     """
     layers = [module for module in model.network.modules() if isinstance(module, nn.BatchNorm2d)]

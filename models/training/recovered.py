@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from becat.models.training.network import Classifier
+from becat.models.training.network import DrawingClassifier, ProfileClassifier
 from becat.models.training.training_data import simulated
 
 __all__ = ["recover_training"]
@@ -28,7 +28,7 @@ def recover_training(model: str | Path, directory: str | Path) -> Path:
     model : path
         ONNX file of `becat.models.training.export.export`, of any precision; its JSON file must lie beside it.
     directory : path
-        Receives ``weights.pt``, ``profile_0.pt`` and so on, and the curves, as far as they are known.
+        Receives ``weights.pt``, ``profile_0.pt`` and so on, and the curves, as far as the file holds them and they are known.
 
     Returns
     -------
@@ -55,22 +55,24 @@ def recover_training(model: str | Path, directory: str | Path) -> Path:
     last_layers = {node.input[1] for node in graph.node if _layer(node.name)[0] == "log_odds"}
     if len(last_layers) != members:
         raise ValueError(f"{model} holds {len(last_layers)} profile networks, its JSON file names {members}")
-    classifier = Classifier(members=members).eval()
+    drawing, profiles = DrawingClassifier().eval(), ProfileClassifier(members).eval()
     try:
         tensors = _tensors(graph)
-        _fill(classifier.network, {name[len("network.") :]: found for (name, _), found in tensors.items()})
-        for member, network in enumerate(classifier.profile):
+        if config["stages"]:
+            _fill(drawing.network, {name[len("network.") :]: found for (name, _), found in tensors.items()})
+        for member, network in enumerate(profiles.profile):
             _fill(network, {name: found for (name, call), found in tensors.items() if call == member})
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"{model} does not hold the networks that its JSON file names: {error}") from error
     flux, _ = simulated(_N_STATISTICS, np.random.default_rng(_STATISTICS_SEED))
-    for network in classifier.profile:
+    for network in profiles.profile:
         _normalise(network, torch.from_numpy(flux))
         nn.init.zeros_(network.facts.weight)
         nn.init.zeros_(network.facts.bias)
     directory.mkdir(parents=True, exist_ok=True)
-    torch.save(classifier.network.state_dict(), directory / "weights.pt")
-    for member, network in enumerate(classifier.profile):
+    if config["stages"]:
+        torch.save(drawing.network.state_dict(), directory / "weights.pt")
+    for member, network in enumerate(profiles.profile):
         torch.save(network.state_dict(), directory / f"profile_{member}.pt")
         drawn = {"rounds": [], "validation": [{"drawn": config["profile"]["n_spectra"]}]}
         (directory / f"profile_{member}_curves.json").write_text(json.dumps(drawn), encoding="utf-8")

@@ -12,7 +12,7 @@ from becat.models.window import PIXELS
 
 __all__ = ["ALL_SCALES", "SCALES", "LineImage", "asinh"]
 
-SCALES = ("fixed", "zoomed", "compressed")
+SCALES = ("fixed", "zoomed", "detail")
 _SAMPLES_PER_COLUMN = 4
 # What is smoother than so many pixels, 9 Angstrom, is taken out of the detail, and what is finer than so many, half an Angstrom, too.
 _BROAD_PX, _FINE_PX = 73, 5

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,14 @@ import torch.multiprocessing as mp
 from torch.nn import functional
 from tqdm import tqdm
 
-from becat.models.training.augment import augment, warp_profiles
-from becat.models.training.network import Classifier, load_imagenet, recompute_batch_norm
+from becat.models.training.augment import augment
+from becat.models.training.network import DrawingClassifier, load_imagenet, recompute_batch_norm
 from becat.models.training.render import SCALES
 from becat.models.training.train_profile import ProfileConfig, train_profiles
-from becat.models.training.trained import load_trained, picture_is_finished, record_of
+from becat.models.training.trained import load_profiles, picture_is_finished, record_of
 from becat.models.training.training_data import Labelled, Mixture
 from becat.models.training.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
+from becat.models.training.warp import warp_profiles
 
 __all__ = ["Stage", "TrainConfig", "soft_targets", "train"]
 
@@ -37,14 +37,14 @@ _OTHER_CONFIGURATION = " holds a training with another configuration: choose ano
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training with one drawing: see `becat.models.training.network.Classifier`. The last one's is the model's."""
+    """A stretch of training with one drawing: see `becat.models.training.network.DrawingClassifier`. The last one's is the model's."""
 
     size: int
     n_spectra: int
     learning_rate: float
     line_width: float = 5.0
     reduction: int = 2
-    warped_share: float = 0.0  # of the profiles, before they are drawn: `becat.models.training.augment.warp_profiles`
+    warped_share: float = 0.0  # of the profiles, before they are drawn: `becat.models.training.warp.warp_profiles`
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TrainConfig:
     Attributes
     ----------
     stages : tuple of Stage
-        In order. The learning rate of each rises over its first tenth and then falls as a cosine.
+        In order. The learning rate of each rises over its first tenth and then falls as a cosine. Without any, ResNet-18 is not trained.
     scales : tuple of str
         Flux scales of the drawing: see `becat.models.training.render.LineImage`.
     batch : int
@@ -84,13 +84,12 @@ class TrainConfig:
         Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
         each other.
     profile : ProfileConfig
-        Of the profile networks, which are trained after the stages; or, with a ``start_from``, instead of them.
+        Of the profile networks, which are trained after the stages; without members, none is.
     """
 
     stages: tuple[Stage, ...] = (
-        Stage(256, 96_000, 1e-3, reduction=4),
-        Stage(256, 57_600, 6e-4),
-        Stage(256, 25_600, 3e-4, warped_share=0.5),
+        Stage(256, 38_400, 1e-3, reduction=4, warped_share=0.3),
+        Stage(256, 64_000, 6e-4, warped_share=0.3),
     )
     scales: tuple[str, str, str] = SCALES
     batch: int = 32
@@ -100,7 +99,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     augmented_share: float = 0.3
     validate_every: int = 6400
-    n_validation: int = 480
+    n_validation: int = 960
     imagenet: str | None = None
     start_from: str | None = None
     teacher: str | None = None
@@ -144,10 +143,10 @@ def train(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     workers = 1 if torch.cuda.is_available() else config.workers
-    if config.profile.start_from is None:
+    if config.stages:
         _train_drawing(directory, config, labelled, stop_after_s, workers)
     else:
-        _take_drawing(directory, config, labelled)
+        _begin_profiles(directory, config, labelled)
     if picture_is_finished(directory):
         left_s = deadline - time.monotonic()
         train_profiles(directory, config.profile, config.seed, config.n_validation, labelled, left_s, workers)
@@ -169,18 +168,35 @@ def _train_drawing(directory, config, labelled, stop_after_s, workers):
         mp.spawn(_worker, arguments, nprocs=workers)
 
 
-def _take_drawing(directory, config, labelled):
-    """Weights and record of the drawing's network of another training; its configuration stays in the record, but for the profile networks."""
-    before = Path(config.profile.start_from)
-    record, curves = record_of(before), directory / "curves.json"
-    if config.profile.members > record["config"]["profile"]["members"]:
-        raise ValueError(f"{before} has only {record['config']['profile']['members']} profile networks")
-    record["config"] |= {"profile": asdict(config.profile) | {"start_from": before.name}, "profile_seed": config.seed}
-    record["data"] = labelled.description() if labelled is not None else {"real_spectra": 0}
-    if curves.exists() and json.loads(curves.read_text(encoding="utf-8")) != json.loads(json.dumps(record)):
+def _begin_profiles(directory, config, labelled):
+    """The record of a training of profile networks alone, which may begin as those of another training."""
+    profile = asdict(config.profile)
+    if config.profile.start_from is not None:
+        before = Path(config.profile.start_from)
+        there = record_of(before)["config"]["profile"]["members"]
+        if config.profile.members > there:
+            raise ValueError(f"{before} has only {there} profile networks")
+        profile["start_from"] = before.name
+    record = _record(replace(config, workers=0), labelled)
+    record["config"]["profile"] = profile
+    curves, written = directory / "curves.json", json.dumps(record, indent=1)
+    if curves.exists() and curves.read_text(encoding="utf-8") != written:
         raise ValueError(f"{directory}{_OTHER_CONFIGURATION}")
-    shutil.copy(before / "weights.pt", directory / "weights.pt")
-    curves.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    curves.write_text(written, encoding="utf-8")
+
+
+def _record(config, labelled) -> dict[str, Any]:
+    """What ``curves.json`` says from the beginning."""
+    names = {name: getattr(config, name) for name in ("imagenet", "start_from", "teacher")}
+    return {
+        "config": asdict(config) | {name: path and Path(path).name for name, path in names.items()},
+        "data": labelled.description() if labelled is not None else {"real_spectra": 0},
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "CPU",
+        "imagenet": None,
+        "steps": [],
+        "validation": [],
+    }
 
 
 def _worker(rank, workers, meeting, directory, config, labelled, stop_after_s):
@@ -201,17 +217,9 @@ class _Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(config.seed)
         # On CPUs convolutions are faster with the channels last.
-        self.model = Classifier(members=0).to(self.device, memory_format=torch.channels_last)
-        names = {name: getattr(config, name) for name in ("imagenet", "start_from", "teacher")}
-        self.curves: dict[str, Any] = {
-            "config": asdict(config) | {name: path and Path(path).name for name, path in names.items()},
-            "data": labelled.description() if labelled is not None else {"real_spectra": 0},
-            "torch": torch.__version__,
-            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else platform.processor() or "CPU",
-            "imagenet": self._start(),
-            "steps": [],
-            "validation": [],
-        }
+        self.model = DrawingClassifier().to(self.device, memory_format=torch.channels_last)
+        self.curves: dict[str, Any] = _record(config, labelled)
+        self.curves["imagenet"] = self._start()
         for name in config.frozen_layers:
             self.model.network.get_submodule(name).requires_grad_(False)
         self.parameters = [p for p in self.model.network.parameters() if p.requires_grad]
@@ -220,7 +228,7 @@ class _Trainer:
         self.mixture = Mixture(
             labelled.trained_on() if labelled is not None else None, neither=config.teacher is not None
         )
-        self.teacher = load_trained(config.teacher).to(self.device) if config.teacher is not None else None
+        self.teacher = load_profiles(config.teacher).to(self.device) if config.teacher is not None else None
         # Bfloat16 where it is faster: the weights stay in single precision.
         self.half = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
         self.validation = validation_sets(labelled, config.n_validation, config.seed)
@@ -323,7 +331,7 @@ class _Trainer:
         if self.teacher is None:
             return target
         with torch.inference_mode():
-            told = self.teacher.by_flux(torch.from_numpy(flux).to(self.device))[0]
+            told = self.teacher.look(torch.from_numpy(flux).to(self.device))[0]
         return soft_targets(target, told.clone(), self.config.soft_share)
 
     def _share_gradients(self):
@@ -367,7 +375,7 @@ class _Trainer:
             dist.barrier()
 
     def _probability(self, flux):
-        return torch.sigmoid(self.model.by_drawing(flux))
+        return torch.sigmoid(self.model.look(flux)[0])
 
     def _put(self, values):
         with torch.no_grad():
@@ -405,4 +413,4 @@ def soft_targets(label: torch.Tensor, log_odds: torch.Tensor, share: float) -> t
 
 def drawing(config: TrainConfig, stage: Stage) -> torch.nn.Module:
     """How a stage draws."""
-    return Classifier(stage.size, stage.line_width, config.scales, stage.reduction, members=0).draw
+    return DrawingClassifier(stage.size, stage.line_width, config.scales, stage.reduction).draw

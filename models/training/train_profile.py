@@ -14,11 +14,11 @@ import torch.multiprocessing as mp
 from torch.nn import functional
 from tqdm import tqdm
 
-from becat.models.training.augment import warp_profiles
 from becat.models.training.facts import FACTS, VELOCITY
 from becat.models.training.profile_network import ProfileNetwork
 from becat.models.training.training_data import Drawn, Labelled, Mixture
 from becat.models.training.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
+from becat.models.training.warp import warp_profiles
 from becat.models.window import PIXELS
 
 __all__ = ["ProfileConfig", "further", "train_profiles"]
@@ -43,7 +43,7 @@ class ProfileConfig:
     learning_rate : float
         Its peak: it rises over the first twentieth and then falls as a cosine.
     warped_share : float
-        Of the spectra when they are shown: `becat.models.training.augment.warp_profiles`.
+        Of the spectra when they are shown: `becat.models.training.warp.warp_profiles`.
     fresh : int
         Drawn at once; they replace the oldest of the pool.
     shown : int

@@ -1,4 +1,4 @@
-"""What a training has left in its directory: the classifier, and whether it is finished."""
+"""What a training has left in its directory: the networks, and whether it is finished."""
 
 from __future__ import annotations
 
@@ -7,9 +7,24 @@ from pathlib import Path
 
 import torch
 
-from becat.models.training.network import Classifier
+from becat.models.training.network import DrawingClassifier, ProfileClassifier
 
-__all__ = ["load_trained", "picture_is_finished", "record_of"]
+__all__ = ["load_drawing", "load_profiles", "networks_of", "picture_is_finished", "record_of"]
+
+
+def networks_of(training: str | Path) -> list[str]:
+    """Names of the networks that a training has: ``resnet18``, ``profile`` or both.
+
+    Raises
+    ------
+    FileNotFoundError
+        The directory holds no training.
+    """
+    config = _read(training)["config"]
+    return [
+        *(["resnet18"] if config["stages"] else []),
+        *(["profile"] if config["profile"]["members"] else []),
+    ]
 
 
 def record_of(training: str | Path) -> dict:
@@ -25,46 +40,60 @@ def record_of(training: str | Path) -> dict:
         raise ValueError(
             f"{training}: the training was stopped before its end; `becat train {training}` goes on with it"
         )
-    record = json.loads((training / "curves.json").read_text(encoding="utf-8"))
+    record = _read(training)
     config = record["config"]["profile"]
     curves = [training / f"profile_{member}_curves.json" for member in range(config["members"])]
     drawn = [json.loads(path.read_text(encoding="utf-8"))["validation"][-1]["drawn"] for path in curves]
-    if not drawn:
-        raise ValueError(f"{training}: trained without profile networks, as only comparisons of drawings are")
-    if min(drawn) < config["n_spectra"]:
+    if min(drawn, default=0) < config["n_spectra"] and config["members"]:
         raise ValueError(f"{training}: a profile network is unfinished; `becat train {training}` goes on with it")
     return record
 
 
 def picture_is_finished(training: Path) -> bool:
-    """Whether the network of the drawing has seen all its spectra."""
-    record = json.loads((training / "curves.json").read_text(encoding="utf-8"))
+    """Whether the network of the drawing has seen all its spectra, if any."""
+    record = _read(training)
     config = record["config"]
     last = sum(stage["n_spectra"] // config["batch"] for stage in config["stages"])
-    return bool(record["validation"]) and record["validation"][-1]["step"] >= last
+    return not last or (bool(record["validation"]) and record["validation"][-1]["step"] >= last)
 
 
-def load_trained(training: str | Path, card: dict | None = None) -> Classifier:
-    """The classifier that a training has left, drawing as in its last stage.
+def load_drawing(training: str | Path, weight: float = 1.0) -> DrawingClassifier:
+    """ResNet-18 as a training has left it, drawing as in its last stage.
 
     Parameters
     ----------
     training : path
         Directory of `becat.models.training.train.train`.
-    card : dict, optional
-        Content of the JSON file of a model exported from it: the weights of its log odds are taken.
+    weight : float
+        Of its log odds: ``log_odds_weight`` on the card of the model exported from it.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        The training was stopped before its end.
+        The training was stopped before its end, or has no such network.
     """
     training, config = Path(training), record_of(training)["config"]
-    stage, members = config["stages"][-1], config["profile"]["members"]
-    model = Classifier(stage["size"], stage["line_width"], config["scales"], stage["reduction"], members)
-    parts = {"weights.pt": model.network} | {f"profile_{k}.pt": part for k, part in enumerate(model.profile)}
-    for name, part in parts.items():
-        part.load_state_dict(torch.load(training / name, map_location="cpu", weights_only=True))
-    if card is not None:
-        model.weight.copy_(torch.tensor([card["log_odds_weight"][name] for name in ("drawing", "profile")]))
+    if not config["stages"]:
+        raise ValueError(f"{training}: its ResNet-18 was not trained")
+    stage = config["stages"][-1]
+    model = DrawingClassifier(stage["size"], stage["line_width"], config["scales"], stage["reduction"])
+    model.network.load_state_dict(torch.load(training / "weights.pt", map_location="cpu", weights_only=True))
+    model.weight.fill_(weight)
     return model.eval()
+
+
+def load_profiles(training: str | Path, weight: float = 1.0) -> ProfileClassifier:
+    """The profile networks of a training; parameters and errors as for `load_drawing`."""
+    training, config = Path(training), record_of(training)["config"]
+    if not config["profile"]["members"]:
+        raise ValueError(f"{training}: it trained no profile networks")
+    model = ProfileClassifier(config["profile"]["members"])
+    for member, part in enumerate(model.profile):
+        state = torch.load(training / f"profile_{member}.pt", map_location="cpu", weights_only=True)
+        part.load_state_dict(state)
+    model.weight.fill_(weight)
+    return model.eval()
+
+
+def _read(training: str | Path) -> dict:
+    return json.loads((Path(training) / "curves.json").read_text(encoding="utf-8"))

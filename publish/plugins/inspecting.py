@@ -18,13 +18,22 @@ from becat.publish.plugins.star import LINES_SHOWN, profile_data
 from becat.publish.reading import first, rows, snapshot_of
 from becat.publish.slowdown import slowdown_of
 
-# First the candidates that the rules could not place, then the others, in a scrambled, fixed order.
+# First the stars of which one classifier says Be and the other does not, then the candidates that the rules could not place, then
+# the others, each in a scrambled, fixed order.
 QUEUE = """
-    select star_id from be_candidate
-    order by coalesce(profile_class, 'unclassified') <> 'unclassified', (star_id * 2654435761) % 4294967296"""
+    select star_id from (
+        select star_id, 0 as turn from classifier_disagreement where star_id is not null
+        union all
+        select star_id, case when coalesce(profile_class, 'unclassified') = 'unclassified' then 1 else 2 end from be_candidate
+    )
+    group by star_id order by min(turn), (star_id * 2654435761) % 4294967296"""
 STAR = """
-    select star.star_id, star.designation, be_candidate.spectrum_id, be_probability, profile_class, shell_type, ew_halpha_a
-    from star left join be_candidate using (star_id) where star.star_id = :star"""
+    select star.star_id, star.designation, coalesce(be_candidate.spectrum_id, doubtful.spectrum_id) as spectrum_id,
+        be_probability, doubtful.be_probability_resnet18, doubtful.be_probability_profile, profile_class, shell_type, ew_halpha_a
+    from star
+    left join be_candidate using (star_id)
+    left join (select * from classifier_disagreement where star_id = :star order by difference desc limit 1) as doubtful using (star_id)
+    where star.star_id = :star"""
 WRONG_PASSWORD_S = 1.0
 STALE = "This form is not one that you got from here, or it is too old: send it again."
 HASHING_AT_ONCE = 1  # a password takes 50 ms of a processor and 16 MB

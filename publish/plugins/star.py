@@ -32,7 +32,11 @@ OF_STAR = {
     "spectra": """
         select spectrum.spectrum_id, obsid, survey, release, coadd, mjd, snr_b, snr_r, teff_k, ew_halpha_a, e_ew_halpha_a,
             ew_mgb_a, n_peaks, n_significant_peaks, bartlett_width_px, be_probability, profile_class, profile_type, shell_type,
-            violet_red_ratio, spectrum.is_simulated
+            violet_red_ratio, spectrum.is_simulated,
+            (select max(be_probability) from be_score join model using (model_id)
+                where be_score.spectrum_id = spectrum.spectrum_id and is_current and network = 'resnet18') as be_probability_resnet18,
+            (select max(be_probability) from be_score join model using (model_id)
+                where be_score.spectrum_id = spectrum.spectrum_id and is_current and network = 'profile') as be_probability_profile
         from spectrum
         left join line_measurement using (spectrum_id)
         left join profile_class using (spectrum_id)

@@ -71,7 +71,7 @@ def facts(source) -> list[tuple[str, str | None, str]]:
     run = source.execute(
         "select run_id, command, coalesce(ended_at, started_at), becat_version from etl_run order by run_id desc limit 1"
     ).fetchone()
-    model = source.execute("select model_id, name, precision from model where is_current").fetchone()
+    model = source.execute("select model_id, name, precision from model join current_model using (model_id)").fetchone()
     changed = source.execute("select count(*) from selection_parameter where value <> default_value").fetchone()[0]
     missing = source.execute(
         "select count(*) from spectrum where file in (select file from input_file where status = 'missing')"

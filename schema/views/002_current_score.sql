@@ -1,6 +1,5 @@
--- 2 · Probability of Be of each spectrum, by the model that is current. Were two models current, the one whose id sorts last counts.
+-- 2 · Probability of Be of each spectrum, by the model that decides.
 with
-current_model as (select max(model_id) as model_id from model where is_current),
 final as (
     select be_score.spectrum_id, be_score.be_probability, be_score.model_id, be_score.provider
     from be_score

@@ -1,4 +1,4 @@
--- 50 · Spectra whose H-alpha profile is that of a Be star, by the current model.
+-- 50 · Spectra whose H-alpha profile is that of a Be star, by the classifier that decides (be_classifier).
 --: step = "be_probability"
 --: of = "spectrum"
 --: label = "Be by the classifier"
@@ -8,7 +8,7 @@
 --: value = "current_score.be_probability"
 --: side = "at_least"
 --: parameter = "be_probability_min"
---: decided_by = "no score of the current model: `becat score`"
+--: decided_by = "no score of the model that decides: `becat score`"
 --: slider = [0, 1, 0.01]
 with
 early_type as (select * from {previous}),

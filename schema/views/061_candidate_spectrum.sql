@@ -5,7 +5,7 @@ likely as (select spectrum_id, be_probability, model_id from be_score where {may
 scores as (
     select likely.spectrum_id, likely.be_probability
     from likely
-    join (select max(model_id) as model_id from model where is_current) as current_model using (model_id)
+    join current_model using (model_id)
 ),
 measured as (
     select

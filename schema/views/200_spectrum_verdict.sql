@@ -18,7 +18,7 @@ measured as (
         (
             select max(be_score.be_probability)
             from be_score
-            join (select max(model_id) as model_id from model where is_current) as current_model
+            join current_model
                 on current_model.model_id is not distinct from be_score.model_id    -- with `=` DuckDB would compare every row
             where be_score.spectrum_id = spectrum.spectrum_id
         ) as be_probability,
