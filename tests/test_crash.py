@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -161,3 +160,34 @@ def test_file_that_may_not_be_read_is_rejected_and_the_rest_is_loaded(closed):
         ((file, reason),) = connection.execute("select file, reason from rejected_input").fetchall()
         assert file.endswith(secret.name) and "ermission denied" in reason
         assert connection.execute("select count(*) from spectrum").fetchone() != (0,)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inspector", "labels.sqlite", "Ada", "--password", "0123456789ab"),
+        ("template", "t.template"),
+        ("simulate", "survey", "--spectra", "1"),
+        ("partition", "hats", "--catalog", "c.duckdb"),
+        ("publish", "c.sqlite", "--catalog", "c.duckdb"),
+    ],
+)
+def test_folder_that_may_not_be_written_is_said_in_one_line(closed, words):
+    new_catalogue(closed / "c.duckdb")
+    closed.chmod(0o555)
+    paths = [closed / word if index == 1 or word == "c.duckdb" else word for index, word in enumerate(words)]
+    said = becat(*paths, check=1, before=obey_permissions).stderr.strip()
+    closed.chmod(0o755)
+    assert said.splitlines()[-1].startswith("becat: ") and "Traceback" not in said
+
+
+def test_arrays_that_do_not_fit_on_the_disk_are_said_in_one_line(tmp_path):
+    path = new_catalogue(tmp_path / "c.duckdb")
+    becat("load", *real_spectra()[2:5], "--catalog", path, "--workers", "1")
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    words = ("partition", tmp_path / "hats", "--table", "flux_red", "--catalog", path)
+    said = becat(*words, check=1, before=limited).stderr.strip()
+    assert "File too large" in said.splitlines()[-1] and "Traceback" not in said

@@ -231,7 +231,8 @@ def bounded_memory(connection: duckdb.DuckDBPyConnection, enough_mb: tuple[int, 
     try:
         yield
     finally:
-        connection.execute(f"set memory_limit = '{int((float(number) + HALF_A_DIGIT) * UNITS[unit])} bytes'")
+        with suppress(duckdb.Error):  # after a failure the connection may be closed by now
+            connection.execute(f"set memory_limit = '{int((float(number) + HALF_A_DIGIT) * UNITS[unit])} bytes'")
 
 
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
