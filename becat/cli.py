@@ -1113,6 +1113,8 @@ def _labelled(catalog: Path | None, labels: Path | None):
         return None
     if not catalog.is_file():
         raise BecatError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
+    with open_catalogue(catalog, read_only=True):
+        pass  # says in its own words what is wrong with a file that is no catalogue, or of another becat
     try:
         return labelled_from_catalogue(catalog, labels)
     except ValueError as error:

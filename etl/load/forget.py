@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.ledger import OF_FILES, forget_files
@@ -69,9 +70,11 @@ def note_missing(connection: duckdb.DuckDBPyConnection, found: Iterable[Path], r
     int
         Files that are missing now.
     """
-    known = {one.file: one for one in known_files(connection) if one.kind == "spectra"}
-    listed = {str(path) for path in found}
-    gone = _not_there(file for file in known if file not in listed)
+    connection.register("_listed", pa.table({"file": pa.array([str(path) for path in found], pa.string())}))
+    unlisted = "kind = 'spectra' and (status = 'missing' or file not in (select file from _listed))"
+    known = {one.file: one for one in known_files(connection, unlisted)}
+    connection.unregister("_listed")
+    gone = _not_there(known)
     without_rows = [file for file in gone if not known[file].n_rows]
     newly = [file for file in gone if known[file].n_rows and known[file].status != "missing"]
     back = [file for file, one in known.items() if one.status == "missing" and file not in gone]
@@ -114,17 +117,23 @@ def missing_words(connection: duckdb.DuckDBPyConnection) -> str:
     return f"{row[0]:,} spectra are of {row[1]:,} files that are not there any more: `becat forget --missing` takes them out"
 
 
-def known_files(connection: duckdb.DuckDBPyConnection) -> list[Known]:
-    """Every file of the ledger, and those that could never be read, in the order of their names."""
-    return [
-        Known(*row)
-        for row in connection.execute("""
+def known_files(connection: duckdb.DuckDBPyConnection, which: str = "true") -> list[Known]:
+    """Files of the ledger, and those that could never be read, in the order of their names.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    which : str
+        Condition on file, kind, status and n_rows.
+    """
+    rows = connection.execute(f"""
+        select file, kind, status, n_rows from (
             select file, kind, status, n_rows from input_file
             union all
             select distinct file, 'spectra', 'rejected', 0 from waiting_input where file not in (select file from input_file)
-            order by file
-        """).fetchall()
-    ]
+        ) where {which} order by file
+    """).fetchall()
+    return [Known(*row) for row in rows]
 
 
 def forget(connection: duckdb.DuckDBPyConnection, files: list[str]) -> int:

@@ -133,18 +133,16 @@ def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
     with Run(connection, "release") as run, transaction(connection):
         connection.execute(
             f"""
-            create or replace temp table wanted as
-            with entry as ({entries()})
-            select s.spectrum_id, {given}, case when e.snr_r is null then a.snr_source else 'catalogue' end as snr_source
-            from spectrum s
-            join spectrum_as_read a using (spectrum_id)
-            left join entry e
-                on s.survey = e.survey and s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
-            """
-        )
-        connection.execute(
-            f"""
             create or replace temp table news as
+            with entry as ({entries()}),
+            wanted as (
+                select s.spectrum_id, {given},
+                    case when e.snr_r is null then a.snr_source else 'catalogue' end as snr_source
+                from spectrum s
+                join spectrum_as_read a using (spectrum_id)
+                left join entry e
+                    on s.survey = e.survey and s.obsid = e.obsid and e.lmjm = case when s.coadd then 0 else s.lmjm end
+            )
             select w.*, {_differs(MEASURED_WITH)} as measured_anew
             from spectrum s join wanted w using (spectrum_id) where {_differs(wanted)}
             """
@@ -161,7 +159,7 @@ def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
                 connection.execute(
                     f"delete from {table} where spectrum_id in (select spectrum_id from news where measured_anew)"
                 )
-        connection.execute("drop table news; drop table wanted")
+        connection.execute("drop table news")
     return run.n_done
 
 
