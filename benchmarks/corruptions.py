@@ -56,7 +56,7 @@ CORRUPTIONS = {
         from (select * from flux_red where spectrum_id in {TWO}) o
         where f.spectrum_id in {TWO} and o.spectrum_id <> f.spectrum_id""",
     "a velocity changed": f"update spectrum set rv_km_s = coalesce(rv_km_s, 0) + 100 where spectrum_id = {ONE}",
-    "peculiar velocities changed": f"update kinematics set v_tp_km_s = v_tp_km_s + 30 where star_id = {STAR}",
+    "peculiar velocities changed": "update kinematics set v_tp_km_s = v_tp_km_s + 30 where rowid = 2",
     "the row of the model exchanged": "update model set sha256 = reverse(sha256), be_probability_min = 0.1",
     "a model of the Galaxy changed": "update kinematic_model set u_sun_km_s = u_sun_km_s + 1 where is_default",
     "a designation changed": f"update star set designation = 'J000000.00+000000.0' where star_id = {STAR}",
