@@ -172,9 +172,7 @@ def run_pipeline(configuration: Configuration) -> None:
         nowhere = f" ({n_nowhere:,} spectra have no position and are of none)" if n_nowhere else ""
         click.echo(f"stars:   {gather_stars(connection):,}{nowhere}")
         click.echo(f"measure: {measure_spectra(connection, configuration.scheduler)['measured']:,} spectra")
-        scored = score_spectra(
-            connection, configuration.model, configuration.scheduler, every=configuration.score_all
-        )
+        scored = score_spectra(connection, configuration.model, configuration.scheduler, every=configuration.score_all)
         click.echo(f"score:   {scored['scored']:,} spectra, {scored['models']}, {scored['provider']}")
         if n_missing := [
             f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))

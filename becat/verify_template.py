@@ -14,6 +14,9 @@ from becat.schema import build, parameters
 __all__ = ["differences_from_template"]
 
 HOW_TO_MEND = "`becat run` makes them anew"
+# Rows that are there are left as they are: nobody can say what was computed with them.
+CONSTANTS = ("wavelengths", "printed values")
+HOW_TO_MEND_CONSTANTS = "take the catalogue from a copy"
 # What is compared: what it is called in a message, and a query that gives its name and all that is said of it.
 COMPARED = {
     "views": """
@@ -62,7 +65,8 @@ def differences_from_template(connection: duckdb.DuckDBPyConnection) -> Iterator
             yield f"the {kind} of becat are there ({HOW_TO_MEND})", missing
         other = [str(n) for n, said in all_of_kind.items() if n in found[kind] and found[kind][n] != said]
         if other:
-            yield f"the {kind} are those of this version of becat ({HOW_TO_MEND})", other
+            how = HOW_TO_MEND_CONSTANTS if kind in CONSTANTS else HOW_TO_MEND
+            yield f"the {kind} are those of this version of becat ({how})", other
     yield from _thresholds(connection)
 
 

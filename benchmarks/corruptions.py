@@ -44,8 +44,8 @@ CORRUPTIONS = {
     "a threshold deleted": "delete from selection_parameter where name = 'be_probability_min'",
     "a literature match deleted": "delete from literature_match where rowid = (select min(rowid) from literature_match)",
     "all matches deleted": "delete from literature_match; delete from cluster_match",
-    "a row of an archive changed": "update archive.gaia set parallax = 2 * parallax where rowid = 3",
-    "a row of an archive deleted": "delete from archive.tmass where rowid = 5",
+    "a row of an archive changed": "update archive.gaia set parallax = 2 * parallax where rowid = (select min(rowid) from archive.gaia)",
+    "a row of an archive deleted": "delete from archive.tmass where rowid = (select min(rowid) from archive.tmass)",
     "peaks moved": f"update line_measurement set peak_wavelength_a = peak_wavelength_a + 1 where spectrum_id = {ONE}",
     "inverse variance scaled": "update flux_blue set ivar = list_transform(ivar, x -> 2 * x)::float[3201]"
     f" where spectrum_id = {ONE}",
@@ -56,7 +56,8 @@ CORRUPTIONS = {
         from (select * from flux_red where spectrum_id in {TWO}) o
         where f.spectrum_id in {TWO} and o.spectrum_id <> f.spectrum_id""",
     "a velocity changed": f"update spectrum set rv_km_s = coalesce(rv_km_s, 0) + 100 where spectrum_id = {ONE}",
-    "peculiar velocities changed": "update kinematics set v_tp_km_s = v_tp_km_s + 30 where rowid = 2",
+    "peculiar velocities changed": "update kinematics set v_tp_km_s = v_tp_km_s + 30"
+    " where star_id = (select min(star_id) from kinematics)",
     "the row of the model exchanged": "update model set sha256 = reverse(sha256), be_probability_min = 0.1",
     "a model of the Galaxy changed": "update kinematic_model set u_sun_km_s = u_sun_km_s + 1 where is_default",
     "a designation changed": f"update star set designation = 'J000000.00+000000.0' where star_id = {STAR}",
@@ -75,7 +76,7 @@ CORRUPTIONS = {
     " where rowid = (select max(rowid) from release_entry)",
     "magnitudes of two bands exchanged": "update photometry set j_mag = k_mag, k_mag = j_mag",
     "reddening halved": "update reddening set ebv_mag = ebv_mag / 2",
-    "a spectral type changed": "update spectral_type set spectral_type = 'O9 V' where rowid = 2",
+    "a spectral type changed": "update spectral_type set spectral_type = 'O9 V' where rowid = (select min(rowid) from spectral_type)",
     "the version of a run changed": "update etl_run set code_version = 'x' where command = 'measure'",
     "wavelengths of the grid shifted": "update wavelength_grid set wavelength_a = wavelength_a + 0.2 where arm = 'red'",
 }
@@ -117,7 +118,8 @@ def main() -> None:
             path = Path(temporary, "corrupt.duckdb")
             shutil.copy(source, path)
             with duckdb.connect(str(path)) as connection:
-                connection.execute(sql)
+                if connection.execute(sql).fetchall() == [(0,)]:
+                    raise SystemExit(f"{what}: no row of this catalogue was changed")
             seen, seconds = _seen(path, arguments.sample)
             n_seen += bool(seen)
             print(f"{what}: {'; '.join(seen) or 'NOT SEEN'} ({seconds:.1f} s CPU)", flush=True)

@@ -50,6 +50,7 @@ DAMAGE = {
     "create or replace view oe_star as select * from star": "the views are those of this version of becat (`becat run` makes them anew)",
     "create or replace macro parameter(parameter_name) as (1.0)": "the macros are those of this version of becat (`becat run` makes them anew)",
     "comment on column spectrum.mjd is null": "the columns are those of this version of becat (`becat run` makes them anew)",
+    "update wavelength_grid set wavelength_a = wavelength_a + 0.2": "the wavelengths are those of this version of becat (take the catalogue from a copy)",
     "delete from selection_parameter where name = 'snr_min'": "the thresholds of becat are there (`becat run` makes them anew)",
     "update selection_parameter set unit = 'mag' where name = 'snr_min'": "the thresholds are described as in parameters.toml (`becat run` makes them anew)",
     "update selection_parameter set value = -5 where name = 'be_probability_min'": "the thresholds are in their ranges (`becat threshold --reset NAME`)",
