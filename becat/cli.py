@@ -80,7 +80,7 @@ catalog_option = click.option(
 scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Let the workers of this Dask scheduler do it, as in tcp://host:8786; `dask scheduler` starts one.",
+    help="Use the workers of this Dask scheduler, for example tcp://host:8786; `dask scheduler` starts one.",
 )
 
 
@@ -161,9 +161,9 @@ def init(catalog: Path) -> None:
 @becat.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 def upgrade(catalog: Path) -> None:
-    """Bring a catalogue of an older becat up to date: its tables, views and thresholds; its data stay.
+    """Bring the tables, views and thresholds of a catalogue from an older becat up to date; its data stay.
 
-    Every command that writes does it by itself. What older code has measured is measured again by the next `becat run`, or by
+    Every command that writes to the catalogue does this by itself. What older code measured is measured again by the next `becat run`, or by
     `becat load`, `becat measure`, `becat score` and `becat match`.
 
     \b
@@ -188,18 +188,18 @@ def run(config: Path) -> None:
         spectra = ["spectra/dr7", "spectra/dr9"]     # files and directories
         exposures = "coadd"                          # coadd, single or all
         release_catalogues = ["dr7_v2.0_MRS_catalogue.csv.gz"]
-        positions = ["my_positions.csv"]             # names and positions of spectra that have none
-        resolve = true                               # ask SIMBAD for those that have a name
+        positions = ["my_positions.csv"]             # names and positions for spectra that lack them
+        resolve = true                               # ask SIMBAD for positions by name
         archives = {tmass = "2mass.parquet"}         # tables on disk, by source
         fetch = ["gaia", "allwise"]                  # sources to ask on the network
         model = "my_model.onnx"                      # instead of both classifiers that come with becat
-        score_all = true                             # score also spectra that an earlier step has taken out
+        score_all = true                             # also score spectra that an earlier step has taken out
         inspections = "labels.sqlite"
         scheduler = "tcp://host:8786"                # Dask, if a cluster is to do it
         publish = "catalog.sqlite"
         [lamost]                                     # fetched from LAMOST: see `becat lamost plan --help`
         release = "dr11"
-        version = "v2.0"                             # by default the newest public one
+        version = "v2.0"                             # default: the newest public one
         regions = [[86.0, 27.0, 5.0]]                # circles on the sky, degrees
     \b
     Example:
@@ -224,7 +224,7 @@ server_option = click.option(
 token_option = click.option(
     "--token-file",
     type=existing_file,
-    help="File with the token for internal releases; else BECAT_LAMOST_TOKEN or ~/pylamost.ini.",
+    help="File with the token for internal releases; default: BECAT_LAMOST_TOKEN or ~/pylamost.ini.",
 )
 
 
@@ -274,9 +274,9 @@ def lamost_releases(server: str | None) -> None:
 @server_option
 @token_option
 def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -> None:
-    """Fetch the general and the stellar-parameter catalogue of RELEASE; without VERSION of its newest public one.
+    """Fetch the general and stellar-parameter catalogues of RELEASE; default VERSION: the newest public one.
 
-    A file that was broken off goes on where it stopped; what is there stays.
+    A download that was interrupted goes on where it stopped; files that are complete stay.
 
     \b
     Example:
@@ -294,8 +294,8 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
 @lamost.command("plan")
 @click.argument("catalogues", nargs=-1, required=True, type=existing_file)
 @catalog_option
-@click.option("--release", help='Release and version, as in "DR7 v2.0"; by default what the file names say.')
-@click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey; by default what the file names say.")
+@click.option("--release", help='Release and version, as in "DR7 v2.0"; default: from the file names.')
+@click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey; default: from the file names.")
 @click.option(
     "--exposures",
     type=click.Choice(["coadd", "single", "all"]),
@@ -304,7 +304,7 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
     help="Which spectra you will load.",
 )
 @click.option("--region", "regions", type=(float, float, float), multiple=True, metavar="RA DEC RADIUS",
-              help="Only this circle, degrees; may be repeated.")  # fmt: skip
+              help="Only stars in this circle, degrees; may be repeated.")  # fmt: skip
 @click.option("--brightest", type=float, help="Only stars of this Gaia G or fainter.")
 @click.option("--faintest", type=float, help="Only stars of this Gaia G or brighter.")
 @click.option("--stars", type=existing_file, help="Only stars near the positions in this table.")
@@ -312,12 +312,12 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
 @click.option(
     "--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="Near: arcsec."
 )
-@click.option("--all-epochs", is_flag=True, help="Every spectrum of a star of which one is chosen.")
-@click.option("--no-steps", is_flag=True, help="Do not ask for S/N, T_eff and Q.")
-@click.option("--anew", is_flag=True, help="Also what an older release brought and this one lists unchanged.")
+@click.option("--all-epochs", is_flag=True, help="If one spectrum of a star is chosen, fetch all of them.")
+@click.option("--no-steps", is_flag=True, help="Do not apply the steps S/N, T_eff and Q.")
+@click.option("--anew", is_flag=True, help="Fetch again what an older release brought and this one lists unchanged.")
 def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, brightest, faintest, stars, view, radius,
                 all_epochs, no_steps, anew) -> None:  # fmt: skip
-    """Choose which spectra to fetch, from the release's CATALOGUES: the steps that need no flux are asked of them.
+    """Choose which spectra to fetch: apply the steps that need no flux to the release's CATALOGUES.
 
     Steps: S/N in both arms, T_eff (with the catalogue of stellar parameters), Q (with 2MASS in the catalogue: `becat fetch
     tmass --from FILE`). The plan is the table download_plan.
@@ -345,11 +345,13 @@ def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, bright
 @survey_option
 @server_option
 @token_option
-@click.option("--nights/--no-nights", default=True, show_default=True, help="Whole nights where those come sooner.")
+@click.option(
+    "--nights/--no-nights", default=True, show_default=True, help="Fetch whole nights where that should be faster."
+)
 def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nights: bool) -> None:
-    """Fetch the spectra of the plan into FOLDER; what is there stays, and a run that was stopped goes on.
+    """Fetch the planned spectra into FOLDER; files that are there stay, and a run that was stopped goes on.
 
-    Files come one by one, or out of the archive (tar) of a whole night where that is expected sooner.
+    Files come one by one, or from the archive (tar) of a whole night where that should be faster.
 
     \b
     Example:
@@ -390,18 +392,20 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
     "sidecars",
     multiple=True,
     type=existing_file,
-    help="Table of names or positions of spectra without one (columns file, and name or ra and dec); may be repeated.",
+    help="Table of names or positions for spectra that lack them (columns file, and name or ra and dec); may be repeated.",
 )
-@click.option("--resolve", is_flag=True, help="Ask SIMBAD for the positions of spectra that have a name and none.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that read; by default one a core.")
+@click.option(
+    "--resolve", is_flag=True, help="Ask SIMBAD for the positions of spectra that have a name but no position."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that read files; default: one per core.")
 @scheduler_option
 def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, workers, scheduler) -> None:
     """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
 
-    Files that were loaded before and have not changed are left alone; what could not be read, or waited for something else
-    (S/N from a release catalogue, a spectrum that another file had), is tried again when that has come; what cannot be trusted goes to the table
-    rejected_input with the reason. A table positions.csv beside the files gives names and positions to spectra that
-    have none.
+    Files that were loaded before and have not changed are left alone. A file that was waiting for something, such as its
+    S/N from a release catalogue, is read again when that has come. What cannot be trusted goes to the table
+    rejected_input, with the reason. A table positions.csv beside the files gives names and positions to spectra that
+    lack them.
 
     \b
     Example:
@@ -430,34 +434,35 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
     )
     if counts["missing"]:
         click.echo(
-            f"{counts['missing']:,} files of the catalogue are not there any more: `becat forget --missing` takes them out"
+            f"{counts['missing']:,} files of the catalogue no longer exist: `becat forget --missing` takes their spectra out"
         )
     if counts["rejected"]:
         click.echo("why: select file, stage, reason from rejected_input")
     if counts["others"]:
-        click.echo(f"{counts['others']:,} files that may be spectra as text were passed over: name them to load them")
+        click.echo(
+            f"{counts['others']:,} text files that may be spectra were skipped: name them one by one to load them"
+        )
     if counts["copies"]:
         click.echo(
             f"{counts['copies']:,} files are copies of others: select file from input_file where status = 'duplicate'"
         )
     if n_nowhere:
         click.echo(
-            f"{n_nowhere:,} of all spectra have no position and are of no star: give them one in a table positions.csv"
+            f"{n_nowhere:,} of all spectra have no position and belong to no star: give one in a table positions.csv"
             " beside the files, with --positions, or by name with --resolve"
         )
 
 
 @becat.command()
 @click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--missing", is_flag=True, help="Every file of the catalogue that is not there any more.")
+@click.option("--missing", is_flag=True, help="Every file of the catalogue that no longer exists.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @catalog_option
 def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> None:
-    """Take FILE, or all files below a folder FILE, out of the catalogue: spectra with all that was made of them, or the
-    rows of a release's catalogue.
+    """Take FILE, or all files below a folder FILE, out of the catalogue.
 
-    The files themselves stay; one that is still there comes back with the next `becat load` or `becat run` that names it.
-    It says what it takes out, and asks.
+    Its spectra go with all that was derived from them, or the rows of a release's catalogue. The command says what it takes
+    out and asks first. The file itself stays, and comes back with the next `becat load` or `becat run` that names it.
 
     \b
     Examples:
@@ -496,10 +501,10 @@ def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> 
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @catalog_option
 def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
-    """Say that spectra called NAME are of STAR, wherever their headers put them.
+    """Say that spectra called NAME show STAR, whatever position their headers give.
 
-    STAR is a designation, a position, or the number of a spectrum or star; each NAME is the designation of spectra. It
-    holds for spectra that are loaded later, too.
+    STAR is a designation, a position, or the number of a spectrum or star. NAME is the object name in the spectra. This also
+    holds for spectra that are loaded later.
 
     \b
     Example:
@@ -540,8 +545,8 @@ def measure(catalog: Path, scheduler: str | None) -> None:
 
 @becat.command()
 @catalog_option
-@click.option("--model", type=existing_file, help="An ONNX model; by default both of those that come with becat.")
-@click.option("--all", "every", is_flag=True, help="Score also the spectra that an earlier step has taken out.")
+@click.option("--model", type=existing_file, help="An ONNX model; default: both of those that come with becat.")
+@click.option("--all", "every", is_flag=True, help="Also score the spectra that an earlier step has taken out.")
 @scheduler_option
 def score(catalog: Path, model: Path | None, every: bool, scheduler: str | None) -> None:
     """Score the spectra that reach the classifiers: ResNet-18 on a drawing, and networks on the flux.
@@ -571,18 +576,23 @@ def _tell_missing(n_missing: int, stage: str, words: str) -> None:
 
 @becat.command()
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
-@click.option("--list", "lists", is_flag=True, help="List the sources: what of each was seen where, and what was not.")
+@click.option(
+    "--list",
+    "lists",
+    is_flag=True,
+    help="List the sources: what was checked against which real answer, and what was not.",
+)
 @catalog_option
 @click.option("--from", "file", type=existing, help="Take the table from this file or folder instead of the network.")
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where answers are kept; by default a folder beside the catalogue.",
+    help="Folder where answers are kept; default: one beside the catalogue.",
 )
 def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | None, cache: Path | None) -> None:
     """Get archive tables for the stars of the catalogue, and match them.
 
-    SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (a name that is not known is answered
+    SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (an unknown name is answered
     with all that are), or "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
     from a CSV, VOTable, FITS or Parquet file with the archive's own column names; what was there of that source is replaced.
     "bess" alone fetches the spectra that the
@@ -661,13 +671,15 @@ def _print_matched(changed: dict[str, int]) -> None:
 @click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec; default: 3.")
 @click.option("--ra", help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3; default: guessed.")
 @click.option("--dec", help="Column of declination in TABLE, degrees or as in -01:56:35; default: guessed.")
-@click.option("--into", help="Table to make; by default match_TABLE.")
+@click.option("--into", help="Name of the new table; default: match_TABLE.")
 def match(table, catalog, radius, ra, dec, into) -> None:
-    """Match the archives with the stars, or a table of your own.
+    """Match stars with the archives, or with a table of your own.
 
-    Without TABLE: every archive that was taken in is matched with the stars, and types, clusters, velocities and the
-    runaway limit follow. With TABLE, a table or view of the catalogue, or a file (CSV, VOTable, FITS, Parquet), which
-    becomes a table named after it: every star within the radius, in a new table with separation and rank.
+    Without TABLE: match the stars with every archive in the catalogue; spectral types, clusters, velocities and the runaway
+    limit follow.
+
+    With TABLE, a file (CSV, VOTable, FITS, Parquet) or a table or view of the catalogue: write every star within the
+    radius of each row to a new table, with separation and rank. A file becomes a table of the same name first.
 
     \b
     Examples:
@@ -735,13 +747,13 @@ def why(star: str, catalog: Path) -> None:
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write: .png, .pdf or .svg; by default named after the star or file, .png.",
+    help="Picture to write: .png, .pdf or .svg; default: a .png named after the star or file.",
 )
 def plot(star_or_file: str, catalog: Path, output: Path | None) -> None:
     """Draw a spectrum: H-alpha with its error, smoothed profile, peaks and numbers, and both arms.
 
-    A file may have any layout of docs/formats.md, and needs no catalogue: it is measured with the thresholds that becat came
-    with. A star (designation, position, or number of a spectrum or star, as for `becat why`) is taken from the catalogue, with
+    A file may have any layout of docs/formats.md, and needs no catalogue: it is measured with the shipped
+    thresholds. A star (designation, position, or number of a spectrum or star, as for `becat why`) is taken from the catalogue, with
     its thresholds and its score.
 
     \b
@@ -775,11 +787,11 @@ def _spectrum_of(star_or_file: str, catalog: Path):
 @click.option("--all", "everything", is_flag=True, help="Read all spectra again, not a sample.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the sample.")
 def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
-    """Check that the catalogue is what becat wrote, and what the files say.
+    """Check that the catalogue is as becat wrote it and agrees with its files.
 
     Keys, references, ranges and completeness; the rows of every table against the checksums of the runs that wrote them; views,
     macros, thresholds and constants against a new catalogue; and a random sample of spectra, which are read from their files,
-    reduced, measured and scored again. It says what was read; exit 1 and a list when something is off.
+    reduced, measured and scored again. It says what was read; if something is wrong, it lists it and exits with 1.
 
     \b
     Example:
@@ -804,7 +816,7 @@ def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
 @click.argument("after", type=existing_file, required=False)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Compare with this threshold; repeatable.")
 def diff(before: Path, after: Path | None, settings: tuple[str, ...]) -> None:
-    """Show which stars enter and leave the classical Be stars, and which step does it.
+    """Show which stars enter or leave the classical Be stars, and at which step.
 
     Compares the catalogues BEFORE and AFTER, or BEFORE with itself under other thresholds, which are not kept.
 
@@ -842,14 +854,20 @@ def _setting(word: str) -> tuple[str, float]:
 @click.argument("published", metavar="LIST")
 @catalog_option
 @click.option(
-    "--view", default="", help="Which of our stars; by default classical_be, or what the paper's table prints."
+    "--view", default="", help="View of our stars; default: classical_be, or the one that the paper's table prints."
 )
-@click.option("--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="arcsec.")
+@click.option(
+    "--radius",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Match radius, arcsec.",
+)
 @click.option("--ra", help="Column of right ascension in LIST, degrees or hours; default: guessed.")
 @click.option("--dec", help="Column of declination in LIST, degrees or sexagesimal; default: guessed.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV to write too, star by star.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write this CSV, star by star.")
 def compare(published, catalog, view, radius, ra, dec, out) -> None:
-    """Compare a published LIST of Be stars with ours: found by both, only there and why not here, only here.
+    """Compare a published LIST of Be stars with the catalogue: stars in both, only there (and why), only here.
 
     LIST is a file with positions, a table or view of the catalogue, a source that was fetched (zhang_2022, an_2026), or
     a table of the paper (table5 to table9).
@@ -870,14 +888,12 @@ def compare(published, catalog, view, radius, ra, dec, out) -> None:
 
 @becat.command()
 @click.argument("words", nargs=-1, metavar="[NAME | NAME=VALUE]...")
-@click.option(
-    "--reset", "to_reset", is_flag=True, help="Give the named thresholds, or all, the values they were shipped with."
-)
+@click.option("--reset", "to_reset", is_flag=True, help="Set the named thresholds, or all, back to the shipped values.")
 @catalog_option
 def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
-    """Show the thresholds of the catalogue, or keep other values.
+    """Show or change the thresholds of the catalogue.
 
-    Without words all are listed, with a NAME that one in full. NAME=VALUE is kept in the catalogue: the views follow at
+    Without arguments all are listed; with NAME, that one in full. NAME=VALUE is kept in the catalogue: the views follow at
     once, a published snapshot with the next `becat publish`, and what `becat measure` reads with the next `becat
     measure`. To try a value first, without keeping it: `becat diff`.
 
@@ -923,14 +939,14 @@ def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
     type=click.Choice(["candidates", "near", "all"]),
     default="all",
     show_default=True,
-    help="Whose H-alpha profiles are shown: those of the candidates, of all stars that come to the classifier, or of all stars.",
+    help="H-alpha profiles to include: of the candidates, of all stars that reach the classifier, or of all stars.",
 )
 @click.option(
     "--profiles-max",
     type=click.IntRange(min=0),
     default=20_000,
     show_default=True,
-    help="At most so many, 5 kB each: candidates first, then one of every other star, those that came farthest first.",
+    help="Largest number of profiles, 5 kB each: candidates first, then one per star, those that passed most steps first.",
 )
 def publish(snapshot: Path, catalog: Path, profiles: str, profiles_max: int) -> None:
     """Write a SQLite snapshot of the catalogue for Datasette.
@@ -980,19 +996,19 @@ def partition(directory: Path, catalog: Path, table: str) -> None:
 @click.option(
     "--labels",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="SQLite file of the people who may judge candidates at /inspect, and of what they said.",
+    help="SQLite file of the people who may judge candidates at /inspect, and of their judgements.",
 )
 @click.option(
     "--model",
     type=existing_file,
-    help="The ONNX model that gave the scores, if not becat's own: it says what it looked at.",
+    help="The ONNX model that gave the scores, if not becat's own; needed to show what it looked at.",
 )
 @click.option("--open", "open_browser", is_flag=True, help="Show the site in the browser.")
 @click.option(
     "--name",
     "names",
     multiple=True,
-    help="A name under which people reach the site, such as be.example.org: needed behind another server. May be repeated.",
+    help="Public name of the site, such as be.example.org: needed behind another server. May be repeated.",
 )
 def serve(
     snapshot: Path,
@@ -1020,8 +1036,8 @@ def serve(
 def report(directory: Path, catalog: Path) -> None:
     """Write the paper's figures and tables, made from the catalogue, to DIRECTORY.
 
-    A web page that needs no other file, a PDF, every figure by itself, and every table in the fixed width of CDS and AAS.
-    A report of before is replaced; files that are not becat's are never touched.
+    It has a self-contained web page, a PDF, each figure as a file, and each table in the formats of CDS and AAS. An earlier
+    report is replaced; files that are not becat's are never touched.
 
     \b
     Example:
@@ -1044,7 +1060,7 @@ def report(directory: Path, catalog: Path) -> None:
 @becat.command()
 @click.argument("labels", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("name")
-@click.password_option(help="Asked for if not given; ten characters or more.")
+@click.password_option(help="Ten characters or more; asked for if not given.")
 def inspector(labels: Path, name: str, password: str) -> None:
     """Let NAME sign in at /inspect and judge candidates by eye; LABELS is the SQLite file of the labels.
 
@@ -1065,7 +1081,7 @@ def inspector(labels: Path, name: str, password: str) -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--spectra", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of spectra.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
-@click.option("--archives", is_flag=True, help="Tables of the archives for these stars too, in DIRECTORY/archives.")
+@click.option("--archives", is_flag=True, help="Also write archive tables for these stars, to DIRECTORY/archives.")
 def simulate(directory: Path, spectra: int, seed: int, archives: bool) -> None:
     """Write a simulated survey in LAMOST's own file layouts, with its truth beside it.
 
@@ -1100,7 +1116,7 @@ def template(path: Path) -> None:
 
 
 labels_option = click.option(
-    "--labels", type=existing_file, help="CSV of spectrum_id,label (1 Be, 0 not Be); by default the table inspection."
+    "--labels", type=existing_file, help="CSV of spectrum_id,label (1 Be, 0 not Be); default: the table inspection."
 )
 
 
@@ -1144,9 +1160,11 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 
 @becat.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled spectra to train on too.")
+@click.option(
+    "--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue with labelled spectra to train on as well."
+)
 @labels_option
-@click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; by default torchvision's.")
+@click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; default: torchvision's.")
 @click.option(
     "--start-from",
     type=Training(exists=True, path_type=Path),
@@ -1166,19 +1184,19 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 @click.option(
     "--spectra",
     type=click.IntRange(min=1),
-    help="With --start-from, spectra to draw for each profile network; 286,720 by default.",
+    help="With --start-from, spectra to simulate for each profile network; default: 286,720.",
 )
 @click.option(
     "--seed",
     type=int,
     default=1,
     show_default=True,
-    help="Seed; another one than before when starting from a training.",
+    help="Seed; when starting from a training, use one that it did not.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes on a machine without GPU, by default one a core. Seed and workers together decide which spectra are drawn.",
+    help="Processes on a machine without GPU; default: one per core. Seed and workers together decide which spectra are simulated.",
 )
 def train(
     directory: Path,
@@ -1192,7 +1210,7 @@ def train(
     seed: int,
     workers: int | None,
 ) -> None:
-    """Train the classifiers; the same command goes on after an interruption.
+    """Train the classifiers; after an interruption the same command goes on.
 
     \b
     Examples, becat's own profile networks trained further with one's own labels, and ResNet-18 anew:
@@ -1319,14 +1337,14 @@ def export_both(resnet18: Path, profile: Path, catalog: Path | None, labels: Pat
 
 @becat.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--model", type=existing_file, help="An ONNX model; by default the one that comes with becat.")
+@click.option("--model", type=existing_file, help="An ONNX model; default: the one that comes with becat.")
 @click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled real spectra.")
 @labels_option
 @click.option(
-    "--spectra", type=click.IntRange(min=100), default=3000, show_default=True, help="Simulated spectra a table."
+    "--spectra", type=click.IntRange(min=100), default=3000, show_default=True, help="Simulated spectra per table."
 )
-@click.option("--quick", is_flag=True, help="A look: 200 spectra a table.")
-@click.option("--docs", type=click.Path(dir_okay=False, path_type=Path), help="Page of documentation to write too.")
+@click.option("--quick", is_flag=True, help="Quick look: 200 spectra per table.")
+@click.option("--docs", type=click.Path(dir_okay=False, path_type=Path), help="Page of documentation to write as well.")
 def evaluate(
     directory: Path,
     model: Path | None,

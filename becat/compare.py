@@ -178,7 +178,7 @@ def _rows(view: str) -> str:
                 when found_by <> 'only in the list' then null
                 when either.star_id is null then 'no spectrum here'
                 when why.step is null then 'a classical Be star here, but not in {view}'
-                else concat('step ', why.step, ', ', why.name, case when why.value is null then ': no value' else '' end)
+                else concat('step ', why.step, ', ', why.name, case when why.value is null then ': ' || coalesce(why.detail, 'no value') else '' end)
             end as reason_kind
         from either
         left join star using (star_id)

@@ -37,7 +37,9 @@ def test_every_star_is_told_and_every_miss_has_its_reason(catalogue, listed, tmp
     out = becat("compare", path, "-c", catalogue, "--out", tmp_path / "out.csv").stdout
     found = pd.read_csv(tmp_path / "out.csv")
     with duckdb.connect(str(catalogue), read_only=True) as connection:
-        verdicts = connection.execute("select star_id, step, value, threshold from verdict").df().set_index("star_id")
+        verdicts = (
+            connection.execute("select star_id, step, value, threshold, detail from verdict").df().set_index("star_id")
+        )
         ours = {row[0] for row in connection.execute("select star_id from classical_be").fetchall()}
     by = found.groupby("found_by").size()
     assert (by["both"], by["only in the list"], by["only here"]) == (3, len(frame) - 3, len(ours) - 3)
@@ -47,7 +49,10 @@ def test_every_star_is_told_and_every_miss_has_its_reason(catalogue, listed, tmp
     ]
     for row in missed.dropna(subset="star_id").itertuples():
         assert row.step == verdicts.step[row.star_id] and f"{verdicts.threshold[row.star_id]:.4g}" in row.reason
-        assert "no value" in row.reason_kind or f"{verdicts.value[row.star_id]:.4g}" in row.reason
+        assert (
+            row.reason_kind.endswith((": no value", f": {verdicts.detail[row.star_id]}"))
+            or f"{verdicts.value[row.star_id]:.4g}" in row.reason
+        )
     words = (
         f"completeness {3 / (len(frame) - 1):.1%} of {len(frame) - 1:,}, purity {3 / len(ours):.1%} of {len(ours):,}"
     )

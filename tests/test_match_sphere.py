@@ -316,7 +316,9 @@ def test_own_table_with_positions_as_text(ra, dec):
     ("sql", "arguments", "words"),
     [
         ("select 1", ("nowhere", 2), "no table nowhere"),
-        ("create table mine as select 1 as x, 2 as y", ("mine", 2), "name them; it has x, y"),
+        ("select 1", ("nowhere.csv", 2), "no table nowhere.csv in this catalogue, and no such file"),
+        ("create table my_stars as select 1 as ra, 2 as dec", ("my_star", 2), "did you mean my_stars"),
+        ("create table mine as select 1 as x, 2 as y", ("mine", 2), "name them with --ra and --dec; it has x, y"),
         ("create table mine as select 1 as x, 2 as y", ("mine", 2, "x", "z"), "no column z"),
         ("create table mine as select 1 as x, 2 as y", ("mine", 2, "x"), "both columns"),
         ("create table mine as select '00:12:x' as ra, 2 as dec", ("mine", 2), "ra has 00:12:x, which is no position"),

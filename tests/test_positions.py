@@ -51,8 +51,8 @@ def test_loading_tells_of_spectra_without_a_position(folder):
     path = new_catalogue(folder / "c.duckdb")
     (folder / "text.dat").write_text("a spectrum, perhaps")
     words = becat("load", folder, "-c", path, "--workers", 1).stdout
-    assert "1 files that may be spectra as text were passed over: name them" in words
-    assert "2 of all spectra have no position and are of no star" in words
+    assert "1 text files that may be spectra were skipped: name them" in words
+    assert "2 of all spectra have no position and belong to no star" in words
 
 
 def test_a_table_beside_the_files_gives_names_and_positions(folder):

@@ -87,7 +87,7 @@ def load_spectra(
     exposures : {'coadd', 'single', 'all'}
         Which spectra of a file to take.
     workers : int, optional
-        Processes that read; by default one a core.
+        Processes that read; default: one per core.
     scheduler : str, optional
         Address of a Dask scheduler whose workers read instead.
 

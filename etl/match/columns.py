@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import duckdb
 import pyarrow as pa
 
@@ -50,13 +52,13 @@ def column_names(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str,
     """
     try:
         rows = connection.execute(f"describe from {quoted_table(table)}").fetchall()
-    except duckdb.CatalogException:
+    except (duckdb.CatalogException, duckdb.IOException):  # IO: a name that ends like a file, and is none
         known = connection.execute(
             "select table_name from duckdb_tables() union all select view_name from duckdb_views() where not internal"
         ).fetchall()
-        raise ValueError(
-            f"no table {table} in this catalogue: it has {', '.join(sorted(k[0] for k in known))}"
-        ) from None
+        near = get_close_matches(table.lower(), sorted({name for (name,) in known}), n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`show tables` in SQL lists the tables and views"
+        raise ValueError(f"no table {table} in this catalogue, and no such file: {hint}") from None
     return {row[0]: row[1] for row in rows}
 
 
@@ -96,7 +98,8 @@ def guess_position(
         found = [pair for pair in _POSITIONS if pair[0] in spelt and pair[1] in spelt]
         if not found:
             raise ValueError(
-                f"no columns of right ascension and declination known in {table}: name them; it has {', '.join(types)}"
+                f"no known columns of right ascension and declination in {table}: name them with --ra and --dec;"
+                f" it has {', '.join(types)}"
             )
         pair = found[0]
     ra, dec = (spelt[name.lower()] for name in pair)

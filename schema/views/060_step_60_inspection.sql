@@ -1,11 +1,11 @@
--- 60 · What people said on looking: a star that more of them called not Be than Be goes.
+-- 60 · Judgements by eye: a star that more people called not Be than Be is taken out.
 --: step = "inspection"
 --: of = "spectrum"
 --: label = "Not rejected by eye"
 --: figure = "not refused by people"
 --: printed = "be_candidate"
 --: [60]
---: quantity = "people for less against Be"
+--: quantity = "votes for minus against Be"
 --: column = "n_for_less_against"
 --: value = "coalesce(inspection_tally.n_be, 0) - coalesce(inspection_tally.n_not_be, 0)"
 --: side = "at_least"
