@@ -20,6 +20,7 @@ import click
 import duckdb
 
 from becat.etl.catalogue.connection import open_catalogue, what_went_wrong
+from becat.etl.lamost.wishes import SERVICES
 from becat.schema.errors import BecatError, missing_extra
 from becat.schema.version import becat_version
 from becat.udfs.memory import keep_freed_memory
@@ -292,8 +293,15 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
 
 
 @lamost.command("plan")
-@click.argument("catalogues", nargs=-1, required=True, type=existing_file)
+@click.argument("catalogues", nargs=-1, type=existing_file)
 @catalog_option
+@click.option("--ask", type=click.Choice(SERVICES), help="Ask this service instead of reading files.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder for what the service answers.",
+)
 @click.option("--release", help='Release and version, as in "DR7 v2.0"; default: from the file names.')
 @click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey; default: from the file names.")
 @click.option(
@@ -315,9 +323,14 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
 @click.option("--all-epochs", is_flag=True, help="If one spectrum of a star is chosen, fetch all of them.")
 @click.option("--no-steps", is_flag=True, help="Do not apply the steps S/N, T_eff and Q.")
 @click.option("--anew", is_flag=True, help="Fetch again what an older release brought and this one lists unchanged.")
-def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, brightest, faintest, stars, view, radius,
-                all_epochs, no_steps, anew) -> None:  # fmt: skip
+@server_option
+@token_option
+def lamost_plan(catalogues, catalog, ask, into, release, is_mrs, exposures, regions, brightest, faintest, stars, view,
+                radius, all_epochs, no_steps, anew, server, token_file) -> None:  # fmt: skip
     """Choose which spectra to fetch: apply the steps that need no flux to the release's CATALOGUES.
+
+    Without the files, --ask asks LAMOST's SQL, VizieR (DR11, DR7, DR5) or Gaia's archive (DR9) for the rows of the region or
+    stars, and keeps them as a catalogue.
 
     Steps: S/N in both arms, T_eff (with the catalogue of stellar parameters), Q (with 2MASS in the catalogue: `becat fetch
     tmass --from FILE`). The plan is the table download_plan.
@@ -327,15 +340,36 @@ def lamost_plan(catalogues, catalog, release, is_mrs, exposures, regions, bright
         becat lamost plan dr7_v2.0_MRS_catalogue.csv.gz dr7_v2.0_MRS_stellar.csv.gz
         becat lamost plan dr11_v2.0_MRS_*.csv.gz --region 86 27 5 --faintest 13 --all-epochs
         becat lamost plan dr11_v2.0_MRS_*.csv.gz --view runaway --no-steps
+        becat lamost plan --ask lamost --release "DR11 v2.0" --region 86 27 5 --into dr11
     """
-    from becat.etl.lamost.catalogues import release_of_files
+    from becat.etl.lamost.ask import ask_for_catalogues
+    from becat.etl.lamost.catalogues import known_releases, release_of_files
     from becat.etl.lamost.plan import make_plan
+    from becat.etl.lamost.services import service_of
     from becat.etl.lamost.wishes import Wishes
+    from becat.schema.releases import find, shipped
 
-    of_files, survey = release_of_files(catalogues, release, {True: "mrs", False: "lrs", None: ""}[is_mrs])
+    if bool(catalogues) == bool(ask):
+        raise click.UsageError("give the release's catalogues, or --ask a service for them")
+    if ask and not release:
+        raise click.UsageError('--ask needs --release, as in --release "DR11 v2.0"')
+    survey = {True: "mrs", False: "lrs", None: "mrs" if ask else ""}[is_mrs]
     wishes = Wishes(exposures, regions, brightest, faintest, stars, view, radius, all_epochs, not no_steps, anew)
+    client, is_whole = _lamost_client(server, token_file), True
     with open_catalogue(catalog) as connection:
-        for line in make_plan(connection, [path.absolute() for path in catalogues], of_files, survey, wishes).lines():
+        if ask:
+            name, _, version = release.strip().partition(" ")
+            found = find(known_releases(client) if ask == "lamost" else shipped(), name, version, survey)
+            answer = ask_for_catalogues(
+                service_of(ask, client, server), connection, found, survey, wishes, into, client.limits, click.echo
+            )
+            catalogues, is_whole = answer.paths, answer.is_whole
+            for remark in answer.remarks:
+                click.echo(remark)
+        else:
+            found, survey = release_of_files(catalogues, release, survey)
+        paths = [path.absolute() for path in catalogues]
+        for line in make_plan(connection, paths, found, survey, wishes, client.limits, is_whole).lines():
             click.echo(line)
 
 

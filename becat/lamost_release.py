@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from becat.entries import ConfigurationError, refuse_unknown
-from becat.etl.lamost.wishes import Wishes
+from becat.etl.lamost.wishes import SERVICES, Wishes
 
 __all__ = ["LamostRelease", "bring_release"]
 
@@ -25,6 +25,7 @@ class LamostRelease:
     folder: Path = Path("lamost")
     wishes: Wishes = field(default_factory=Wishes)
     nights: bool = True
+    ask: str = ""
     token_file: Path | None = None
     server: str | None = None
 
@@ -70,6 +71,8 @@ def _checked(name: str, value, folder: Path) -> Any:
         raise ConfigurationError(f"{name} in [lamost] must be a text, not {value!r}")
     if name == "survey" and value not in ("mrs", "lrs"):
         raise ConfigurationError(f"survey in [lamost] must be mrs or lrs, not {value!r}")
+    if name == "ask" and value not in SERVICES:
+        raise ConfigurationError(f"ask in [lamost] must be {', '.join(SERVICES)}, not {value!r}")
     if name in ("stars", "token_file") and not (folder / value).is_file():
         raise ConfigurationError(f"{name} in [lamost]: no such file: {folder / value}")
     return folder / value if name in ("folder", "stars", "token_file") else value
@@ -100,9 +103,11 @@ def bring_release(connection, wanted: LamostRelease, exposures: str) -> tuple[Pa
     BecatError
         Something could not be fetched; the same run goes on with it.
     """
+    from becat.etl.lamost.ask import Answer, ask_for_catalogues
     from becat.etl.lamost.catalogues import fetch_catalogues, known_releases
     from becat.etl.lamost.client import SERVER, Client
     from becat.etl.lamost.plan import make_plan
+    from becat.etl.lamost.services import service_of
     from becat.etl.lamost.spectra import fetch_spectra
     from becat.etl.lamost.token import find_token
     from becat.schema.releases import find
@@ -110,12 +115,22 @@ def bring_release(connection, wanted: LamostRelease, exposures: str) -> tuple[Pa
     client = Client(wanted.server or SERVER, find_token(wanted.token_file))
     known = known_releases(client)
     release = find(known, wanted.release, wanted.version, wanted.survey)
-    catalogues = fetch_catalogues(client, release, wanted.survey, wanted.folder / "catalogues")
+    folder = wanted.folder / "catalogues"
     wishes = replace(wanted.wishes, exposures=exposures)
-    for line in make_plan(connection, catalogues, release, wanted.survey, wishes).lines():
+
+    def tell(line: str) -> None:
         click.echo(f"lamost:  {line}")
+
+    if wanted.ask:
+        service = service_of(wanted.ask, client)
+        answer = ask_for_catalogues(service, connection, release, wanted.survey, wishes, folder, client.limits, tell)
+    else:
+        answer = Answer(fetch_catalogues(client, release, wanted.survey, folder), [], True)
+    plan = make_plan(connection, answer.paths, release, wanted.survey, wishes, client.limits, answer.is_whole)
+    for line in [*answer.remarks, *plan.lines()]:
+        tell(line)
     folder = wanted.folder / wanted.survey
     fetched = fetch_spectra(connection, client, known, wanted.survey, folder, wanted.nights)
     for line in fetched.lines():
-        click.echo(f"lamost:  {line}")
-    return folder, catalogues
+        tell(line)
+    return folder, answer.paths

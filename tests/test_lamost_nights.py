@@ -234,14 +234,14 @@ def test_the_rate_of_the_last_download_is_that_of_the_next_plan(catalogue, lamos
     limits = Limits()
     assumed = known_rates(catalogue, limits)
     assert assumed.single_s(7200, 1e3) == 1800 and assumed.single_s(1, 3.6e9) == 1800 and assumed.night_s(4e6) == 2
-    assert "assumed, no download has measured it" in assumed.words(True)
+    assert "assumed until a download has measured it" in assumed.words(True)
     for n_files, n_bytes, seconds in ((1000, 3e8, 500.0), (10, 3e9, 1.0)):  # the later one is too short to tell
         with Run(catalogue, "test") as run:
             keep_rate(catalogue, run.run_id, SINGLE, n_files, n_bytes, seconds, 4)
     measured = known_rates(catalogue, limits)
     assert measured.single_s(2000, 1e3) == pytest.approx(1000) and measured.bytes_a_second == pytest.approx(6e5)
     assert known_rates(catalogue, Limits(connections=2)).single_s(2000, 1e3) == pytest.approx(2000)
-    assert "2.0 files/s and 0.60 MB/s as in the download of " in measured.words(False)
+    assert "2.0 single files a second, 0.60 MB/s at most, as in the download of " in measured.words(False)
     with Run(catalogue, "test") as run:
         keep_rate(catalogue, run.run_id, NIGHT, 2, 8e9, 2000.0, 1)
     assert known_rates(catalogue, limits).night_s(4e6) == pytest.approx(1)

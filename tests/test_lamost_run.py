@@ -97,12 +97,11 @@ def test_from_a_release_to_candidates(lamost, tmp_path):
     whole_files = dict(files)
     snr = general[general.coadd == 1].pivot_table(index="obsid", columns="band", values="snr")
     wanted = sorted(snr.index[(snr.B > 10) & (snr.R > 10)])
-    assert 4 <= len(wanted) < len(files), "S/N leaves some out"
-    for obsid, fault in zip(wanted, ["cut", "429", "damaged"], strict=False):
-        lamost.faults[str(obsid)] = [fault]
-    lamost.spectra["dr7/v1.3", "mrs"] = {wanted[3]: files.pop(wanted[3])}  # not in v2.0, found in another version
-    lamost.faults["dr7_v2.0_MRS_catalogue.csv.gz"] = ["cut", "cut"]
+    assert 6 <= len(wanted) < len(files), "S/N leaves some out"
+    _mix_in_every_failure(lamost, wanted)
     config = from_server(tmp_path, lamost, "dr7")
+    said = becat("run", config, check=1).stderr
+    assert "asks for a token for DR7 v2.0" in said and said.count("\n") == 1, "a login page instead of a catalogue"
 
     lamost.delay_s = 0.5
     _run_and_kill(config, lambda: len([*(tmp_path / "lamost" / "mrs").rglob("*.fits.gz")]) >= 2)
@@ -153,6 +152,21 @@ def test_from_a_release_to_candidates(lamost, tmp_path):
     becat("run", from_disk(tmp_path, "disk9", tmp_path / "lamost" / "mrs", [p for p in catalogues if "dr9" in p.name]))
     # The two new ones were reduced together, and here with the others: 4-byte numbers differ in their last digits.
     assert differences(tmp_path / "got.duckdb", tmp_path / "disk9.duckdb", 1e-4) == []
+
+
+def _mix_in_every_failure(lamost, wanted):
+    """All that LAMOST's service was seen to answer instead of a file (docs/archives.md), and what breaks on the way."""
+    for obsid, faults in zip(
+        wanted,
+        [["cut", "503"], ["429", "500"], ["damaged", "half"], ["not found under 200"], ["empty"], ["sql error"]],
+        strict=False,
+    ):
+        lamost.faults[str(obsid)] = faults
+    here, other = lamost.spectra["dr7/v2.0", "mrs"], lamost.spectra["dr7/v1.3", "mrs"]
+    # Three are found in another version: one that this one says Not Found of, one with an empty answer, one with a JSON error.
+    other.update({wanted[3]: here[wanted[3]], wanted[4]: here[wanted[4]], wanted[5]: here.pop(wanted[5])})
+    lamost.faults["dr7_v2.0_MRS_catalogue.csv.gz"] = ["cut", "json error", "cut"]  # the other path has it
+    lamost.faults["dr7_v2.0_MRS_stellar.csv.gz"] = ["login page"]
 
 
 def _verdicts(path):

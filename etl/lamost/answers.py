@@ -8,11 +8,24 @@ from urllib.parse import urlsplit
 
 from isal import igzip, isal_zlib
 
-__all__ = ["Busy", "NeedsToken", "NotThere", "Refused", "Unusable", "check_gzip", "judge", "opened_spectrum"]
+__all__ = [
+    "Busy",
+    "NeedsToken",
+    "NotThere",
+    "Refused",
+    "Unusable",
+    "check_gzip",
+    "judge",
+    "judge_table",
+    "opened_spectrum",
+]
 
 GZIP = b"\x1f\x8b"
 CARD, BLOCK = 80, 2880
 LOGIN = re.compile(rb"oauth\.china-vo\.org|user/login|name=[\"']?password", re.IGNORECASE)
+OF_THE_QUESTION = re.compile(
+    r"syntax|does not exist|ambiguous|permission denied|not allowed|statement timeout", re.IGNORECASE
+)
 SHOWN = 120
 
 
@@ -75,6 +88,30 @@ def judge(status: int, kind: str, start: bytes, location: str = "") -> None:
     _judge_words(kind, start)
 
 
+def judge_table(start: bytes) -> None:
+    """Raise what an answer to a question in SQL is, unless it looks like a table in words, or is empty.
+
+    Parameters
+    ----------
+    start : bytes
+        Its first bytes.
+
+    Raises
+    ------
+    NeedsToken, Busy, Refused
+    """
+    words = start.lstrip(b"\xef\xbb\xbf \r\n\t")
+    if words.startswith(b"{"):
+        text = _error_of(words)
+        if OF_THE_QUESTION.search(text):
+            raise Refused(f"the service refuses the question ({text[:SHOWN]})")
+        _judge_json(words)
+    if LOGIN.search(start):
+        raise NeedsToken("a login page came instead of a table")
+    if words.lower().startswith((b"<!doctype html", b"<html", b"<head", b"not found")):
+        raise Refused("a web page, or Not Found, came instead of a table")
+
+
 def _judge_words(kind: str, start: bytes) -> None:
     words = start.lstrip(b"\xef\xbb\xbf \r\n\t")
     if not words:
@@ -92,12 +129,16 @@ def _judge_words(kind: str, start: bytes) -> None:
     raise Unusable(f"what came does not begin as gzip ({kind or 'no type'}{_said(words)})")
 
 
-def _judge_json(words: bytes) -> None:
+def _error_of(words: bytes) -> str:
     try:
         said = json.loads(words)
     except ValueError:
         said = {"error": words[:SHOWN].decode("utf-8", "replace")}
-    text = " ".join(str(said.get(key, "")) for key in ("error", "description", "message") if said.get(key))
+    return " ".join(str(said.get(key, "")) for key in ("error", "description", "message") if said.get(key))
+
+
+def _judge_json(words: bytes) -> None:
+    text = _error_of(words)
     if re.search(r"token|login|unauthori[sz]ed|permission", text, re.IGNORECASE):
         raise NeedsToken("the service says that the token is missing, wrong or expired")
     if re.search(r"internal server error", text, re.IGNORECASE):

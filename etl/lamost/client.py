@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from becat.etl.lamost.answers import Busy, Refused, Unusable, judge
+from becat.etl.lamost.answers import Busy, Refused, Unusable, judge, judge_table
 from becat.etl.lamost.limits import Limits
 from becat.etl.lamost.token import Token, hide_tokens
 from becat.schema.errors import BecatError
@@ -92,6 +92,21 @@ class Client:
             Something else came; `NotThere` and `NeedsToken` at once, others after all tries.
         """
         return self._whole(address, with_token, length_max, _judge, check)
+
+    def text(self, address: str, with_token: bool, length_max: int, check: Callable[[bytes], Any]) -> bytes:
+        """A table in words, which may be empty.
+
+        Parameters
+        ----------
+        address, with_token, length_max, check
+            As of `content`.
+
+        Raises
+        ------
+        Unusable
+            Something else came, or the service refuses the question.
+        """
+        return self._whole(address, with_token, length_max, _judge_table, check)
 
     def _whole(self, address: str, with_token: bool, length_max: int, judged, check) -> bytes:
         turn = 0
@@ -249,6 +264,12 @@ class Client:
 
 def _judge(answer: requests.Response, start: bytes) -> None:
     judge(answer.status_code, answer.headers.get("Content-Type", ""), start, _leads_to(answer))
+
+
+def _judge_table(answer: requests.Response, start: bytes) -> None:
+    if answer.status_code != 200:
+        _judge(answer, start)
+    judge_table(start)
 
 
 def _judge_json(answer: requests.Response, start: bytes) -> None:

@@ -31,7 +31,7 @@ from becat.schema.errors import BecatError
 from becat.schema.releases import Release
 from becat.schema.sphere import separation_sql
 
-__all__ = ["Chosen", "Plan", "make_plan"]
+__all__ = ["Chosen", "Plan", "make_plan", "positions_of_stars"]
 
 COMMAND = "lamost plan"
 THRESHOLDS = (
@@ -45,6 +45,7 @@ THRESHOLDS = (
 # Gzipped: an extension of an MRS file, of which there is one for each row of the catalogue, and an LRS file. Files of DR7 and
 # DR9 with 9 to 21 extensions have 330 to 914 kB, LRS files 45 to 58 kB.
 BYTES_AN_EXTENSION, BYTES_OF_LRS = 43_000, 52_000
+BYTES_OF_MRS = 350_000  # where the catalogue does not list what is in it
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class Plan:
         )
         if self.n_whole_nights:
             said.append(
-                f"of these {self.n_of_whole_nights:,} files out of {self.n_whole_nights:,} whole nights (tar), which come sooner:"
-                f" {self.bytes_of_whole_nights / 1e9:,.3f} GB, {self.hours_saved:,.1f} hours less"
+                f"of these {self.n_of_whole_nights:,} files out of the archives (tar) of {self.n_whole_nights:,} whole nights, where"
+                f" LAMOST has them: {self.bytes_of_whole_nights / 1e9:,.3f} GB, expected {self.hours_saved:,.1f} hours sooner"
             )
         elif self.n_to_fetch:
             said.append("all as single spectra: the archive of no night would come sooner")
@@ -112,6 +113,7 @@ def make_plan(
     survey: str,
     wishes: Wishes,
     limits: Limits | None = None,
+    is_whole: bool = True,
 ) -> Plan:
     """Choose the spectra of a release and write them to `download_plan`.
 
@@ -125,6 +127,8 @@ def make_plan(
     survey : {'mrs', 'lrs'}
     wishes : Wishes
     limits : Limits, optional
+    is_whole : bool
+        Whether the catalogues list all files of a night, so that the size of its archive can be told.
 
     Returns
     -------
@@ -136,7 +140,7 @@ def make_plan(
         A catalogue, list or view cannot be used.
     """
     plan = Plan(release.name)
-    digest = _fingerprint(connection, catalogues, release, survey, wishes)
+    digest = _fingerprint(connection, catalogues, release, survey, wishes, is_whole)
     row = connection.execute(
         "select code_version from etl_run where command = ? and status = 'done' order by run_id desc limit 1",
         [f"{COMMAND} {survey}"],
@@ -151,7 +155,7 @@ def make_plan(
             plan.n_bad_rows = release_rows.gather_files(connection, catalogues, survey, wishes.exposures, "_spectra")
             _choose(connection, survey, wishes, plan)
             with transaction(connection):
-                run.n_done = _write(connection, release, survey, wishes, run.run_id)
+                run.n_done = _write(connection, release, survey, wishes, run.run_id, is_whole)
             run.message = f"{release.name}: {plan.steps[-1].n_files:,} of {plan.steps[0].n_files:,} files chosen"
     _count_what_is_to_do(connection, survey, plan, known_rates(connection, limits or Limits()))
     return plan
@@ -175,7 +179,7 @@ class _scratch:
         self._folder.cleanup()
 
 
-def _fingerprint(connection, catalogues, release, survey, wishes: Wishes) -> str:
+def _fingerprint(connection, catalogues, release, survey, wishes: Wishes, is_whole: bool) -> str:
     """What a plan depends on, as twelve digits."""
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _existing(catalogues)]
     own = hashlib.sha256(wishes.stars.read_bytes()).hexdigest() if wishes.stars else ""
@@ -186,7 +190,7 @@ def _fingerprint(connection, catalogues, release, survey, wishes: Wishes) -> str
     tmass = ingested(connection).get("tmass")
     code = digest_of_files([Path(__file__), Path(release_rows.__file__)])
     limits = [parameters.value(name, connection) for name in THRESHOLDS]
-    what = (files, own, viewed, tmass, release, survey, wishes, limits, code)
+    what = (files, own, viewed, tmass, release, survey, wishes, is_whole, limits, code)
     return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
 
 
@@ -199,7 +203,11 @@ def _existing(paths: Sequence[Path]) -> Sequence[Path]:
 
 def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
     """Table _chosen: of each file that is wanted its row, and why; the steps go to the plan."""
-    size = str(BYTES_OF_LRS) if survey == "lrs" else f"{BYTES_AN_EXTENSION} * (n_rows + 1)"
+    size = (
+        str(BYTES_OF_LRS)
+        if survey == "lrs"
+        else f"if(sum(n_rows) > 0, {BYTES_AN_EXTENSION} * (sum(n_rows) + 1), {BYTES_OF_MRS})"
+    )
     # An S/N that the catalogue lacks may stand in the file, a temperature in another catalogue.
     good = "passes_snr(coalesce(snr_b, 'infinity'), coalesce(snr_r, 'infinity'), true)"
     connection.execute(f"""
@@ -208,7 +216,7 @@ def _choose(connection, survey: str, wishes: Wishes, plan: Plan) -> None:
             file, min(obsid) as obsid, any_value(night) as night, any_value(plan_id) as plan_id,
             any_value(ra_deg) as ra_deg, any_value(dec_deg) as dec_deg,
             max(snr_b) as snr_b, max(snr_r) as snr_r, any_value(teff_k) as teff_k, any_value(g_mag) as g_mag,
-            sum(n_rows) as n_rows, {size.replace("n_rows", "sum(n_rows)") if survey == "mrs" else size} as bytes_expected,
+            sum(n_rows) as n_rows, {size} as bytes_expected,
             bool_or({good}) as passes_snr,
             bool_or({good} and (teff_k is null or passes_teff(teff_k))) as passes_teff
         from _spectra group by file
@@ -269,6 +277,24 @@ def _lists(connection, wishes: Wishes) -> list[Side]:
     ra, dec = _position_columns(connection, table)
     numbered = f"(select row_number() over () as n, {ra} as ra_deg, {dec} as dec_deg from {quoted(table)})"
     return [Side(numbered, "n")]
+
+
+def positions_of_stars(connection, wishes: Wishes) -> list[tuple[float, float, float]]:
+    """Circles around the stars that are wished: right ascension, declination, radius, degrees; none where none are.
+
+    Raises
+    ------
+    BecatError
+        The list or view has no positions.
+    """
+    found = []
+    for places in _lists(connection, wishes):
+        found = connection.execute(
+            f"select distinct ra_deg, dec_deg from {places.table} where isfinite(ra_deg) and isfinite(dec_deg) order by all"
+        ).fetchall()
+        if not found:
+            raise BecatError(f"{wishes.stars or wishes.view} holds no position")
+    return [(ra, dec, wishes.radius_arcsec / 3600) for ra, dec in found]
 
 
 def _position_columns(connection, table: str) -> tuple[str, str]:
@@ -336,7 +362,7 @@ def _add_epochs(connection, radius_arcsec: float) -> None:
     """)
 
 
-def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: int) -> int:
+def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: int, is_whole: bool) -> int:
     """Bring `download_plan` in step; a file that is there and that this release lists unchanged stays as it is."""
     same = (
         "false"
@@ -350,7 +376,8 @@ def _write(connection, release: Release, survey: str, wishes: Wishes, run_id: in
             select
                 '{survey}' as survey, obsid, '{release.release}' as release, '{release.version}' as version, night, plan_id,
                 file, ra_deg, dec_deg, snr_b::real as snr_b, snr_r::real as snr_r, n_rows::integer as n_rows,
-                bytes_expected::bigint as bytes_expected, night_bytes::bigint as night_bytes, why
+                bytes_expected::bigint as bytes_expected, why,
+                if({is_whole} and not contains(file, '/by_obsid/'), night_bytes::bigint, null) as night_bytes
             from _chosen left join (select night, sum(bytes_expected) as night_bytes from _file group by night) using (night)
         ),
         judged as (

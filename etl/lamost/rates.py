@@ -46,19 +46,15 @@ class Rates:
 
     def words(self, with_nights: bool) -> str:
         """How the rates are known."""
-        single = f"{1 / self.seconds_a_file:,.1f} files/s and {self.bytes_a_second / 1e6:,.2f} MB/s"
-        said = f"single files {_known(single, self.single_on)}"
+        said = f"{1 / self.seconds_a_file:,.1f} single files a second, {self.bytes_a_second / 1e6:,.2f} MB/s at most"
+        said += _known(self.single_on)
         if with_nights:
-            said += f", whole nights {_known(f'{self.night_bytes_a_second / 1e6:,.2f} MB/s', self.night_on)}"
+            said += f"; whole nights {self.night_bytes_a_second / 1e6:,.2f} MB/s{_known(self.night_on)}"
         return said
 
 
-def _known(rate: str, on: dt.datetime | None) -> str:
-    return (
-        f"{rate} as in the download of {on:%Y-%m-%d}"
-        if on
-        else f"{rate} at most (assumed, no download has measured it)"
-    )
+def _known(on: dt.datetime | None) -> str:
+    return f", as in the download of {on:%Y-%m-%d}" if on else ", assumed until a download has measured it"
 
 
 def known_rates(connection: duckdb.DuckDBPyConnection, limits: Limits) -> Rates:

@@ -37,6 +37,7 @@ NAMES = {
     "fibertype": ("fibertype",),
     "teff": ("teff_lasp", "teff"),
     "g_mag": ("gaia_g_mean_mag",),
+    "obsdate": ("obsdate",),
 }
 LRS_SNR = ("snrg", "snrr")  # which its catalogues of parameters may lack
 NEEDED = {"mrs": ("obsid", "lmjm", "band", "coadd", "snr"), "lrs": ("obsid", *LRS_SNR)}
@@ -68,7 +69,7 @@ def gather_files(
         Which spectra of an MRS file are to be loaded.
     into : str
         Table to make, one row for each of these spectra: file, obsid, night, plan_id, ra_deg, dec_deg, snr_b, snr_r,
-        teff_k, g_mag, n_rows (of the general catalogue).
+        teff_k, g_mag, n_rows (of the general catalogue; 0 where it does not list what is in a file).
 
     Returns
     -------
@@ -80,14 +81,15 @@ def gather_files(
     BecatError
         A file is no catalogue of this survey.
     """
-    rows = []
+    rows, nameless = [], False
     for number, path in enumerate(paths):
         found = _names(path, survey)
         source = _csv(path, found) if found.separator else _fits(connection, path, found, f"_fits_{number}")
         rows.append(_one_catalogue(source, found, survey))
+        nameless = nameless or found.is_nameless
     try:
         connection.execute(
-            f"create or replace temporary table {into}_all as {_merged(' union all '.join(rows), survey, exposures)}"
+            f"create or replace temporary table {into}_all as {_merged(' union all '.join(rows), survey, exposures, nameless)}"
         )
     except duckdb.InvalidInputException as error:
         raise BecatError(f"a catalogue cannot be read: {str(error).splitlines()[0]}") from None
@@ -119,6 +121,11 @@ class _Names:
         spelt = {name.lower(): name for name in reversed(self.there)}
         return next((spelt[name] for name in NAMES[wanted] if name in spelt), None)
 
+    @property
+    def is_nameless(self) -> bool:
+        """Whether its rows do not tell the names of the files, but the night and the number (as VizieR's)."""
+        return bool(self.of("obsdate") and self.of("obsid")) and not any(self.of(name) for name in OF_A_FILE)
+
 
 def _names(path: Path, survey: str) -> _Names:
     try:
@@ -133,7 +140,7 @@ def _names(path: Path, survey: str) -> _Names:
         header = start.decode("utf-8-sig", "replace").strip()
         separator = max("|,\t;", key=header.count)
         found = _Names([name.strip().strip('"').lstrip("#").strip() for name in header.split(separator)], separator)
-    for name in (*NEEDED[survey], *OF_A_FILE):
+    for name in (*NEEDED[survey], *(() if found.is_nameless else OF_A_FILE)):
         if found.of(name) is None and not (survey == "lrs" and name in LRS_SNR and found.of("teff")):
             near = difflib.get_close_matches(name, found.there, 1, 0.5)
             hint = f"; the nearest is {near[0]!r}" if near else ""
@@ -190,15 +197,23 @@ def _one_catalogue(source: str, names: _Names, survey: str) -> str:
     columns = []
     for wanted in NAMES:
         kind = TYPES.get(wanted, "VARCHAR")
-        name = names.of(wanted)
+        name = names.of(wanted) if wanted != "obsdate" or names.is_nameless else None
         columns.append(f"try_cast({quoted(name)} as {kind}) as {wanted}" if name else f"null::{kind} as {wanted}")
     # Which is the general catalogue: the rows of the parameters are not counted again.
-    is_general = "false" if names.of("teff") else "true"
+    # Without names it does not list single exposures, by which the size of a file would be known.
+    is_general = "false" if names.of("teff") or names.is_nameless else "true"
     return f"select {', '.join(columns)}, {is_general} as is_general from {source}"
 
 
-def _merged(rows: str, survey: str, exposures: str) -> str:
-    """SQL of one row for each spectrum that may be loaded."""
+def _merged(rows: str, survey: str, exposures: str, nameless: bool) -> str:
+    """SQL of one row for each spectrum that may be loaded; files without a name in the catalogues get one by their number."""
+    kind = "med" if survey == "mrs" else "spec"
+    name = f"concat(survey_night, '/', planid, '/', printf('{kind}-%d-%s_sp%02d-%03d.fits.gz', lmjd, planid, spid, fiberid))"
+    by_number = night_by_date = ""
+    if nameless:
+        by_number = ", if(planid is null, obsid, null)"
+        name = f"if(planid is null, concat(survey_night, '/by_obsid/{kind}-obsid-', obsid, '.fits.gz'), {name})"
+        night_by_date = "when planid is null then replace(any_value(obsdate), '-', '')"
     skipped = ", ".join(_text(word) for word in sorted(NOT_A_STAR))
     if survey == "lrs":
         exposure, mine = "0", "true"
@@ -212,9 +227,7 @@ def _merged(rows: str, survey: str, exposures: str) -> str:
         teff = f"arg_min(teff, upper(band)) filter (teff > {{low}} and {mine})"
     return f"""
         select
-            case when survey_night is not null then
-                concat(survey_night, '/', planid, '/', printf('{"med" if survey == "mrs" else "spec"}-%d-%s_sp%02d-%03d.fits.gz',
-                lmjd, planid, spid, fiberid)) end as file,
+            case when survey_night is not null then {name} end as file,
             obsid, survey_night as night, planid as plan_id,
             ra_deg, dec_deg,
             if(snr_b > {NULL_BELOW}, snr_b, null) as snr_b, if(snr_r > {NULL_BELOW}, snr_r, null) as snr_r,
@@ -224,13 +237,13 @@ def _merged(rows: str, survey: str, exposures: str) -> str:
                 lmjd, trim(planid) as planid, spid, fiberid, {exposure} as exposure,
                 min(obsid) as obsid,
                 case when lmjd is not null and planid is not null and spid is not null and fiberid is not null then
-                    strftime(date '1858-11-16' + lmjd::integer, '%Y%m%d') end as survey_night,
+                    strftime(date '1858-11-16' + lmjd::integer, '%Y%m%d') {night_by_date} end as survey_night,
                 any_value(ra) as ra_deg, any_value(dec) as dec_deg,
                 {snr_b} as snr_b, {snr_r} as snr_r, {teff.format(low=NULL_BELOW)} as teff_k,
                 any_value(g_mag) as g_mag,
                 count(*) filter (is_general) as n_rows, count(*) as n_all
             from ({rows})
             where coalesce(upper(trim(fibertype)), '') not in ({skipped})
-            group by lmjd, planid, spid, fiberid, exposure
+            group by lmjd, planid, spid, fiberid, exposure{by_number}
         )
     """

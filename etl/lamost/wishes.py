@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Wishes"]
+__all__ = ["SERVICES", "Wishes"]
+
+SERVICES = ("lamost", "vizier", "gaia")  # that can be asked for the rows of a release's catalogues
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ from http.server import ThreadingHTTPServer
 
 from tests.tools.servers.loopback import Answering
 
+import duckdb
+import pandas as pd
+
+from tests.tools.servers.sql_service import answered
+
 __all__ = ["LamostServer"]
 
 LOGIN = (
@@ -53,6 +58,9 @@ class LamostServer:
         self.spectra: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)  # ("dr7/v2.0", "mrs"): obsid: file
         self.nights: dict[str, dict[str, bytes]] = defaultdict(dict)  # "dr7/v2.0": "mrs/20180407.tar.gz": archive
         self.catalogues: dict[str, dict[str, bytes]] = defaultdict(dict)  # "dr7/v2.0": name: file
+        self.tables: dict[str, dict[str, pd.DataFrame]] = defaultdict(dict)  # "dr7/v2.0": tables of its SQL
+        self.row_limit: int | None = None  # of an answer to SQL
+        self.queries: list[str] = []
         self.faults: dict[str, list[str]] = defaultdict(list)  # of an obsid or file name, for its next requests
         self.token: str | None = None  # which internal releases ask for
         self.delay_s = 0.0
@@ -120,6 +128,9 @@ class _Handler(Answering):
         if parts.path == "/openapi/dr_versions":
             lamost.asked["dr_versions"] += 1
             return self.reply(json.dumps(lamost.listed()).encode(), "application/json")
+        sql = re.fullmatch(r"/openapi/(dr\d+/v[\d.]+)/sql", parts.path)
+        if sql:
+            return self.sql(sql[1], query)
         spectrum = re.fullmatch(r"/(dr\d+(?:/v[\d.]+)?)/(med)?spectrum/fits/(\d+)", parts.path)
         catalogue = re.fullmatch(r"/(dr\d+(?:/v[\d.]+)?)/(medcas/)?catdl", parts.path)
         through_api = re.fullmatch(r"/openapi/(dr\d+/v[\d.]+)/(mrs|lrs)/catalog", parts.path)
@@ -148,6 +159,25 @@ class _Handler(Answering):
             if content is None:
                 return self.words("json error")
         return self.file(content, fault, key)
+
+    def sql(self, place, query):
+        """An answer in the recorded form: commas, a byte-order mark, numbers as they are written; an error under 200."""
+        lamost, asked = self.lamost, query["sql"][0]
+        lamost.queries.append(asked)
+        lamost.asked["sql"] += 1
+        if lamost.is_internal(place) and query.get("token", [None])[0] != lamost.token:
+            return self.words("login page")
+        fault = lamost.faults["sql"].pop(0) if lamost.faults["sql"] else ""
+        if fault in WORDS:
+            return self.words(fault)
+        try:
+            found = answered(asked, lamost.tables[place])
+        except duckdb.Error as error:
+            said = {"error": "Internal Server Error", "description": str(error)}
+            return self.reply(json.dumps(said).encode(), "text/plain")
+        found = found if lamost.row_limit is None else found.iloc[: lamost.row_limit]
+        body = b"" if found.empty and fault == "old" else b"\xef\xbb\xbf" + found.to_csv(index=False).encode()
+        return self.file(body, fault, "sql")
 
     def words(self, name):
         status, kind, body = WORDS[name]
