@@ -346,7 +346,7 @@ def test_spectra_come_with_every_failure_mixed_in(catalogue, lamost, offered, tm
     lamost.spectra["dr7/v1.3", "mrs"][obsids[5]] = of.pop(obsids[5])  # found in another version
     del of[obsids[6]]  # found nowhere
     of[obsids[7]] = offered[obsids[0]]  # another spectrum under this number
-    fetched = fetch_spectra(catalogue, client_of(lamost), None, "mrs", tmp_path / "mrs")
+    fetched = fetch_spectra(catalogue, client_of(lamost), None, "mrs", tmp_path / "mrs", with_nights=False)
     assert (fetched.n_fetched, fetched.n_missing, fetched.n_failed) == (6, 1, 1)
     rows = {row[0]: row[1:] for row in planned(catalogue, "obsid, state, version, problem, file")}
     assert rows[obsids[5]][:3] == ("fetched", "v1.3", "not in v2.0: taken from v1.3")
@@ -357,7 +357,7 @@ def test_spectra_come_with_every_failure_mixed_in(catalogue, lamost, offered, tm
     assert len([p for p in (tmp_path / "mrs").rglob("*") if p.is_file()]) == 6
     assert lamost.most_at_once <= 4
     before = dict(lamost.asked)
-    again = fetch_spectra(catalogue, client_of(lamost), None, "mrs", tmp_path / "mrs")
+    again = fetch_spectra(catalogue, client_of(lamost), None, "mrs", tmp_path / "mrs", with_nights=False)
     changed = {key for key in lamost.asked if lamost.asked[key] != before.get(key, 0)}
     assert (again.n_fetched, again.n_failed) == (0, 1) and changed == {"dr_versions", str(obsids[7])}
 

@@ -13,11 +13,10 @@ import urllib.parse
 from collections import Counter, defaultdict
 from http.server import ThreadingHTTPServer
 
-from tests.tools.servers.loopback import Answering
-
 import duckdb
 import pandas as pd
 
+from tests.tools.servers.loopback import Answering
 from tests.tools.servers.sql_service import answered
 
 __all__ = ["LamostServer"]
