@@ -43,7 +43,7 @@ def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
     """
     models = KinematicModel.read_all(connection)
     n_written = 0
-    version = hashlib.sha256(repr((code_version("kinematics"), models)).encode()).hexdigest()[:12]
+    version = _version(models)
     with Run(connection, "kinematics", version) as run:
         for model in models:
             stars = _todo(connection, model, version)
@@ -59,6 +59,11 @@ def compute_kinematics(connection: duckdb.DuckDBPyConnection) -> int:
             connection.execute(f"delete {UNPLACED}")
         run.n_done = n_written
     return n_written
+
+
+def _version(models: list[KinematicModel]) -> str:
+    """Of the code and of the constants of all models."""
+    return hashlib.sha256(repr((code_version("kinematics"), models)).encode()).hexdigest()[:12]
 
 
 def _todo(connection, model: KinematicModel, version: str) -> dict[str, np.ndarray]:
@@ -122,14 +127,15 @@ def kinematics_again(connection: duckdb.DuckDBPyConnection, stars: str) -> list[
         One a kinematic model; of the rows that this code has computed from the astrometry as it is.
     """
     tables = []
-    for model in KinematicModel.read_all(connection):
+    models = KinematicModel.read_all(connection)
+    for model in models:
         batch = connection.execute(
             f"""
             select {ASTROMETRY} from astrometry a
             join kinematics k using (star_id) join etl_run r on r.run_id = k.run_id
             where star_id in ({stars}) and k.kinematic_model = ? and r.code_version = ? and k.run_id >= a.run_id
             """,
-            [model.kinematic_model, code_version("kinematics")],
+            [model.kinematic_model, _version(models)],
         ).fetchnumpy()
         if len(batch["star_id"]):
             tables.append(arrow_columns(_columns(batch, model)))
