@@ -12,6 +12,7 @@ from becat.etl.load.forget import missing_words
 from becat.schema.errors import BecatError
 from becat.schema.find_star import questions, squeezed
 from becat.schema.parameters import Threshold, in_words
+from becat.schema.selection import SELECTION
 
 __all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
 
@@ -19,9 +20,6 @@ SHOWN_MAX = 8
 # Kinds of change that `becat.diff.compare` finds, in words.
 CHANGES = {"entered": "enter", "left": "leave", "moved": "fail at another step"}
 TOLD_ARCSEC = 1.0  # how far the nearest star may be from a position without a word
-
-# Which stage gives the number of a test.
-STAGE_OF = {("early_by_lines", "EW(H-alpha)"): "measure", ("be_probability", "probability of Be"): "score"}
 
 
 def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
@@ -135,7 +133,7 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"
     steps = connection.execute(
         f"""
-        select name, quantity, value, threshold, margin, unit, detail, result, decided_by, is_verdict
+        select name, quantity, value, threshold, margin, unit, detail, result, decided_by, is_verdict, test
         from verdict_step where {of_star} and spectrum_id = ? order by test
         """,
         [spectrum_id],
@@ -146,13 +144,14 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     )
     for reason in reasons.values():
         click.echo(reason)
+    stages = {test.test: test.stage for _, test in SELECTION.tests}
     names = max(len(row[0]) for row in tests)
     quantities = max(len(row[1] or "") for row in tests)
     click.echo(f"{'step':{names}}  {'':{quantities}}  {'value':>10}  {'threshold':>10}  {'margin':>10}")
-    for name, quantity, value, threshold, margin, unit, detail, result, decided_by, _ in tests:
+    for name, quantity, value, threshold, margin, unit, detail, result, decided_by, _, test in tests:
         numbers = f"{_number(value):>10}  {_number(threshold):>10}  {_number(margin):>10}"
         outcome = result.replace("fail", "FAIL")
-        if value is None and STAGE_OF.get((name, quantity)) in reasons:
+        if value is None and stages.get(test) in reasons:
             outcome, decided_by = "no result", None
         words = "  ".join(part for part in (outcome, unit, detail, decided_by) if part)
         click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")

@@ -12,12 +12,17 @@ create or replace macro passes_inspection(n_be, n_not_be) as (
     and (parameter('inspection_required') = 0 or coalesce(n_be, 0) > coalesce(n_not_be, 0))
 );
 
--- Class of a profile: the one given by eye, else the measured one. Where the rules see nothing but absorption and the
--- classifier a Be star, the rules cannot place it.
-create or replace macro candidate_class(by_eye, measured, be_probability) as (
+-- Class of a profile: the one given by eye, else the measured one. Where the rules see nothing but absorption and the classifier a
+-- Be star, the second look with lower thresholds counts; where that finds nothing either, the rules cannot place it.
+create or replace macro candidate_class(by_eye, second_look, be_probability) as (
     coalesce(
         by_eye,
-        case when measured = 'absorption' and be_probability >= parameter('be_probability_min') then 'unclassified' else measured end
+        case
+            when second_look like 'weak %' and be_probability >= parameter('be_probability_min') then substr(second_look, 6)
+            when second_look like 'weak %' then 'absorption'
+            when second_look = 'absorption' and be_probability >= parameter('be_probability_min') then 'unclassified'
+            else second_look
+        end
     )
 );
 -- The profile is in emission; one with a shell line on emission counts if the switch is on, and so does one that nobody placed.
@@ -63,20 +68,19 @@ create or replace macro is_o_type(subtype_max) as (subtype_max < parameter('subt
 create or replace macro reddening_of(ratio_blue, ratio_red) as (parameter(ratio_blue) - parameter(ratio_red));
 
 -- Magnitudes that can be trusted: of a counterpart within the matching radius, measured and no upper limit (ph_qual, one letter
--- a band: A to D of 2MASS, A to C of AllWISE). Without a flag a magnitude is trusted.
-create or replace macro good_tmass(mag, quality, band, separation_arcsec) as (
-    case
-        when coalesce(separation_arcsec, 0) <= parameter('tmass_radius_max_arcsec')
-            and coalesce(substr(quality, band, 1), 'A') in ('A', 'B', 'C', 'D')
-        then mag
-    end
+-- a band: A to D of 2MASS in J, H, Ks, A to C of AllWISE in W1). Without a flag a magnitude is trusted.
+create or replace macro is_near_tmass(separation_arcsec) as (
+    coalesce(separation_arcsec, 0) <= parameter('tmass_radius_max_arcsec')
+);
+create or replace macro is_good_tmass(quality, letters) as (coalesce(quality glob letters, true));
+create or replace macro is_good_allwise(quality, separation_arcsec) as (
+    coalesce(separation_arcsec, 0) <= parameter('allwise_radius_max_arcsec') and coalesce(quality glob '[A-C]*', true)
+);
+create or replace macro good_tmass(mag, quality, letters, separation_arcsec) as (
+    case when is_near_tmass(separation_arcsec) and is_good_tmass(quality, letters) then mag end
 );
 create or replace macro good_allwise(mag, quality, separation_arcsec) as (
-    case
-        when coalesce(separation_arcsec, 0) <= parameter('allwise_radius_max_arcsec')
-            and coalesce(substr(quality, 1, 1), 'A') in ('A', 'B', 'C')
-        then mag
-    end
+    case when is_good_allwise(quality, separation_arcsec) then mag end
 );
 -- The colour J - H free of reddening.
 create or replace macro reddening_free_q(j_mag, h_mag, k_mag) as (
@@ -90,25 +94,28 @@ create or replace macro dereddened_kw1(k_mag, w1_mag, ebv_mag) as (
     k_mag - w1_mag - reddening_of('extinction_ratio_k', 'extinction_ratio_w1') * (parameter('r_v') * ebv_mag)
 );
 
--- The same of a star, from the magnitudes that can be trusted.
+-- The same of a star, where all of its magnitudes can be trusted.
 create or replace macro star_q(j_mag, h_mag, k_mag, quality, separation_arcsec) as (
-    reddening_free_q(
-        good_tmass(j_mag, quality, 1, separation_arcsec),
-        good_tmass(h_mag, quality, 2, separation_arcsec),
-        good_tmass(k_mag, quality, 3, separation_arcsec)
-    )
+    case
+        when is_near_tmass(separation_arcsec) and is_good_tmass(quality, '[A-D][A-D][A-D]*')
+        then reddening_free_q(j_mag, h_mag, k_mag)
+    end
 );
 create or replace macro star_hk0(h_mag, k_mag, quality, separation_arcsec, ebv_mag) as (
-    dereddened_hk(good_tmass(h_mag, quality, 2, separation_arcsec), good_tmass(k_mag, quality, 3, separation_arcsec), ebv_mag)
+    case
+        when is_near_tmass(separation_arcsec) and is_good_tmass(quality, '?[A-D][A-D]*')
+        then dereddened_hk(h_mag, k_mag, ebv_mag)
+    end
 );
 create or replace macro star_kw10(
     k_mag, quality, separation_arcsec, w1_mag, allwise_quality, allwise_separation_arcsec, ebv_mag
 ) as (
-    dereddened_kw1(
-        good_tmass(k_mag, quality, 3, separation_arcsec),
-        good_allwise(w1_mag, allwise_quality, allwise_separation_arcsec),
-        ebv_mag
-    )
+    case
+        when is_near_tmass(separation_arcsec)
+            and is_good_tmass(quality, '??[A-D]*')
+            and is_good_allwise(allwise_quality, allwise_separation_arcsec)
+        then dereddened_kw1(k_mag, w1_mag, ebv_mag)
+    end
 );
 
 -- Colours of a Herbig Ae/Be star.

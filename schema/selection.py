@@ -15,6 +15,7 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
+from becat.schema import parameters
 from becat.schema.tables import TABLES
 
 __all__ = ["SELECTION", "Selection", "Step", "Test", "bare", "key", "read"]
@@ -24,6 +25,7 @@ COMPARISONS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
 BY_SPECTRUM = {"current_score"} | {
     t.name for t in TABLES.values() if [c.name for c in t.primary_key] == ["spectrum_id"]
 }
+CONCLUSION = 110  # the number under which classical_be stands
 IN_FULL = ("value", "detail", "asked", "known", "passes")
 
 
@@ -31,8 +33,9 @@ IN_FULL = ("value", "detail", "asked", "known", "passes")
 class Test:
     """One comparison of the selection.
 
-    `value`, `detail`, `asked`, `known` and `passes` are SQL over columns that are named with their table. `missing` is
-    ``passes``, ``fails``, or the name of a switch that says which (1: passes).
+    `value`, `detail`, `asked`, `known` and `passes` are SQL over columns that are named with their table; in the last two
+    ``{value}`` is the value, or the detail of a test without one. `missing` is ``passes``, ``fails``, or the name of a switch
+    that says which (1: passes). `stage` is the stage that gives the value, if it says in missing_result why it gave none.
     """
 
     test: int
@@ -49,6 +52,7 @@ class Test:
     known: str = ""
     missing: str = "fails"
     decided_by: str = ""
+    stage: str = ""
     slider: tuple = ()
     __test__ = False  # no test of pytest's
 
@@ -64,7 +68,7 @@ class Test:
             (column.table, column.name)
             for text in (getattr(self, name) for name in IN_FULL)
             if text
-            for column in _parse(text).find_all(exp.Column)
+            for column in _parse(self._filled(text, self.value or self.detail)).find_all(exp.Column)
         ]
         return list(dict.fromkeys(found))
 
@@ -73,20 +77,24 @@ class Test:
         """The value, or what stands for it where there is no number."""
         return bare(self.value or self.detail)
 
+    @staticmethod
+    def _filled(text: str, value: str) -> str:
+        return text.replace("{value}", value)
+
     def compared(self, value: str) -> str:
         """Whether a value passes; NULL where it is missing."""
         if self.passes:
-            return f"({bare(self.passes)})"
+            return f"({bare(self._filled(self.passes, value))})"
         if self.side == "outside":
             low, high = self.parameters
             return f"({value} < parameter('{low}') or {value} > parameter('{high}'))"
         return f"{value} {COMPARISONS[self.side]} parameter('{self.parameters[0]}')"
 
-    def decided(self, value: str) -> str:
-        """Whether the spectrum or star is kept: never NULL."""
+    def decided(self, value: str, asked: str = "") -> str:
+        """Whether the spectrum or star is kept: never NULL. `asked` stands for the condition of that name."""
         default = {"passes": "true", "fails": "false"}.get(self.missing, f"parameter('{self.missing}') = 1")
         kept = f"coalesce({self.compared(value)}, {default})"
-        return f"(not ({bare(self.asked)}) or {kept})" if self.asked else kept
+        return f"(not {asked or f'({bare(self.asked)})'} or {kept})" if self.asked else kept
 
     def kept(self, value: str) -> str:
         """The same for a condition, where NULL is no: DuckDB's planner knows a comparison better than a coalesce."""
@@ -94,11 +102,11 @@ class Test:
 
     def is_known(self, value: str) -> str:
         """Whether there are data to decide with."""
-        return f"coalesce({bare(self.known)}, false)" if self.known else f"{value} is not null"
+        return f"coalesce({bare(self._filled(self.known, value))}, false)" if self.known else f"{value} is not null"
 
     def may_pass(self, source: str) -> str:
         """Whether the columns of one table leave it possible to pass: for reading fewer rows of that table."""
-        known = self.compared(self.value) if self.value else self.passes
+        known = self.compared(self.value) if self.value else self._filled(self.passes, self.detail)
         condition = f"not ({self.asked}) or {known}" if self.asked else known
         tree = _parse(condition).transform(
             lambda node: exp.null() if isinstance(node, exp.Column) and node.table not in (source, "") else node
@@ -221,9 +229,52 @@ def read(folder: Path = VIEWS) -> Selection:
     ValueError
         A declaration cannot be read; its file is named.
     """
-    steps = [step for path in sorted(folder.glob("*.sql")) if (step := _read_step(path))]
-    branch = next(step for step in steps if step.branch)
-    return Selection(tuple(step for step in steps if not step.branch), branch)
+    files = {path: step for path in sorted(folder.glob("*.sql")) if (step := _read_step(path))}
+    branch = next(step for step in files.values() if step.branch)
+    before: list[Step] = []
+    for path, step in files.items():
+        if wrong := _wrong_place(step, path.read_text(encoding="utf-8"), before, branch) or _wrong_names(step, folder):
+            raise ValueError(f"{path.name} declares step {step.step} ({step.name}), but {wrong}")
+        before.append(step)
+    return Selection(tuple(step for step in before if step is not branch), branch)
+
+
+def _wrong_place(step: Step, text: str, before: list[Step], branch: Step) -> str:
+    """What is wrong with the number of a step, in words."""
+    earlier = [test.test for other in before for test in other.tests]
+    numbers = [test.test for test in step.tests]
+    if not before:
+        return "nothing stands before it: give it a number above the first step's" if "{previous}" in text else ""
+    if any(step.step == other.step for other in before):
+        return "that number is taken"
+    if numbers != sorted(set(numbers)) or any(number <= max(earlier, default=0) for number in numbers):
+        return "its tests must be numbered after those of the steps before it, and none twice"
+    if not step.branch and "{previous}" not in text and "candidate_spectrum" not in text:
+        return "it does not begin with the step before it: read from {previous}"
+    if step.of == "star" and not branch.step <= step.step < CONCLUSION:
+        return f"a step of stars stands between {branch.step} and {CONCLUSION}"
+    if step.of == "spectrum" and step.name != "emission" and any(other.name == "inspection" for other in before):
+        return "a step of spectra stands before the inspection, after which candidates are counted"
+    return ""
+
+
+def _wrong_names(step: Step, folder: Path) -> str:
+    """What is wrong with the tables, columns and thresholds that a step names, in words."""
+    views = {path.stem.split("_", 1)[1] for path in folder.glob("*.sql")}
+    for test in step.tests:
+        for table, column in test.columns:
+            if not table:
+                return f"test {test.test} does not say of which table {column} is"
+            if table == "star":
+                return f"test {test.test} asks table star, which every view joins by itself: spectrum has {column}, or name another table"
+            if (table not in TABLES and table not in views) or (
+                table in TABLES and column not in TABLES[table].columns
+            ):
+                return f"test {test.test} asks {table}.{column}, which there is not"
+        for name in (*test.parameters, *(() if test.missing in ("passes", "fails") else (test.missing,))):
+            if name not in parameters.load():
+                return f"test {test.test} names the threshold {name}, which has no row in parameters.toml"
+    return ""
 
 
 def _read_step(path: Path) -> Step | None:

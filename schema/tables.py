@@ -474,6 +474,13 @@ PROFILE_CLASS = _table(
     ),
     _col("evidence", Text, "What made a core a shell line", ucd="meta.note"),
     _col(
+        "profile_class_on_second_look",
+        Text,
+        "profile_class, or 'weak emission' and the like: absorption looked at again with lower thresholds, where the classifier sees"
+        " a Be star",
+        ucd="meta.code.class",
+    ),
+    _col(
         "n_significant_peaks",
         Integer,
         "Local maxima in 6551-6579 Angstrom that stand above the noise, in the star's frame where its velocity is trusted",

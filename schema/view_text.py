@@ -15,6 +15,9 @@ from becat.schema.selection import Selection, Step, Test, bare, key
 
 __all__ = ["fill"]
 
+# What names a spectrum, and ranks it among those of its star.
+IDS = ("spectrum_id", "star_id", "snr_r")
+
 EACH = re.compile(
     r"^( *)-- each (test|step|column|value|source)(?: (of|but|with|to|after) ([\w ]+))?: (.*)$", re.MULTILINE
 )
@@ -113,34 +116,29 @@ def _of_test(step: Step, test: Test) -> dict[str, str]:
         "name": step.name,
         "quantity": _quoted(test.quantity),
         "unit": _quoted(test.unit),
+        "of": step.of,
         "parameter": _quoted(name) if name else "null",
         "decided_by": _quoted(test.decided_by),
-        "passes": test.decided(test.column),
-        "known": test.is_known(test.column),
-        "asked": bare(test.asked) or "true",
+        "passes": test.decided(test.column, f"asks_{test.test}"),
+        "known": test.is_known(test.column) if test.known else "null",
+        "refuses": _refuses(test),
+        "asked": bare(test.asked) or "null",
         "value": test.column if test.value else "null",
         "detail": test.column if test.detail and not test.value else bare(test.detail) or "null",
         "column": test.column,
         "computed": f"{test.bare_value} as {test.column}",
-        "threshold": _threshold(test),
-        "is_lower": _is_lower(test),
+        "fixed": "null" if test.threshold is None else str(test.threshold),
+        "is_lower": {"above": "true", "at_least": "true", "outside": "null"}.get(test.side, "false"),
+        "low": f"parameter('{test.parameters[0]}')" if test.side == "outside" else "null",
     }
 
 
-def _threshold(test: Test) -> str:
-    if test.threshold is not None:
-        return str(test.threshold)
-    if len(test.parameters) > 1:
-        low, high = (f"parameter('{name}')" for name in test.parameters)
-        return f"case when {_is_lower(test)} then {high} else {low} end"
-    return f"parameter('{test.parameters[0]}')" if test.parameters else "null"
-
-
-def _is_lower(test: Test) -> str:
-    if test.side == "outside":
-        low, high = test.parameters
-        return f"2 * {test.column} >= parameter('{low}') + parameter('{high}')"
-    return "true" if test.side in ("above", "at_least") else "false"
+def _refuses(test: Test) -> str:
+    """Whether a test is failed with data: where the unknown passes, failing it says that there are some."""
+    if test.known:
+        return f"not passes_{test.test} and knows_{test.test}"
+    known = "" if test.missing == "passes" and not test.passes else f" and {test.column} is not null"
+    return f"not passes_{test.test}{known}"
 
 
 def _of_step(step: Step, to_here: list[Step]) -> dict[str, str]:
@@ -162,72 +160,91 @@ def _funnel(selection: Selection) -> str:
     """Every step of the spectra after the other, each with the tables that it needs; then the stars, by their best spectrum."""
     first, *others = selection.of("spectrum")
     early = list(takewhile(lambda step: not step.sources, others))  # asked of the table spectrum alone: read once
-    carried = ", ".join(dict.fromkeys(["spectrum_id", "star_id", "snr_r", *selection.spectrum_columns]))
+    chained, stars = others[len(early) :], selection.of("star")
+    carried = [name for name in _columns_of([*chained, *stars], "spectrum") if name not in IDS]
     flags = "".join(f",\n        {_to_here(others[: n + 1])} as passes_{step.step}" for n, step in enumerate(early))
     parts = [
-        f"good as materialized (      -- read once\n    select {carried}{flags}\n    from spectrum\n"
+        f"good as materialized (      -- read once\n    select {', '.join([*IDS, *carried])}{flags}\n    from spectrum\n"
         f"    where coalesce({first.passes()}, false)    -- so DuckDB does not take them for few\n),",
         "good_stars as (select star_id"
         + "".join(f", bool_or(passes_{step.step}) as passes_{step.step}" for step in early)
         + " from good group by star_id),",
     ]
-    previous, passing, joined = "good", f"passes_{early[-1].step}" if early else "true", set()
-    for step in others[len(early) :]:
-        parts.append(_chained(selection, step, previous, passing, joined))
-        previous, passing = f"step_{step.step}", f"passes_{step.step}"
+    previous, conditions = "good", [f"good.passes_{early[-1].step}"] if early else []
+    for n, step in enumerate(chained):
+        text, carried = _chained(step, [*chained[n + 1 :], *stars], previous, conditions, carried)
+        parts.append(text)
+        previous, conditions = f"step_{step.step}", []
     parts.append(
         f"best as materialized (      -- the best spectrum of each star stands for it\n"
         f"    select *, count(*) over (partition by star_id) as n_spectra\n    from {previous}\n"
-        f"    where {passing} and star_id is not null\n"
+        "    where star_id is not null\n"
         "    qualify row_number() over (partition by star_id order by snr_r desc, spectrum_id) = 1\n),"
     )
-    stars = selection.of("star")
-    sources = [*selection.branch.sources_of_branch, *(s for step in stars for s in step.sources)]
-    parts.append(_stars(selection, [s for s in dict.fromkeys(sources) if s not in joined]))
-    return "\n".join([*parts, _counts(selection, first, early, others[len(early) :], stars)]) + "\n"
+    parts.append(_stars(selection, carried))
+    return "\n".join([*parts, _counts(selection, first, early, chained, stars)]) + "\n"
 
 
 def _to_here(steps: list[Step]) -> str:
     return " and ".join(step.passes() for step in steps)
 
 
-def _columns_of(selection: Selection, source: str) -> list[str]:
-    branch = re.findall(rf"{source}\.(\w+)", selection.branch.branch)
-    return list(dict.fromkeys([*(name for table, name in selection.columns if table == source), *branch]))
+def _columns_of(steps: list[Step], source: str) -> list[str]:
+    """Columns of a table or view that some steps ask for."""
+    found = (column for step in steps for test in step.tests for column in test.columns)
+    return list(dict.fromkeys(name for table, name in found if table == source))
 
 
-def _chained(selection: Selection, step: Step, previous: str, passing: str, joined: set[str]) -> str:
-    new = [source for source in step.sources if source not in joined]
-    joined.update(new)
-    columns = "".join(f", {source}.{name}" for source in new for name in _columns_of(selection, source))
-    joins = []
-    for source in new:
-        by = key(source)
-        if any(test.needs(source) for test in step.tests):
-            rows = f"(select {by}, {', '.join(_columns_of(selection, source))} from {source} where {_may_pass(step, source)})"
-            joins.append(f"    join {rows} as {source} on {source}.{by} = {previous}.{by}")
-        else:
-            joins.append(f"    left join {source} on {source}.{by} = {previous}.{by}")
-    flag = f", {step.passes()} as passes_{step.step}"
+def _chained(
+    step: Step, later: list[Step], previous: str, conditions: list[str], carried: list[str]
+) -> tuple[str, list[str]]:
+    """One step of the spectra, and the columns that go on to later ones."""
+    joins, known = [], [*IDS, *carried]
+    tests = list(step.tests)
+    for source in step.sources:
+        names = [name for name in _columns_of([step, *later], source) if name not in known]
+        if set(_columns_of([step], source)) <= set(known):
+            continue
+        by, needed = key(source), [test for test in step.tests if test.needs(source)]
+        where = f" where {_may_pass(step, source)}" if needed else ""
+        rows = f"(select {by}, {', '.join(names)} from {source}{where})"
+        joins.append(f"    {'join' if needed else 'left join'} {rows} as {source} on {source}.{by} = {previous}.{by}")
+        tests = [test for test in tests if test not in needed]  # asked there
+        known += names
+    where = " and ".join([*conditions, *(test.kept(test.bare_value) for test in tests)])
+    wanted = {name for s in later for test in s.tests for _, name in test.columns}
+    carried = [name for name in known if name in wanted and name not in IDS]
+    names = [*(f"{previous}.{name}" for name in IDS), *carried]
     lines = [
-        f"    select {previous}.*{columns}{flag}",
+        f"    select {', '.join(names)}",
         f"    from {previous}",
         *joins,
-        f"    where {passing if passing == 'true' else f'{previous}.{passing}'}",
+        *([f"    where {where}"] if where else []),
     ]
-    return f"step_{step.step} as materialized (\n" + "\n".join(lines) + "\n),"
+    return f"step_{step.step} as materialized (\n" + "\n".join(lines) + "\n),", carried
 
 
-def _stars(selection: Selection, sources: list[str]) -> str:
-    columns = "".join(f", {source}.{name}" for source in sources for name in _columns_of(selection, source))
-    joins = "".join(
-        f"\n        left join (select * from {source} where {key(source)} in (select {key(source)} from best)) as {source}"
-        f" on {source}.{key(source)} = best.{key(source)}"
-        for source in sources
+def _stars(selection: Selection, carried: list[str]) -> str:
+    """What is asked of stars, of the few that are left, and what was not carried along for it."""
+    branch, stars = selection.branch, selection.of("star")
+    sources = dict.fromkeys(
+        [*branch.sources_of_branch, *(t for s in stars for test in s.tests for t, _ in test.columns)]
     )
-    flags = "".join(f",\n        {step.passes()} as passes_{step.step}" for step in selection.of("star"))
+    wanted = {}
+    for source in sources:
+        names = dict.fromkeys([*_columns_of(stars, source), *re.findall(rf"{source}\.(\w+)", branch.branch)])
+        wanted[source] = [name for name in names if name not in (*IDS, *carried)]
+    wanted = {source: names for source, names in wanted.items() if names}
+    columns = "".join(f", {source}.{name}" for source, names in wanted.items() for name in names)
+    joins = "".join(
+        f"\n        left join (select {key(source)}, {', '.join(names)} from {source}"
+        f" where {key(source)} in (select {key(source)} from best))"
+        f" as {source} on {source}.{key(source)} = best.{key(source)}"
+        for source, names in wanted.items()
+    )
+    flags = "".join(f",\n        {step.passes()} as passes_{step.step}" for step in stars)
     return (
-        f"stars as materialized (\n    select n_spectra, {bare(selection.branch.branch)} as is_known{flags}\n"
+        f"stars as materialized (\n    select n_spectra, {bare(branch.branch)} as is_known{flags}\n"
         f"    from (\n        select best.*{columns}\n        from best{joins}\n    ) as found\n),"
     )
 
@@ -249,7 +266,7 @@ def _counts(selection: Selection, first: Step, early: list[Step], chained: list[
                      f"(select count(star_id) from good_stars {passing})", ""))  # fmt: skip
     for step in chained:
         rows.append((str(step.step), f"'{step.name}'", "count(*)", "count(distinct star_id)",
-                     f"from step_{step.step} where passes_{step.step}"))  # fmt: skip
+                     f"from step_{step.step}"))  # fmt: skip
     branch = selection.branch
     rows.append((str(branch.step), f"'{branch.name}'", "sum(n_spectra)", "count(*)", "from stars where is_known"))
     for n, step in enumerate(stars):

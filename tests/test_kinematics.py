@@ -15,6 +15,7 @@ from scipy.stats import maxwell
 
 from becat.etl.kinematics.fill import compute_kinematics, fit_limits
 from becat.etl.kinematics.velocity import KinematicModel, fit_maxwellian, galactic, peculiar_velocity, velocity_errors
+from benchmarks.kinematic_models import printed_stars, read_models
 from tests.tools.pipeline_tools import contents, new_catalogue
 
 PAPER = KinematicModel("wang_2022", 11.10, 12.24, 7.25, 8.5, 220.0, 0.0, 20.5, 192.95948, 27.12825)
@@ -179,3 +180,19 @@ def test_stage_fills_every_model_once(catalogue):
         assert connection.execute(
             "select bool_and(v_tp_km_s is null) from kinematics where star_id = 3"
         ).fetchone() == (True,)
+
+
+def test_the_zero_point_leaves_nine_or_ten_printed_runaways_by_the_pole():
+    """With 0.03 mas on every parallax one star stays above the limit with the right pole, and not with the printed one."""
+    names, stars, _ = printed_stars()
+    models, limit = read_models()
+    right = next(model for model in models if model.kinematic_model == "wang_2022_zero_point")
+    moved = stars + np.array([0, 0, 0, 0, right.parallax_offset_mas])[:, None]
+
+    def runaways(model):
+        fast = peculiar_velocity(*moved, model).v_tp_km_s > limit
+        return {name for name, is_fast in zip(names, fast, strict=True) if is_fast}
+
+    with_right, with_printed = runaways(right), runaways(replace(right, pole_ra_deg=192.95948))
+    assert (len(with_right), len(with_printed)) == (10, 9)
+    assert with_right - with_printed == {"J221950.08+572428.5"}

@@ -12,7 +12,7 @@ from becat.schema.grid import RED
 from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from becat.udfs import measure_batch, profile_batch
 from becat.udfs.rotation import rotation_limit
-from benchmarks.profile_classes import classify, classify_arms
+from benchmarks.profile_classes import candidate_classes, classify, classify_arms
 
 HALPHA_A = LINES["halpha"].wavelength_a
 
@@ -51,6 +51,12 @@ SHAPES = {
     ),
     "absorption shell, below": (
         [PHOTOSPHERE, _line(-110, 0.2, 70), _line(110, 0.2, 70), _line(0, -0.3, 60)],
+        "absorption with shell",
+        None,
+        2,
+    ),
+    "absorption shell, one shoulder": (
+        [PHOTOSPHERE, _line(150, 0.3, 90), _line(0, -0.5, 60)],
         "absorption with shell",
         None,
         2,
@@ -229,6 +235,39 @@ def test_simulated_truth():
     assert fraction("emission_single", 1, names == "emission") > 0.8
     assert fraction("emission", 1, emission) > 0.8
     assert fraction("shell_emission", 1, shell) > 0.45
+
+
+def test_shell_absorption_is_no_emission_and_weak_emission_is_seen_on_a_second_look():
+    """Judged on a seed that nothing was set on, as what a classifier that is right would pass."""
+    profiles, found = classify(400, seed=121, kinds=["shell_absorption", "emission_weak"])
+    first, second = (found[name].astype(str) for name in ("profile_class", "profile_class_on_second_look"))
+    visible = profiles.label == 1
+    shell, weak = visible & (profiles.kind == "shell_absorption"), visible & (profiles.kind == "emission_weak")
+    assert shell.sum() > 50 and weak.sum() > 50
+    assert (first[shell] == "emission").mean() < 0.05
+    assert np.char.startswith(second[weak], "weak ").sum() > 0.15 * (first[weak] == "absorption").sum()
+    seen = ~np.char.startswith(second, "weak ")
+    assert (second[seen] == first[seen]).all() and (first[~seen] == "absorption").all()
+
+
+def test_the_second_look_alone_makes_no_class():
+    classes = candidate_classes(np.array(["weak emission", "weak emission", "absorption", "absorption", "emission"]),
+                                np.array([True, False, True, False, False]))  # fmt: skip
+    assert classes.tolist() == ["emission", "absorption", "unclassified", "absorption", "emission"]
+    with duckdb.connect() as connection:
+        connection.execute("create table selection_parameter as select 'be_probability_min' as name, 0.5 as value")
+        for name in ("parameter", "candidate_class"):
+            macro = build.MACROS[name]
+            connection.execute(f"create macro {name}({', '.join(macro.arguments)}) as ({macro.sql})")
+        rows = [
+            ("weak emission", 0.9),
+            ("weak emission", 0.1),
+            ("absorption", 0.9),
+            ("absorption", 0.1),
+            ("emission", 0.1),
+        ]
+        told = [connection.execute("select candidate_class(null, ?, ?)", row).fetchall()[0][0] for row in rows]
+    assert told == classes.tolist()
 
 
 def test_two_absorption_cores_are_neither_emission_nor_a_shell():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -17,6 +22,7 @@ from becat.schema.bind import bind
 from becat.schema.errors import BecatError
 from becat.schema.selection import SELECTION
 from becat.udfs.nebular import strongest_significance
+from tests.tools.pipeline_tools import becat
 from tests.tools.view_rows import add_astrometry, add_match, add_spectrum, add_star, catalogue, insert, stars
 
 RUWE = """-- 95 · Stars whose astrometry is sound.
@@ -95,6 +101,30 @@ def test_a_new_step_is_its_file_and_its_parameter(con, tmp_path, capsys):
     assert declared.sliders["ruwe_max"] == (0, 10, 0.1)
 
 
+def test_a_new_step_is_on_the_site_and_in_the_figure_of_the_report(tmp_path):
+    """The whole package with one file more, in a process of its own."""
+    root, package = Path(__file__).parents[1], tmp_path / "path" / "becat"
+    package.mkdir(parents=True)
+    rooms = [root / room for room in ("etl", "models", "publish", "simulate", "udfs")]
+    for part in (*(root / "becat").iterdir(), *rooms):
+        (package / part.name).symlink_to(part)
+    shutil.copytree(root / "schema", package / "schema")
+    (package / "schema" / "views" / "095_sound_star.sql").write_text(RUWE)
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.tools.new_step", tmp_path],
+        env=os.environ | {"PYTHONPATH": f"{package.parent}{os.pathsep}{root}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    made = json.loads(ran.stdout.splitlines()[-1])
+    front, sliders = made["pages"]
+    assert "Sound astrometry" in front and "ruwe_max" in sliders
+    assert "RUWE is small" in made["figure"]
+
+
 NORTH = """-- 45 · Spectra of the north.
 --: step = "north"
 --: of = "spectrum"
@@ -127,6 +157,44 @@ def test_a_step_of_the_spectrum_alone_can_stand_anywhere(con, tmp_path, number):
         add_star(con, star_id, dec_deg=dec_deg)
     assert con.execute(f"select count(*) from step_{number}_north").fetchone() == (2,)
     assert con.execute("select spectra, stars from funnel where name = 'north'").fetchall() == [(2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("number", "of", "value", "parameter", "told"),
+    [
+        (5, "spectrum", "spectrum.dec_deg", "snr_min", "nothing stands before it"),
+        (30, "spectrum", "spectrum.dec_deg", "snr_min", "that number is taken"),
+        (65, "spectrum", "spectrum.dec_deg", "snr_min", "before the inspection"),
+        (45, "star", "spectrum.dec_deg", "snr_min", "between 72 and 110"),
+        (45, "spectrum", "star.dec_deg", "snr_min", "every view joins by itself"),
+        (45, "spectrum", "dec_deg", "snr_min", "does not say of which table"),
+        (45, "spectrum", "spectrum.declination", "snr_min", "which there is not"),
+        (45, "spectrum", "nothing.dec_deg", "snr_min", "which there is not"),
+        (45, "spectrum", "spectrum.dec_deg", "dec_min", "no row in parameters.toml"),
+    ],
+)
+def test_a_step_where_none_can_stand_is_told_in_words(tmp_path, number, of, value, parameter, told):
+    folder = tmp_path / "views"
+    shutil.copytree(Path(selection.__file__).with_name("views"), folder)
+    text = NORTH.format(number=number).replace('of = "spectrum"', f'of = "{of}"')
+    text = text.replace('"spectrum.dec_deg"', f'"{value}"').replace('"snr_min"', f'"{parameter}"')
+    (folder / f"{number:03d}_step_{number}_north.sql").write_text(text)
+    with pytest.raises(ValueError, match=rf"{number:03d}_step_{number}_north.sql declares step {number} .*{told}"):
+        selection.read(folder)
+
+
+def test_the_reset_of_thresholds_is_a_command(con, tmp_path):
+    con.close()
+    path = tmp_path / "c.duckdb"
+    assert "is 0.9" in becat("threshold", "be_probability_min=0.9", "ew_halpha_max_a=5", "-c", path).stdout
+    said = becat("threshold", "--reset", "be_probability_min", "-c", path).stdout
+    assert "be_probability_min was 0.9" in said and "ew_halpha_max_a" not in said and "classical_be" in said
+    assert "ew_halpha_max_a was 5" in becat("threshold", "--reset", "-c", path).stdout
+    assert becat("threshold", "--reset", "no_such_one", "-c", path, check=1).stdout == ""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert connection.execute(
+            "select count(*) from selection_parameter where value <> default_value"
+        ).fetchone() == (0,)
 
 
 def test_a_star_without_archives_is_not_decided(con, capsys):

@@ -13,6 +13,9 @@ The rules, in the order in which they are applied to the smoothed profile:
     Either way the core must be narrow beside the distance of the peaks (`shell_width_ratio_max`), since the dip between
     the peaks of a disc is broad, or very deep (`shell_broad_depth_min`). A still narrower core (`shell_cusp_width_max`) needs to reach down only
     `shell_cusp_depth_min` of the lower peak's height.
+    A single emission peak has a shell line beside it if the core on one side is narrow in the same sense, lower than the
+    profile on the peak's other side, and deeper below it than the peak is high (`shell_side_depth_min`): of the two
+    shoulders of such a star often only one is seen, and it is no emission in the middle of an absorption.
     A core without emission peaks is a shell line only if it is far narrower (`shell_rotation_ratio_max`) than the
     rotation that He I 6678 and Si II 6347, 6371 show (`becat.udfs.rotation`); a narrow core by itself is what every slowly
     rotating A or late-B star has.
@@ -61,6 +64,9 @@ PROFILE_PARAMETERS = (
     "shell_asymmetry_max",
     "shell_narrow_max_km_s",
     "shell_rotation_ratio_max",
+    "shell_side_depth_min",
+    "weak_emission_significance",
+    "weak_ridge_ratio_min",
 )
 
 # The stretch whose extrema are looked at: the peak band and the wings that tell one broad absorption from two lines.
@@ -142,7 +148,27 @@ def profile_batch(
         flux_red, ivar_red, core, (np.bincount(peaks.row, minlength=len(flux_red)) == 0) & (power >= _SHARP), limits
     )
     columns = _classes(smooth, peaks, refused, measured, core, width_a, turning_km_s, limits)
+    columns["profile_class_on_second_look"] = _second_look(
+        smooth, columns["profile_class"], doppler_factor(of_star), width_a, limits
+    )
     return columns | {"n_significant_peaks": np.ma.masked_array(n_significant, ~smooth.usable)}  # pyright: ignore[reportReturnType]
+
+
+def _second_look(smooth, first, factor, width_a, limits):
+    """The classes; those of absorption by lower thresholds, where something else is called weak."""
+    rows = np.flatnonzero(first == "absorption")
+    lower = {
+        "profile_emission_significance": limits["weak_emission_significance"],
+        "ridge_ratio_min": limits["weak_ridge_ratio_min"],
+    }
+    few = _Smoothed(smooth.wavelength_a, *(x[rows] for name, x in vars(smooth).items() if name != "wavelength_a"))
+    peaks, refused, _ = _emission_peaks(few, factor[rows], limits | lower)
+    core, unknown = _Core(*_narrow_core(few)), np.full(len(rows), np.nan)
+    pair = _measure_pair(few, peaks)
+    second = first.copy()
+    found = _classes(few, peaks, refused, pair, core, width_a[rows], unknown, limits | lower)
+    second[rows] = [name if name == "absorption" else f"weak {name}" for name in found["profile_class"]]
+    return second
 
 
 def _smooth(flux, ivar, snr, limits):
@@ -314,6 +340,48 @@ def _side_level(smooth, rows, minimum):
 
 
 @dataclass(frozen=True)
+class _Side:
+    """The core beside the only emission peak of a spectrum, on the side where the profile is lower; NaN elsewhere."""
+
+    outer_flux: np.ndarray  # on the other side of the peak
+    peak_flux: np.ndarray
+    core_flux: np.ndarray
+    core_fwhm_km_s: np.ndarray
+    core_asymmetry: np.ndarray
+    distance_km_s: np.ndarray  # from the core to the peak
+
+
+def _measure_side(smooth, peaks):
+    """The core beside single peaks."""
+    n_spectra = len(smooth.flux)
+    lowest = np.where(
+        _side_level(smooth, peaks.row, peaks.minimum_before) < _side_level(smooth, peaks.row, peaks.minimum_after),
+        peaks.minimum_before,
+        peaks.minimum_after,
+    )
+    other = np.where(lowest == peaks.minimum_before, peaks.minimum_after, peaks.minimum_before)
+    single = (np.bincount(peaks.row, minlength=n_spectra)[peaks.row] == 1) & (lowest >= 0)
+    rows, peak, core, other = (x[single] for x in (peaks.row, peaks.pixel, lowest, other))
+    line, flux, wavelength_a = np.arange(rows.size), smooth.flux[rows], smooth.wavelength_a
+    core_flux, peak_flux = flux[line, core], flux[line, peak]
+    half = 0.5 * (core_flux + np.minimum(peak_flux, smooth.continuum[rows]))
+    low_a, high_a = limits_around(flux, wavelength_a, core, half)
+    blue_half, red_half = wavelength_a[core] - low_a, high_a - wavelength_a[core]
+    to_velocity = SPEED_OF_LIGHT_KM_S / LINES["halpha"].wavelength_a
+    values = (
+        _side_level(smooth, rows, other),
+        peak_flux,
+        core_flux,
+        (high_a - low_a) * to_velocity,
+        (red_half - blue_half) / (red_half + blue_half),
+        np.abs(wavelength_a[peak] - wavelength_a[core]) * to_velocity,
+    )
+    spread = np.full((len(values), n_spectra), np.nan)
+    spread[:, rows] = values
+    return _Side(*spread)
+
+
+@dataclass(frozen=True)
 class _Core:
     """The deepest core of each spectrum: width at a quarter of its depth from the bottom, asymmetry, depth, flux, velocity."""
 
@@ -361,15 +429,23 @@ def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
         deep = between & (pair.core_flux < pair.outer_flux - least)
         contrast = between & (pair.peak_flux >= limits["shell_peak_to_core_min"] * pair.core_flux)
         cusp = (width_ratio < limits["shell_cusp_width_max"]) & (pair.dip > limits["shell_cusp_depth_min"])
-        shoulders = deep | contrast | cusp
+        side = _measure_side(smooth, peaks)
+        one_sided = side.core_flux < side.outer_flux - least
+        one_sided &= side.core_fwhm_km_s < 2 * limits["shell_width_ratio_max"] * side.distance_km_s
+        one_sided &= side.outer_flux - side.core_flux > limits["shell_side_depth_min"] * (
+            side.peak_flux - side.outer_flux
+        )
+        shoulders = deep | contrast | cusp | one_sided
         narrow = (n_peaks == 0) & (core.depth > least) & (turning_km_s >= _ROTATION_MIN_KM_S)
         narrow &= core.quarter_km_s < limits["shell_rotation_ratio_max"] * turning_km_s
         on_emission = shoulders & (width_a < 0)
         asymmetric = np.abs(pair.violet_red_ratio - 1) > np.maximum(
             limits["profile_asymmetry_max"], 2.0 * pair.e_violet_red_ratio
         )
-    shell_fwhm = np.where(narrow, core.quarter_km_s, np.where(shoulders, pair.core_fwhm_km_s, np.nan))
-    shell_asymmetry = np.where(narrow, core.asymmetry, np.where(shoulders, pair.core_asymmetry, np.nan))
+    beside_fwhm = np.where(one_sided, side.core_fwhm_km_s, pair.core_fwhm_km_s)
+    beside_asymmetry = np.where(one_sided, side.core_asymmetry, pair.core_asymmetry)
+    shell_fwhm = np.where(narrow, core.quarter_km_s, np.where(shoulders, beside_fwhm, np.nan))
+    shell_asymmetry = np.where(narrow, core.asymmetry, np.where(shoulders, beside_asymmetry, np.nan))
     names = np.select(
         [~smooth.usable, on_emission, shoulders | narrow, n_peaks > 0],
         ["", "emission with shell", "absorption with shell", "emission"],
@@ -396,7 +472,7 @@ def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
     two_cores = refused & (n_peaks == 0)
     return columns | {
         "has_two_cores": np.ma.masked_array(two_cores, ~smooth.usable),
-        "evidence": _evidence(deep, contrast, cusp, narrow, two_cores, core, turning_km_s),
+        "evidence": _evidence(deep, contrast, cusp, one_sided, narrow, two_cores, core, turning_km_s),
     }
 
 
@@ -433,10 +509,11 @@ def _shell_types(on_emission, narrow, any_above, fwhm_km_s, asymmetry, limits):
     return np.select([on_emission & skewed, on_emission & thin, on_emission, narrow, any_above], [3, 1, 2, 3, 1], 2)
 
 
-def _evidence(deep, contrast, cusp, narrow, refused, core, turning_km_s):
+def _evidence(deep, contrast, cusp, one_sided, narrow, refused, core, turning_km_s):
     """One line of words for each spectrum that needs one."""
     words = np.full(len(deep), None, dtype=object)
     words[refused] = "a ridge between two absorption cores, not emission"
+    words[one_sided] = "an emission peak beside a narrow core that is deeper than the peak is high"
     words[cusp] = "emission peaks beside a core too narrow for the dip of a disc"
     words[contrast] = "emission peaks beside a core lower by the shell factor"
     words[deep] = "emission peaks beside a core lower than the profile outside of them"

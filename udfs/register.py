@@ -58,6 +58,7 @@ _PROFILE = {
     "e_core_flux": ("FLOAT", pa.float32()),
     "has_two_cores": ("BOOLEAN", pa.bool_()),
     "evidence": ("VARCHAR", pa.string()),
+    "profile_class_on_second_look": ("VARCHAR", pa.string()),
     "n_significant_peaks": ("INTEGER", pa.int32()),
 }
 

@@ -96,6 +96,10 @@ def column_note(table: str, column: str) -> tuple[str, str, str]:
         return f"Test {column.removeprefix('passes_')} of selection_step is passed", "", "meta.code"
     if re.fullmatch(r"knows_\d+", column):
         return f"There are data for test {column.removeprefix('knows_')} of selection_step", "", "meta.code"
+    if re.fullmatch(r"asks_\d+", column):
+        return f"Test {column.removeprefix('asks_')} of selection_step is asked of this spectrum", "", "meta.code"
+    if re.fullmatch(r"low_\d+", column):
+        return f"Lower end of the range of test {column.removeprefix('low_')} of selection_step", "", "stat.min"
     if table in TABLES and column in TABLES[table].columns:
         found = TABLES[table].columns[column]
         return found.comment or "", found.info["unit"], found.info["ucd"]

@@ -4,9 +4,9 @@ with
 counterpart as (
     select
         photometry.star_id,
-        good_tmass(photometry.j_mag, photometry.tmass_quality, 1, photometry.tmass_separation_arcsec) as j_mag,
-        good_tmass(photometry.h_mag, photometry.tmass_quality, 2, photometry.tmass_separation_arcsec) as h_mag,
-        good_tmass(photometry.k_mag, photometry.tmass_quality, 3, photometry.tmass_separation_arcsec) as k_mag,
+        good_tmass(photometry.j_mag, photometry.tmass_quality, '[A-D]*', photometry.tmass_separation_arcsec) as j_mag,
+        good_tmass(photometry.h_mag, photometry.tmass_quality, '?[A-D]*', photometry.tmass_separation_arcsec) as h_mag,
+        good_tmass(photometry.k_mag, photometry.tmass_quality, '??[A-D]*', photometry.tmass_separation_arcsec) as k_mag,
         good_allwise(photometry.w1_mag, photometry.allwise_quality, photometry.allwise_separation_arcsec) as w1_mag,
         photometry.e_h_mag,
         photometry.e_k_mag,

@@ -10,6 +10,7 @@
 --: side = "below"
 --: parameter = "ew_halpha_max_a"
 --: decided_by = "H-alpha is not measured: `becat measure`, or another spectrum where its pixels are masked"
+--: stage = "measure"
 --: slider = [-5, 20, 0.1]
 --: [31]
 --: quantity = "EW(Mg b)"

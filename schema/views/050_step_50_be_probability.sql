@@ -9,6 +9,7 @@
 --: side = "at_least"
 --: parameter = "be_probability_min"
 --: decided_by = "no score of the model that decides: `becat score`"
+--: stage = "score"
 --: slider = [0, 1, 0.01]
 with
 early_type as (select * from {previous}),

@@ -1,6 +1,6 @@
 -- 70 · Candidates with H-alpha in emission in any spectrum that passes: Be stars come and go. The best of these spectra stands for
 -- the star; n_spectra counts them. The class given by eye goes before the measured one; a candidate that the rules call absorption
--- is unclassified, and stays.
+-- even on a second look is unclassified, and stays.
 --: step = "emission"
 --: of = "spectrum"
 --: label = "H-alpha in emission"
@@ -9,9 +9,9 @@
 --: [70]
 --: quantity = "class of the H-alpha profile"
 --: column = "profile_class"
---: detail = "candidate_class(inspection_tally.profile_class_by_eye, profile_class.profile_class, current_score.be_probability)"
---: passes = "passes_emission(candidate_class(inspection_tally.profile_class_by_eye, profile_class.profile_class, current_score.be_probability))"
---: known = "candidate_class(inspection_tally.profile_class_by_eye, profile_class.profile_class, current_score.be_probability) <> 'unclassified'"
+--: detail = "candidate_class(inspection_tally.profile_class_by_eye, coalesce(profile_class.profile_class_on_second_look, profile_class.profile_class), current_score.be_probability)"
+--: passes = "passes_emission({value})"
+--: known = "{value} <> 'unclassified'"
 --: decided_by = "the rules cannot place the profile: judge it at /inspect of `becat serve`"
 with
 in_emission as materialized (select * from candidate_spectrum where {passes}),

@@ -1,5 +1,5 @@
--- 200 · Every spectrum with all that the selection asks: the values, which tests it passes, for which there are data (knows_), and
--- the first that it fails (NULL: none). is_refused: it fails a test for which there are data, whatever is unknown. rank_in_star 1
+-- 200 · Every spectrum with all that the selection asks: the values, which tests are asked (asks_; those without a word are), which it
+-- passes, whether there are data (knows_; elsewhere the value says so), the lower end of a range (low_), and the first that it fails (NULL: none). is_refused: it fails a test for which there are data, whatever is unknown. rank_in_star 1
 -- marks the spectrum that stands for its star: the one that gets farthest through the steps asked of spectra, then the one of
 -- highest S/N. Spectra without a position belong to no star. Score and profile are looked up spectrum by spectrum, so that a
 -- question for one star reads little.
@@ -23,10 +23,10 @@ measured as (
             where be_score.spectrum_id = spectrum.spectrum_id
         ) as be_probability,
         (
-            select max(profile_class.profile_class)
+            select max(coalesce(profile_class.profile_class_on_second_look, profile_class.profile_class))
             from profile_class
             where profile_class.spectrum_id = spectrum.spectrum_id
-        ) as profile_class
+        ) as second_look
     from spectrum
     left join line_measurement on line_measurement.spectrum_id = spectrum.spectrum_id
 ),
@@ -45,10 +45,11 @@ evidence as (
         coalesce(inspection_tally.n_be, 0) as n_be,
         coalesce(inspection_tally.n_not_be, 0) as n_not_be,
         inspection_tally.profile_class_by_eye,
-        {value 70} as profile_class,
+        candidate_class(inspection_tally.profile_class_by_eye, measured.second_look, measured.be_probability) as profile_class,
         -- each value: {computed},
         -- each column but line_measurement current_score profile_class inspection_tally photometry reddening: {source}.{column},
         literature_flag.cbe_list,
+        -- each test with asked: {asked} as asks_{test},
         {branch} as is_known_be
     from measured
     -- each source but line_measurement current_score profile_class: left join {source} on {source}.{key} = measured.{key}
@@ -57,7 +58,8 @@ tested as (
     select
         *
         -- each test: , {passes} as passes_{test}
-        -- each test: , {known} as knows_{test}
+        -- each test with known: , {known} as knows_{test}
+        -- each test with low: , {low} as low_{test}
     from evidence
 ),
 of_spectrum as (
@@ -66,9 +68,9 @@ of_spectrum as (
         case
             -- each test of spectrum: when not passes_{test} then {test}
         end as failed_test_of_spectrum,
-        -- each test of spectrum: not passes_{test} and knows_{test} or
+        -- each test of spectrum: {refuses} or
         false as is_refused_spectrum,
-        -- each test of star: not passes_{test} and knows_{test} or
+        -- each test of star: {refuses} or
         false as is_refused_star
     from tested
 ),

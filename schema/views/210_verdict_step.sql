@@ -25,11 +25,13 @@ judged as (
         case tests.test
             -- each test with value: when {test} then {value}
         end as value,
-        case tests.test
-            -- each test: when {test} then {threshold}
+        case
+            -- each test with low: when tests.test = {test} and coalesce(2 * {value} < low_{test} + tests.threshold, true) then low_{test}
+            else tests.threshold
         end as threshold,
-        case tests.test
-            -- each test: when {test} then {is_lower}
+        case
+            -- each test with low: when tests.test = {test} then 2 * {value} >= low_{test} + tests.threshold
+            else tests.is_lower_limit
         end as is_lower_limit,
         case tests.test
             -- each test with detail: when {test} then {detail}
@@ -45,13 +47,13 @@ judged as (
             -- each test: when {test} then passes_{test}
             when 110 then failed_test is null
         end as passed,
-        case tests.test
-            -- each test: when {test} then knows_{test}
+        case tests.test      -- NULL: the value says so
+            -- each test with known: when {test} then knows_{test}
             when 110 then failed_test is null or is_refused
         end as is_known,
-        case tests.test
-            -- each test of spectrum: when {test} then {asked}
-            -- each test of star: when {test} then not is_known_be and {asked}
+        case
+            when tests.asked_of = 'star' and is_known_be then false
+            -- each test with asked: when tests.test = {test} then asks_{test}
             else true
         end as is_asked
     from verdicts
@@ -79,11 +81,11 @@ final as (
         is_asked,
         case
             when not is_asked then 'not asked'
-            when not is_known then 'unknown'
+            when not coalesce(is_known, value is not null) then 'unknown'
             when passed then 'pass'
             else 'fail'
         end as result,
-        case when is_asked and not is_known then decided_by end as decided_by,
+        case when is_asked and not coalesce(is_known, value is not null) then decided_by end as decided_by,
         coalesce(failed_test, 110) = test as is_verdict,
         is_refused
     from judged

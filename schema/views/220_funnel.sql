@@ -2,6 +2,12 @@
 -- the step of emission the best spectrum of each star stands for it, and the spectra are those in emission that these stars have.
 -- There the known Be stars branch off (branch known); the new ones go on (branch new); classical_be is the sum of both.
 with
+likely as (select spectrum_id, be_probability, model_id from be_score where {may_pass current_score}),    -- few, before the join
+current_score as (
+    select likely.spectrum_id, likely.be_probability
+    from likely
+    join current_model using (model_id)
+),
 -- funnel
 final as (
     select step, name, cast(coalesce(spectra, 0) as bigint) as spectra, cast(stars as bigint) as stars, branch
