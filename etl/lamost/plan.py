@@ -415,5 +415,5 @@ def _count_what_is_to_do(connection, survey: str, plan: Plan, rates: Rates) -> N
     seconds = rates.single_s(sum(one.n_files for one in single), sum(one.n_bytes for one in single))
     seconds += rates.night_s(plan.bytes_of_whole_nights)
     plan.hours = seconds / 3600
-    plan.hours_saved = (rates.single_s(plan.n_to_fetch, plan.bytes_to_fetch) - seconds) / 3600
+    plan.hours_saved = max(0.0, rates.single_s(plan.n_to_fetch, plan.bytes_to_fetch) - seconds) / 3600
     plan.rates = rates.words(bool(whole))
