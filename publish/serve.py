@@ -233,10 +233,12 @@ def check(path: Path) -> None:
         raise BecatError(f"{path} is not whole: it is still being copied, or it was cut")
     try:
         with contextlib.closing(sqlite3.connect(address_of(path), uri=True)) as connection:
-            for table in ("view_definition", "column_kind"):
+            for table in ("view_definition", "column_kind", "current_model"):
                 connection.execute(f"select 1 from {table} limit 1").fetchone()
     except sqlite3.Error as error:
-        raise BecatError(f"{path} is not a snapshot made by `becat publish` of this version ({error})") from error
+        raise BecatError(
+            f"{path} is not a snapshot of this version of becat ({error}): make it anew with `becat publish {path}`"
+        ) from error
 
 
 def serve(
