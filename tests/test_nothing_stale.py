@@ -186,7 +186,7 @@ def test_a_snapshot_that_was_not_written_is_made_up_for(folder, monkeypatch, cap
     catalogue, snapshot = folder / "c.duckdb", folder / "c.sqlite"
     configuration = pipeline.Configuration(new_catalogue(catalogue), [folder / "spectra"], publish=snapshot, workers=1)
 
-    def killed(*_):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("becat.snapshot.publish_snapshot", killed)
@@ -207,9 +207,11 @@ def test_a_snapshot_that_was_not_written_is_made_up_for(folder, monkeypatch, cap
 
 def test_the_last_stages_are_done_whatever_stopped_the_run_before(folder, monkeypatch, capsys):
     put(folder, "a.fits.gz")
-    configuration = pipeline.Configuration(new_catalogue(folder / "c.duckdb"), [folder / "spectra"], workers=1)
+    configuration = pipeline.Configuration(
+        new_catalogue(folder / "c.duckdb"), [folder / "spectra"], workers=1, score_all=True
+    )
 
-    def killed(*_):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     for stage in ("etl.load.release.apply_release_entries", "etl.match.gather.gather_stars", "etl.measure.measure_spectra",
@@ -220,7 +222,7 @@ def test_the_last_stages_are_done_whatever_stopped_the_run_before(folder, monkey
         monkeypatch.undo()
     pipeline.run_pipeline(configuration)
     with open_catalogue(folder / "c.duckdb", read_only=True) as connection:
-        for table in ("spectrum", "star", "line_measurement", "be_score"):
+        for table in ("spectrum", "star", "line_measurement", "current_score"):
             assert one(connection, f"select count(*) from {table}") == 1
 
 
