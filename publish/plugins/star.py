@@ -67,6 +67,15 @@ ONE_OF_STAR = {
         where star_id = :star and runaway_limit.is_default""",
 }
 
+# What has been loaded at all: where nothing has, nothing is known of any star.
+LOADED = """
+    select
+        exists (select 1 from literature_catalogue where n_rows > 0 and object_class = 'spectral types') as types,
+        exists (select 1 from literature_catalogue where n_rows > 0 and object_class not in ('spectral types', 'cluster members',
+            'cluster parameters')) as lists,
+        exists (select 1 from photometry) as photometry,
+        exists (select 1 from astrometry) as astrometry"""
+
 
 @hookimpl
 def register_routes():
@@ -100,6 +109,7 @@ async def star_page(datasette, request):
         context[name] = await rows(database, sql, {"star": star_id})
     for name, sql in ONE_OF_STAR.items():
         context[name] = await first(database, sql, {"star": star_id}) or {}
+    context["loaded"] = await first(database, LOADED)
     context["profiles"] = await profile_data(database, star_id)
     context["decisive"] = next((row for row in context["verdict"] if row["is_verdict"]), None)
     context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])

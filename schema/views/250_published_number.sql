@@ -57,6 +57,6 @@ final as (
         ), false) as is_copied
     from published_value
     left join ours using (name)
+    order by is_copied, place, name
 )
 select * from final
-order by is_copied, place, name
