@@ -466,6 +466,11 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
         f"{counts['files']:,} files: {counts['loaded']:,} loaded ({counts['spectra']:,} spectra),"
         f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected; {n_stars:,} stars in {catalog}"
     )
+    if counts["again"]:
+        click.echo(
+            f"{counts['again']:,} files of earlier loads were read again: becat reduces them otherwise now, or what they"
+            " waited for has come"
+        )
     if counts["missing"]:
         click.echo(
             f"{counts['missing']:,} files of the catalogue no longer exist: `becat forget --missing` takes their spectra out"

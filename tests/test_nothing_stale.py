@@ -97,6 +97,16 @@ def test_snr_that_comes_later_or_goes_again(connection, folder):
     assert loaded(connection, folder) == ([], ["bare.fits"], 1)
 
 
+def test_files_of_earlier_loads_that_are_read_again_are_counted(connection, folder):
+    put(folder, "bare.fits", change_it=bare)
+    loaded(connection, folder)
+    (folder / "general.csv").write_text(GENERAL)
+    load_release_catalogues(connection, [folder / "general.csv"])
+    counts = load_spectra(connection, [], workers=1)
+    assert (counts["files"], counts["unchanged"], counts["loaded"], counts["again"]) == (0, 0, 1, 1)
+    assert load_spectra(connection, [], workers=1)["again"] == 0
+
+
 def test_permission_that_is_given_later(folder):
     secret = put(folder, "secret.fits.gz")
     secret.chmod(0)

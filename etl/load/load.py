@@ -96,7 +96,8 @@ def load_spectra(
     dict
         Counts: ``files`` found, ``unchanged``, ``loaded`` files, ``spectra`` written, ``rejected`` files or parts,
         ``copies`` files whose spectra are there from another, ``others``: text files of the directories that were not looked
-        at, ``missing``: files whose spectra are in the catalogue and that are not there any more.
+        at, ``missing``: files whose spectra are in the catalogue and that are not there any more,
+        ``again``: files of earlier calls that were read again.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def load_spectra(
     never_opened = {file: reason for file in files if (reason := _why_never_opened(file))}
     files = [file for file in files if file not in never_opened]
     counts: dict[str, int] = dict.fromkeys(
-        ("files", "unchanged", "loaded", "spectra", "rejected", "copies", "others", "missing"), 0
+        ("files", "unchanged", "loaded", "spectra", "rejected", "copies", "others", "missing", "again"), 0
     )
     counts |= {"files": len(files) + len(never_opened), "others": len(others)}
     with Run(connection, "load", f"{version}:{exposures}") as run, bounded_memory(connection, TO_WRITE):
@@ -132,6 +133,7 @@ def load_spectra(
             todo = {path: todo.get(path) or as_before or exposures for path, as_before in again.items()}
             todo = {path: kind for path, kind in todo.items() if n_read[path] < READ_AT_MOST}
         counts["unchanged"] = len(set(files) - set(n_read))
+        counts["again"] = len(set(n_read) - set(files))
         run.n_done, run.n_rejected = counts["loaded"], counts["rejected"]
         run.message = f"{counts['spectra']} spectra from {counts['loaded']} files"
     return counts
