@@ -32,7 +32,7 @@ __all__ = ["Asked", "score_partition", "score_spectra"]
 # The spectra that the steps before the classifier leave in, or of which they cannot tell yet.
 _AT = next(n for n, step in enumerate(SELECTION.steps) if step.name == "be_probability")
 _REACHES_CLASSIFIER = f"""(r.spectrum_id in (select spectrum_id from {SELECTION.steps[_AT - 1].view})
-    or r.spectrum_id not in (select spectrum_id from line_measurement))"""
+    or r.spectrum_id not in (select spectrum_id from line_measurement where ew_halpha_a is not null))"""
 
 
 def score_spectra(
