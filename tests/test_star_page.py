@@ -166,6 +166,26 @@ def test_a_server_without_the_model_says_so(catalogue, tmp_path, star):
     assert "is not on this server" in page and 'id="saliency-words"' not in page
 
 
+def test_a_page_without_archives_says_what_would_tell(tmp_path):
+    """Nothing that was not looked for is called absent."""
+    path = make_catalogue(tmp_path / "bare.duckdb", n_stars=12)
+    with duckdb.connect(str(path)) as connection:
+        for table in ("spectral_type", "literature_match", "photometry", "kinematics", "astrometry"):
+            connection.execute(f"delete from {table}")
+        connection.execute("update literature_catalogue set n_rows = null")
+        (star_id,) = connection.execute("select min(star_id) from star").fetchone()
+    datasette = site.create(snapshot.write(path, tmp_path / "bare.sqlite", progress=False).path)
+    page = asyncio.run(datasette.client.get(f"/star/{star_id}")).text
+    for words in (
+        "becat fetch skiff_2014 simbad",
+        "becat fetch all",
+        "becat fetch tmass",
+        "becat fetch gaia gaia_distance",
+    ):
+        assert re.search(rf"Unknown: [^<]*\(<code>{words}", page), words
+    assert "that were matched" not in page
+
+
 def test_a_model_of_ones_own_is_known_by_its_hash(tmp_path):
     own = tmp_path / "own.onnx"
     shutil.copy(DEFAULT_MODEL, own)
@@ -282,23 +302,3 @@ def test_names_of_upright_lines_do_not_overlap(browser, address, star):
         for other in labels[:i]:
             assert one["row"] != other["row"] or one["left"] > other["right"] or other["left"] > one["right"]
     page.close()
-
-
-def test_a_page_without_archives_says_what_would_tell(tmp_path):
-    """Nothing that was not looked for is called absent."""
-    path = make_catalogue(tmp_path / "bare.duckdb", n_stars=12)
-    with duckdb.connect(str(path)) as connection:
-        for table in ("spectral_type", "literature_match", "photometry", "kinematics", "astrometry"):
-            connection.execute(f"delete from {table}")
-        connection.execute("update literature_catalogue set n_rows = null")
-        (star_id,) = connection.execute("select min(star_id) from star").fetchone()
-    datasette = site.create(snapshot.write(path, tmp_path / "bare.sqlite", progress=False).path)
-    page = asyncio.run(datasette.client.get(f"/star/{star_id}")).text
-    for words in (
-        "becat fetch skiff_2014 simbad",
-        "becat fetch all",
-        "becat fetch tmass",
-        "becat fetch gaia gaia_distance",
-    ):
-        assert re.search(rf"Unknown: [^<]*\(<code>{words}", page), words
-    assert "that were matched" not in page
