@@ -16,7 +16,7 @@ parts as (
             when snr_r < 20 then '10 to 20'
             when snr_r < 50 then '20 to 50'
             when snr_r < 100 then '50 to 100'
-            else 'from 100'
+            else '100 and above'
         end,
         snr_r
     from list_comparison
@@ -29,7 +29,7 @@ parts as (
             when g_mag < 11 then '9 to 11'
             when g_mag < 13 then '11 to 13'
             when g_mag < 15 then '13 to 15'
-            else 'from 15'
+            else '15 and above'
         end,
         g_mag
     from list_comparison
