@@ -8,7 +8,7 @@
 --: value = "current_score.be_probability"
 --: side = "at_least"
 --: parameter = "be_probability_min"
---: decided_by = "no score of the model that decides: `becat score`"
+--: decided_by = "no score: `becat score`, with --all if an earlier step fails"
 --: stage = "score"
 --: slider = [0, 1, 0.01]
 with
