@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from becat.publish.report import cds, html
 from becat.publish.report.make import MANIFEST, make_report
 from becat.publish.report.tables import PAPER_TABLES, Column, columns_of, rows_of
+from becat.publish.snapshot.formatting import sexagesimal_parts
 from becat.schema.errors import BecatError
 from becat.udfs.bartlett import MRS_PIXEL_A, bartlett_width
 from tests.tools.pipeline_tools import becat, new_catalogue
@@ -252,7 +253,7 @@ def test_a_star_just_south_of_the_equator_keeps_its_sign(report):
 
 @given(st.floats(0, 360, exclude_max=True), st.floats(-90, 90))
 def test_sexagesimal_positions_are_those_of_astropy(ra_deg, dec_deg):
-    hours, minutes, seconds, sign, degrees, arc_minutes, arc_seconds = cds._sexagesimal(ra_deg, dec_deg)
+    hours, minutes, seconds, sign, degrees, arc_minutes, arc_seconds = sexagesimal_parts(ra_deg, dec_deg)
     assert float(seconds) < 60 and float(arc_seconds) < 60 and int(hours) < 24
     read = SkyCoord(f"{hours}h{minutes}m{seconds}s {sign}{degrees}d{arc_minutes}m{arc_seconds}s")
     assert read.separation(SkyCoord(ra_deg, dec_deg, unit="deg")) < 0.01 * u.arcsec

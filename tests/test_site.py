@@ -380,6 +380,17 @@ def test_what_is_no_snapshot_is_refused_in_one_line(tmp_path):
         serve.Switch(tmp_path / "text.sqlite")
 
 
+def test_the_page_of_compared_lists_says_what_the_table_holds(get):
+    page = get("/compare").text
+    rows = get("/catalog/list_comparison.json?_shape=array").json()
+    for words in ("both", "only in the list"):
+        n = sum(row["found_by"] == words for row in rows)
+        assert n and f">{n} {words}</a>" in page
+    reasons = [row["reason_kind"] for row in rows if row["reason_kind"]]
+    assert reasons and all(f"</a> {reason}</li>" in page for reason in reasons)
+    assert get("/catalog/list_rate.json?part=all&_shape=array").json()[0]["purity"] == 1
+
+
 @pytest.fixture(scope="module")
 def server(files):
     running = Server(files[0])
@@ -514,14 +525,3 @@ def test_tables_show_names_first_and_a_dozen_columns(browser, server):
     page.goto(f"http://127.0.0.1:{server.port}/catalog/near_misses", wait_until="networkidle")
     assert page.locator("table.rows-and-columns tbody tr").count() > 0
     page.close()
-
-
-def test_the_page_of_compared_lists_says_what_the_table_holds(get):
-    page = get("/compare").text
-    rows = get("/catalog/list_comparison.json?_shape=array").json()
-    for words in ("both", "only in the list"):
-        n = sum(row["found_by"] == words for row in rows)
-        assert n and f">{n} {words}</a>" in page
-    reasons = [row["reason_kind"] for row in rows if row["reason_kind"]]
-    assert reasons and all(f"</a> {reason}</li>" in page for reason in reasons)
-    assert get("/catalog/list_rate.json?part=all&_shape=array").json()[0]["purity"] == 1

@@ -99,7 +99,7 @@ def column_note(table: str, column: str) -> tuple[str, str, str]:
     if re.fullmatch(r"asks_\d+", column):
         return f"Test {column.removeprefix('asks_')} of selection_step is asked of this spectrum", "", "meta.code"
     if re.fullmatch(r"low_\d+", column):
-        return f"Lower end of the range of test {column.removeprefix('low_')} of selection_step", "", "stat.min"
+        return f"Lower end of the range of test {column.removeprefix('low_')} of selection_step", "", "meta.code"
     if table in TABLES and column in TABLES[table].columns:
         found = TABLES[table].columns[column]
         return found.comment or "", found.info["unit"], found.info["ucd"]

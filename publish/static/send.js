@@ -94,7 +94,7 @@
         "spectrum.load.ssa-generic", () => profiles.map((profile) => spectrum(profile, name.textContent.trim())));
     }
     const label = [...document.querySelectorAll("dt")].find((term) => term.textContent.startsWith("Position"));
-    const numbers = label && label.nextElementSibling.textContent.match(/[+-]?\d+\.\d+/g);
+    const numbers = label && label.nextElementSibling.textContent.match(/[+-]?\d+\.\d+(?=°)/g); // degrees; hours stand behind them
     if (numbers && numbers.length === 2) {
       button(place, "Show in Aladin", "Point every program on this computer that shows the sky at this star (SAMP)",
         "coord.pointAt.sky", () => [{ ra: numbers[0], dec: numbers[1] }]);
