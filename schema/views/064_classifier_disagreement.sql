@@ -16,6 +16,7 @@ final as (
         spectrum.star_id,
         spectrum.designation,
         scores.spectrum_id,
+        spectrum.is_simulated,
         spectrum.snr_r,
         scores.be_probability_resnet18,
         scores.be_probability_profile,
