@@ -202,7 +202,7 @@ def export(
     directory : path
         Where the models go.
     n_calibration : int
-        Simulated spectra for the weights; the 192 that are most in doubt give the ranges of int8.
+        Simulated spectra for the weights; 192 of them, from the surest Be to the surest not Be, give the ranges of int8.
     threshold : float
         Probability from which a spectrum is called Be, told to `Scorer` and written to table `model`.
     name : str
@@ -231,7 +231,9 @@ def export(
         model = _LOAD[network](training)
         first = apply(lambda part, model=model: model.look(part)[0], flux)
         model.weight.fill_(float(fit_weights(first[:, None], label)[0]))
-        files = _WRITE[network](model, directory / f"{name}_{network}", flux[np.abs(first).argsort()[:_N_RANGES]])
+        # From the surest of one class to the surest of the other: a range that lacks the ends clips the log odds.
+        evenly = first.argsort()[np.linspace(0, len(first) - 1, _N_RANGES).round().astype(int)]
+        files = _WRITE[network](model, directory / f"{name}_{network}", flux[evenly])
         card = _card(network, model, record, files) | {"be_probability_min": threshold}
         files["json"] = directory / f"{name}_{network}.json"
         files["json"].write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
