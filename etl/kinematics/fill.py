@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -92,7 +94,7 @@ def _write(connection, batch: dict[str, np.ndarray], model: KinematicModel, run_
     insert_columns(connection, "kinematics", {**columns, "run_id": [run_id] * len(columns["star_id"])})
 
 
-def _columns(batch: dict[str, np.ndarray], model: KinematicModel) -> dict:
+def _columns(batch: Mapping[str, Any], model: KinematicModel) -> dict:
     """Columns of `kinematics`, but the run, for stars with `ASTROMETRY`."""
     values = {
         name: np.ma.filled(np.ma.asarray(v).astype(float), np.nan) for name, v in batch.items() if name != "star_id"

@@ -33,9 +33,9 @@ CAPPED_SNR = 99.0  # the first releases write this for any higher one
 def position_agrees(primary: Hdu, ra_deg: float, dec_deg: float) -> bool:
     """Whether RA and DEC are where RA_OBS, DEC_OBS and the designation say."""
     said = [_of_name(primary.string("DESIG"))]
-    observed = primary.number("RA_OBS"), primary.number("DEC_OBS")
-    if None not in observed:
-        said.append(observed)
+    ra_obs, dec_obs = primary.number("RA_OBS"), primary.number("DEC_OBS")
+    if ra_obs is not None and dec_obs is not None:
+        said.append((ra_obs, dec_obs))
     return all(_separation_deg((ra_deg, dec_deg), place) <= MAX_SEPARATION_DEG for place in said if place is not None)
 
 

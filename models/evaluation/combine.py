@@ -54,7 +54,9 @@ def combine(resnet18: str | Path, profile: str | Path, labelled: Labelled | None
         label = np.concatenate([label, np.tile(kept.label[usable], _REAL_COUNTS)])
     good = np.ones_like(flux)
     told = {name: scorer.log_odds(flux, good) for name, scorer in parts.items()}
-    weight = dict(zip(NETWORKS, map(float, fit_weights(np.stack(list(told.values()), axis=1), label)), strict=True))
+    weight: dict[str, float] = dict(
+        zip(NETWORKS, map(float, fit_weights(np.stack(list(told.values()), axis=1), label)), strict=True)
+    )
     both = Both(parts, weight)
     odds = both.combine(told)
     card = {
