@@ -14,9 +14,10 @@ from becat.demo_archives import designation_position
 from becat.etl.archives.sources import load as known_sources
 from becat.etl.archives.take_in import take_in_file
 from becat.etl.catalogue.connection import Run, transaction
-from becat.etl.match.columns import column_names, position_in_degrees, quoted, quoted_table
+from becat.etl.match.columns import column_names, position_in_degrees
 from becat.etl.match.sphere import Side, match
 from becat.schema.errors import BecatError
+from becat.schema.sql_names import quoted, quoted_table
 
 __all__ = ["Comparison", "compare_with", "print_comparison"]
 

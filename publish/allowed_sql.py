@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from becat.publish.vo.tap.geometry import FUNCTIONS as OF_THE_SKY
+from becat.schema.sql_names import quoted
 
 __all__ = ["FUNCTIONS", "Guard", "guard"]
 
@@ -149,5 +150,4 @@ def _open_virtual_tables(connection: sqlite3.Connection) -> None:
     """Open the virtual tables that may be read: SQLite asks to write its schema when it opens one, and is refused later on."""
     of_file = connection.execute("select name from sqlite_master where sql like 'create virtual table%'").fetchall()
     for name in (*sorted(TABLES_OF_VALUES), *(name for (name,) in of_file)):
-        quoted = name.replace('"', '""')
-        connection.execute(f'select * from "{quoted}" limit 0').fetchall()
+        connection.execute(f"select * from {quoted(name)} limit 0").fetchall()

@@ -17,6 +17,7 @@ from becat.publish.fair_queue import Busy, FairQueue
 from becat.publish.guarded import TOO_MANY_BYTES, open_guarded
 from becat.publish.question_worker import INTERRUPTED
 from becat.publish.questions import Found, Questions
+from becat.schema.sql_names import quoted
 
 __all__ = ["Busy", "Snapshot", "as_results", "asker", "is_page"]
 
@@ -202,7 +203,7 @@ async def _until_done(work: Awaitable, leave: Callable[[], None]) -> Any:
 
 def as_results(names: Sequence[str], rows: Iterable[tuple], *, truncated: bool) -> Results:
     """Rows as Datasette's pages read them: by name and by number, as the rows of a cursor."""
-    columns = ", ".join('null as "' + name.replace('"', '""') + '"' for name in names)
+    columns = ", ".join(f"null as {quoted(name)}" for name in names)
     with closing(sqlite3.connect(":memory:")) as memory:
         cursor = memory.execute(f"select {columns}")
         return Results([sqlite3.Row(cursor, row) for row in rows], truncated, cursor.description)

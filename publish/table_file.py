@@ -15,6 +15,7 @@ from becat.publish.snapshot.metadata import column_note
 from becat.publish.vo import fits_table, votable
 from becat.publish.vo.votable import Field
 from becat.schema.errors import BecatError
+from becat.schema.sql_names import quoted
 
 __all__ = ["write_table"]
 
@@ -63,11 +64,6 @@ def write_table(connection: duckdb.DuckDBPyConnection, name: str, path: Path) ->
     return n_rows
 
 
-def _quoted(name: str) -> str:
-    """A name for SQL: a table of one's own may have any."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _fields(connection: duckdb.DuckDBPyConnection, name: str) -> list[Field]:
     """Columns of the view with what the schema says of them."""
     known = {row[0].lower(): row[0] for row in connection.execute("select table_name from duckdb_tables() where not internal"
@@ -76,7 +72,7 @@ def _fields(connection: duckdb.DuckDBPyConnection, name: str) -> list[Field]:
         near = difflib.get_close_matches(name.lower(), known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "docs/reference.md lists them"
         raise BecatError(f"the catalogue has no view or table {name}: {hint}")
-    described = connection.execute(f"describe from {_quoted(name)}").fetchall()
+    described = connection.execute(f"describe from {quoted(name)}").fetchall()
     fields = []
     for column, kind, *_ in described:
         description, unit, ucd = column_note(known[name.lower()], column)
@@ -88,14 +84,12 @@ def _fields(connection: duckdb.DuckDBPyConnection, name: str) -> list[Field]:
 
 def _batches(connection: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> pa.RecordBatchReader:
     """Rows in bounded batches; what the format writes as text is text already."""
-    columns = ", ".join(
-        f"{_quoted(field.name)}{_CASTS.get(field.kind, '')} as {_quoted(field.name)}" for field in fields
-    )
-    return connection.execute(f"select {columns} from {_quoted(name)}").to_arrow_reader(_BATCH_ROWS)
+    columns = ", ".join(f"{quoted(field.name)}{_CASTS.get(field.kind, '')} as {quoted(field.name)}" for field in fields)
+    return connection.execute(f"select {columns} from {quoted(name)}").to_arrow_reader(_BATCH_ROWS)
 
 
 def _write_csv(connection, name: str, fields: Sequence[Field], path: Path) -> int:
-    row = connection.execute(f"copy (from {_quoted(name)}) to ? (format csv, header)", [str(path)]).fetchone()
+    row = connection.execute(f"copy (from {quoted(name)}) to ? (format csv, header)", [str(path)]).fetchone()
     return row[0]
 
 
@@ -104,7 +98,7 @@ def _write_parquet(connection, name: str, fields: Sequence[Field], path: Path) -
         field.name: {key: note for key, note in (("unit", field.unit), ("ucd", field.ucd), ("description", field.description)) if note}
         for field in fields
     }  # fmt: skip
-    reader = connection.execute(f"from {_quoted(name)}").to_arrow_reader(_BATCH_ROWS)
+    reader = connection.execute(f"from {quoted(name)}").to_arrow_reader(_BATCH_ROWS)
     schema = pa.schema([field.with_metadata(notes[field.name]) for field in reader.schema])
     n_rows = 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from becat.etl.catalogue.connection import open_catalogue
+from tests.tools.pipeline_tools import new_catalogue
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -42,3 +45,17 @@ def loop():
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory):
+    """An empty catalogue, made once; to be copied, not written to."""
+    return new_catalogue(tmp_path_factory.mktemp("blank") / "c.duckdb")
+
+
+@pytest.fixture
+def catalogue(blank, tmp_path):
+    """A connection to an empty catalogue of the test's own; test files with stars or spectra have one of theirs."""
+    shutil.copy(blank, tmp_path / "c.duckdb")
+    with open_catalogue(tmp_path / "c.duckdb") as connection:
+        yield connection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -31,18 +30,6 @@ from tests.tools.servers.sql_service import TapServer
 DR7, DR9, DR11 = (find(shipped(), one, "v2.0") for one in ("dr7", "dr9", "dr11"))
 QUICK = Limits(first_wait_s=0.0, free_bytes_kept=0, timeout_s=5.0)
 SKY = Wishes(regions=[(350.0, 5.0, 60.0), (10.0, 20.0, 60.0), (100.0, 89.0, 30.0)])  # the first two overlap
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    return new_catalogue(tmp_path_factory.mktemp("blank") / "c.duckdb")
-
-
-@pytest.fixture
-def catalogue(blank, tmp_path):
-    shutil.copy(blank, tmp_path / "c.duckdb")
-    with open_catalogue(tmp_path / "c.duckdb") as connection:
-        yield connection
 
 
 @pytest.fixture(scope="module")

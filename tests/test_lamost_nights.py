@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import shutil
 import tarfile
 from collections import defaultdict, namedtuple
 from pathlib import Path
 
 import pytest
 
-from becat.etl.catalogue.connection import Run, open_catalogue
+from becat.etl.catalogue.connection import Run
 from becat.etl.lamost import client as client_module
 from becat.etl.lamost.client import Client
 from becat.etl.lamost.limits import Limits
@@ -23,24 +22,11 @@ from becat.etl.lamost.wishes import Wishes
 from becat.sample_spectra import real_spectra
 from becat.schema.releases import find, shipped
 from tests.tools.lamost_release import as_csv, as_gzip, catalogue_rows, recorded_versions
-from tests.tools.pipeline_tools import new_catalogue
 from tests.tools.servers.lamost_server import LamostServer
 
 DR7 = find(shipped(), "dr7", "v2.0")
 # With so slow single files the archive of every night comes sooner; one file is enough to tell a rate.
 SLOW = {"seconds_a_file": 1000.0, "measured_files_min": 1, "measured_night_bytes_min": 1}
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    return new_catalogue(tmp_path_factory.mktemp("blank") / "c.duckdb")
-
-
-@pytest.fixture
-def catalogue(blank, tmp_path):
-    shutil.copy(blank, tmp_path / "c.duckdb")
-    with open_catalogue(tmp_path / "c.duckdb") as connection:
-        yield connection
 
 
 @pytest.fixture

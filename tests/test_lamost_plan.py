@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from becat.etl.archives.ingest import ingest_file
-from becat.etl.catalogue.connection import open_catalogue
 from becat.etl.lamost.client import Client
 from becat.etl.lamost.limits import Limits
 from becat.etl.lamost.plan import make_plan
@@ -59,18 +57,6 @@ def release(tmp_path):
     for path, rows in zip(paths, (general, stellar), strict=True):
         path.write_bytes(as_csv(rows))
     return paths, general, stellar
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    return new_catalogue(tmp_path_factory.mktemp("blank") / "c.duckdb")
-
-
-@pytest.fixture
-def catalogue(blank, tmp_path):
-    shutil.copy(blank, tmp_path / "c.duckdb")
-    with open_catalogue(tmp_path / "c.duckdb") as connection:
-        yield connection
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from becat.etl.archives.rows import replace_rows
 from becat.etl.archives.sources import Source, load
 from becat.etl.archives.spectral_types import parse_table
 from becat.etl.catalogue.connection import transaction
-from becat.etl.match.columns import quoted
 from becat.etl.match.sphere import Side, match
+from becat.schema.sql_names import quoted
 
 __all__ = ["apply", "fingerprint"]
 

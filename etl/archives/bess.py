@@ -22,8 +22,9 @@ from astropy.utils.exceptions import AstropyWarning
 from tqdm import tqdm
 
 from becat.etl.archives.fetch import Manners
-from becat.etl.match.columns import column_names, quoted
+from becat.etl.match.columns import column_names
 from becat.schema.errors import BecatError
+from becat.schema.sql_names import quoted
 from becat.schema.version import becat_version
 from becat.schema.votable_safe import follow_no_address
 

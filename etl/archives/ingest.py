@@ -15,9 +15,9 @@ from astropy import units as u
 from becat.etl.archives.sources import ColumnMissing, Source, source
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.connection import transaction
-from becat.etl.match.columns import quoted
 from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
+from becat.schema.sql_names import quoted
 
 __all__ = ["WITHDRAWN", "checked", "ingest_file", "ingested", "prepare", "replaced", "store", "withdraw"]
 

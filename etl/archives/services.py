@@ -22,7 +22,7 @@ from becat.schema.errors import BecatError
 from becat.schema.version import becat_version
 from becat.schema.votable_safe import follow_no_address
 
-__all__ = ["DEC", "ID", "RA", "SERVERS", "Client"]
+__all__ = ["DEC", "ID", "RA", "SERVERS", "Client", "clients_of", "quiet"]
 
 # Names of the columns that are sent along: no archive has them.
 ID, RA, DEC = "becat_star", "becat_ra", "becat_dec"
@@ -89,7 +89,7 @@ class Client:
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(self.timeout_s)  # the Gaia client knows none of its own
         try:
-            with _quiet():
+            with quiet():
                 return from_astropy(ask[source.service](source, places, radius_arcsec))
         finally:
             socket.setdefaulttimeout(before)
@@ -102,13 +102,13 @@ class Client:
         Exception
             Whatever the client raises.
         """
-        client = _clients(self.servers["simbad_tap"], self.timeout_s)["simbad"]
+        client = clients_of(self.servers["simbad_tap"], self.timeout_s)["simbad"]
         literal = name.replace("'", "''")
         query = (
             "select top 1 main_id, ra, dec from basic join ident on ident.oidref = basic.oid"
             f" where id = '{literal}' and ra is not null"
         )
-        with _quiet():
+        with quiet():
             found, _ = from_astropy(client.query_tap(query, maxrec=1))
         if not found.num_rows:
             return None, None, None
@@ -116,13 +116,13 @@ class Client:
         return str(row["main_id"]), float(row["ra"]), float(row["dec"])
 
     def _xmatch(self, source, places, radius_arcsec):
-        client = _clients(self.servers["xmatch"], self.timeout_s)["xmatch"]
+        client = clients_of(self.servers["xmatch"], self.timeout_s)["xmatch"]
         return client.query(
             _upload(places), source.table, radius_arcsec * u.arcsec, colRA1=RA, colDec1=DEC, cache=False
         )
 
     def _vizier(self, source, places, radius_arcsec):
-        client = _clients(self.servers["vizier"], self.timeout_s)["vizier"]
+        client = clients_of(self.servers["vizier"], self.timeout_s)["vizier"]
         tables = client.get_catalogs(list(source.tables) if len(source.tables) > 1 else source.table)
         wanted = source.wanted()
         parts = []
@@ -150,7 +150,7 @@ class Client:
 
     def _tapvizier(self, source, places, radius_arcsec):
         """The columns that are read of a large table: all of them would take longer than a server waits."""
-        service = _clients(self.servers["tapvizier"], self.timeout_s)["tapvizier"]
+        service = clients_of(self.servers["tapvizier"], self.timeout_s)["tapvizier"]
         listed = service.search(f"select column_name from TAP_SCHEMA.columns where table_name = '{source.table}'")
         there = {str(row["column_name"]).strip('"') for row in listed}
         if not there:
@@ -162,12 +162,12 @@ class Client:
         return service.run_sync(f'select {columns} from "{source.table}"', maxrec=TAP_ROWS_MAX).to_table()
 
     def _gaia(self, source, places, radius_arcsec):
-        client = _clients(self.servers["gaia_tap"], self.timeout_s)["gaia"]
+        client = clients_of(self.servers["gaia_tap"], self.timeout_s)["gaia"]
         query = _query_around(source, radius_arcsec)
         return client.launch_job_async(query, upload_resource=_upload(places), upload_table_name="stars").get_results()
 
     def _simbad(self, source, places, radius_arcsec):
-        client = _clients(self.servers["simbad_tap"], self.timeout_s)["simbad"]
+        client = clients_of(self.servers["simbad_tap"], self.timeout_s)["simbad"]
         return client.query_tap(_query_around(source, radius_arcsec), maxrec=client.hardlimit, stars=_upload(places))
 
 
@@ -200,12 +200,12 @@ class _Timeout(HTTPAdapter):
 
 
 @cache
-def _clients(server: str, timeout_s: float) -> dict[str, Any]:
+def clients_of(server: str, timeout_s: float) -> dict[str, Any]:
     """The astroquery clients, pointed at a server, with a time-out and becat's name in their requests.
 
     They are imported here: it takes a second, and some write to the terminal.
     """
-    with _quiet():
+    with quiet():
         from astroquery.gaia import GaiaClass
         from astroquery.simbad import SimbadClass
         from astroquery.vizier import VizierClass
@@ -235,7 +235,7 @@ def _clients(server: str, timeout_s: float) -> dict[str, Any]:
         """Makes a client when it is first asked for."""
 
         def __missing__(self, name):
-            with _quiet():
+            with quiet():
                 self[name] = client = _named(make[name](), timeout_s)
             return client
 
@@ -259,7 +259,7 @@ def _named(client, timeout_s):
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
     """Keep the words of the clients off the terminal, and their answers out of astroquery's own cache."""
     from astropy import log
     from astroquery import cache_conf

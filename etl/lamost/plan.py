@@ -24,12 +24,13 @@ from becat.etl.lamost.limits import Limits
 from becat.etl.lamost.nights import nights_to_fetch
 from becat.etl.lamost.rates import Rates, known_rates
 from becat.etl.lamost.wishes import Wishes
-from becat.etl.match.columns import position_in_degrees, quoted
+from becat.etl.match.columns import position_in_degrees
 from becat.etl.match.sphere import Side, match
 from becat.schema import parameters
 from becat.schema.errors import BecatError
 from becat.schema.releases import Release
 from becat.schema.sphere import separation_sql
+from becat.schema.sql_names import quoted
 
 __all__ = ["Chosen", "Plan", "make_plan", "positions_of_stars"]
 

@@ -13,9 +13,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from becat.etl.match.columns import quoted
 from becat.etl.readers.lamost import NOT_A_STAR
 from becat.schema.errors import BecatError
+from becat.schema.sql_names import quoted
 
 __all__ = ["gather_files"]
 

@@ -14,9 +14,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from becat.etl.archives.services import SERVERS
-from becat.etl.archives.services import _clients as clients_of
-from becat.etl.archives.services import _quiet as quiet
+from becat.etl.archives.services import SERVERS, clients_of, quiet
 from becat.etl.lamost.answers import NeedsToken, Unusable
 from becat.etl.lamost.catalogues import token_needed
 from becat.etl.lamost.client import Client

@@ -1,4 +1,4 @@
-"""Which columns of a table hold positions, and safe names in SQL."""
+"""Which columns of a table hold positions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import duckdb
 import pyarrow as pa
 
 from becat.etl.match.sexagesimal import to_degrees
+from becat.schema.sql_names import quoted, quoted_table
 
-__all__ = ["column_names", "guess_position", "position_in_degrees", "quoted", "quoted_table"]
+__all__ = ["column_names", "guess_position", "position_in_degrees"]
 
 # pairs in the order of preference: degrees and ICRS first; the names that VizieR, Gaia, SIMBAD, LAMOST and people use
 _POSITIONS = (
@@ -30,16 +31,6 @@ _POSITIONS = (
     ("alpha", "delta"),
 )
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL")
-
-
-def quoted(name: str) -> str:
-    """A column's name for SQL, in double quotes: archives have columns like ``BP-RP`` and ``_RA.icrs``."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quoted_table(name: str) -> str:
-    """A table's name for SQL, each part of ``schema.table`` in double quotes."""
-    return ".".join(quoted(part) for part in name.split("."))
 
 
 def column_names(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from becat.etl.match.columns import column_names, position_in_degrees, quoted_table
+from becat.etl.match.columns import column_names, position_in_degrees
+from becat.schema.sql_names import quoted_table
 
 __all__ = ["MAX_RADIUS_ARCSEC", "Side", "match", "match_table"]
 

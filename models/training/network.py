@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ SURE_LOG_ODDS = 3.0
 _MOVED_PX = 9
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, ABC):
     """Rectified flux of the window in, probability of a Be profile, features and log odds out.
 
     Attributes
@@ -51,9 +52,9 @@ class Classifier(nn.Module):
         log_odds = self.calibrated(flux, first)
         return torch.sigmoid(log_odds), features, log_odds
 
+    @abstractmethod
     def look(self, flux: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 481) flux -> (n,) log odds as the networks were trained to tell them, and (n, k) features before the last layer."""
-        raise NotImplementedError
 
     def calibrated(self, flux: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
         """(n,) log odds to believe, from those of a first look."""

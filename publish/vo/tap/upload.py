@@ -10,6 +10,7 @@ from pathlib import Path
 from becat.publish.vo.tap.adql import AdqlError
 from becat.publish.vo.tap.words import RESERVED
 from becat.publish.vo.votable import Field
+from becat.schema.sql_names import quoted
 from becat.schema.votable_safe import parse_votable
 
 __all__ = ["SCHEMA", "load", "named"]
@@ -90,16 +91,12 @@ def load(
 
 
 def _make(connection: sqlite3.Connection, name: str, fields: Mapping[str, Field], rows: Iterable[tuple]) -> None:
-    columns = ", ".join(f"{_quoted(column)} {DECLARED.get(field.kind, 'text')}" for column, field in fields.items())
+    columns = ", ".join(f"{quoted(column)} {DECLARED.get(field.kind, 'text')}" for column, field in fields.items())
     connection.execute(f'create table {SCHEMA}."{name}" ({columns})')
     marks = ", ".join("?" * len(fields))
     connection.execute("begin")
     connection.executemany(f'insert into {SCHEMA}."{name}" values ({marks})', rows)
     connection.execute("commit")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _read(name: str, file: Path) -> tuple[dict[str, Field], list[tuple]]:
