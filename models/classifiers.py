@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from becat.models.score import NETWORKS, Scorer, own_model
+from becat.models.score import NETWORKS, RESTORE, Scorer, own_model
 from becat.schema.errors import BecatError
 
 __all__ = ["Both", "Classifiers", "card_of_both", "decides", "hashes", "load"]
@@ -106,7 +106,7 @@ def both_of(parts: Mapping[str, Scorer]) -> Both:
     told: dict[str, Any] = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {"files": {}}
     for name, scorer in parts.items():
         if scorer.sha256 not in told["files"].get(name, []):
-            raise BecatError(f"{card} does not weigh {scorer.path.name}: restore it with `git checkout {card.name}`")
+            raise BecatError(f"{card} does not weigh {scorer.path.name}: {RESTORE}, or fit them anew with `becat export both`")
     return Both(parts, told["log_odds_weight"], told["be_probability_min"])
 
 

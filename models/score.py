@@ -17,7 +17,7 @@ import onnxruntime
 from becat.models.window import cut_window
 from becat.schema.errors import BecatError
 
-__all__ = ["DEFAULT_MODEL", "FOLDER", "NETWORKS", "Scorer", "own_model"]
+__all__ = ["DEFAULT_MODEL", "FOLDER", "NETWORKS", "RESTORE", "Scorer", "own_model"]
 
 FOLDER = Path(__file__).parent
 NETWORKS = ("resnet18", "profile")
@@ -245,19 +245,19 @@ def _default_model(network: str, providers: list[str]) -> Path:
     return half if providers[0] in _GPU_PROVIDERS and half.is_file() else own_model(network)
 
 
-_RESTORE = "install becat again (in a checkout: `git restore models`)"
+RESTORE = "install becat again (in a checkout: `git restore models`)"
 
 
 def _read_checked(path: Path) -> tuple[bytes, str]:
     """Content of a model file and its SHA-256, which for becat's own models must be the one on their card."""
     if not path.is_file():
-        raise BecatError(f"no model at {path}: {_RESTORE}, or name another with --model")
+        raise BecatError(f"no model at {path}: {RESTORE}, or name another with --model")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     wanted = {entry["name"]: entry["sha256"] for entry in _card_beside(path).get("files", {}).values()}
     if path.resolve().parent == FOLDER.resolve() and wanted.get(path.name, found) != found:
         raise BecatError(
-            f"{path} is damaged: its SHA-256 is {found[:12]}, the card says {wanted[path.name][:12]}; {_RESTORE}"
+            f"{path} is damaged: its SHA-256 is {found[:12]}, the card says {wanted[path.name][:12]}; {RESTORE}"
         )
     return content, found
 
