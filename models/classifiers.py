@@ -106,7 +106,9 @@ def both_of(parts: Mapping[str, Scorer]) -> Both:
     told: dict[str, Any] = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {"files": {}}
     for name, scorer in parts.items():
         if scorer.sha256 not in told["files"].get(name, []):
-            raise BecatError(f"{card} does not weigh {scorer.path.name}: {RESTORE}, or fit them anew with `becat export both`")
+            raise BecatError(
+                f"{card} does not weigh {scorer.path.name}: {RESTORE}, or fit them anew with `becat export both`"
+            )
     return Both(parts, told["log_odds_weight"], told["be_probability_min"])
 
 
