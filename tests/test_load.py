@@ -282,7 +282,7 @@ def test_ctrl_c_is_one_line(catalogue, spectra):
         assert process.stdout and "reading" in process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 1, said
     assert said.strip().splitlines()[-1] == "becat: stopped; the same command goes on where it stopped"
     assert "Traceback" not in said
     assert load(catalogue, spectra)["loaded"] == 3
