@@ -15,6 +15,11 @@ from tests.tools.pipeline_tools import new_catalogue
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Name packed bytes after their argument: gzip holds the time, and all processes must collect the same names."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real spectra and catalogues; the test is skipped where it is absent."""
