@@ -126,18 +126,28 @@ def becat() -> None:
 )
 @click.option("--spectra", type=click.IntRange(min=100), default=1000, show_default=True, help="Simulated spectra.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated survey.")
-def demo(directory: Path, spectra: int, seed: int) -> None:
+@click.option(
+    "--with",
+    "added",
+    multiple=True,
+    type=existing,
+    metavar="FILE",
+    help="Also take in this spectrum of yours, or all those in a folder; may be repeated.",
+)
+def demo(directory: Path, spectra: int, seed: int, added: tuple[Path, ...]) -> None:
     """Run everything on real LAMOST DR7 spectra and a simulated survey.
 
-    Leaves DIR/catalog.duckdb and DIR/catalog.sqlite. Simulated rows are marked in the column is_simulated.
+    Leaves DIR/catalog.duckdb and DIR/catalog.sqlite. Simulated rows are marked in the column is_simulated. None of the real
+    spectra is of a Be star. Spectra added with --with have their verdict in the last lines.
 
     \b
-    Example:
+    Examples:
         becat demo --dir demo
+        becat demo --dir demo --with gamma_cas.fits --with my_spectra/
     """
     from becat.demo import run_demo
 
-    run_demo(directory, n_spectra=spectra, seed=seed)
+    run_demo(directory, spectra, seed, added)
 
 
 @becat.command()

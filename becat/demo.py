@@ -14,7 +14,7 @@ from becat.etl.catalogue.connection import open_catalogue
 from becat.pipeline import Configuration, run_pipeline
 from becat.sample_spectra import real_spectra
 from becat.schema.errors import BecatError
-from becat.show import print_funnel, print_why
+from becat.show import print_funnel, print_verdicts, print_why
 from becat.simulate.survey import write_survey
 
 __all__ = ["run_demo"]
@@ -34,7 +34,7 @@ publish = "catalog.sqlite"
 """
 
 
-def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
+def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1, added: Sequence[Path] = ()) -> None:
     """Fill a directory with a catalogue and its snapshot, or go on where an earlier demo was stopped.
 
     Parameters
@@ -45,8 +45,10 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
         Simulated spectra, besides those of the printed stars.
     seed : int
         Seed of the simulation.
+    added : list of path
+        Files of spectra, or folders of such, to take in as well.
     """
-    spectra = real_spectra()
+    spectra, added = real_spectra(), [path.absolute() for path in added]
     directory = directory.absolute()
     mark = directory / MARK
     if directory.exists() and any(directory.iterdir()) and not mark.exists():
@@ -68,6 +70,9 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
         )
     try:
         configuration = Configuration.read(config)
+        if missing := [path for path in added if path not in configuration.spectra]:
+            _name_spectra(config, missing)
+            configuration = Configuration.read(config)
     except ConfigurationError as error:
         raise BecatError(f"{config}: {error}: mend or remove that file, or choose a new directory") from None
     run_pipeline(configuration)
@@ -76,12 +81,26 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1) -> None:
         print_funnel(connection)
         click.echo()
         print_why(connection, "J192814.09+435531.0")
+        if added:
+            click.echo("\nYour spectra:")
+            print_verdicts(connection, added)
+    of_yours = "" if added else "; none of them is of a Be star. Add one with --with FILE"
     click.echo(
-        f"\nThe survey is simulated (is_simulated); {len(spectra)} files are real LAMOST DR7 spectra."
+        f"\nThe survey is simulated (is_simulated); {len(spectra)} files are real LAMOST DR7 spectra{of_yours}."
         f"\nAsk {catalog} in SQL: select * from classical_be; select * from runaway; select * from verdict"
         f"\nLook at it in a browser: becat serve {snapshot}"
         f"\nAdd spectra of your own: name them in {config}, then becat run {config}"
     )
+
+
+def _name_spectra(config: Path, paths: Sequence[Path]) -> None:
+    """Add files to the entry `spectra` of a configuration; its other lines stay as they are."""
+    begin, text = "spectra = [\n", config.read_text(encoding="utf-8")
+    if begin not in text:
+        names = ", ".join(json.dumps(str(path), ensure_ascii=False) for path in paths)
+        raise BecatError(f"add {names} to the entry `spectra` of {config}, then `becat run {config}`")
+    added = "".join(f"    {json.dumps(str(path), ensure_ascii=False)},\n" for path in paths)
+    config.write_text(text.replace(begin, begin + added, 1), encoding="utf-8")
 
 
 def _configuration(

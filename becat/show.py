@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import duckdb
@@ -14,9 +16,18 @@ from becat.schema.find_star import questions, squeezed
 from becat.schema.parameters import Threshold, in_words
 from becat.schema.selection import SELECTION
 
-__all__ = ["find_spectrum", "print_changes", "print_funnel", "print_threshold", "print_thresholds", "print_why"]
+__all__ = [
+    "find_spectrum",
+    "print_changes",
+    "print_funnel",
+    "print_threshold",
+    "print_thresholds",
+    "print_verdicts",
+    "print_why",
+]
 
 SHOWN_MAX = 8
+LISTED_MAX = 20
 # Kinds of change that `becat.diff.compare` finds, in words.
 CHANGES = {"entered": "enter", "left": "leave", "moved": "fail at another step"}
 TOLD_ARCSEC = 1.0  # how far the nearest star may be from a position without a word
@@ -129,16 +140,7 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     """
     spectrum_id = find_spectrum(connection, words)
     star_id = _print_heading(connection, spectrum_id)
-    # The view ranks the spectra of each star: with the star named it reads that star's rows only.
-    of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"
-    steps = connection.execute(
-        f"""
-        select name, quantity, value, threshold, margin, unit, detail, result, decided_by, is_verdict, test
-        from verdict_step where {of_star} and spectrum_id = ? order by test
-        """,
-        [spectrum_id],
-    ).fetchall()
-    *tests, last = steps
+    *tests, last = _steps(connection, spectrum_id, star_id)
     reasons = dict(
         connection.execute("select stage, reason from missing_result where spectrum_id = ?", [spectrum_id]).fetchall()
     )
@@ -157,6 +159,56 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
         click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
     _print_classifiers(connection, spectrum_id)
     click.echo(_conclusion(tests, *last[6:8]))
+
+
+def _steps(connection, spectrum_id: int, star_id: int | None) -> list[tuple]:
+    """Every test of a spectrum, and last the conclusion."""
+    # The view ranks the spectra of each star: with the star named it reads that star's rows only.
+    of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"
+    return connection.execute(
+        f"""
+        select name, quantity, value, threshold, margin, unit, detail, result, decided_by, is_verdict, test
+        from verdict_step where {of_star} and spectrum_id = ? order by test
+        """,
+        [spectrum_id],
+    ).fetchall()
+
+
+def print_verdicts(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
+    """Print a line for every spectrum of some files: its name, and the first step that it fails.
+
+    Parameters
+    ----------
+    connection : duckdb connection
+    paths : list of path
+        Files, or folders. A file that gave no spectrum is listed with the reason.
+    """
+    names = [os.path.abspath(path) for path in paths]
+    of_paths = (
+        "exists (from unnest($names) as _(name) where file = name or starts_with(file, rtrim(name, $sep) || $sep))"
+    )
+    given = {"names": names, "sep": os.sep}
+    rows = connection.execute(
+        f"""
+        select spectrum_id, star_id, coalesce(star.designation, spectrum.designation), file
+        from spectrum left join star using (star_id) where {of_paths} order by file, spectrum_id
+        """,
+        given,
+    ).fetchall()
+    for spectrum_id, star_id, name, file in rows[:LISTED_MAX]:
+        *tests, last = _steps(connection, spectrum_id, star_id)
+        of_file = f"{name} ({os.path.basename(file)})" if name else os.path.basename(file)
+        click.echo(f"{of_file}: {_conclusion(tests, *last[6:8])}")
+    if len(rows) > LISTED_MAX:
+        click.echo(f"and {len(rows) - LISTED_MAX:,} more: select * from verdict")
+    refused = connection.execute(
+        f"select file, reason from rejected_input where {of_paths} and file not in (select file from spectrum) order by all",
+        given,
+    ).fetchall()
+    for file, reason in refused[:LISTED_MAX]:
+        click.echo(f"{os.path.basename(file)} was not taken: {reason}")
+    if len(refused) > LISTED_MAX:
+        click.echo(f"and {len(refused) - LISTED_MAX:,} more: select file, reason from rejected_input")
 
 
 def _print_classifiers(connection, spectrum_id: int) -> None:

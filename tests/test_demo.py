@@ -189,11 +189,22 @@ def test_the_snapshot_answers_as_the_catalogue_does(demo, catalogue):
             assert snapshot.execute(count).fetchone() == catalogue.execute(count).fetchone()
 
 
-def test_a_second_run_changes_no_row(demo, tmp_path):
-    directory = tmp_path / "d"
+def test_spectra_are_added_and_a_second_run_changes_no_row(demo, tmp_path):
+    directory, mine = tmp_path / "d", tmp_path / "mine"
     shutil.copytree(demo[0], directory)
+    mine.mkdir()
+    (mine / "broken.fits").write_bytes(b"no spectrum")
+    added = ("--with", mine, "--with", ROOT / "docs" / "howto" / "simulated_star.csv")
     # Files are known by their path: the copy's own first run reads them under their new names.
-    becat("demo", "--dir", directory, "--spectra", 150)
+    said = becat("demo", "--dir", directory, "--spectra", 150, *added).stdout
+    _, _, last = said.partition("Your spectra:\n")
+    first, second, *_ = last.splitlines()
+    assert first.startswith("simulated_star.csv: not decided: it stops at spectral_type")
+    assert second.startswith("broken.fits was not taken: ")
+    with duckdb.connect(str(directory / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.execute("select count(*) from spectrum where file like '%simulated_star.csv'").fetchone() == (
+            1,
+        )
     before = contents(directory / "catalog.duckdb", with_runs=True)
     again = becat("demo", "--dir", directory, "--spectra", 150)
     assert "nothing is new or stale" in again.stdout
