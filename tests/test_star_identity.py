@@ -69,6 +69,17 @@ def test_designations_that_differ_in_the_last_digit_are_one_star(connection):
     ]
 
 
+def test_two_spectra_that_are_read_again_at_once_are_given_their_star(connection):
+    """Of one place and name, so that the same happens to two rows: a checksum by XOR would not see it."""
+    load(connection, [3, 5], 85.0, 0.0, "one star")
+    gather_stars(connection)
+    before = stars_of(connection)
+    connection.execute("update spectrum set star_id = null")  # as new rows have none
+    gather_stars(connection)
+    assert stars_of(connection) == before
+    assert None not in before.values()
+
+
 def test_a_second_call_changes_nothing(connection):
     rng = np.random.default_rng(2)
     load(connection, np.arange(500), rng.uniform(0, 360, 500), rng.uniform(-90, 90, 500), [f"J{i}" for i in range(500)])

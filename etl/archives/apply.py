@@ -12,6 +12,7 @@ from becat.etl.archives.reddening import OURS
 from becat.etl.archives.rows import replace_rows
 from becat.etl.archives.sources import Source, load
 from becat.etl.archives.spectral_types import parse_table
+from becat.etl.catalogue.checksums import rows_digest
 from becat.etl.catalogue.connection import transaction
 from becat.etl.match.sphere import Side, match
 from becat.schema.sql_names import quoted
@@ -100,7 +101,7 @@ def fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
     While it stays the same, and the code too, and no source is withdrawn, `apply` would change nothing.
     """
     ingested(connection)
-    stars = connection.execute("select count(*), bit_xor(hash(star_id, ra_deg, dec_deg)) from star").fetchall()
+    stars = connection.execute(f"select {rows_digest('star_id, ra_deg, dec_deg')} from star").fetchall()
     tables = connection.execute(
         "select source, sha256 from archive.source where sha256 <> ? order by source", [WITHDRAWN]
     ).fetchall()

@@ -17,7 +17,15 @@ from isal import isal_zlib
 
 from becat.schema.tables import TABLES
 
-__all__ = ["Difference", "differences", "engine", "flux_checksum", "keep_checksums", "last_run_of_checksums"]
+__all__ = [
+    "Difference",
+    "differences",
+    "engine",
+    "flux_checksum",
+    "keep_checksums",
+    "last_run_of_checksums",
+    "rows_digest",
+]
 
 # Rows with a checksum of their own; thresholds, which anybody may change; and the checksums.
 LEFT_OUT = ("flux_red", "flux_blue", "selection_parameter", "table_checksum")
@@ -69,6 +77,20 @@ def flux_checksum(spectrum_id: np.ndarray, flux: np.ndarray, ivar: np.ndarray, m
             crc = isal_zlib.crc32(array[i].data, crc)
         sums[i] = crc
     return sums
+
+
+def rows_digest(columns: str) -> str:
+    """Expressions of SQL that tell whether rows are what they were, in any order: their number and the sum of their hashes.
+
+    A sum, not ``bit_xor``: DuckDB puts the hash of the last column onto the others by XOR, so that the same change of it in
+    two rows would cancel.
+
+    Parameters
+    ----------
+    columns : str
+        What is hashed of each row, with commas.
+    """
+    return f"count(*), (sum(hash({columns})) % {MODULUS})::bigint"
 
 
 def engine() -> str:
@@ -180,7 +202,7 @@ def _compute(connection) -> None:
         hashed = ", ".join(f'"{name}"' for name in names)
         run = "coalesce(run_id, 0)" if "run_id" in names else "0"
         connection.execute(
-            f"insert into _checksum select ?, {run}, count(*), (sum(hash({hashed})) % {MODULUS})::bigint, ?, ? from {place}"
+            f"insert into _checksum select ?, {run}, {rows_digest(hashed)}, ?, ? from {place}"
             " group by 2 having count(*) > 0",
             [table if schema == "main" else f"{schema}.{table}", ", ".join(names), engine()],
         )

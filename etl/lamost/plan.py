@@ -17,6 +17,7 @@ import duckdb
 from becat.etl.archives.ingest import ingested
 from becat.etl.archives.rows import replace_rows
 from becat.etl.archives.take_in import take_in_file
+from becat.etl.catalogue.checksums import rows_digest
 from becat.etl.catalogue.connection import TO_READ, Run, bounded_memory, transaction
 from becat.etl.catalogue.versions import digest_of_files
 from becat.etl.lamost import release_rows
@@ -187,7 +188,7 @@ def _fingerprint(connection, catalogues, release, survey, wishes: Wishes, is_who
     viewed = ""
     if wishes.view:
         _position_columns(connection, wishes.view)
-        viewed = connection.execute(f"select bit_xor(hash(v)) from {quoted(wishes.view)} as v").fetchall()
+        viewed = connection.execute(f"select {rows_digest('v')} from {quoted(wishes.view)} as v").fetchall()
     tmass = ingested(connection).get("tmass")
     code = digest_of_files([Path(__file__), Path(release_rows.__file__)])
     limits = [parameters.value(name, connection) for name in THRESHOLDS]

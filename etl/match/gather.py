@@ -6,6 +6,7 @@ import hashlib
 
 import duckdb
 
+from becat.etl.catalogue.checksums import rows_digest
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.versions import code_version
 from becat.etl.match import stars
@@ -41,10 +42,8 @@ def _fingerprint(connection) -> str:
     """Hash of what stars follow from: spectra with their places, names and stars, links, radii, and the code."""
     names = "spectrum_id, survey, ra_deg, dec_deg, designation, is_simulated, star_id"
     facts = [
-        connection.execute(f"select count(*), bit_xor(hash({names})) from spectrum").fetchall(),
-        connection.execute(
-            "select count(*), bit_xor(hash(star_id, ra_deg, dec_deg, designation)) from star"
-        ).fetchall(),
+        connection.execute(f"select {rows_digest(names)} from spectrum").fetchall(),
+        connection.execute(f"select {rows_digest('star_id, ra_deg, dec_deg, designation')} from star").fetchall(),
         connection.execute("select designation, star_id from star_link order by 1").fetchall(),
         [parameters.value(name, connection) for _, name in stars.RADII],
     ]
