@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becat.publish.report import cds, html
+from becat.publish.report.figures import Shown
 from becat.publish.report.make import MANIFEST, make_report
 from becat.publish.report.tables import PAPER_TABLES, Column, columns_of, rows_of
 from becat.publish.snapshot.formatting import sexagesimal_parts
@@ -32,14 +33,19 @@ from tests.tools.site_fixture import HTML_NAME, make_catalogue
 SOUTH_OF_ZERO, ACCENTED = 10_001, 10_003
 
 
-def figure(number, draw, title="A line"):
+def figure(number, draw, title="A line", height_in=2.5):
     return SimpleNamespace(
-        number=number, title=title, caption="Drawn by a test.", draw=draw, width_in=4.0, height_in=2.5
+        number=number, title=title, caption="Drawn by a test.", draw=draw, width_in=4.0, height_in=height_in
     )
 
 
 def draw_line(connection, canvas):
     canvas.subplots().plot([0, 1], [0, 1])
+
+
+def draw_shown(connection, canvas):
+    draw_line(connection, canvas)
+    return Shown("gam Cas is shown.")
 
 
 def refuse(connection, canvas):
@@ -50,7 +56,13 @@ def fail(connection, canvas):
     canvas.subplots().no_such_method()
 
 
-OWN_FIGURES = (figure("1", draw_line), figure("2", refuse, "Not drawn"), figure("A1", fail, "Broken"))
+OWN_FIGURES = (
+    figure("1", draw_line),
+    figure("2", refuse, "Not drawn"),
+    figure("3", draw_shown, height_in=5.0),
+    figure("4", draw_line, height_in=5.0),
+    figure("A1", fail, "Broken"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +96,7 @@ def test_it_writes_what_it_says(report):
     assert hidden(report.directory) == [MANIFEST]
     assert {"report.html", "report.pdf", "citations.bib", "tables/ReadMe", "figures/figure_1.png"} <= set(report.files)
     assert not any("figure_2" in name or "figure_A1" in name for name in report.files)
-    assert report.n_figures == 1 and report.n_tables >= 9
+    assert report.n_figures == 3 and report.n_tables >= 9
     assert "Figure 2: There are no spectra to draw." in report.problems
     assert any(words.startswith("Figure A1: It could not be drawn: AttributeError") for words in report.problems)
 
@@ -177,6 +189,16 @@ def test_the_pdf_opens_with_numbers_first_and_all_parts_in_its_outline(report):
     text = "\n".join(page.extract_text() for page in document.pages)
     assert "There are no spectra to draw." in text and "is_simulated" in text
     assert document.metadata.title == "Classical Be stars: report of catalog.duckdb"
+
+
+def test_figures_share_pages_and_say_what_they_show(report):
+    pages = [page.extract_text() for page in pypdf.PdfReader(report.directory / "report.pdf").pages]
+    (together,) = [page for page in pages if "Figure 3. A line" in page]
+    assert "Figure 4. A line" in together and "Figure 1. A line" not in together
+    assert "gam Cas is shown. Drawn by a test." in " ".join(together.split())
+    # Tables share pages too: only the first of those that lie across begins one.
+    begun = [page.count("\nTable ") + page.startswith("Table ") for page in pages]
+    assert sum(begun) == len(PAPER_TABLES) and max(begun) > 1
 
 
 def test_the_figure_is_in_the_pdf_as_vectors(report):

@@ -484,6 +484,10 @@ def test_funnel_steps_views_and_verdict_agree_on_random_catalogues(con):
     assert ours["spectra_early_by_lines"] == funnel[30][0]
     assert ours["rejected_q_index"] == funnel[30][0] - funnel[40][0]
     assert ours["known_be"] == len(stars(con, "known_be"))
+    assert ours["be_candidate"] == len(stars(con, "be_candidate"))
+    con.execute("delete from inspection")  # nobody has looked: there are none after inspection by eye
+    sql = "select ours from published_number where name = 'be_candidate'"
+    assert con.execute(sql).fetchone() == (None,)
 
 
 def test_funnel_and_views_agree_on_stars_near_the_infrared_limits(con):

@@ -138,16 +138,20 @@ def _draw(connection, folder: Path, figure, tick) -> DrawnFigure:
     canvas = Canvas(figsize=(figure.width_in, figure.height_in))
     FigureCanvasAgg(canvas)
     path = folder / f"figure_{figure.number}"
+    problem, caption = None, figure.caption
     try:
-        problem = figure.draw(connection, canvas)
-        if problem is None:
+        told = figure.draw(connection, canvas)
+        if isinstance(told, str):
+            problem = told
+        else:
+            caption = f"{told.words} {caption}" if told else caption
             _save(canvas, path)
     except Exception as error:  # the fault of one figure must not cost the others; the report says it in its place
         problem = f"It could not be drawn: {type(error).__name__}: {error}"
     return DrawnFigure(
         figure.number,
         figure.title,
-        figure.caption,
+        caption,
         figure.width_in,
         figure.height_in,
         None if problem else path,

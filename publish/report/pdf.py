@@ -42,6 +42,8 @@ MARGIN, FOOT = 42.0, 26.0
 SIZES = {"portrait": A4, "landscape": landscape(A4)}
 INK, MUTED, LINE, MARK = HexColor("#1a1f27"), HexColor("#545d69"), HexColor("#c9cfd6"), HexColor("#fff4d6")
 SMALLEST, LARGEST = 4.6, 7.0  # letters of a table, points
+SMALLEST_SCALE = 0.8  # of a figure that is to share a page
+ROOM_FOR_ROWS = 160.0  # heading and some rows of a table, points
 TEXT_WIDTH_MAX = 22.0  # of a column of words, in letter sizes; longer ones are broken
 LEVELS = {"h1": 0, "h2": 1}  # of headings in the outline
 FONTS = {"Text": "DejaVuSans", "Bold": "DejaVuSans-Bold", "Italic": "DejaVuSans-Oblique", "Mono": "DejaVuSansMono"}
@@ -69,10 +71,9 @@ def write(path: Path, content: Content) -> None:
     """
     _register_fonts()
     places: list[_Place] = []
-    story = [*_first_page(content), *_funnel(content), *_figures(content, places)]
-    for table in content.tables:
-        story += _paper_table(table)
-    story += _provenance(content)
+    funnel = _funnel(content)
+    story = [*_first_page(content), PageBreak(), *funnel, *_figures(content, places, sum(map(_height, funnel)))]
+    story += [*_paper_tables(content), *_provenance(content)]
     _Document(str(path), content).build(story)
     if places:
         _put_figures(path, places)
@@ -189,7 +190,7 @@ def _funnel(content: Content) -> list[Flowable]:
     ]
     table = _plain_table([["Step", "Name", "Spectra", "Stars"], *rows], [40, 120, 80, 80], numbers=(2, 3))
     note = _text("What is left after each step of the selection; each step is a view of the catalogue.", "note")
-    return [PageBreak(), _text("The funnel", "h1"), note, table, Spacer(1, 14)]
+    return [_text("The funnel", "h1"), note, table, Spacer(1, 14)]
 
 
 class _Place:
@@ -215,27 +216,71 @@ class _FigureBox(Flowable):
         self._place.x, self._place.y = self.canv.absolutePosition(0, 0)
 
 
-def _figures(content: Content, places: list[_Place]) -> list[Flowable]:
+def _figures(content: Content, places: list[_Place], used: float) -> list[Flowable]:
+    """The figures, as many on a page as fit when they are drawn a little smaller.
+
+    Parameters
+    ----------
+    content : Content
+    places : list of _Place
+        Gets the places of those that are drawings.
+    used : float
+        What stands above the first of them on its page, points.
+    """
     parts: list[Flowable] = []
+    page: list[tuple[DrawnFigure, list[Flowable]]] = []
     for number, figure in enumerate(content.figures):
         heading = [_text("Figures", "h1")] if number == 0 else []
-        title = f"Figure {figure.number}. {figure.title}"
-        words = [_text(escape(title), "h2")]
-        caption = _text(escape(figure.caption), "caption")
-        body = _text(escape(figure.problem), "warning") if figure.problem else _figure_body(figure, places)
-        parts.append(KeepTogether([*heading, *words, body, caption]))
+        words = [*heading, *_words_of(figure)]
+        if page and _scale([*page, (figure, words)], used) < SMALLEST_SCALE:
+            parts += [*_page_of_figures(page, places, used), PageBreak()]
+            page, used = [], 0.0
+        page.append((figure, words))
+    return parts + _page_of_figures(page, places, used)
+
+
+def _words_of(figure: DrawnFigure) -> list[Flowable]:
+    """Title, why there is no drawing if there is none, and caption."""
+    problem = [_text(escape(figure.problem), "warning")] if figure.problem else []
+    return [
+        _text(escape(f"Figure {figure.number}. {figure.title}"), "h2"),
+        *problem,
+        _text(escape(figure.caption), "caption"),
+    ]
+
+
+def _height(flowable: Flowable) -> float:
+    """Height of a part on an upright page with the space around it, points."""
+    _, height = flowable.wrap(A4[0] - 2 * MARGIN, A4[1])
+    return height + flowable.getSpaceBefore() + flowable.getSpaceAfter()
+
+
+def _scale(page: Sequence[tuple[DrawnFigure, list[Flowable]]], used: float) -> float:
+    """How much smaller figures must be drawn so that they fit on a page together, at most 1."""
+    room = A4[1] - 2 * MARGIN - used - sum(_height(part) for _, words in page for part in words)
+    drawn = [figure for figure, _ in page if not figure.problem]
+    height = sum(72 * figure.height_in for figure in drawn)
+    widest = max((72 * figure.width_in for figure in drawn), default=1.0)
+    return min(1.0, (A4[0] - 2 * MARGIN) / widest, (room - 1) / max(height, 1))
+
+
+def _page_of_figures(page, places: list[_Place], used: float) -> list[Flowable]:
+    """Figures of one page, all at the same scale."""
+    scale = _scale(page, used) if page else 1.0
+    parts: list[Flowable] = []
+    for figure, words in page:
+        body = [] if figure.problem else [_figure_body(figure, places, scale)]
+        parts.append(KeepTogether([*words[:-1], *body, words[-1]]))
     return parts
 
 
-def _figure_body(figure: DrawnFigure, places: list[_Place]) -> Flowable:
-    room_width, room_height = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN - 130
-    width, height = 72 * figure.width_in, 72 * figure.height_in
-    scale = min(1.0, room_width / width, room_height / height)
+def _figure_body(figure: DrawnFigure, places: list[_Place], scale: float) -> Flowable:
+    width, height = scale * 72 * figure.width_in, scale * 72 * figure.height_in
     if figure.pdf is None:
-        return Image(str(figure.png), scale * width, scale * height, hAlign="LEFT")
+        return Image(str(figure.png), width, height, hAlign="LEFT")
     place = _Place(figure.pdf, scale)
     places.append(place)
-    return _FigureBox(place, scale * width, scale * height)
+    return _FigureBox(place, width, height)
 
 
 def _put_figures(path: Path, places: Sequence[_Place]) -> None:
@@ -250,28 +295,33 @@ def _put_figures(path: Path, places: Sequence[_Place]) -> None:
     writer.write(str(path))
 
 
-def _paper_table(table: WrittenTable) -> list[Flowable]:
+def _paper_tables(content: Content) -> list[Flowable]:
+    """The tables one below the other; a new page only where the paper is turned, or few rows would fit."""
+    parts: list[Flowable] = []
+    before = "portrait"
+    for table in content.tables:
+        template, body = _paper_table(table, before)
+        turned = [NextPageTemplate(template), PageBreak()] if template != before else [CondPageBreak(ROOM_FOR_ROWS)]
+        parts += [*turned, *body]
+        before = template
+    return parts
+
+
+def _paper_table(table: WrittenTable, before: str) -> tuple[str, list[Flowable]]:
+    """How the page must lie for a table, and the table; one without rows goes on the page `before` it."""
     heading = [_text(escape(f"Table {table.number}. {table.title}"), "h1"), _text(escape(table.note), "note")]
     if table.fixed is None:
-        return [
-            NextPageTemplate("portrait"),
-            CondPageBreak(120),
-            *heading,
-            _text(escape(table.problem or ""), "warning"),
-        ]
+        return before, [*heading, _text(escape(table.problem or ""), "warning")]
     rows = [[cell_text(column, value) for column, value in zip(table.columns, row, strict=True)] for row in table.rows]
     template, size = _fit(table.columns, rows)
     simulated = f"; {table.n_simulated:,} simulated" if table.n_simulated else ""
     files = f"{shown(table)}{simulated}. All in tables/{table.fixed.name}.dat and {table.fixed.name}_mrt.txt."
-    return [
-        NextPageTemplate(template),
-        PageBreak(),
+    return template, [
         *heading,
         _text(files, "note"),
-        _rows_table(table.columns, rows, size),
-        Spacer(1, 8),
         _text("; ".join(_meaning(column) for column in table.columns) + ".", "note"),
-        NextPageTemplate("portrait"),
+        _rows_table(table.columns, rows, size),
+        Spacer(1, 16),
     ]
 
 
@@ -339,8 +389,10 @@ def _provenance(content: Content) -> list[Flowable]:
             f"{value:.6g}",
             f"{default:.6g}",
             UNITS.get(unit or "", unit or ""),
-            _cell(description),
-            _cell(reference),
+            _text(
+                f'{escape(description)} <font color="{MUTED.hexval().replace("0x", "#")}">[{escape(reference)}]</font>',
+                "cell",
+            ),
         ]
         for name, value, default, unit, description, reference in content.parameters
     ]
@@ -356,7 +408,7 @@ def _provenance(content: Content) -> list[Flowable]:
         )
         for _, used_for, title, doi, _ in content.citations
     ]
-    names = ["Name", "Value", "As shipped", "Unit", "What it decides", "Reference"]
+    names = ["Name", "Value", "As shipped", "Unit", "What it decides [reference]"]
     return [
         NextPageTemplate("portrait"),
         PageBreak(),
@@ -364,7 +416,8 @@ def _provenance(content: Content) -> list[Flowable]:
         _plain_table([["What", ""], *facts], [230, 280]),
         _text("Thresholds", "h2"),
         _text("Those in bold differ from the values as shipped.", "note"),
-        _plain_table([names, *thresholds], [124, 40, 46, 36, 150, 115], numbers=(1, 2), bold=changed),
+        _plain_table([names, *thresholds], [124, 40, 46, 36, 265], numbers=(1, 2), bold=changed),
+        CondPageBreak(ROOM_FOR_ROWS),
         _text("Published lists", "h2"),
         _plain_table(
             [["List", "Reference", "Title", "Rows", "Bibcode"], *lists], [106, 105, 165, 50, 85], numbers=(3,)

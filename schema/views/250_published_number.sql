@@ -14,7 +14,8 @@ ours as (
     select 'spectra_' || name as name, cast(spectra as double) as value from steps
     union all select 'stars_' || name, stars from steps
     union all select 'rejected_' || name, lag(spectra) over (order by step) - spectra from steps where name not in ('known_be', 'classical_be')
-    union all select name, stars from kinds
+    -- candidates after inspection by eye are counted once somebody has looked
+    union all select name, stars from kinds where name <> 'be_candidate' or exists (select 1 from inspection)
     union all select 'class_' || replace(profile_class, ' ', '_'), count(*) from be_candidate group by profile_class
     union all
     select

@@ -5,7 +5,7 @@ from __future__ import annotations
 from becat.publish.report.figures.classifier import CLASSIFIER
 from becat.publish.report.figures.colours import COLOURS
 from becat.publish.report.figures.diagram import DIAGRAM
-from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.figure import Figure, Shown
 from becat.publish.report.figures.funnel import FUNNEL
 from becat.publish.report.figures.galleries import GALLERIES
 from becat.publish.report.figures.peaks import PEAKS
@@ -15,7 +15,7 @@ from becat.publish.report.figures.velocities import VELOCITIES
 from becat.publish.report.figures.visits import VISITS
 from becat.publish.report.figures.widths import WIDTHS
 
-__all__ = ["Figure", "figures"]
+__all__ = ["Figure", "Shown", "figures"]
 
 _OTHERS_OF_THE_PAPER = (WIDTHS, PEAKS, *GALLERIES, CLASSIFIER, VISITS, VELOCITIES, DIAGRAM)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.figure import Figure, Shown
 from becat.publish.report.style import BLUE, GREEN, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, styled
 from becat.schema.parameters import value
 
@@ -40,7 +40,7 @@ COMPLETENESS_SQL = """
 
 
 @styled
-def draw(connection, figure) -> str | None:
+def draw(connection, figure) -> str | Shown:
     """Classifier against people and against the measured class; scores; completeness."""
     scores = connection.execute(SCORES_SQL, {"bins": BINS}).fetchall()
     people = connection.execute(PEOPLE_SQL).fetchall()
@@ -59,7 +59,12 @@ def draw(connection, figure) -> str | None:
     panel_title(panels["scores"], 2 if people else 1, "scores of early-type spectra")
     _draw_completeness(panels["completeness"], completeness)
     panel_title(panels["completeness"], 3 if people else 2, "injected emission that is found")
-    return None
+    n_judged = sum(n for *_, n in people)
+    return Shown(
+        f"People have judged {n_judged:,} of its stars: (b) holds their majority against the classifier; agreement is not truth."
+        if people
+        else "Nobody has judged a star of this catalogue by eye yet."
+    )
 
 
 def _draw_matrix(axes, counts, rows, columns) -> None:
@@ -154,13 +159,12 @@ CLASSIFIER = Figure(
     number="6",
     title="Performance of the classifier",
     caption=(
-        "How often the classifier calls a spectrum Be, by the profile class that stated rules measure on the same spectrum, and, "
-        "where people have inspected stars, against their majority: agreement, not truth. Below, the scores of all spectra of "
+        "How often the classifier calls a spectrum Be, by the profile class that stated rules measure on the same spectrum. Below, the scores of all spectra of "
         "early type that reach the classifier, by measured class, with the threshold in force; and the share found of emission "
         "put into spectra, by its strength and the S/N, with errors of one standard deviation, for the current model. "
         "Corresponds to Figure 6 of Wang et al. 2022, a confusion matrix of the validation sample of their model."
     ),
     draw=draw,
     width_in=TWO_COLUMNS_IN,
-    height_in=5.2,
+    height_in=4.4,
 )

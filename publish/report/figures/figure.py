@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import duckdb
 import matplotlib.figure
 
-__all__ = ["Figure"]
+__all__ = ["Figure", "Shown"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which stars a figure shows, in sentences that go before its caption."""
+
+    words: str
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,8 @@ class Figure:
     title, caption : str
         What is shown, in plain text.
     draw : callable
-        Fills a figure from a connection. Returns None, or a sentence that says why this catalogue cannot show it; the figure
-        is then to be thrown away.
+        Fills a figure from a connection. Returns None; or what of this catalogue it shows; or a sentence (str) that says why
+        this catalogue cannot show it, and the figure is then to be thrown away.
     width_in, height_in : float
         Size, inches.
     """
@@ -31,6 +38,6 @@ class Figure:
     number: str
     title: str
     caption: str
-    draw: Callable[[duckdb.DuckDBPyConnection, matplotlib.figure.Figure], str | None]
+    draw: Callable[[duckdb.DuckDBPyConnection, matplotlib.figure.Figure], str | Shown | None]
     width_in: float
     height_in: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.figure import Figure, Shown
 from becat.publish.report.figures.panels import (
     Panel,
     choose,
@@ -19,18 +19,23 @@ from becat.publish.report.style import TWO_COLUMNS_IN, panel_title, styled
 __all__ = ["GALLERIES"]
 
 
-SINGLE = "profile_class = 'emission' and profile_type = 'single peak'"
-SYMMETRIC = "profile_class = 'emission' and profile_type = 'double symmetric'"
-ASYMMETRIC = "profile_class = 'emission' and profile_type = 'double asymmetric'"
-# Not of a nebula, whose narrow line can be far above the continuum.
-WEAK = (
-    "profile_class = 'emission' and profile_type = 'narrow emission in absorption'"
-    " and coalesce(nebular_significance, 0) < parameter('nebular_significance_max')"
+# Not of a nebula, whose narrow lines can be far above the continuum; where the sky was taken too high they are far below it.
+OF_A_STAR = (
+    "profile_class = 'emission' and abs(coalesce(nebular_significance, 0)) < parameter('nebular_significance_max')"
+)
+SINGLE = f"{OF_A_STAR} and profile_type = 'single peak'"
+SYMMETRIC = f"{OF_A_STAR} and profile_type = 'double symmetric'"
+ASYMMETRIC = f"{OF_A_STAR} and profile_type = 'double asymmetric'"
+WEAK = f"{OF_A_STAR} and profile_type = 'narrow emission in absorption'"
+STRONG_FROM = (
+    1.3  # flux, in units of the continuum, from which narrow emission fills the absorption more than it lies in it
 )
 ON_EMISSION, ON_ABSORPTION = "profile_class = 'emission with shell'", "profile_class = 'absorption with shell'"
 BEST_FIRST = "snr_r desc"
 # A good spectrum that is still noisy, so that the smoothing can be seen.
-MIDDLING_FIRST = "abs(ln(greatest(snr_r, 1) / 45))"
+MIDDLING_FIRST = (
+    f"profile_type = 'narrow emission in absorption' and peak_flux >= {STRONG_FROM}, abs(ln(greatest(snr_r, 1) / 45))"
+)
 
 BE_SPECTRA = (
     Panel("single peak", SINGLE),
@@ -78,7 +83,7 @@ def _panels(panels: Sequence[Panel], order: str = BEST_FIRST, *, smoothed: bool 
     """What draws one profile a panel, of stars that are all different."""
 
     @styled
-    def draw(connection, figure) -> str | None:
+    def draw(connection, figure) -> str | Shown:
         reason = why_no_profiles(connection)
         if reason:
             return reason
@@ -93,14 +98,32 @@ def _panels(panels: Sequence[Panel], order: str = BEST_FIRST, *, smoothed: bool 
             kinds = "; ".join(dict.fromkeys(missing))
             return f"None of the candidates of this catalogue has a profile of these kinds: {kinds}."
         _draw_grid(connection, figure, chosen, smoothed, missing)
-        return None
+        best = "of highest S/N" if order == BEST_FIRST else "of middling S/N"
+        return Shown(
+            _which(connection, list(chosen), {star for panel in panels for star in panel.shown_in_paper}, best)
+        )
 
     return draw
 
 
+def _which(connection, spectra: Sequence[int], printed: set[str], best: str) -> str:
+    """Which panels show the star that the paper shows, in a sentence; the others show the best of this catalogue."""
+    sql = """
+        select distinct spectrum_id from spectrum join star_alias using (star_id)
+        where spectrum_id in (select unnest($spectra)) and star_alias.designation in (select unnest($printed))"""
+    found = {row[0] for row in connection.execute(sql, {"spectra": spectra, "printed": list(printed)}).fetchall()}
+    letters = [f"({'abcdefghijkl'[place]})" for place, identity in enumerate(spectra) if identity in found]
+    if not letters:
+        return f"Each panel shows the candidate {best} of its kind in this catalogue."
+    if len(letters) == len(spectra):
+        return "Each panel shows a star that the paper shows."
+    verb = "shows a star" if len(letters) == 1 else "show stars"
+    return f"{', '.join(letters)} {verb} of the paper, each other panel the candidate {best} of its kind in this catalogue."
+
+
 def _draw_grid(connection, figure, chosen: dict[int, str], smoothed: bool, missing: Sequence[str] = ()) -> None:
-    """Profiles with their words, two a row, or three if there are no more."""
-    n_columns = 3 if len(chosen) == 3 and not missing else min(len(chosen), 2)
+    """Profiles with their words, two a row, or three where that fills the rows."""
+    n_columns = 3 if len(chosen) > 4 or (len(chosen) == 3 and not missing) else min(len(chosen), 2)
     n_rows = -(-len(chosen) // n_columns)
     grid = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
     for axes in grid[len(chosen) :]:
@@ -133,19 +156,17 @@ def draw_not_be(connection, figure) -> str | None:
     return None
 
 
-_CLASSES = "Classes and types are those measured, or given by eye; each star is the one that the paper shows, if the catalogue "
+_CLASSES = "Classes and types are those measured, or given by eye."
 GALLERIES = (
     Figure(
         number="4",
         title="Profiles of Be stars",
         caption=(
-            "Hα of candidates of each kind, of middling S/N: a single peak, two peaks, narrow emission within the photospheric "
-            "absorption, and shell lines on emission and on absorption; with the smoothed profile, its peaks and its valleys "
-            "as in Figure 3. Corresponds to Figure 4 of Wang et al. 2022, which shows Be spectra of the training sample."
+            "Hα of Be candidates by the kind of profile, with the smoothed profile, its peaks and its valleys as in Figure 3. Corresponds to Figure 4 of Wang et al. 2022, which shows Be spectra of the training sample."
         ),
         draw=_panels(BE_SPECTRA, MIDDLING_FIRST, smoothed=True),
         width_in=TWO_COLUMNS_IN,
-        height_in=6.4,
+        height_in=4.6,
     ),
     Figure(
         number="5",
@@ -162,8 +183,8 @@ GALLERIES = (
         number="7",
         title="Types of Hα emission",
         caption=(
-            "The four types of Hα emission without a shell line, one star each. "
-            f"{_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure 7 of Wang et al. 2022."
+            "The types of Hα emission without a shell line, one star each. "
+            f"{_CLASSES} Corresponds to Figure 7 of Wang et al. 2022."
         ),
         draw=_panels(EMISSION),
         width_in=TWO_COLUMNS_IN,
@@ -174,7 +195,7 @@ GALLERIES = (
         title="Shell lines on Hα emission",
         caption=(
             "The three types of a shell line on Hα emission: narrow, broad and asymmetric. "
-            f"{_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure A1 of Wang et al. 2022."
+            f"{_CLASSES} Corresponds to Figure A1 of Wang et al. 2022."
         ),
         draw=_panels(SHELL_ON_EMISSION),
         width_in=TWO_COLUMNS_IN,
@@ -185,8 +206,7 @@ GALLERIES = (
         title="Shell lines on Hα absorption",
         caption=(
             "The three types of a shell line on Hα absorption: with emission above the continuum, with emission below it, and "
-            f"narrow with none. {_CLASSES}has it in this type, else the one of highest S/N. Corresponds to Figure A2 of "
-            "Wang et al. 2022."
+            f"narrow with none. {_CLASSES} Corresponds to Figure A2 of Wang et al. 2022."
         ),
         draw=_panels(SHELL_ON_ABSORPTION),
         width_in=TWO_COLUMNS_IN,

@@ -92,7 +92,7 @@ def choose(connection, panels: Sequence[Panel], order: str) -> list[int | None]:
     connection : DuckDB connection
     panels : sequence of Panel
     order : str
-        SQL over the columns of be_candidate: the best first. A star that the paper shows goes before all others.
+        SQL over the columns of be_candidate, and peak_flux: the best first. A star that the paper shows goes before all others.
 
     Returns
     -------
@@ -113,8 +113,8 @@ def choose(connection, panels: Sequence[Panel], order: str) -> list[int | None]:
         shown as (select unnest($panel::integer[]) as panel, unnest($name::varchar[]) as designation),
         printed as (select star_id, list(panel) as printed from shown join star_alias using (designation) group by star_id),
         candidates as materialized (
-            select be_candidate.*, coalesce(printed, []) as printed
-            from be_candidate left join printed using (star_id)
+            select be_candidate.*, peak_flux, coalesce(printed, []) as printed
+            from be_candidate join line_measurement using (spectrum_id) left join printed using (star_id)
             where spectrum_id in (select spectrum_id from flux_red)
         )
         select panel, spectrum_id from ({ranked}) where place <= {len(panels)} order by panel, place""",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import median_filter
 
-from becat.publish.report.figures.figure import Figure
+from becat.publish.report.figures.figure import Figure, Shown
 from becat.publish.report.style import INK, RED, TWO_COLUMNS_IN, note, panel_title, plain, styled
 from becat.schema.grid import ARMS
 
@@ -29,21 +29,22 @@ SPECTRUM_SQL = """
         union all select star_id, 2 from known_be
         union all select star_id, 3 from be_candidate
     )
-    select spectrum_id, designation, file, snr_r, is_simulated
+    select spectrum_id, designation, file, snr_r, is_simulated, coalesce(kind, 4)
     from spectrum
     left join kinds using (star_id)
     where spectrum_id in (select spectrum_id from flux_red)
     order by coalesce(kind, 4), spectrum_id in (select spectrum_id from flux_blue) desc, snr_r desc nulls last, spectrum_id
     limit 1"""
+KINDS = {1: "the star of the paper", 2: "the known Be star", 3: "the Be candidate", 4: "the star"}
 
 
 @styled
-def draw(connection, figure, read_arms: ReadArms) -> str | None:
+def draw(connection, figure, read_arms: ReadArms) -> str | Shown:
     """Two panels an arm: flux with continuum above, rectified flux below."""
     row = connection.execute(SPECTRUM_SQL, {"star": PAPERS_STAR}).fetchone()
     if row is None:
         return "The catalogue holds no rectified spectra (table flux_red is empty): load some (becat load, becat run)."
-    spectrum_id, designation, file, snr, is_simulated = row
+    spectrum_id, designation, file, snr, is_simulated, kind = row
     rectified = {arm: flux for arm in ("blue", "red") if (flux := _rectified(connection, spectrum_id, arm)) is not None}
     raw_arms, why = read_arms(file, spectrum_id)
     rows = figure.subplots(2 if raw_arms else 1, len(rectified), sharex="col", squeeze=False)
@@ -62,7 +63,8 @@ def draw(connection, figure, read_arms: ReadArms) -> str | None:
     )
     name = plain(designation or f"spectrum {spectrum_id}")
     figure.suptitle(f"{name}, S/N {snr or float('nan'):.0f}" + (", simulated" if is_simulated else ""), fontsize=8)
-    return None
+    best = "" if kind == 1 else " with the best spectrum of this catalogue; the paper shows HD 250854"
+    return Shown(f"{designation or f'Spectrum {spectrum_id}'} is {KINDS[kind]}{best}.")
 
 
 def _rectified(connection, spectrum_id: int, arm: str) -> np.ndarray | None:
@@ -112,8 +114,7 @@ def reduction(read_arms: ReadArms | None = None) -> Figure:
         title="From flux to rectified flux",
         caption=(
             "Both arms of one spectrum: above the flux of its file with the pseudo-continuum that was divided out, below the "
-            "rectified flux of the catalogue, with 1 marked. The star is HD 250854, as in the paper, if the catalogue has it, else "
-            "the known Be star, or failing that the star, with the best spectrum. Corresponds to Figure 1 of Wang et al. 2022."
+            "rectified flux of the catalogue, with 1 marked. Corresponds to Figure 1 of Wang et al. 2022."
         ),
         draw=partial(draw, read_arms=read_arms or _read_nothing),
         width_in=TWO_COLUMNS_IN,
