@@ -139,8 +139,9 @@ def test_gzip_of_several_members_and_padding(tmp_path, mrs):
     path = tmp_path / "t.gz"
     path.write_bytes(gzip.compress(content[:half]) + gzip.compress(content[half:]) + bytes(512))
     assert read_file(path)[0][0].spectrum_id == 744812076
-    path.write_bytes(mrs.read_bytes() + b"rubbish")
-    assert "gzip" in rejection(path)
+    for rubbish in (b"rubbish", mrs.read_bytes()[-8:]):  # the second looks like the end of a whole file
+        path.write_bytes(mrs.read_bytes() + rubbish)
+        assert "gzip" in rejection(path)
 
 
 def test_a_gzip_bomb_is_cut_off(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 
 from becat.etl.readers.epoch import CHINA_TIME_D, MINUTES_A_DAY, mjd_of_date
 from becat.etl.readers.fits import Hdu
-from becat.etl.readers.noise import der_snr_noise
+from becat.etl.readers.noise import median, noise_of_one
 from becat.etl.readers.problem import Problem
 from becat.etl.readers.spectrum import RawArm
 
@@ -122,8 +122,8 @@ def check_pixels(arm: RawArm, snr_of_header: float | None, survey: str, detail: 
     every = max(1, good.size // ENOUGH_PIXELS)
     some = good[::every]
     flux, root = arm.flux[::every][some].astype(float), np.sqrt(arm.ivar[::every][some].astype(float))
-    noise = float(der_snr_noise(arm.flux[None], good[None], every)[0])
-    if noise * float(np.median(root)) < MIN_SCATTER:
+    noise = noise_of_one(arm.flux, good, every)
+    if noise * median(root) < MIN_SCATTER:
         raise Problem(
             "flux scatters far less from pixel to pixel than its inverse variance says: the columns are damaged or exchanged",
             detail,
@@ -131,7 +131,7 @@ def check_pixels(arm: RawArm, snr_of_header: float | None, survey: str, detail: 
     if snr_of_header is None:
         return
     low, high, room = SNR_LIMITS[survey]
-    found = float(np.median(flux * root))
+    found = median(flux * root)
     highest = np.inf if survey == "lrs" and snr_of_header == CAPPED_SNR else high * snr_of_header + room
     if not low * snr_of_header - room <= found <= highest:
         raise Problem(

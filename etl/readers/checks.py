@@ -191,11 +191,12 @@ def _usable(flux: np.ndarray, ivar: np.ndarray, good: np.ndarray, detail: str) -
                 " flagged)"
             )
         raise Problem(f"{why}: fetch the file again", detail)
-    if n_good and flux[good].min() == flux[good].max() != 0:
-        raise Problem(f"flux is {flux[good][0]:.6g} in every pixel: there is no spectrum", detail)
-    n_positive = np.count_nonzero(good & (flux > 0))
+    used = flux[good]
+    if n_good and used.min() == used.max() != 0:
+        raise Problem(f"flux is {used[0]:.6g} in every pixel: there is no spectrum", detail)
+    n_positive = np.count_nonzero(used > 0)
     if n_positive == 0:
-        empty = not flux[good].any()
+        empty = not used.any()
         raise Problem(f"flux is {'zero' if empty else 'negative or zero'} in every pixel: there is no spectrum", detail)
     # Noise about zero is a faint star and stops at the first step of the selection; this is not noise.
     if n_positive < good.size / 2 and normal_snr(flux, ivar, ~good) < -1:

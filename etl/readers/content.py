@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 import deflate
-import numpy as np
 from isal import isal_zlib
 
 from becat.etl.readers.problem import Problem
@@ -24,7 +23,7 @@ __all__ = ["MAX_BYTES", "gunzip", "read_content"]
 
 MAX_BYTES = 64 * 2**20  # decompressed; the largest LAMOST file, with forty exposures, has 3 MB
 GZIP_MAGIC = b"\x1f\x8b"
-GZIP_MEMBER = b"\x1f\x8b\x08"  # how each member begins: 8 is the one method of packing that there is
+GZIP_TRAILER = 8  # bytes at the end of a member: CRC and size of what it holds
 MAX_MEMBERS = 1000
 FIRST_PART, LARGEST_PART = 2**12, 2**20  # bytes of a gzip stream handed over at once: what is behind a member is copied
 GZIP_WINDOW = 31  # zlib's number for "a gzip header and trailer, CRC checked"
@@ -55,8 +54,7 @@ def read_content(path: str | Path) -> bytes | bytearray:
             raise Problem("is not a regular file: name the file itself", stage="open")
         if status.st_size > MAX_BYTES:
             raise Problem(f"is larger than {MAX_BYTES >> 20} MiB: not the file of one spectrum", stage="open")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(MAX_BYTES + 1)
+        content = _all_of(descriptor, status.st_size + 1)
     except OSError as error:
         raise Problem(f"cannot be read ({error.strerror}): check the disk", stage="open") from error
     finally:
@@ -67,6 +65,15 @@ def read_content(path: str | Path) -> bytes | bytearray:
     if not content:
         raise Problem("is empty: fetch it again", stage="open")
     return content
+
+
+def _all_of(descriptor: int, at_once: int) -> bytes:
+    """What is in a file that is open, up to one byte more than `MAX_BYTES`; read in so large steps."""
+    parts, left = [], MAX_BYTES + 1
+    while left and (part := os.read(descriptor, min(at_once, left))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def gunzip(content: bytes) -> bytes | bytearray:
@@ -89,24 +96,17 @@ def gunzip(content: bytes) -> bytes | bytearray:
 
 def _single_member(content: bytes) -> bytearray | None:
     """What a gzip file of one member holds, decompressed in one step; None where it is damaged or may be anything else."""
-    if _may_go_on(content):
-        return None  # a second member, which may be equal to the first, or three bytes that look like its beginning
-    crc, size = struct.unpack("<II", content[-8:].rjust(8, b"\0"))
-    if not 0 < size <= MAX_BYTES:
+    trailer = content[-GZIP_TRAILER:]
+    crc, size = struct.unpack("<II", trailer.rjust(GZIP_TRAILER, b"\0"))
+    # What was decompressed was compared with its own trailer. If that is the one at the end of the file, and stands nowhere
+    # before it, nothing stands behind the member, not even a second one that is equal to it.
+    if not 0 < size <= MAX_BYTES or content.rfind(trailer, 0, -1) >= 0:
         return None
     try:
         member = deflate.gzip_decompress(content, size)
     except deflate.DeflateError:
         return None
-    # It was compared with its own trailer; if that is the one at the end of the file, nothing stands behind it.
     return member if len(member) == size and deflate.crc32(member) == crc else None
-
-
-def _may_go_on(content: bytes) -> bool:
-    """Whether the bytes with which a member begins stand anywhere behind the first; by numpy, a third of what bytes.find takes."""
-    there = np.frombuffer(content, np.uint8)
-    begins = np.flatnonzero(there[1 : 1 - len(GZIP_MEMBER)] == GZIP_MEMBER[0]) + 1
-    return bool(((there[begins + 1] == GZIP_MEMBER[1]) & (there[begins + 2] == GZIP_MEMBER[2])).any())
 
 
 def _all_members(content: bytes) -> bytes:

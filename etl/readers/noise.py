@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["der_snr_noise", "inverse_variance"]
+__all__ = ["der_snr_noise", "inverse_variance", "median", "noise_of_one"]
+
+
+def median(values: np.ndarray) -> float:
+    """What numpy's median gives for one dimension, in a quarter of its time where the values are few.
+
+    Parameters
+    ----------
+    values : (n,) float array
+
+    Returns
+    -------
+    float
+        NaN where one of them is, or where there are none.
+    """
+    if not values.size:
+        return np.nan
+    middle = values.size // 2
+    ordered = np.partition(values, (max(middle - 1, 0), middle, -1))
+    if np.isnan(ordered[-1]):
+        return np.nan
+    return float(ordered[middle] if values.size % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def der_snr_noise(flux: np.ndarray, good: np.ndarray, every: int = 1) -> np.ndarray:
@@ -26,13 +47,14 @@ def der_snr_noise(flux: np.ndarray, good: np.ndarray, every: int = 1) -> np.ndar
     ----------
     Stoehr et al. 2008, ASP Conf. 394, 505 (DER_SNR).
     """
-    here, before, after = (slice(2, -2, every), slice(None, -4, every), slice(4, None, every))
-    whole = good[:, here] & good[:, before] & good[:, after]
-    difference = np.abs(2 * flux[:, here] - flux[:, before] - flux[:, after])
-    noise = np.full(len(flux), np.nan)
-    for i in np.flatnonzero(whole.any(axis=1)):
-        noise[i] = 1.482602 / np.sqrt(6) * np.median(difference[i, whole[i]])
-    return noise
+    return np.array([noise_of_one(*row, every) for row in zip(flux, good, strict=True)], float)
+
+
+def noise_of_one(flux: np.ndarray, good: np.ndarray, every: int = 1) -> float:
+    """What `der_snr_noise` gives for one spectrum, flux and good being (n_pixels,) arrays."""
+    whole = good[2:-2:every] & good[:-4:every] & good[4::every]
+    difference = np.abs(2 * flux[2:-2:every] - flux[:-4:every] - flux[4::every])[whole]
+    return 1.482602 / np.sqrt(6) * median(difference)
 
 
 def inverse_variance(error: np.ndarray) -> np.ndarray | None:
