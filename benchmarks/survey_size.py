@@ -5,7 +5,7 @@
 The rows are drawn in SQL. Temperatures, magnesium widths and colours follow a rough picture of the survey: 8 % of the
 stars hot or without temperature, 1.5 in a thousand Be. The goals stand beside the times; exit 1 where one is missed.
 Of five runs the shortest and the median; the processor's time, summed over both threads, also counts on a busy machine.
-Row groups are those in which becat writes, unless another size is asked for (docs/storage.md).
+Row groups are those in which becat writes, unless another size is asked for (docs/development/storage_measured.md).
 """
 
 from __future__ import annotations

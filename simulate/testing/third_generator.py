@@ -3,7 +3,7 @@
 Of the surface of an oblate, gravity-darkened star each patch has its own temperature, gravity, angle and velocity; its spectrum is that of an
 Milne-Eddington atmosphere whose line opacity has Stark wings and a Doppler core, in which scattering lowers the source function.
 The second generator's errors have been looked at, and the photospheres that train made more various for them. This one was there before any classifier
-saw a spectrum of it, and nothing was set on it but what docs/classifier.md names. The two share the spectrograph and the label rule.
+saw a spectrum of it, and nothing was set on it but what docs/development/classifier_training.md names. The two share the spectrograph and the label rule.
 """
 
 from __future__ import annotations
