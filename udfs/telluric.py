@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from becat.schema.grid import RED
 from becat.schema.lines import LINES, telluric_lines
@@ -63,6 +62,8 @@ def water_strength(flux, inverse_variance, resolving_power, band_a=(6548.0, 6578
 
 def _matched(flux, power, band_a):
     """Strength, significance and width in the band of spectra of one resolving power."""
+    from scipy.ndimage import uniform_filter1d  # slow to import, and all commands import this module
+
     element_px = _HALPHA_A / power / RED.step_a
     size = round(max(_FILTER_A / RED.step_a, 3 * element_px))
     sharp = flux - uniform_filter1d(flux, size, axis=1)

@@ -10,7 +10,6 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from astropy import units as u
 
 from becat.etl.archives.sources import ColumnMissing, Source, source
 from becat.etl.archives.tables import read_table
@@ -187,6 +186,8 @@ def _find(theirs, names):
 
 
 def _converted(table, name, unit, wanted, origin):
+    from astropy import units as u  # slow to import
+
     try:
         factor = u.Unit(unit).to(u.Unit(wanted))
     except (ValueError, u.UnitConversionError):

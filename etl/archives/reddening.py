@@ -14,18 +14,19 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import requests
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 from tqdm import tqdm
 
 from becat.etl.catalogue.connection import transaction
 from becat.schema.errors import BecatError, missing_extra
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
 
 __all__ = ["EBV_PER_UNIT", "SERVICE_URL", "ReddeningCounts", "fill_reddening", "forget_reddening", "n_stars_to_fill"]
 
@@ -219,6 +220,9 @@ def _ask_again(query, stars, attempts, wait_s):
 def _ask(query, stars):
     """E(B-V), its error, and whether the distance is one that the map calls reliable; NaN without a value."""
     n = len(stars["star_id"])
+    from astropy import units as u  # slow to import
+    from astropy.coordinates import SkyCoord
+
     coordinates = SkyCoord(
         ra=np.tile(stars["ra_deg"], 3) * u.deg,
         dec=np.tile(stars["dec_deg"], 3) * u.deg,

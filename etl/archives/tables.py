@@ -7,16 +7,18 @@ import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astropy.table import MaskedColumn, Table
 
 from becat.schema.errors import BecatError
 from becat.schema.votable_safe import parse_votable
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["from_astropy", "read_table"]
 
@@ -69,8 +71,12 @@ def _read(stream, start):
         units = {f.name: f.metadata[b"unit"].decode() for f in table.schema if f.metadata and b"unit" in f.metadata}
         return _cleaned({name: table[name] for name in table.column_names}), units
     if start.startswith(b"SIMPLE  ="):
+        from astropy.table import Table  # slow to import
+
         return from_astropy(Table.read(stream, format="fits"))
     if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<?xml", b"<VOTABLE", b"<!DOCTYPE")):
+        from astropy.table import Table
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of units and UCDs that are off the standard
             return from_astropy(Table.read(parse_votable(stream), format="votable", use_names_over_ids=True))
@@ -78,6 +84,8 @@ def _read(stream, start):
 
 
 def _read_csv(stream, start):
+    import pandas as pd  # slow to import
+
     header = start.decode("utf-8-sig", "replace").splitlines()[0]
     separator = max(_SEPARATORS, key=header.count)
     frame = pd.read_csv(stream, sep=separator, encoding="utf-8-sig", dtype_backend="pyarrow", skip_blank_lines=True)
@@ -98,6 +106,8 @@ def from_astropy(table: Table) -> tuple[pa.Table, dict[str, str]]:
     table : pyarrow.Table
     units : dict
     """
+    from astropy.table import MaskedColumn
+
     columns, units = {}, {}
     for name in table.colnames:
         column = table[name]

@@ -15,8 +15,6 @@ import duckdb
 import numpy as np
 from isal import isal_zlib
 
-from becat.schema.tables import TABLES
-
 __all__ = [
     "Difference",
     "differences",
@@ -181,6 +179,8 @@ def _last_run(connection) -> int:
 
 def _tables(connection, condition: str = "true") -> list[tuple[str, str]]:
     """Schema and name of the catalogue's own tables and of the archives; a user's own tables are the user's."""
+    from becat.schema.tables import TABLES  # slow to import, and needed by commands that write
+
     found = connection.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = current_database() and not temporary"
         f" and {condition} order by 1, 2"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.optimize import curve_fit
 
 __all__ = [
     "AU_YR_KM_S",
@@ -192,6 +191,8 @@ def fit_maxwellian(v_km_s, bin_km_s: float = 2.0, v_max_km_s: float = 60.0):
     ValueError
         Fewer than ten speeds, or no fit was found.
     """
+    from scipy.optimize import curve_fit  # slow to import
+
     speeds = np.asarray(v_km_s, float)
     speeds = speeds[np.isfinite(speeds)]
     if len(speeds) < 10:

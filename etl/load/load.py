@@ -15,7 +15,6 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
@@ -523,12 +522,9 @@ def _insert_spectra(connection, batch: Batch, version: str, run_id: int) -> None
     rows = [row for read in batch.files for row in read.spectra]
     if not rows:
         return
+    rows = [row | {"reduction_version": version, "run_id": run_id} for row in rows]
     columns = [c.name for c in TABLES["spectrum"].columns]
-    frame = pd.DataFrame(rows).reindex(columns=columns).astype(object)
-    frame["reduction_version"] = version
-    frame["run_id"] = run_id
-    frame = frame.where(frame.notna(), None)
-    table = pa.table({name: pa.array(frame[name].tolist()) for name in columns})
+    table = pa.table({name: pa.array([_null_if_nan(row.get(name)) for row in rows]) for name in columns})
     connection.register("new_spectrum", table)
     connection.execute("insert into spectrum by name select * from new_spectrum")
     as_read = ", ".join(column.name for column in TABLES["spectrum_as_read"].columns)
@@ -537,6 +533,10 @@ def _insert_spectra(connection, batch: Batch, version: str, run_id: int) -> None
     for arm, (ids, *arrays) in batch.arrays.items():
         wanted = np.sort([row[_place(arm)] for row in rows if row.get(_place(arm)) is not None]).astype(int)
         _insert_flux(connection, arm, ids[wanted], [a[wanted] for a in arrays], run_id)
+
+
+def _null_if_nan(value: object) -> object:
+    return None if value != value else value
 
 
 def _insert_flux(connection, arm: str, ids: np.ndarray, arrays: list[np.ndarray], run_id: int) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import duckdb
 
-from becat.etl.archives.services import SERVERS, Client
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.load.discover import SIDECAR
@@ -159,6 +158,8 @@ def resolve_names(
     """).fetchall()
     if not rows:
         return 0
+    from becat.etl.archives.services import SERVERS, Client  # slow to import, and rarely needed
+
     client = Client({**SERVERS, **(servers or {})})
     answers = []
     try:

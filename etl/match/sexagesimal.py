@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from astropy import units as u
-from astropy.coordinates import Angle
-
 __all__ = ["to_degrees"]
 
 
@@ -26,17 +23,20 @@ def to_degrees(words: Iterable[str | float | None], *, is_ra: bool) -> list[floa
     ValueError
         A word is no angle; the message is the word.
     """
-    return [_degrees(word, u.hourangle if is_ra else u.deg) for word in words]
+    return [_degrees(word, "hourangle" if is_ra else "deg") for word in words]
 
 
-def _degrees(word: str | float | None, unit: u.UnitBase) -> float | None:
+def _degrees(word: str | float | None, unit: str) -> float | None:
     if word is None or (isinstance(word, str) and not word.strip()):
         return None
     try:
         return float(word)
     except ValueError:
         pass
+    from astropy.coordinates import Angle  # slow to import, and rarely needed
+    from astropy.units import UnitsError
+
     try:
         return float(Angle(word, unit).deg)  # pyright: ignore[reportArgumentType]
-    except (ValueError, u.UnitsError):
+    except (ValueError, UnitsError):
         raise ValueError(str(word)) from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import BSpline
 from scipy.linalg.lapack import dpbsv  # pyright: ignore[reportAttributeAccessIssue]  # made by f2py when it is imported
-from scipy.stats import norm
 
 from becat.schema.grid import Grid
 from becat.schema.lines import LINES
@@ -47,7 +47,8 @@ RIPPLES_CHANGE, IN_NARROW, NOISE_DECIDES = 0.35, 0.8, {"red": 0.0, "blue": 0.6}
 NOISE_FLOOR = 0.002  # of the continuum: flat-field residuals, so that at S/N of hundreds not every bin is clipped
 # Cutting a normal distribution at -2 and +3 sigma raises its mean by this much (sigma). It is taken off, so that the
 # continuum of a line-free spectrum is right at any S/N.
-CLIP_BIAS = float((norm.pdf(CLIP_LOW) - norm.pdf(CLIP_HIGH)) / (norm.cdf(CLIP_HIGH) - norm.cdf(-CLIP_LOW)))
+NORMAL = NormalDist()
+CLIP_BIAS = (NORMAL.pdf(CLIP_LOW) - NORMAL.pdf(CLIP_HIGH)) / (NORMAL.cdf(CLIP_HIGH) - NORMAL.cdf(-CLIP_LOW))
 # However deep the lines, the highest quarter of the bins of each 25 Angstrom stays in the fit.
 MIN_KEPT = 0.25
 # A side of H-alpha with fewer bins than this, outside the wings, borrows them from the wings, not nearer than this.
