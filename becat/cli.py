@@ -2,6 +2,7 @@
 
 Exit 2 means that the words of the call or of the configuration are wrong, 1 that it could not be done; either way
 one line says what and what to do. What a command needs is imported when it runs, so that `becat --help` is quick.
+`becat/__main__.py` calls it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,22 @@ import os
 # Before numpy is loaded: work is spread over processes, and threads of BLAS that wait for each other only cost time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import signal
 import sqlite3
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import duckdb
 
+from becat.ctrl_c import STOPPED, leave
 from becat.etl.catalogue.connection import open_catalogue, what_went_wrong
 from becat.etl.lamost.wishes import SERVICES
 from becat.schema.errors import BecatError, missing_extra
 from becat.schema.version import becat_version
 from becat.udfs.memory import keep_freed_memory
 
-__all__ = ["main"]
+__all__ = ["becat", "outcome"]
 
 
 class Commands(click.Group):
@@ -41,8 +43,8 @@ class Commands(click.Group):
             formatter.write_dl([(name, command.get_short_help_str(limit=500)) for name, command in commands])
 
 
-def main() -> None:
-    """Entry point of the command line."""
+def outcome() -> tuple[int, str]:
+    """Run the command that the words of the call name; exit code, and what to say of an error."""
     keep_freed_memory()
     try:
         becat.main(prog_name="becat", standalone_mode=False)
@@ -50,24 +52,20 @@ def main() -> None:
         click.echo(error.format_message())
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "becat"
-        _stop(2, f"{error.format_message()} (see `{path} --help`)")
+        return 2, f"{error.format_message()} (see `{path} --help`)"
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _stop(1, "stopped; the same command goes on where it stopped")
+        return 1, STOPPED
     except click.ClickException as error:
-        _stop(error.exit_code, error.format_message())
+        return error.exit_code, error.format_message()
     except BecatError as error:
-        _stop(error.exit_code, str(error))
+        return error.exit_code, str(error)
     except BrokenPipeError:
-        _stop(1, "the output was closed")
+        return 1, "the output was closed"
     except (duckdb.Error, sqlite3.Error, OSError) as error:
-        _stop(1, what_went_wrong(error))
+        return 1, what_went_wrong(error)
     except MemoryError:
-        _stop(1, "there was not enough memory: end other programs, or give it more; the same command goes on")
-
-
-def _stop(code: int, message: str) -> None:
-    click.echo(f"becat: {message}", err=True)
-    sys.exit(code)
+        return 1, "there was not enough memory: end other programs, or give it more; the same command goes on"
+    return 0, ""
 
 
 catalog_option = click.option(
@@ -1076,7 +1074,13 @@ def serve(
     """
     from becat.publish.serve import serve as serve_snapshot
 
-    serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser, names=names)
+    # Ctrl-C is how a server is meant to end: uvicorn takes it, closes what is open, and that is no error.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        serve_snapshot(snapshot, host, port, labels=labels, model=model, open_browser=open_browser, names=names)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    leave(0)  # without waiting for the thread that draws examples, which cannot be cut off in a library in C++ either
 
 
 @becat.command()

@@ -29,8 +29,8 @@ KILLS_A_COMMAND = 2
 # Columns that tell when and by which run a row was written.
 RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
 SMALL_BATCHES = (
-    "import onnxruntime; import becat.etl.load.load; import becat.etl.catalogue.batches; import becat.cli;"
-    " becat.etl.load.load.FILES_PER_BATCH = 1; becat.etl.catalogue.batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); becat.cli.main()"
+    "import onnxruntime; import becat.etl.load.load; import becat.etl.catalogue.batches; import becat.cli, becat.__main__;"
+    " becat.etl.load.load.FILES_PER_BATCH = 1; becat.etl.catalogue.batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); becat.__main__.main()"
 )
 ROOMS = ("schema", "etl", "udfs", "models", "publish")
 

@@ -102,6 +102,7 @@ class _Process:
         self._popen = subprocess.Popen(
             [sys.executable, "-P", "-m", "becat.publish.question_worker", path],
             cwd="/", env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+            start_new_session=True,  # Ctrl-C is for the server, which ends it
         )  # fmt: skip
 
     def ask(self, question: bytes, limit_s: float) -> Found | str:

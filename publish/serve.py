@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -121,7 +122,11 @@ class Switch:
         check(self.snapshot)
         leftovers.remove_stale(self.snapshot)
         self.holder = _holder(self.snapshot)
-        self.current = self._generation()
+        try:
+            self.current = self._generation()
+        except BaseException:
+            self.remove()
+            raise
         self.closing: set[asyncio.Task] = set()
         self.watcher: asyncio.Task | None = None
 
@@ -154,9 +159,13 @@ class Switch:
         for end in self.current.datasette.becat_at_end:  # pyright: ignore[reportAttributeAccessIssue] - of publish/site.py
             end()
         self.current.remove()
+        self.remove()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def remove(self) -> None:
+        """Take away what lies beside the snapshot while it is served."""
         if self.holder is not None:
             shutil.rmtree(self.holder, ignore_errors=True)
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _watch(self) -> None:
         refused = None
@@ -281,4 +290,13 @@ def serve(
     print(f"{snapshot} is served at {address}  (end with Ctrl-C)")
     if open_browser:
         webbrowser.open(address)
-    uvicorn.run(application, host=host, port=port, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_cut_off)
+    try:
+        uvicorn.run(application, host=host, port=port, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+    finally:
+        application.remove()
+
+
+def _is_not_cut_off(record: logging.LogRecord) -> bool:
+    """Of a request that is cut off when the server ends uvicorn says so in a line; nobody needs to know where it was."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

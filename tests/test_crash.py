@@ -33,7 +33,7 @@ def test_full_disk_is_said_in_one_line_and_the_next_run_goes_on(tmp_path):
     limit = 1_000_000  # of any file: the log of the first batch does not fit
     words = ["load", *map(str, files), "--exposures", "all", "--workers", "1", "-c", str(path)]
     done = subprocess.run(
-        [sys.executable, "-c", "from becat.cli import main; main()", *words],
+        [sys.executable, "-m", "becat", *words],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -176,7 +176,7 @@ def _verdicts(path):
 
 
 def _run_and_kill(config, is_time):
-    command = [sys.executable, "-c", "from becat.cli import main; main()", "run", str(config)]
+    command = [sys.executable, "-m", "becat", "run", str(config)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 200
     while not is_time() and process.poll() is None and time.monotonic() < end:

@@ -270,10 +270,10 @@ def is_running(process: int) -> bool:
 def test_ctrl_c_is_one_line(catalogue, spectra):
     """The whole group gets the signal, as from a terminal: workers say nothing."""
     script = (
-        "import becat.etl.load.load as load, becat.cli, time\n"
+        "import becat.etl.load.load as load, becat.__main__, time\n"
         "load.FILES_PER_BATCH = 1; read = load.read_file\n"
         "def slow(*a, **k):\n    print('reading', flush=True); time.sleep(3); return read(*a, **k)\n"
-        "load.read_file = slow; becat.cli.main()"
+        "load.read_file = slow; becat.__main__.main()"
     )
     words = [sys.executable, "-c", script, "load", str(spectra), "--catalog", str(catalogue), "--workers", "2"]
     with subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -132,10 +133,29 @@ def test_only_known_names_reach_redirects(path, host, status):
     assert "evil" not in str(answer.headers)
 
 
-def test_a_relative_path_is_served_from_any_folder(path):
+def _free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals of a terminal")
+def test_ctrl_c_ends_the_server_and_its_processes_without_a_word(path):
+    """Right after the first answer, while examples are drawn in a thread and a process waits for questions."""
+    words = [sys.executable, "-P", "-m", "becat", "serve", str(path), "--port", str(port := _free_port())]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        with httpx.Client(transport=httpx.HTTPTransport(retries=8), timeout=60) as client:
+            assert client.get(f"http://127.0.0.1:{port}/").status_code == 200
+        os.killpg(server.pid, signal.SIGINT)
+        _, said = server.communicate(timeout=60)
+    assert (server.returncode, said) == (0, b"")
+    assert [left.name for left in path.parent.iterdir()] == ["catalog.sqlite"]
+
+
+def test_a_relative_path_is_served_from_any_folder(path):
+    port = _free_port()
     code = f"from becat.publish.serve import serve; serve('catalog.sqlite', port={port})"
     server = subprocess.Popen([sys.executable, "-P", "-c", code], cwd=path.parent, stdout=subprocess.DEVNULL)
     try:

@@ -50,7 +50,7 @@ def test_unpacked_elsewhere_it_makes_a_catalogue(wheel, tmp_path):
     place = tmp_path / "site-packages"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place)
-    code = f"import sys; sys.path.insert(0, {str(place)!r}); import becat; print(becat.__file__); from becat.cli import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(place)!r}); import becat; print(becat.__file__); from becat.__main__ import main; main()"
     made = subprocess.run(
         [sys.executable, "-I", "-c", code, "init", "catalog.duckdb"], cwd=tmp_path, capture_output=True, text=True
     )

@@ -22,6 +22,8 @@ __all__ = [
     "TO_WRITE",
     "Run",
     "bounded_memory",
+    "interrupt_queries",
+    "interruptible",
     "open_catalogue",
     "transaction",
     "what_went_wrong",
@@ -40,7 +42,29 @@ CHECKPOINT_AT = "256MB"
 # MB in all, and MB more for each thread.
 TO_WRITE, TO_READ = (384, 64), (768, 256)
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
+_AT_WORK: list[duckdb.DuckDBPyConnection] = []
 HALF_A_DIGIT = 0.05  # DuckDB tells its limit with one decimal, the rest cut off: without this it would shrink each time
+
+
+@contextmanager
+def interruptible(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """While a connection is in use: `interrupt_queries` ends what it is doing."""
+    _AT_WORK.append(connection)
+    try:
+        yield connection
+    finally:
+        _AT_WORK.remove(connection)
+
+
+def interrupt_queries() -> None:
+    """End the queries that are running, at Ctrl-C.
+
+    DuckDB makes an error of Ctrl-C by itself, but lets its threads go on with the query, and the next statement, even a
+    rollback, waits for them.
+    """
+    for connection in _AT_WORK:
+        with suppress(duckdb.Error):  # it is closed already
+            connection.interrupt()
 
 
 @contextmanager
@@ -86,7 +110,8 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
         connection.execute("pragma disable_progress_bar")
         before = _state(path)
         try:
-            yield connection
+            with interruptible(connection):
+                yield connection
         finally:
             # Also after a failure: what was committed before it is becat's.
             if not read_only and _state(path) != before:
@@ -317,7 +342,11 @@ class Run:
     def __exit__(self, kind, error, traceback) -> None:
         if self._run_id is None:
             return
-        status = "done" if kind is None else "interrupted" if kind is KeyboardInterrupt else "failed"
+        # DuckDB makes a RuntimeError of Ctrl-C, caused by it.
+        is_ctrl_c = isinstance(error, KeyboardInterrupt) or isinstance(
+            getattr(error, "__cause__", None), KeyboardInterrupt
+        )
+        status = "done" if kind is None else "interrupted" if is_ctrl_c else "failed"
         message = self.message if kind is None else f"{kind.__name__}: {error}".splitlines()[0]
         with suppress(duckdb.Error) if kind else nullcontext():
             self._end(status, message)

@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from becat.etl.catalogue.parent import end_with
+from becat.etl.catalogue.parent import end_with, without_ctrl_c
 from becat.etl.catalogue.versions import code_version
 from becat.schema.errors import BecatError, missing_extra
 
@@ -104,7 +104,8 @@ class Processes:
 
     def submit(self, work: Work, partition: tuple) -> Future:
         try:
-            return self._pool.submit(work, partition)
+            with without_ctrl_c():  # the first ones start the processes
+                return self._pool.submit(work, partition)
         except BrokenProcessPool as error:
             broken: Future = Future()
             broken.set_exception(error)

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from isal import igzip, isal_zlib
 from pyarrow import csv
 
+from becat.etl.catalogue.connection import interruptible
 from becat.etl.catalogue.errors import Rejected
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
@@ -156,6 +157,7 @@ def read_catalogue(path: str | Path, rows_a_batch: int = ROWS_A_SLICE) -> Iterat
     with (
         tempfile.TemporaryDirectory(prefix="becat-") as scratch,
         duckdb.connect(str(Path(scratch, "rows.duckdb"))) as connection,
+        interruptible(connection),
     ):
         connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"create table entry ({', '.join(f'{n} {t}' for n, t in STORED.items())})")

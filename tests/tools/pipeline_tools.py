@@ -49,7 +49,7 @@ def obey_permissions() -> None:
 
 def becat(*words, check: int | None = 0, before=None) -> subprocess.CompletedProcess:
     """Run the command line in a process of its own, as a user does; `before` is called in it first."""
-    command = [sys.executable, "-c", "from becat.cli import main; main()", *map(str, words)]
+    command = [sys.executable, "-m", "becat", *map(str, words)]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=root, preexec_fn=before)
     assert check is None or done.returncode == check, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -182,6 +182,7 @@ class Service:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "becat.publish.vo.tap.worker", cwd=folder, env=_environment(folder),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the server, which ends it
         )  # fmt: skip
         self._running.add(process)
         try:
