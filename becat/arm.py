@@ -11,6 +11,7 @@ from becat.etl.load.arms_of_file import on_grid
 from becat.etl.readers import RawArm
 from becat.schema.grid import ARMS
 from becat.schema.quality import DESCRIPTIONS, PixelMask
+from becat.schema.words import counted
 
 __all__ = ["Arm", "Smoothed"]
 
@@ -109,7 +110,7 @@ class Smoothed:
 
 def _count(hit: np.ndarray) -> str:
     n = int(hit.sum())
-    return f"{n:,} pixel{'' if n == 1 else 's'}"
+    return counted(n, "pixel")
 
 
 def _stretches(wavelength_a: np.ndarray, hit: np.ndarray) -> str:

@@ -18,6 +18,7 @@ from becat.etl.load.load import spectrum_row
 from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS
 from becat.schema.parameters import in_force
+from becat.schema.words import counted
 from becat.show import find_spectrum, print_why
 from becat.spectrum import Spectra, Spectrum
 
@@ -192,7 +193,7 @@ class Catalogue:
         spectra, stars = self.connection.execute(
             "select (select count(*) from spectrum), (select count(*) from star)"
         ).fetchall()[0]
-        return f"Catalogue {self.path}: {spectra:,} spectra, {stars:,} stars"
+        return f"Catalogue {self.path}: {counted(spectra, 'spectrum')}, {counted(stars, 'star')}"
 
     def _repr_html_(self) -> str:
         if not self._close.alive:

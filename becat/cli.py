@@ -25,6 +25,7 @@ from becat.etl.catalogue.connection import open_catalogue, what_went_wrong
 from becat.etl.lamost.wishes import SERVICES
 from becat.schema.errors import BecatError, missing_extra
 from becat.schema.version import becat_version
+from becat.schema.words import counted
 from becat.udfs.memory import keep_freed_memory
 
 __all__ = ["becat", "outcome"]
@@ -409,7 +410,9 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
     for line in fetched.lines():
         click.echo(line)
     if fetched.n_failed:
-        raise BecatError(f"{fetched.n_failed:,} spectra could not be fetched: the same command tries them again")
+        raise BecatError(
+            f"{counted(fetched.n_failed, 'spectrum', 'spectra')} could not be fetched: the same command tries them again"
+        )
 
 
 @becat.command()
@@ -461,7 +464,7 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
     with open_catalogue(catalog) as connection:
         if release_catalogues:
             counts = load_release_catalogues(connection, release_catalogues)
-            click.echo(f"release catalogues: {counts['rows']:,} rows, {counts['rejected']:,} rejected")
+            click.echo(f"release catalogues: {counted(counts['rows'], 'row')}, {counts['rejected']:,} rejected")
         counts = load_spectra(connection, paths, exposures=exposures, workers=workers, scheduler=scheduler)
         apply_release_entries(connection)
         take_sidecars(connection, sidecars)
@@ -471,31 +474,35 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
         n_stars = gather_stars(connection)
         n_nowhere = count_without_position(connection)
     click.echo(
-        f"{counts['files']:,} files: {counts['loaded']:,} loaded ({counts['spectra']:,} spectra),"
-        f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected; {n_stars:,} stars in {catalog}"
+        f"{counted(counts['files'], 'file')}: {counts['loaded']:,} loaded ({counted(counts['spectra'], 'spectrum')}),"
+        f" {counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected; {counted(n_stars, 'star')} in {catalog}"
     )
     if counts["again"]:
         click.echo(
-            f"{counts['again']:,} files of earlier loads were read again: becat reduces them otherwise now, or what they"
-            " waited for has come"
+            f"{counted(counts['again'], 'file of an earlier load was', 'files of earlier loads were')} read again: becat reduces"
+            " spectra otherwise now, or what was waited for has come"
         )
     if counts["missing"]:
         click.echo(
-            f"{counts['missing']:,} files of the catalogue no longer exist: `becat forget --missing` takes their spectra out"
+            f"{counted(counts['missing'], 'file of the catalogue no longer exists', 'files of the catalogue no longer exist')}:"
+            " `becat forget --missing` takes out what came from there"
         )
     if counts["rejected"]:
         click.echo("why: select file, stage, reason from rejected_input")
     if counts["others"]:
         click.echo(
-            f"{counts['others']:,} text files that may be spectra were skipped: name them one by one to load them"
+            f"{counted(counts['others'], 'text file that may be a spectrum was', 'text files that may be spectra were')} skipped:"
+            " name it on the command line to load it"
         )
     if counts["copies"]:
         click.echo(
-            f"{counts['copies']:,} files are copies of others: select file from input_file where status = 'duplicate'"
+            f"{counted(counts['copies'], 'file is a copy of another', 'files are copies of others')}: select file from"
+            " input_file where status = 'duplicate'"
         )
     if n_nowhere:
         click.echo(
-            f"{n_nowhere:,} of all spectra have no position and belong to no star: give one in a table positions.csv"
+            f"{counted(n_nowhere, 'spectrum has no position and belongs', 'spectra have no position and belong')} to no star:"
+            " give one in a table positions.csv"
             " beside the files, with --positions, or by name with --resolve"
         )
 
@@ -526,19 +533,19 @@ def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> 
     with open_catalogue(catalog) as connection:
         found = chosen(connection, files, missing)
         for one in found[:MAX_LISTED]:
-            click.echo(f"{one.file}: {one.kind}, {one.n_rows:,} rows, {one.status}")
+            click.echo(f"{one.file}: {one.kind}, {counted(one.n_rows, 'row')}, {one.status}")
         if len(found) > MAX_LISTED:
             click.echo(f"and {len(found) - MAX_LISTED:,} more")
         if not found:
             click.echo("every file of the catalogue is there: nothing to forget")
             return
         if not yes:
-            click.confirm(f"take {len(found):,} files out of {catalog}?", abort=True)
+            click.confirm(f"take {counted(len(found), 'file')} out of {catalog}?", abort=True)
         n_spectra = take_out(connection, [one.file for one in found])
         apply_release_entries(connection)
         n_stars = gather_stars(connection)
     click.echo(
-        f"{len(found):,} files and {n_spectra:,} spectra are out; {n_stars:,} stars in {catalog}. `becat run`, or `becat match`,"
+        f"{counted(len(found), 'file')} and {counted(n_spectra, 'spectrum')} taken out; {counted(n_stars, 'star')} left in {catalog}. `becat run`, or `becat match`,"
         " brings what follows from the stars up to date"
     )
 
@@ -567,7 +574,7 @@ def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
         if row is None or row[0] is None:
             raise BecatError(f"{star} has no position and is no star: name first the one that has a position")
         n_moved = link_names(connection, row[0], list(names))
-    click.echo(f"{n_moved:,} spectra are of star {row[0]} ({row[1]}) now")
+    click.echo(f"{counted(n_moved, 'spectrum is', 'spectra are')} of star {row[0]} ({row[1]}) now")
 
 
 @becat.command()
@@ -586,7 +593,7 @@ def measure(catalog: Path, scheduler: str | None) -> None:
     with open_catalogue(catalog) as connection:
         counts = measure_spectra(connection, scheduler)
         n_missing = count_missing(connection, "measure")
-    click.echo(f"{counts['measured']:,} spectra measured")
+    click.echo(f"{counted(counts['measured'], 'spectrum')} measured")
     _tell_missing(n_missing, "measure", "H-alpha could not be measured")
 
 
@@ -611,13 +618,13 @@ def score(catalog: Path, model: Path | None, every: bool, scheduler: str | None)
         counts = score_spectra(connection, model, scheduler, every=every)
         n_missing = count_missing(connection, "score")
     decided = f"{counts['models']}; {counts['model_id']} decides"
-    click.echo(f"{counts['scored']:,} spectra scored by {decided}, on {counts['provider']}")
+    click.echo(f"{counted(counts['scored'], 'spectrum')} scored by {decided}, on {counts['provider']}")
     _tell_missing(n_missing, "score", "H-alpha could not be scored")
 
 
 def _tell_missing(n_missing: int, stage: str, words: str) -> None:
     if n_missing:
-        click.echo(f"in {n_missing:,} of all spectra {words}")
+        click.echo(f"{counted(n_missing, 'spectrum')} of the catalogue: {words}")
         click.echo(f"why: select spectrum_id, reason from missing_result where stage = '{stage}'")
 
 
@@ -675,13 +682,15 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
             before = replaced(connection, sources[0])
             n_rows = ingest_archives(connection, {sources[0]: file})
             instead = f" instead of {before}" if before and n_rows else ""
-            click.echo(f"{sources[0]}: {n_rows:,} new rows{instead}")
+            click.echo(f"{sources[0]}: {counted(n_rows, 'new row')}{instead}")
             n_failed = 0
         else:
             n_failed = fetch_archives(connection, names, cache or default_cache(catalog))
         _print_matched(match_archives(connection))
     if n_failed:
-        raise BecatError(f"{n_failed} of {len(names)} sources are not complete: the same command goes on with them")
+        raise BecatError(
+            f"{n_failed} of {counted(len(names), 'source')} not complete: the same command goes on with them"
+        )
 
 
 def _fetch_bess(catalog: Path, folder: Path) -> None:
@@ -690,7 +699,7 @@ def _fetch_bess(catalog: Path, folder: Path) -> None:
     with open_catalogue(catalog, read_only=True) as connection:
         came = fetch_bess(connection, folder)
     click.echo(
-        f"BeSS has {came.n_listed:,} spectra of {came.n_stars:,} stars: {came.n_fetched:,} fetched, {came.n_there:,} were there,"
+        f"BeSS has {counted(came.n_listed, 'spectrum')} of {counted(came.n_stars, 'star')}: {came.n_fetched:,} fetched, {came.n_there:,} were there,"
         f" {came.n_failed:,} failed; load them with `becat load {folder}`"
     )
     if came.n_failed:
@@ -749,7 +758,7 @@ def match(table, catalog, radius, ra, dec, into) -> None:
             made, n_pairs = match_table(connection, table, radius or 3.0, ra, dec, into)
         except ValueError as error:
             raise BecatError(str(error)) from None
-    click.echo(f"{n_pairs:,} {'pair' if n_pairs == 1 else 'pairs'} within {radius or 3.0:g} arcsec in table {made}")
+    click.echo(f"{counted(n_pairs, 'pair')} within {radius or 3.0:g} arcsec in table {made}")
 
 
 @becat.command()
@@ -854,7 +863,7 @@ def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
     for finding in findings:
         click.echo(f"{finding.check}: {finding.n_rows:,} are not, as {finding.examples}")
     if findings:
-        raise BecatError(f"{len(findings)} checks of {catalog} failed")
+        raise BecatError(f"{counted(len(findings), 'check')} of {catalog} failed")
     click.echo(f"{catalog} holds together")
 
 
@@ -1033,7 +1042,7 @@ def partition(directory: Path, catalog: Path, table: str) -> None:
 
     with open_catalogue(catalog, read_only=True) as connection:
         n_rows = export_hats(connection, directory, table)
-    click.echo(f'{n_rows:,} rows in {directory}: open them with lsdb.open_catalog("{directory}")')
+    click.echo(f'{counted(n_rows, "row")} in {directory}: open them with lsdb.open_catalog("{directory}")')
 
 
 @becat.command()
@@ -1105,7 +1114,7 @@ def report(directory: Path, catalog: Path) -> None:
     for problem in made.problems:
         click.echo(problem)
     click.echo(
-        f"{made.n_figures} figures and {made.n_tables} tables, {made.size_bytes / 1e6:.1f} MB in {directory}:"
+        f"{counted(made.n_figures, 'figure')} and {counted(made.n_tables, 'table')}, {made.size_bytes / 1e6:.1f} MB in {directory}:"
         f" look at {directory / 'report.html'} or {directory / 'report.pdf'}"
     )
 
@@ -1150,7 +1159,7 @@ def simulate(directory: Path, spectra: int, seed: int, archives: bool) -> None:
     write_survey(directory, n=spectra, seed=seed, progress=True)
     if archives:
         write_demo_archives(directory / "archives", directory / "truth.csv")
-    click.echo(f"{spectra:,} simulated spectra and their truth in {directory}")
+    click.echo(f"{counted(spectra, 'simulated spectrum')} with the truth in {directory}")
 
 
 @becat.command()
@@ -1337,7 +1346,7 @@ def export_stars(view: str, path: Path, catalog: Path) -> None:
 
     with open_catalogue(catalog, read_only=True) as connection:
         n_rows = write_table(connection, view, path)
-    click.echo(f"{n_rows:,} rows of {view} in {path}")
+    click.echo(f"{counted(n_rows, 'row')} of {view} in {path}")
 
 
 @export.command("model")

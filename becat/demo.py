@@ -14,6 +14,7 @@ from becat.etl.catalogue.connection import open_catalogue
 from becat.pipeline import Configuration, run_pipeline
 from becat.sample_spectra import real_spectra
 from becat.schema.errors import BecatError
+from becat.schema.words import counted
 from becat.show import print_funnel, print_verdicts, print_why
 from becat.simulate.survey import write_survey
 
@@ -86,7 +87,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1, added: Seque
             print_verdicts(connection, added)
     of_yours = "" if added else "; none of them is of a Be star. Add one with --with FILE"
     click.echo(
-        f"\nThe survey is simulated (is_simulated); {len(spectra)} files are real LAMOST DR7 spectra{of_yours}."
+        f"\nThe survey is simulated (is_simulated); {counted(len(spectra), 'file holds a real LAMOST DR7 spectrum', 'files hold real LAMOST DR7 spectra')}{of_yours}."
         f"\nAsk {catalog} in SQL: select * from classical_be; select * from runaway; select * from verdict"
         f"\nLook at it in a browser: becat serve {snapshot}"
         f"\nAdd spectra of your own: name them in {config}, then becat run {config}"

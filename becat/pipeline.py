@@ -14,6 +14,7 @@ from becat.etl.catalogue.connection import open_catalogue
 from becat.lamost_release import LamostRelease, bring_release
 from becat.schema import build
 from becat.schema.errors import BecatError
+from becat.schema.words import counted
 
 __all__ = ["Configuration", "default_cache", "run_pipeline"]
 
@@ -148,7 +149,7 @@ def run_pipeline(configuration: Configuration) -> None:
         )
         if catalogues:
             counts = load_release_catalogues(connection, catalogues)
-            click.echo(f"release catalogues: {counts['rows']:,} new rows, {counts['rejected']:,} rejections")
+            click.echo(f"release catalogues: {counted(counts['rows'], 'new row')}, {counts['rejected']:,} rejected")
         counts = load_spectra(
             connection,
             spectra,
@@ -157,36 +158,42 @@ def run_pipeline(configuration: Configuration) -> None:
             scheduler=configuration.scheduler,
         )
         click.echo(
-            f"load:    {counts['files']:,} files, {counts['unchanged']:,} unchanged, {counts['spectra']:,} spectra"
-            f" written, {counts['rejected']:,} rejections"
+            f"load:    {counted(counts['files'], 'file')}, {counts['unchanged']:,} unchanged, {counted(counts['spectra'], 'spectrum')}"
+            f" written, {counts['rejected']:,} rejected"
         )
         if counts["missing"]:
             click.echo(f"missing: {missing_words(connection)}")
         updated = apply_release_entries(connection)
-        click.echo(f"release: {updated:,} spectra updated")
+        click.echo(f"release: {counted(updated, 'spectrum')} updated")
         take_sidecars(connection, configuration.positions)
         if configuration.resolve:
             resolve_names(connection, tell=click.echo)
         give_positions(connection)
         n_nowhere = count_without_position(connection)
-        nowhere = f" ({n_nowhere:,} spectra have no position and are of none)" if n_nowhere else ""
+        nowhere = (
+            f" ({counted(n_nowhere, 'spectrum has no position and is', 'spectra have no position and are')} of none)"
+            if n_nowhere
+            else ""
+        )
         click.echo(f"stars:   {gather_stars(connection):,}{nowhere}")
-        click.echo(f"measure: {measure_spectra(connection, configuration.scheduler)['measured']:,} spectra")
+        click.echo(f"measure: {counted(measure_spectra(connection, configuration.scheduler)['measured'], 'spectrum')}")
         scored = score_spectra(connection, configuration.model, configuration.scheduler, every=configuration.score_all)
-        click.echo(f"score:   {scored['scored']:,} spectra, {scored['models']}, {scored['provider']}")
+        click.echo(f"score:   {counted(scored['scored'], 'spectrum')}, {scored['models']}, {scored['provider']}")
         if n_missing := [
             f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))
         ]:
             click.echo(f"no result: {', '.join(n_missing)} (table missing_result says why)")
         if configuration.inspections:
-            click.echo(f"inspect: {take_inspections(connection, configuration.inspections):,} new judgements")
+            click.echo(f"inspect: {counted(take_inspections(connection, configuration.inspections), 'new judgement')}")
         n_failed = 0
         if configuration.fetch:
             n_failed = fetch_archives(
                 connection, configuration.fetch, configuration.cache or default_cache(configuration.catalog)
             )
         n_matched = sum(match_archives(connection).values())
-        click.echo(f"match:   {n_rows:,} new archive rows, {n_matched:,} rows of the catalogue changed")
+        click.echo(
+            f"match:   {counted(n_rows, 'new archive row')}, {counted(n_matched, 'row')} of the catalogue changed"
+        )
         changed = _last_run(connection) != last_run
         to_publish = configuration.publish and not is_published(connection, configuration.publish)
     if configuration.publish and to_publish:
@@ -195,7 +202,7 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo("nothing is new or stale")
     if n_failed:
         n_asked = len(configuration.fetch)
-        raise BecatError(f"{n_failed} of {n_asked} sources are not complete: the same command goes on with them")
+        raise BecatError(f"{n_failed} of {counted(n_asked, 'source')} not complete: the same command goes on with them")
 
 
 def default_cache(catalog: Path) -> Path:

@@ -22,6 +22,7 @@ from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS
 from becat.schema.lines import LINES
 from becat.schema.quality import PixelMask
+from becat.schema.words import counted
 
 __all__ = ["Picture", "Profile", "draw_halpha", "picture", "save"]
 
@@ -216,7 +217,7 @@ def _numbers(measured: Row) -> list[str]:
     width = f"EW(Hα) = {measured.words('ew_halpha_a')}" if "reason" not in measured else "EW(Hα) not measured"
     kind = ", ".join(filter(None, (measured["profile_class"], measured["profile_type"])))
     n, above_noise = measured["n_peaks"], measured["n_emission_peaks"]
-    peaks = "peaks not counted" if n is None else f"{n} peak{'' if n == 1 else 's'} after smoothing"
+    peaks = "peaks not counted" if n is None else f"{counted(n, 'peak')} after smoothing"
     return [
         width,
         kind or "profile not classified",

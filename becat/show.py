@@ -14,7 +14,8 @@ from becat.etl.load.forget import missing_words
 from becat.schema.errors import BecatError
 from becat.schema.find_star import questions, squeezed
 from becat.schema.parameters import Threshold, in_words
-from becat.schema.selection import SELECTION
+from becat.schema.selection import LABELS, SELECTION
+from becat.schema.words import counted
 
 __all__ = [
     "find_spectrum",
@@ -29,20 +30,22 @@ __all__ = [
 SHOWN_MAX = 8
 LISTED_MAX = 20
 # Kinds of change that `becat.diff.compare` finds, in words.
-CHANGES = {"entered": "enter", "left": "leave", "moved": "fail at another step"}
+CHANGES = {
+    "entered": ("enters", "enter"),
+    "left": ("leaves", "leave"),
+    "moved": ("fails at another step", "fail at another step"),
+}
 TOLD_ARCSEC = 1.0  # how far the nearest star may be from a position without a word
 
 
 def print_funnel(connection: duckdb.DuckDBPyConnection) -> None:
     """Print the view `funnel`: spectra and stars that pass each step; known stars leave it and are added at the end."""
-    rows = connection.execute("select step, name, spectra, stars, branch from funnel order by step").fetchall()
-    width = max((len(row[1]) for row in rows), default=10)
-    click.echo(f"{'step':>4}  {'':{width}}  {'spectra':>10}  {'stars':>10}")
-    new = max((row[0] for row in rows if row[4] == "new"), default=None)
-    for step, name, spectra, stars, branch in rows:
-        words = {"known": "a branch: known stars", "new": "new stars"}.get(branch, "")
-        words = "known and new" if new is not None and step > new else words
-        click.echo(f"{step:>4}  {name:{width}}  {_count(spectra):>10}  {_count(stars):>10}  {words}".rstrip())
+    rows = connection.execute("select step, name, spectra, stars from funnel order by step").fetchall()
+    names, labels = (max(len(words) for words in column) for column in (LABELS, LABELS.values()))
+    click.echo(f"{'step':>4}  {'name':{names}}  {'what is left':{labels}}  {'spectra':>10}  {'stars':>10}")
+    for step, name, spectra, stars in rows:
+        label = LABELS.get(name, "")
+        click.echo(f"{step:>4}  {name:{names}}  {label:{labels}}  {_count(spectra):>10}  {_count(stars):>10}")
     if missing := missing_words(connection):
         click.echo(f"missing: {missing}")
 
@@ -149,14 +152,16 @@ def print_why(connection: duckdb.DuckDBPyConnection, words: str) -> None:
     stages = {test.test: test.stage for _, test in SELECTION.tests}
     names = max(len(row[0]) for row in tests)
     quantities = max(len(row[1] or "") for row in tests)
-    click.echo(f"{'step':{names}}  {'':{quantities}}  {'value':>10}  {'threshold':>10}  {'margin':>10}")
-    for name, quantity, value, threshold, margin, unit, detail, result, decided_by, _, test in tests:
+    click.echo(
+        f"{'step':>4}  {'name':{names}}  {'quantity':{quantities}}  {'value':>10}  {'threshold':>10}  {'margin':>10}"
+    )
+    for name, quantity, value, threshold, margin, unit, detail, result, decided_by, _, test, step in tests:
         numbers = f"{_number(value):>10}  {_number(threshold):>10}  {_number(margin):>10}"
         outcome = result.replace("fail", "FAIL")
         if value is None and stages.get(test) in reasons:
             outcome, decided_by = "no result", None
         words = "  ".join(part for part in (outcome, unit, detail, decided_by) if part)
-        click.echo(f"{name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
+        click.echo(f"{step:>4}  {name:{names}}  {quantity or '':{quantities}}  {numbers}  {words}")
     _print_classifiers(connection, spectrum_id)
     click.echo(_conclusion(tests, *last[6:8]))
 
@@ -167,7 +172,7 @@ def _steps(connection, spectrum_id: int, star_id: int | None) -> list[tuple]:
     of_star = "star_id is null" if star_id is None else f"star_id = {star_id}"
     return connection.execute(
         f"""
-        select name, quantity, value, threshold, margin, unit, detail, result, decided_by, is_verdict, test
+        select name, quantity, value, threshold, margin, unit, detail, result, decided_by, is_verdict, test, step
         from verdict_step where {of_star} and spectrum_id = ? order by test
         """,
         [spectrum_id],
@@ -261,7 +266,7 @@ def _number(value: float | None) -> str:
 def print_changes(changes: list[tuple]) -> None:
     """Print what `becat.diff.compare` found: a count of each kind first, then star by star."""
     kinds = [change[0] for change in changes]
-    counts = ", ".join(f"{kinds.count(kind):,} {words}" for kind, words in CHANGES.items() if kind in kinds)
+    counts = ", ".join(counted(kinds.count(kind), *words) for kind, words in CHANGES.items() if kind in kinds)
     click.echo(f"classical Be stars: {counts}" if changes else "no star differs")
     for change, designation, ra, dec, before, after, value, threshold in changes:
         numbers = "" if value is None else f"  {_number(value)} against {_number(threshold)}"

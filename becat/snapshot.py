@@ -9,6 +9,7 @@ import duckdb
 from becat.publish.snapshot.profiles import PROFILES_MAX, chosen_sql
 from becat.publish.snapshot.provenance import state, state_of
 from becat.publish.snapshot.write import write
+from becat.schema.words import counted
 
 __all__ = ["is_published", "publish_snapshot"]
 
@@ -36,5 +37,5 @@ def publish_snapshot(catalog: Path, snapshot: Path, profiles: str = "all", n_pro
     """
     made = write(catalog, snapshot, profile_sql=chosen_sql(profiles, n_profiles_max))
     left_out = made.n_spectra - made.n_profiles
-    without = f", {left_out:,} spectra without one" if left_out else ""
-    return f"{snapshot} ({made.size_bytes / 1e6:.1f} MB, {made.n_profiles:,} H-alpha profiles{without})"
+    without = f", {counted(left_out, 'spectrum')} without one" if left_out else ""
+    return f"{snapshot} ({made.size_bytes / 1e6:.1f} MB, {counted(made.n_profiles, 'H-alpha profile')}{without})"

@@ -22,6 +22,7 @@ from becat.models.score import FOLDER
 from becat.schema import parameters
 from becat.schema.grid import ARMS
 from becat.schema.tables import TABLES
+from becat.schema.words import counted
 from becat.verify_sample import recompute
 from becat.verify_template import differences_from_template
 
@@ -302,9 +303,9 @@ def _checksums(connection, tell: Callable[[str], None]) -> Iterator[Finding]:
         "select count(distinct table_name), coalesce(sum(n_rows), 0), count(*) filter (engine <> ?) from table_checksum",
         [engine()],
     ).fetchone()
-    tell(f"{row[0]:,} tables with {row[1]:,} rows against the checksums of their runs")
+    tell(f"{counted(row[0], 'table')} with {counted(row[1], 'row')} against the checksums of their runs")
     if row[2]:
-        tell(f"not compared: {row[2]:,} checksums that another version of DuckDB made")
+        tell(f"not compared: {counted(row[2], 'checksum')} that another version of DuckDB made")
 
 
 def _flux(connection, tell: Callable[[str], None]) -> Iterator[Finding]:
@@ -329,7 +330,7 @@ def _flux(connection, tell: Callable[[str], None]) -> Iterator[Finding]:
         if changed:
             yield _finding(f"the rows of {table} are those that becat wrote", changed)
         older = f" ({n_all - n_known:,} of an older becat have none)" if n_all > n_known else ""
-        tell(f"{n_known:,} rows of {table} against their checksums{older}")
+        tell(f"{counted(n_known, 'row')} of {table} against the checksums{older}")
 
 
 def _has_column(connection, table: str, column: str) -> bool:

@@ -23,6 +23,7 @@ from becat.schema import parameters
 from becat.schema.grid import ARMS
 from becat.schema.quality import Quality
 from becat.schema.tables import TABLES
+from becat.schema.words import counted
 
 __all__ = ["Sample", "recompute"]
 
@@ -58,15 +59,15 @@ class Sample:
     def lines(self) -> Iterator[str]:
         """What was read, and what could not be."""
         yield (
-            f"{self.n_read:,} of {self.n_of:,} spectra from their files, {self.n_measured:,} of them measured and"
+            f"{self.n_read:,} of {counted(self.n_of, 'spectrum')} from the files, {self.n_measured:,} of them measured and"
             f" {self.n_scored:,} scored again"
         )
         if self.n_velocities:
-            yield f"{self.n_velocities:,} velocities of their stars computed again"
+            yield f"{counted(self.n_velocities, 'velocity', 'velocities')} of their stars computed again"
         if self.n_gone:
-            yield f"not read: {self.n_gone:,} spectra of the sample, whose files are no longer there"
+            yield f"not read: {counted(self.n_gone, 'spectrum')} of the sample, for want of the file"
         if self.n_stale:
-            yield f"not read: {self.n_stale:,} spectra of the sample, reduced by another version (`becat run` does it again)"
+            yield f"not read: {counted(self.n_stale, 'spectrum')} of the sample, reduced by another version (`becat run` does it again)"
 
 
 def recompute(connection, n_sample: int | None, seed: int) -> Sample:

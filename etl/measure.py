@@ -14,6 +14,7 @@ from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, open_pool, partition_table, work_through
 from becat.etl.missing import missing_table, write_missing
 from becat.schema import parameters
+from becat.schema.words import counted
 
 __all__ = ["measure_spectra"]
 
@@ -73,7 +74,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
                 write_missing(connection, "measure", ids, tables["missing_result"], run.run_id)
             n_measured += n
             run.n_done = n_measured
-        run.message = f"{n_measured} spectra measured"
+        run.message = f"{counted(n_measured, 'spectrum')} measured"
     return {"measured": n_measured}
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from becat.etl.catalogue.batches import insert_columns
 from becat.schema.grid import RED
+from becat.schema.words import counted
 
 __all__ = ["count_missing", "missing_table", "why_missing", "write_missing"]
 
@@ -51,7 +52,7 @@ def _stretches(wrong: np.ndarray) -> str:
     long = [run for run in runs if (run[1] - run[0]) * RED.step_a >= MIN_STRETCH_A][:MAX_STRETCHES] or runs[:1]
     words = ", ".join(f"{RED.wavelength_a[first]:.1f}-{RED.wavelength_a[end - 1]:.1f}" for first, end in sorted(long))
     n_more = int(wrong.sum()) - sum(end - first for first, end in long)
-    return f"{words} Angstrom" + (f" and in {n_more} more pixels" if n_more else "")
+    return f"{words} Angstrom" + (f" and in {counted(n_more, 'more pixel')}" if n_more else "")
 
 
 def missing_table(

@@ -26,6 +26,7 @@ from becat.schema.errors import BecatError
 from becat.schema.parameters import load as load_parameters
 from becat.schema.parameters import value
 from becat.schema.selection import SELECTION
+from becat.schema.words import counted
 
 __all__ = ["Asked", "score_partition", "score_spectra"]
 
@@ -106,7 +107,7 @@ def score_spectra(
             run.n_done = n_scored
         deciding = decides(classifiers, wanted)
         provider = ", ".join(sorted(providers)) or deciding.provider
-        run.message = f"{n_scored} spectra scored by {_told(classifiers)} on {provider}"
+        run.message = f"{counted(n_scored, 'spectrum')} scored by {_told(classifiers)} on {provider}"
     return {
         "scored": n_scored,
         "model_id": deciding.model_id,

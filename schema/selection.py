@@ -18,7 +18,7 @@ from sqlglot import exp
 from becat.schema import parameters
 from becat.schema.tables import TABLES
 
-__all__ = ["SELECTION", "Selection", "Step", "Test", "bare", "key", "read"]
+__all__ = ["LABELS", "SELECTION", "Selection", "Step", "Test", "bare", "key", "read"]
 
 VIEWS = Path(__file__).parent / "views"
 COMPARISONS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
@@ -127,7 +127,6 @@ class Step:
     name: str
     view: str
     label: str
-    figure: str
     of: str
     printed: str = ""
     branch: str = ""
@@ -306,3 +305,7 @@ def _read_test(number: int, fields: dict) -> Test:
 
 
 SELECTION: Selection = read()
+# What each row of the funnel counts, in words: one wording for the terminal, the site and the report.
+LABELS = {"spectra": "All spectra", "classical_be": "Classical Be stars, known and new"} | {
+    step.name: step.label for step in (*SELECTION.steps, SELECTION.branch)
+}

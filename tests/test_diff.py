@@ -48,7 +48,7 @@ def test_two_catalogues(catalogue, tmp_path):
         connection.execute("delete from spectrum where spectrum_id = 2")
         connection.execute("delete from star where star_id = 2")
     out = becat("diff", catalogue, other).stdout
-    assert out.splitlines()[0] == "classical Be stars: 1 fail at another step"
+    assert out.splitlines()[0] == "classical Be stars: 1 fails at another step"
     assert "J2" in out and "early_by_lines" in out and "not there" in out
     assert "no star differs" in becat("diff", catalogue, catalogue).stdout
     assert "J1" in becat("diff", catalogue, "--set", "snr_min=20").stdout

@@ -77,7 +77,7 @@ def test_verify_finds_a_spectrum_with_neither_and_the_stages_mend_it(catalogue):
 
 
 def test_the_commands_say_how_many_and_where_to_look(catalogue):
-    assert "in 1 of all spectra H-alpha could not be measured" in becat("measure", "-c", catalogue).stdout
+    assert "1 spectrum of the catalogue: H-alpha could not be measured" in becat("measure", "-c", catalogue).stdout
     assert "reason from missing_result where stage = 'score'" in becat("score", "--all", "-c", catalogue).stdout
     with open_catalogue(catalogue, read_only=True) as connection:
         ((number, reason),) = connection.execute(

@@ -363,7 +363,7 @@ def test_a_file_that_is_gone_is_missing_until_it_is_forgotten_or_back(connection
     content = path.read_bytes()
     path.unlink()
     assert loaded(connection, folder) == (["a.fits.gz", "b.fits.gz"], [], 0)
-    assert missing_words(connection).startswith("1 spectra are of 1 files that are not there any more")
+    assert missing_words(connection).startswith("1 spectrum is of 1 file that is not there any more")
     path.write_bytes(content)
     assert loaded(connection, folder)[0] == ["a.fits.gz", "b.fits.gz"] and not missing_words(connection)
     path.unlink()
@@ -405,6 +405,6 @@ def test_forget_says_what_it_does_and_asks(folder):
     with open_catalogue(catalogue) as connection:
         loaded(connection, folder)
     asked = becat("forget", folder / "spectra", "-c", catalogue, check=1)  # nobody answers
-    assert f"{path}: spectra, 1 rows, loaded" in asked.stdout and "take 1 files out of" in asked.stdout
-    assert "1 files and 1 spectra are out; 0 stars" in becat("forget", path, "--yes", "-c", catalogue).stdout
+    assert f"{path}: spectra, 1 row, loaded" in asked.stdout and "take 1 file out of" in asked.stdout
+    assert "1 file and 1 spectrum taken out; 0 stars" in becat("forget", path, "--yes", "-c", catalogue).stdout
     assert "knows no file" in becat("forget", path, "--yes", "-c", catalogue, check=1).stderr

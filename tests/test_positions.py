@@ -51,8 +51,8 @@ def test_loading_tells_of_spectra_without_a_position(folder):
     path = new_catalogue(folder / "c.duckdb")
     (folder / "text.dat").write_text("a spectrum, perhaps")
     words = becat("load", folder, "-c", path, "--workers", 1).stdout
-    assert "1 text files that may be spectra were skipped: name them" in words
-    assert "2 of all spectra have no position and belong to no star" in words
+    assert "1 text file that may be a spectrum was skipped: name it" in words
+    assert "2 spectra have no position and belong to no star" in words
 
 
 def test_a_table_beside_the_files_gives_names_and_positions(folder):
@@ -122,7 +122,7 @@ def test_a_resolver_that_cannot_be_reached_stops_nothing(folder):
     with open_catalogue(loaded(folder)) as connection:
         assert resolve_names(connection, {"simbad_tap": "http://127.0.0.1:9/sim-tap"}, told.append) == 0
     assert len(told) == 1
-    assert "SIMBAD could not be asked for 1 names" in told[0]
+    assert "SIMBAD could not be asked for 1 name" in told[0]
 
 
 def test_names_of_one_star(folder):

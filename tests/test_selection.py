@@ -29,7 +29,6 @@ RUWE = """-- 95 · Stars whose astrometry is sound.
 --: step = "ruwe"
 --: of = "star"
 --: label = "Sound astrometry"
---: figure = "RUWE is small"
 --: [95]
 --: quantity = "RUWE"
 --: value = "astrometry.ruwe"
@@ -122,14 +121,13 @@ def test_a_new_step_is_on_the_site_and_in_the_figure_of_the_report(tmp_path):
     made = json.loads(ran.stdout.splitlines()[-1])
     front, sliders = made["pages"]
     assert "Sound astrometry" in front and "ruwe_max" in sliders
-    assert "RUWE is small" in made["figure"]
+    assert "Sound astrometry" in made["figure"]
 
 
 NORTH = """-- 45 · Spectra of the north.
 --: step = "north"
 --: of = "spectrum"
 --: label = "North"
---: figure = "north"
 --: [{number}]
 --: quantity = "declination"
 --: unit = "deg"

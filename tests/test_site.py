@@ -18,6 +18,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.io.votable import parse_single_table, validate
 from astropy.table import Table
+from markupsafe import escape
 
 from becat.compare import compare_with
 from becat.publish import serve, site
@@ -25,6 +26,8 @@ from becat.publish.plugins.template_vars import commands
 from becat.publish.snapshot import write as snapshot
 from becat.publish.vo.votable import Field, to_votable
 from becat.schema.find_star import read_position
+from becat.schema.selection import LABELS, SELECTION
+from tests.tools.pipeline_tools import becat
 from tests.tools.serving import Server
 from tests.tools.site_fixture import SQL_NAME, make_catalogue
 
@@ -380,6 +383,22 @@ def test_what_is_no_snapshot_is_refused_in_one_line(tmp_path):
         serve.Switch(tmp_path / "text.sqlite")
 
 
+def test_steps_have_one_name_on_the_terminal_and_on_every_page(get, files):
+    said = becat("funnel", "-c", files[0].with_name("catalog.duckdb")).stdout
+    front, sliders = get("/").text, get("/thresholds").text
+    for name, label in LABELS.items():
+        assert f"  {name} " in said and f"  {label} " in said
+        assert f"{label} <code>{name}</code>" in front and f"{label} <code>{name}</code>" in sliders
+    star = get("/catalog/verdict.json?_size=1&_shape=array&step__lt=110").json()[0]
+    page, why = (
+        get(f"/star/{star['star_id']}").text,
+        becat("why", star["star_id"], "-c", files[0].with_name("catalog.duckdb")).stdout,
+    )
+    assert f"<code>{star['name']}</code> ({LABELS[star['name']]})" in page
+    for _, test in SELECTION.tests:
+        assert escape(test.quantity) in page and test.quantity in why
+
+
 def test_the_page_of_compared_lists_says_what_the_table_holds(get):
     page = get("/compare").text
     rows = get("/catalog/list_comparison.json?_shape=array").json()
@@ -512,6 +531,7 @@ def test_tables_show_names_first_and_a_dozen_columns(browser, server):
     assert page.locator("table.rows-and-columns thead th:visible").count() == 12
     page.check("#all-columns")
     assert page.locator("table.rows-and-columns thead th:visible").count() == heads.count() > 30
+    assert page.locator("#facet-is_new li a").all_inner_texts() == ["yes", "no"]  # as in the rows
     number = page.locator("table.rows-and-columns tbody tr:first-child td:nth-child(2)")
     assert number.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
     name = page.locator("table.rows-and-columns tbody tr:first-child td:first-child a")

@@ -63,8 +63,8 @@ def test_a_sound_catalogue_passes(sound):
         assert verify(connection) == []
     said = becat("verify", "--catalog", sound, "--all").stdout
     assert "holds together" in said
-    assert "read: 3 of 3 spectra from their files, 3 of them measured and 3 scored again" in said
-    assert "read: 3 rows of flux_red against their checksums" in said
+    assert "read: 3 of 3 spectra from the files, 3 of them measured and 3 scored again" in said
+    assert "read: 3 rows of flux_red against the checksums" in said
 
 
 @pytest.mark.parametrize("sql", DAMAGE, ids=DAMAGE.values())

@@ -25,6 +25,7 @@ from becat.etl.archives.ingest import checked, ingested, store
 from becat.etl.archives.services import DEC, ID, RA, SERVERS, Client
 from becat.etl.archives.sources import ColumnMissing
 from becat.schema.errors import BecatError
+from becat.schema.words import counted
 
 __all__ = ["Fetched", "Manners", "fetch"]
 
@@ -167,7 +168,7 @@ def _asked_until_whole(source, chunk, radius_arcsec, client, manners, sleep):
         except Exception as error:  # clients raise errors of many libraries; each is worth another try
             words = str(error).strip().splitlines() or [type(error).__name__]
             failure = f"{type(error).__name__}: {words[0]}"[:300]
-    what = "the whole table" if chunk is None else f"{len(chunk)} stars"
+    what = "the whole table" if chunk is None else f"{counted(len(chunk), 'star')}"
     raise BecatError(
         f"{source.name}: no whole answer about {what} in {manners.tries} tries ({failure}); run it again later,"
         " what has been answered is kept"

@@ -17,6 +17,7 @@ from becat.etl.catalogue.connection import transaction
 from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
 from becat.schema.sql_names import quoted
+from becat.schema.words import counted
 
 __all__ = ["WITHDRAWN", "checked", "ingest_file", "ingested", "prepare", "replaced", "store", "withdraw"]
 
@@ -86,7 +87,7 @@ def replaced(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     """What taking a source in anew would replace, in words; empty where there is nothing of it."""
     prepare(connection)
     row = connection.execute("select n_rows, origin from archive.source where source = ?", [name]).fetchone()
-    return f"{row[0]:,} rows from {row[1]}" if row else ""
+    return f"{counted(row[0], 'row')} from {row[1]}" if row else ""
 
 
 def checked(declared: Source, table: pa.Table, units: dict[str, str], origin: str) -> pa.Table:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from becat.etl.catalogue.connection import transaction
 from becat.schema.errors import BecatError, missing_extra
+from becat.schema.words import counted
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -124,7 +125,7 @@ def fill_reddening(
     try:
         query, kind = _open_map(map_file, service_url)
     except BecatError as error:
-        return ReddeningCounts(message=f"no E(B-V) for {n_stars:,} stars: {error}")
+        return ReddeningCounts(message=f"no E(B-V) for {counted(n_stars, 'star')}: {error}")
     tries = attempts if kind == "service" else 1
     n_asked = n_filled = 0
     message = ""
@@ -135,7 +136,7 @@ def fill_reddening(
             try:
                 values = _ask_again(query, stars, tries, wait_s)
             except BecatError as error:
-                message = f"no E(B-V) yet for {n_stars - n_asked:,} stars: {error}"
+                message = f"no E(B-V) yet for {counted(n_stars - n_asked, 'star')}: {error}"
                 break
             with transaction(connection):
                 _write(connection, stars, *values, run_id)
@@ -144,9 +145,7 @@ def fill_reddening(
             progress.update(n_batch)
     n_without = n_asked - n_filled
     if n_without and not message:
-        message = (
-            f"{n_without:,} of {n_asked:,} stars lie outside the map or where it did not converge: their E(B-V) is NULL"
-        )
+        message = f"{n_without:,} of {counted(n_asked, 'star')}: outside the map, or where it did not converge, E(B-V) is NULL"
     return ReddeningCounts(n_asked, n_filled, n_without, message)
 
 

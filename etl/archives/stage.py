@@ -15,6 +15,7 @@ from becat.etl.archives.reddening import fill_reddening, forget_reddening
 from becat.etl.catalogue.connection import Run
 from becat.etl.catalogue.versions import code_version
 from becat.etl.kinematics.fill import compute_kinematics, fit_limits
+from becat.schema.words import counted
 
 __all__ = ["fetch_archives", "ingest_archives", "match_archives", "withdraw_archives"]
 
@@ -47,7 +48,7 @@ def ingest_archives(connection: duckdb.DuckDBPyConnection, archives: dict[str, P
         for source, path in archives.items():
             n_new = ingest_file(connection, source, path)
             if n_new:
-                run.message = f"{run.message} {source}: {n_new:,} rows;".strip()
+                run.message = f"{run.message} {source}: {counted(n_new, 'row')};".strip()
                 run.n_done += n_new
                 run.record()
             n_rows += n_new
@@ -79,8 +80,8 @@ def fetch_archives(connection: duckdb.DuckDBPyConnection, names: list[str], cach
     with Run(connection, "fetch archives") as run:
         found = fetch(connection, [name for name in names if name != REDDENING], cache_dir, run_id=run.run_id)
         for source in found:
-            known = f", {source.n_known:,} stars known from the cache" if source.n_known else ""
-            click.echo(f"{source.source}: {source.error or f'{source.n_rows:,} rows{known}'}")
+            known = f", {counted(source.n_known, 'star')} known from the cache" if source.n_known else ""
+            click.echo(f"{source.source}: {source.error or counted(source.n_rows, 'row') + known}")
             n_failed += source.error is not None
         run.n_done = sum(source.n_rows for source in found)
         if REDDENING in names:

@@ -28,6 +28,7 @@ from becat.etl.lamost.wishes import Wishes
 from becat.etl.load.release_files import ALL_NAMES
 from becat.schema.errors import BecatError
 from becat.schema.releases import Release
+from becat.schema.words import counted
 
 __all__ = ["Answer", "Service", "ask_for_catalogues"]
 
@@ -194,7 +195,7 @@ class _Question:
         n_rows = self.service.count(table, "")
         slow, fast = (n_rows / rate / 3600 for rate in ROWS_A_SECOND)
         self.tell(
-            f"{self.service.name}: all {n_rows:,} rows of {table}; LAMOST's own service gave others {ROWS_A_SECOND[0]} to"
+            f"{self.service.name}: all {counted(n_rows, 'row')} of {table}; LAMOST's own service gave others {ROWS_A_SECOND[0]} to"
             f" {ROWS_A_SECOND[1]:,} rows a second, which is {fast:,.1f} to {slow:,.1f} hours: a region is less, and the file of"
             " `becat lamost catalogue` sooner"
         )
@@ -211,7 +212,7 @@ class _Question:
         rows = self.service.rows(table, columns, condition) if n_counted else []
         if len(rows) != n_counted:
             raise BecatError(
-                f"{self.service.name} counts {n_counted:,} rows of {table} and gave {len(rows):,}: it cuts its answers off, or is"
+                f"{self.service.name} counts {counted(n_counted, 'row')} of {table} and gave {len(rows):,}: it cuts its answers off, or is"
                 " changing; ask for smaller regions, or fetch the catalogue's file with `becat lamost catalogue`"
             )
         text = io.StringIO()

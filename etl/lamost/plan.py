@@ -32,6 +32,7 @@ from becat.schema.errors import BecatError
 from becat.schema.releases import Release
 from becat.schema.sphere import separation_sql
 from becat.schema.sql_names import quoted
+from becat.schema.words import counted
 
 __all__ = ["Chosen", "Plan", "make_plan", "positions_of_stars"]
 
@@ -88,17 +89,17 @@ class Plan:
             left = self.steps[-1]
             if whole.n_bytes:
                 said.append(
-                    f"chosen: {left.n_files:,} of {whole.n_files:,} files, {left.n_bytes / whole.n_bytes:.1%} of the bytes"
+                    f"chosen: {left.n_files:,} of {counted(whole.n_files, 'file')}, {left.n_bytes / whole.n_bytes:.1%} of the bytes"
                 )
         said += self.remarks
         if self.n_bad_rows:
-            said.append(f"{self.n_bad_rows:,} rows of the catalogues could not be used")
+            said.append(f"{counted(self.n_bad_rows, 'row')} of the catalogues could not be used")
         said.append(
-            f"to fetch: {self.n_to_fetch:,} files, {self.bytes_to_fetch / 1e9:,.3f} GB, about {self.hours:,.1f} hours"
+            f"to fetch: {counted(self.n_to_fetch, 'file')}, {self.bytes_to_fetch / 1e9:,.3f} GB, about {self.hours:,.1f} hours"
         )
         if self.n_whole_nights:
             said.append(
-                f"of these {self.n_of_whole_nights:,} files out of the archives (tar) of {self.n_whole_nights:,} whole nights, where"
+                f"of these {counted(self.n_of_whole_nights, 'file')} out of the archives (tar) of {counted(self.n_whole_nights, 'whole night')}, where"
                 f" LAMOST has them: {self.bytes_of_whole_nights / 1e9:,.3f} GB, expected {self.hours_saved:,.1f} hours sooner"
             )
         elif self.n_to_fetch:
@@ -158,7 +159,9 @@ def make_plan(
             _choose(connection, survey, wishes, plan)
             with transaction(connection):
                 run.n_done = _write(connection, release, survey, wishes, run.run_id, is_whole)
-            run.message = f"{release.name}: {plan.steps[-1].n_files:,} of {plan.steps[0].n_files:,} files chosen"
+            run.message = (
+                f"{release.name}: {plan.steps[-1].n_files:,} of {counted(plan.steps[0].n_files, 'file')} chosen"
+            )
     _count_what_is_to_do(connection, survey, plan, known_rates(connection, limits or Limits()))
     return plan
 
@@ -254,7 +257,9 @@ def _of_place(connection, wishes: Wishes, plan: Plan) -> str:
     if (wishes.brightest_mag, wishes.faintest_mag) != (None, None):
         n_without = connection.execute("select count(*) from _file where g_mag is null").fetchone()[0]
         if n_without:
-            plan.remarks.append(f"{n_without:,} files have no magnitude in the catalogue: they are not left out by it")
+            plan.remarks.append(
+                f"{counted(n_without, 'file has', 'files have')} no magnitude in the catalogue: it leaves none of them out"
+            )
     for places in _lists(connection, wishes):
         _near(connection, places, "_file", wishes.radius_arcsec)
         connection.execute(

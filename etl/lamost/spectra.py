@@ -21,6 +21,7 @@ from becat.etl.lamost.nights import Night, fetch_night, nights_to_fetch, remove_
 from becat.etl.lamost.rates import NIGHT, SINGLE, keep_rate, known_rates
 from becat.schema.errors import BecatError
 from becat.schema.releases import Release, find
+from becat.schema.words import counted
 
 __all__ = ["Fetched", "fetch_spectra"]
 
@@ -78,7 +79,9 @@ class Fetched:
         said = []
         if self.n_nights:
             amount = _amount(self.night_bytes, self.night_seconds)
-            said = [f"nights:  {self.n_of_nights:,} spectra taken out of {self.n_nights:,} archives, {amount}"]
+            said = [
+                f"nights:  {counted(self.n_of_nights, 'spectrum')} taken out of {counted(self.n_nights, 'archive')}, {amount}"
+            ]
         rest = f"; {self.n_there:,} were there, {self.n_missing:,} missing, {self.n_failed:,} failed"
         said.append(f"spectra: {self.n_fetched:,} fetched, {_amount(self.n_bytes, self.seconds)}{rest}")
         return [*said, *self.remarks, *self.examples]

@@ -14,6 +14,7 @@ from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.ledger import OF_FILES, forget_files
 from becat.schema.errors import BecatError
 from becat.schema.tables import TABLES
+from becat.schema.words import counted
 
 __all__ = ["Known", "chosen", "drop_spectra", "forget", "known_files", "missing_words", "note_missing"]
 
@@ -114,7 +115,10 @@ def missing_words(connection: duckdb.DuckDBPyConnection) -> str:
     """).fetchone()
     if not row or not row[0]:
         return ""
-    return f"{row[0]:,} spectra are of {row[1]:,} files that are not there any more: `becat forget --missing` takes them out"
+    return (
+        f"{counted(row[0], 'spectrum is', 'spectra are')} of {counted(row[1], 'file that is', 'files that are')} not there any more:"
+        " `becat forget --missing` takes them out"
+    )
 
 
 def known_files(connection: duckdb.DuckDBPyConnection, which: str = "true") -> list[Known]:
@@ -159,7 +163,7 @@ def forget(connection: duckdb.DuckDBPyConnection, files: list[str]) -> int:
         connection.execute("delete from given_position where file in (from forgotten)")
         forget_files(connection, files)
         run.n_done = row[0] if row else 0
-        run.message = f"{len(files)} files, {run.n_done} spectra"
+        run.message = f"{counted(len(files), 'file')}, {counted(run.n_done, 'spectrum')}"
         run.record()
     return run.n_done
 

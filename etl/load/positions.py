@@ -17,6 +17,7 @@ from becat.etl.load.discover import SIDECAR
 from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
 from becat.schema.quality import Quality
+from becat.schema.words import counted
 
 __all__ = ["count_without_position", "give_positions", "resolve_names", "take_sidecars", "withdraw_positions"]
 
@@ -167,7 +168,9 @@ def resolve_names(
             answers.append((name, *client.resolve(name)))
     except Exception as error:  # of the network or of its many clients
         words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        tell(f"SIMBAD could not be asked for {len(rows) - len(answers)} names ({words}): the same command goes on")
+        tell(
+            f"SIMBAD could not be asked for {counted(len(rows) - len(answers), 'name')} ({words}): the same command goes on"
+        )
     if answers:
         with Run(connection, "resolve names") as run, transaction(connection):
             connection.executemany(

@@ -30,9 +30,9 @@ LISTS = """
 UNDECIDED = """
     select decided_by, count(*) as stars from verdict where result = 'unknown' group by decided_by order by stars desc, decided_by"""
 OUTCOME_LABELS = {
-    "classical_be": "classical Be stars", "new_cbe": "new classical Be stars", "known_be": "known Be stars recovered",
-    "herbig_aebe": "Herbig Ae/Be stars", "oe_star": "Oe stars", "cluster_member_be": "Be stars in clusters",
-    "runaway": "runaway Be stars",
+    "classical_be": "classical Be stars", "new_cbe": "new classical Be stars", "known_be": "known classical Be stars",
+    "herbig_aebe": "Herbig Ae/Be stars", "oe_star": "Oe stars", "cluster_member_be": "classical Be stars in open clusters",
+    "runaway": "runaway classical Be stars",
 }  # fmt: skip
 
 

@@ -11,11 +11,8 @@ from markupsafe import Markup, escape
 from becat.publish.reading import rows, snapshot_of
 from becat.publish.snapshot.formatting import arranged, format_value, sexagesimal, unit_label
 from becat.publish.snapshot.metadata import column_note
-from becat.schema.selection import SELECTION
-
-STEP_LABELS = {"spectra": "All spectra", "classical_be": "Classical Be stars, known and new"} | {
-    step.name: step.label for step in (*SELECTION.steps, SELECTION.branch)
-}
+from becat.schema.selection import LABELS
+from becat.schema.words import counted
 
 
 @hookimpl
@@ -28,9 +25,10 @@ def prepare_jinja2_environment(env, datasette):
         "column_note": column_note,
         "format_value": format_value,
         "sexagesimal": sexagesimal,
-        "step_labels": STEP_LABELS,
+        "step_labels": LABELS,
     }
     env.filters["commands"] = commands
+    env.filters["counted"] = counted
     env.filters["arranged"] = lambda cells: arranged(cells, _column)
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from becat.publish.report import cds
 from becat.publish.report.tables import PAPER_TABLES, Column, PaperTable, columns_of, lacking, rows_of, why_empty
 from becat.publish.snapshot import provenance
+from becat.schema.words import counted
 
 __all__ = ["Content", "DrawnFigure", "WrittenTable", "gather"]
 
@@ -207,7 +208,11 @@ class _Counted:
 
 
 def _write_readme(path: Path, content: Content) -> None:
-    simulated = f" {content.n_simulated} of its spectra are simulated: see is_simulated." if content.n_simulated else ""
+    simulated = (
+        f" {counted(content.n_simulated, 'of its spectra is', 'of its spectra are')} simulated: see is_simulated."
+        if content.n_simulated
+        else ""
+    )
     description = (
         "The tables of Wang et al. 2022 (ApJS 260, 35), made anew from a catalogue of LAMOST spectra. Column names are"
         f" those of the catalogue's views.{simulated} An error is e_ and the name of its column."

@@ -11,6 +11,8 @@ from markupsafe import Markup, escape
 from becat.publish.report.content import Content, DrawnFigure, WrittenTable
 from becat.publish.report.tables import Column
 from becat.publish.snapshot.formatting import UNITS, format_value
+from becat.schema.selection import LABELS
+from becat.schema.words import counted
 
 __all__ = ["cell_text", "number_text", "ratio_text", "shown", "write"]
 
@@ -37,6 +39,7 @@ def write(path: Path, content: Content) -> None:
         cell=cell_text,
         unit=lambda unit: UNITS.get(unit, unit),
         ratio=ratio_text,
+        labels=LABELS,
         picture=_picture,
         shown=shown,
         is_number=lambda column: column.kind in ("real", "whole"),
@@ -80,5 +83,5 @@ def _picture(figure: DrawnFigure) -> str:
 
 def shown(table: WrittenTable) -> str:
     """How much of a table is on the page."""
-    rows = "1 row" if table.n_rows == 1 else f"{table.n_rows:,} rows"
+    rows = counted(table.n_rows, "row")
     return rows if len(table.rows) == table.n_rows else f"The first {len(table.rows)} of {rows}"

@@ -35,6 +35,8 @@ from becat.publish.report.content import Content, DrawnFigure, WrittenTable
 from becat.publish.report.html import cell_text, number_text, ratio_text, shown
 from becat.publish.report.tables import Column
 from becat.publish.snapshot.formatting import UNITS
+from becat.schema.selection import LABELS
+from becat.schema.words import counted
 
 __all__ = ["write"]
 
@@ -131,9 +133,7 @@ def _first_page(content: Content) -> list[Flowable]:
         ),
     ]
     if content.n_simulated:
-        words = (
-            f"<b>{content.n_simulated:,} of its spectra are simulated.</b> What comes from them is no observation; the"
-        )
+        words = f"<b>{counted(content.n_simulated, 'of its spectra is', 'of its spectra are')} simulated.</b> What comes from them is no observation; the"
         parts.append(_text(f"{words} column is_simulated marks it.", "warning"))
     if content.lacks:
         lacks = "; ".join(f'{what} (<font name="Mono">{command}</font>)' for what, command in content.lacks)
@@ -185,10 +185,12 @@ def _rules(size: float, padding: float) -> list[tuple]:
 
 def _funnel(content: Content) -> list[Flowable]:
     rows = [
-        [str(step), name.replace("_", " "), f"{spectra:,}", f"{stars:,}"]
+        [str(step), name, LABELS.get(name, ""), f"{spectra:,}", f"{stars:,}"]
         for step, name, spectra, stars in content.funnel
     ]
-    table = _plain_table([["Step", "Name", "Spectra", "Stars"], *rows], [40, 120, 80, 80], numbers=(2, 3))
+    table = _plain_table(
+        [["Step", "Name", "What is left", "Spectra", "Stars"], *rows], [30, 80, 200, 70, 70], numbers=(3, 4)
+    )
     note = _text("What is left after each step of the selection; each step is a view of the catalogue.", "note")
     return [_text("The funnel", "h1"), note, table, Spacer(1, 14)]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from becat.publish.snapshot.address import address_of
 from becat.schema.tables import TABLES
 from becat.schema.version import becat_version
+from becat.schema.words import counted
 
 __all__ = ["FACETS", "column_note", "describe", "queries", "write"]
 
@@ -130,7 +131,11 @@ def describe(snapshot: str | Path, *, with_columns: bool = True) -> dict:
     with closing(sqlite3.connect(address_of(path), uri=True)) as connection:
         tables = {name: _table(connection, name, with_columns) for name in _names(connection)}
         simulated = connection.execute("select count(*) from spectrum where is_simulated").fetchone()[0]
-    note = f" {simulated:,} of its spectra are simulated and marked so." if simulated else ""
+    note = (
+        f" {counted(simulated, 'of its spectra is', 'of its spectra are')} simulated and marked so."
+        if simulated
+        else ""
+    )
     return {
         "title": "becat: classical Be stars in LAMOST",
         "description": "Which of these stars are classical Be stars, and why? Every step of the selection is a view;"

@@ -3,7 +3,7 @@
 
 const BASE = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
 const KINDS = ["other", "candidate", "herbig", "known", "new"]; // drawn in this order, the rarest on top
-const LABELS = { new: "new classical Be", known: "known Be", herbig: "Herbig Ae/Be", candidate: "other candidates", other: "others" };
+const LABELS = { new: "new classical Be", known: "known classical Be", herbig: "Herbig Ae/Be", candidate: "other candidates", other: "others" };
 const SHOWN = 300; // an address of more stars is too long for some servers
 const plots = [];
 const names = new Map();

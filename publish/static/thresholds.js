@@ -63,7 +63,7 @@ async function recount() {
   const moved = changes().length;
   state.textContent = moved ? `Counted with ${moved} threshold${moved === 1 ? "" : "s"} moved.` : "These are the values in force.";
   document.getElementById("flow").textContent = result.n_enters + result.n_leaves
-    ? `${result.n_enters.toLocaleString("en")} enter, ${result.n_leaves.toLocaleString("en")} leave${result.n_enters + result.n_leaves > result.changed.length ? `; ${result.changed.length} of them here` : ""}.`
+    ? `${result.n_enters.toLocaleString("en")} enter${result.n_enters === 1 ? "s" : ""}, ${result.n_leaves.toLocaleString("en")} leave${result.n_leaves === 1 ? "s" : ""}${result.n_enters + result.n_leaves > result.changed.length ? `; ${result.changed.length} of them here` : ""}.`
     : "Nobody.";
   for (const step of result.funnel) {
     const row = document.querySelector(`#funnel tr[data-step="${step.step}"]`);

@@ -2,7 +2,6 @@
 --: step = "good_snr"
 --: of = "spectrum"
 --: label = "S/N in both arms"
---: figure = "S/N in both arms"
 --: [10]
 --: quantity = "S/N, red arm"
 --: value = "spectrum.snr_r"

@@ -2,7 +2,6 @@
 --: step = "teff"
 --: of = "spectrum"
 --: label = "No late A or F star by temperature"
---: figure = "not late by LASP $T_\\mathrm{eff}$"
 --: [20]
 --: quantity = "LASP temperature"
 --: unit = "K"

@@ -2,7 +2,6 @@
 --: step = "early_by_lines"
 --: of = "spectrum"
 --: label = "Early type by H-alpha and Mg b"
---: figure = "small EW(Hα) and EW(Mg b)"
 --: [30]
 --: quantity = "EW(H-alpha)"
 --: unit = "Angstrom"

@@ -2,7 +2,6 @@
 --: step = "q_index"
 --: of = "spectrum"
 --: label = "No K or M star by 2MASS colours"
---: figure = "not K, M by Q"
 --: [40]
 --: quantity = "Q of 2MASS"
 --: unit = "mag"

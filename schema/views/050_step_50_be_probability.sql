@@ -2,7 +2,6 @@
 --: step = "be_probability"
 --: of = "spectrum"
 --: label = "Be by the classifier"
---: figure = "called Be by the classifier"
 --: [50]
 --: quantity = "probability of Be"
 --: value = "current_score.be_probability"

@@ -2,10 +2,9 @@
 --: step = "inspection"
 --: of = "spectrum"
 --: label = "Not rejected by eye"
---: figure = "not refused by people"
 --: printed = "be_candidate"
 --: [60]
---: quantity = "votes for minus against Be"
+--: quantity = "votes for Be less votes against"
 --: column = "n_for_less_against"
 --: value = "coalesce(inspection_tally.n_be, 0) - coalesce(inspection_tally.n_not_be, 0)"
 --: side = "at_least"

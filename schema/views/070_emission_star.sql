@@ -4,7 +4,6 @@
 --: step = "emission"
 --: of = "spectrum"
 --: label = "H-alpha in emission"
---: figure = "Hα in emission"
 --: printed = "class_emission"
 --: [70]
 --: quantity = "class of the H-alpha profile"

@@ -1,8 +1,7 @@
 -- 72 · Emission stars that a published list calls classical Be. is_contested: another list calls it something else.
 --: step = "known_be"
 --: of = "star"
---: label = "Known classical Be stars: a branch of their own"
---: figure = "known Be stars"
+--: label = "Known classical Be stars: a branch"
 --: printed = "known_be"
 --: branch = "coalesce(literature_flag.n_cbe_lists, 0) > 0"
 with

@@ -2,7 +2,6 @@
 --: step = "contaminant"
 --: of = "star"
 --: label = "New, and no contaminant"
---: figure = "in no list, no contaminant"
 --: printed = "new_candidate"
 --: [80]
 --: quantity = "Herbig Ae/Be lists"

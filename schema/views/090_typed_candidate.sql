@@ -2,10 +2,9 @@
 --: step = "spectral_type"
 --: of = "star"
 --: label = "Later than O8, earlier than A2, no supergiant"
---: figure = "spectral type passes"
 --: printed = "typed_candidate"
 --: [90]
---: quantity = "latest subtype allowed"
+--: quantity = "latest possible subtype"
 --: value = "adopted_type.subtype_max"
 --: detail = "adopted_type.spectral_type"
 --: side = "above"
@@ -13,7 +12,7 @@
 --: missing = "type_unknown_passes"
 --: decided_by = "no spectral type: `becat fetch skiff_2014 simbad`"
 --: [91]
---: quantity = "earliest subtype allowed"
+--: quantity = "earliest possible subtype"
 --: value = "adopted_type.subtype_min"
 --: detail = "adopted_type.spectral_type"
 --: side = "below"

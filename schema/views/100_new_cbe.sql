@@ -2,7 +2,6 @@
 --: step = "infrared"
 --: of = "star"
 --: label = "Infrared colours of a classical Be star"
---: figure = "infrared colours pass: new Be stars"
 --: printed = "new_cbe"
 --: [100]
 --: quantity = "(H - K)0"

@@ -7,6 +7,7 @@ import numpy as np
 from becat.publish.report.figures.figure import Figure, Shown
 from becat.publish.report.style import BLUE, GREEN, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, note, panel_title, styled
 from becat.schema.parameters import value
+from becat.schema.words import counted
 
 __all__ = ["CLASSIFIER"]
 
@@ -61,7 +62,7 @@ def draw(connection, figure) -> str | Shown:
     panel_title(panels["completeness"], 3 if people else 2, "injected emission that is found")
     n_judged = sum(n for *_, n in people)
     return Shown(
-        f"People have judged {n_judged:,} of its stars: (b) holds their majority against the classifier; agreement is not truth."
+        f"People have judged {counted(n_judged, 'star')}: (b) holds their majority against the classifier; agreement is not truth."
         if people
         else "Nobody has judged a star of this catalogue by eye yet."
     )

@@ -6,14 +6,12 @@ import numpy as np
 
 from becat.publish.report.figures.figure import Figure
 from becat.publish.report.style import BLUE, INK, RED, TWO_COLUMNS_IN, styled
-from becat.schema.selection import SELECTION
+from becat.schema.selection import LABELS, SELECTION
+from becat.schema.words import counted
 
 __all__ = ["FUNNEL"]
 
 STEPS = sorted((*SELECTION.steps, SELECTION.branch), key=lambda step: step.step)
-WORDS = {"spectra": "all spectra", "classical_be": "classical Be stars, known and new"} | {
-    s.name: s.figure for s in STEPS
-}
 PRINTED = {"classical_be": "classical_be"} | {step.name: step.printed for step in STEPS if step.printed}
 FUNNEL_SQL = """
     select funnel.name, spectra, stars, printed_spectra.value, printed_stars.value
@@ -41,13 +39,13 @@ def draw(connection, figure) -> str | None:
     axes.plot(_numbers(printed_stars), place, "o", ms=4, label="stars, in the paper", **marks)
     for y, (n_spectra, n_stars) in enumerate(zip(spectra, stars, strict=True)):
         axes.annotate(
-            f"{n_spectra:,} spectra, {n_stars:,} stars",
+            f"{counted(n_spectra, 'spectrum')}, {counted(n_stars, 'star')}",
             (1.01, y),
             xycoords=("axes fraction", "data"),
             va="center",
             color=INK,
         )
-    axes.set_yticks(place, [WORDS.get(name, name.replace("_", " ")) for name in names])
+    axes.set_yticks(place, [LABELS.get(name, name) for name in names])
     axes.set(
         xscale="log",
         xlabel="number left after the step",
@@ -69,7 +67,7 @@ FUNNEL = Figure(
     title="The selection, step by step",
     caption=(
         "Spectra and stars that are left after each step, on a logarithmic scale; open marks are the counts printed in Wang et "
-        "al. 2022, where it prints one. After the step of emission the known Be stars go their own way; the last bar adds them to the new ones. The paper tells this in sections 2 to 5 "
+        "al. 2022, where it prints one. After the step of emission the known classical Be stars go their own way; the last bar adds them to the new ones. The paper tells this in sections 2 to 5 "
         "and has no figure of it."
     ),
     draw=draw,

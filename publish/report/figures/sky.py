@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from becat.publish.report.figures.density import count_cells, draw_cells
 from becat.publish.report.figures.figure import Figure
 from becat.publish.report.style import BLUE, INK, ORANGE, QUIET, RED, TWO_COLUMNS_IN, ra_for_sky, styled
+from becat.schema.words import counted
 
 __all__ = ["SKY"]
 
@@ -39,7 +40,7 @@ def draw(connection, figure) -> str | None:
     for kind, colour, words in ((~new, INK, "known"), (new, BLUE, "new")):
         label = f"{kind.sum():,} {words} classical Be"
         axes.plot(x[kind], y[kind], "o", ms=2.8, mew=0.2, mec="white", color=colour, ls="none", label=label)
-    label = f"{runaway.sum():,} runaways"
+    label = counted(int(runaway.sum()), "runaway")
     axes.plot(x[runaway], y[runaway], "o", ms=6, mfc="none", mec=RED, mew=0.8, ls="none", label=label)
     axes.set_xticks(ra_for_sky(15.0 * HOURS), [f"{hour}h" for hour in HOURS])
     axes.grid(color=QUIET, alpha=0.35, lw=0.4)

@@ -6,6 +6,7 @@ import numpy as np
 
 from becat.publish.report.figures.figure import Figure
 from becat.publish.report.style import CROWD, INK, QUIET, RED, TWO_COLUMNS_IN, plain, styled
+from becat.schema.words import counted
 
 __all__ = ["VELOCITIES"]
 
@@ -33,7 +34,7 @@ def draw(connection, figure) -> str | None:
     bins = np.arange(0, max(shown.max(), limit) + 2 * width, width)
     axes = figure.subplots()
     kinds = (shown[~runaway], shown[runaway])
-    words = (f"{(~runaway).sum():,} stars", f"{runaway.sum():,} runaways")
+    words = (counted(int((~runaway).sum()), "star"), counted(int(runaway.sum()), "runaway"))
     axes.hist(kinds, bins, stacked=True, color=(CROWD, RED), edgecolor="white", lw=0.3, label=words)
     speed = np.linspace(0, bins[-1], 400)
     height = _height(v_tp[~runaway], bins, b_km_s)
@@ -54,7 +55,8 @@ def draw(connection, figure) -> str | None:
     axes.yaxis.get_major_locator().set_params(integer=True)
     far = int((v_tp > FASTEST_KM_S).sum())
     axes.set_title(
-        f"{len(v_tp):,} classical Be stars" + (f"; {far} above {FASTEST_KM_S:g} km/s in the last bin" if far else "")
+        f"{counted(len(v_tp), 'classical Be star')}"
+        + (f"; {far} above {FASTEST_KM_S:g} km/s in the last bin" if far else "")
     )
     axes.legend(loc="upper right")
     return None

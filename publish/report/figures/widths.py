@@ -8,6 +8,7 @@ from becat.publish.report.figures.density import count_cells, draw_cells
 from becat.publish.report.figures.figure import Figure
 from becat.publish.report.style import BLUE, INK, RED, TWO_COLUMNS_IN, styled
 from becat.schema.parameters import value
+from becat.schema.words import counted
 
 __all__ = ["WIDTHS"]
 
@@ -63,7 +64,9 @@ def _draw_crowd(connection, figure, axes, frame, n_spectra) -> int:
     """All spectra, as crosses or as a density; returns how many lie inside the frame."""
     if n_spectra <= CROSSES:
         points = connection.execute(WIDTHS_SQL).fetchnumpy()
-        axes.plot(points["x"], points["y"], "x", ms=2.5, mew=0.5, color=INK, ls="none", label=f"{n_spectra:,} spectra")
+        axes.plot(
+            points["x"], points["y"], "x", ms=2.5, mew=0.5, color=INK, ls="none", label=counted(n_spectra, "spectrum")
+        )
         inside = [(points[name] >= low) & (points[name] <= high) for name, (low, high) in zip("xy", frame, strict=True)]
         return int((inside[0] & inside[1]).sum())
     cell = tuple((high - low) / CELLS for low, high in frame)
@@ -88,7 +91,7 @@ def _draw_late(connection, axes) -> None:
         mew=0.6,
         color=BLUE,
         ls="none",
-        label=f"{n_late:,} spectra of K, M stars by Q{sample}",
+        label=f"{counted(n_late, 'spectrum')} of K, M stars by Q{sample}",
     )
 
 

@@ -1,4 +1,4 @@
--- Known Be stars
+-- Known classical Be stars
 -- Emission stars that a published list calls classical Be. is_contested: another list calls the star Herbig Ae/Be or H II region.
 -- needs: spectrum, be_score, profile_class, literature_match
 -- of: star
