@@ -30,7 +30,8 @@ KILLS_A_COMMAND = 2
 RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
 SMALL_BATCHES = (
     "import onnxruntime; import becat.etl.load.load; import becat.etl.catalogue.batches; import becat.cli, becat.__main__;"
-    " becat.etl.load.load.FILES_PER_BATCH = 1; becat.etl.catalogue.batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); becat.__main__.main()"
+    " becat.etl.load.load.FILES_PER_BATCH = 1; becat.etl.load.load.ROWS_PER_GROUP = 8;"
+    " becat.etl.catalogue.batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); becat.__main__.main()"
 )
 ROOMS = ("schema", "etl", "udfs", "models", "publish")
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.storage [--spectra 16384] [--dir DIR]
 
-Rectified spectra of both arms (simulated, with noise of their own) are written as `becat load` does, 64 in a transaction, into
+Rectified spectra of both arms (simulated, with noise of their own) are written as `becat load` does, a whole group of rows in a transaction, into
 a new catalogue for each setting, by a process of its own. Told are the CPU time and the bytes that went to the disk per
 spectrum (more than the file's size: checkpoints write the last group anew), the size of the file per spectrum, the largest memory
 of the writer, the time of one spectrum by its number (median of 50, file just opened), of 2,048 by their numbers, and of a scan of all
@@ -25,8 +25,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from becat.etl.catalogue.connection import CHECKPOINT_AT, ROWS_PER_GROUP, TO_WRITE
-from becat.etl.load.load import FILES_PER_BATCH
+from becat.etl.catalogue.connection import CHECKPOINT_AT, NEVER_MERGE_GROUPS, ROWS_PER_GROUP, TO_WRITE
 from becat.schema import build
 from becat.schema.grid import ARMS
 
@@ -39,20 +38,34 @@ class Setting:
     rows_per_group: int = ROWS_PER_GROUP
     checkpoint_at: str = CHECKPOINT_AT
     compression: str = "auto"
-    memory_limit: str = f"{TO_WRITE[0] + 2 * TO_WRITE[1]}MB"
+    memory_limit: str = f"{sum(TO_WRITE)}MB"
     shuffled: bool = False
-    spectra_per_transaction: int = FILES_PER_BATCH
+    spectra_per_transaction: int = ROWS_PER_GROUP
+    threads: int = 1
+    merges: bool = False
 
 
 BASE = Setting()
+DIFFERENT = 256  # spectra that are made at a time; the others are the same again
 SETTINGS = [
     BASE,
-    *(replace(BASE, name=f"groups of {n:,} rows", rows_per_group=n) for n in (2048, 8192, 30720, 122880)),
-    *(replace(BASE, name=f"checkpoint at {size}", checkpoint_at=size) for size in ("16MB", "64MB", "256MB", "1GB")),
+    *(
+        replace(BASE, name=f"{n:,} spectra a transaction", spectra_per_transaction=n)
+        for n in (64, ROWS_PER_GROUP - 8, ROWS_PER_GROUP + 8, 4 * ROWS_PER_GROUP)
+    ),
+    replace(
+        BASE,
+        name=f"{ROWS_PER_GROUP + 8:,}, and DuckDB merges groups",
+        spectra_per_transaction=ROWS_PER_GROUP + 8,
+        merges=True,
+    ),
+    replace(BASE, name="64, groups of 8,192 rows (becat 0.2)", spectra_per_transaction=64, rows_per_group=8192),
+    *(replace(BASE, name=f"groups of {n:,} rows", rows_per_group=n) for n in (8192, 122880)),
+    replace(BASE, name="two threads", threads=2),
+    *(replace(BASE, name=f"checkpoint at {size}", checkpoint_at=size) for size in ("16MB", "1GB")),
     *(replace(BASE, name=f"compression {c}", compression=c) for c in ("uncompressed", "alprd", "zstd")),
-    *(replace(BASE, name=f"memory limit {size}", memory_limit=size) for size in ("1GB", "2GB")),
+    *(replace(BASE, name=f"memory limit {size}", memory_limit=size) for size in ("256MB", "1GB")),
     replace(BASE, name="numbers in random order", shuffled=True),
-    replace(BASE, name="1,024 spectra a transaction", spectra_per_transaction=1024),
 ]
 
 
@@ -86,6 +99,10 @@ def opened(path, setting):
     connection.execute(f"set memory_limit = '{setting.memory_limit}'")
     connection.execute(f"set checkpoint_threshold = '{setting.checkpoint_at}'")
     connection.execute(f"set force_compression = '{setting.compression}'")
+    connection.execute(f"set threads = {setting.threads}")
+    connection.execute(f"set temp_directory = '{path}.tmp'")
+    if not setting.merges:
+        connection.execute(NEVER_MERGE_GROUPS)
     return connection
 
 
@@ -93,15 +110,16 @@ def write(path, setting, n_spectra):
     """CPU seconds and bytes to the disk of writing and closing."""
     rng = np.random.default_rng(1)
     ids = rng.permutation(n_spectra) if setting.shuffled else np.arange(n_spectra)
-    pool = [dict(spectra(rng, setting.spectra_per_transaction)) for _ in range(4)]
+    some = [dict(spectra(rng, DIFFERENT)) for _ in range(4)]
     step = setting.spectra_per_transaction
     cpu, clock, written = time.process_time(), time.perf_counter(), io_bytes()
     connection = opened(path, setting)
     for k, first in enumerate(range(0, n_spectra, step)):
         n = min(step, n_spectra - first)
         connection.execute("begin")
-        for arm, columns in pool[k % len(pool)].items():
-            table = pa.table({"spectrum_id": ids[first : first + n], **{c: v[:n] for c, v in columns.items()}})
+        for arm in ARMS:
+            parts = [pa.table(some[(k + i) % len(some)][arm]) for i in range(-(-n // DIFFERENT))]
+            table = pa.concat_tables(parts).slice(0, n).append_column("spectrum_id", pa.array(ids[first : first + n]))
             connection.register("new_flux", table.append_column("run_id", pa.array(np.ones(n, np.int64))))
             connection.execute(f"insert into flux_{arm} by name select * from new_flux")
             connection.unregister("new_flux")

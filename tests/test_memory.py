@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from becat.etl.catalogue.connection import TO_READ, TO_WRITE, bounded_memory
+from becat.etl.catalogue.connection import TO_READ, TO_WRITE, bounded_memory, open_catalogue
+from tests.tools.pipeline_tools import new_catalogue
 
 
 def limit(connection) -> str:
@@ -41,3 +42,12 @@ def test_every_thread_gets_its_share():
     settings = {"threads": 6, "memory_limit": "8GB"}
     with duckdb.connect(config=settings) as connection, bounded_memory(connection, TO_READ):
         assert limit(connection) == "2.1 GiB"  # (768 + 6 x 256) MB
+
+
+def test_what_does_not_fit_into_memory_lies_beside_the_catalogue(tmp_path):
+    """And not where the command was started, where two commands would take each other's."""
+    places = []
+    for name in ("a.duckdb", "b.duckdb"):
+        with open_catalogue(new_catalogue(tmp_path / name)) as connection:
+            places.append(connection.execute("select current_setting('temp_directory')").fetchone())
+    assert places == [(f"{tmp_path / name}.tmp",) for name in ("a.duckdb", "b.duckdb")]

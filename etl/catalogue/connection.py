@@ -24,16 +24,19 @@ __all__ = [
     "bounded_memory",
     "interrupt_queries",
     "interruptible",
+    "one_thread",
     "open_catalogue",
     "transaction",
     "what_went_wrong",
 ]
 
 
-# A checkpoint writes the last, unfinished group of rows anew. With DuckDB's default of 122,880 rows that would be up to
-# 6 GB of spectra each time; smaller groups make the views up to a fifth slower (docs/storage.md). DuckDB takes the size
-# only while it attaches a file.
-ROWS_PER_GROUP = 8192
+# A transaction that fills whole groups of rows goes straight to the file, compressed, once; what is less goes to the log, and from
+# there to an unfinished group that each checkpoint writes anew (docs/storage.md). DuckDB takes the size only while it attaches
+# a file; groups that are there keep theirs.
+ROWS_PER_GROUP = 2048
+# A checkpoint would merge a small group with the ones behind it, and write them all anew for it.
+NEVER_MERGE_GROUPS = "set max_vacuum_tasks = 0"
 # Each checkpoint rewrites that group: with DuckDB's 16 MB, reached by 220 spectra, a spectrum would be written eighteen times
 # (docs/storage.md). Until the next one the rows are in the log and in memory.
 CHECKPOINT_AT = "256MB"
@@ -260,6 +263,19 @@ def bounded_memory(connection: duckdb.DuckDBPyConnection, enough_mb: tuple[int, 
             connection.execute(f"set memory_limit = '{int((float(number) + HALF_A_DIGIT) * UNITS[unit])} bytes'")
 
 
+@contextmanager
+def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """While others read spectra for what is written here: a second thread of DuckDB makes each spectrum dearer."""
+    found = connection.execute("select current_setting('threads')").fetchone()
+    assert found is not None
+    connection.execute("set threads = 1")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # after a failure the connection may be closed by now
+            connection.execute(f"set threads = {found[0]}")
+
+
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     try:
@@ -267,6 +283,9 @@ def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
         connection.execute(f"attach '{quoted}' as catalogue (row_group_size {ROWS_PER_GROUP})")
         connection.execute("use catalogue")
         connection.execute(f"set checkpoint_threshold = '{CHECKPOINT_AT}'")
+        connection.execute(NEVER_MERGE_GROUPS)
+        # By default it is .tmp where the command was started, whose files two commands would take for their own.
+        connection.execute(f"set temp_directory = '{quoted}.tmp'")
     except duckdb.Error:
         connection.close()
         raise

@@ -8,8 +8,21 @@ from pathlib import Path
 
 import duckdb
 
-__all__ = ["FileRead", "Waiting", "file_read", "forget_files", "new_or_changed", "write_ledger", "write_rejections"]
+from becat.etl.catalogue.batches import insert_columns
+from becat.schema.tables import TABLES
 
+__all__ = [
+    "FileRead",
+    "Waiting",
+    "file_read",
+    "forget_files",
+    "new_or_changed",
+    "size_and_time",
+    "write_ledger",
+    "write_rejections",
+]
+
+LEDGER = tuple(column.name for column in TABLES["input_file"].columns)
 OF_FILES = ("input_file", "rejected_input", "waiting_input")
 
 
@@ -44,7 +57,7 @@ class FileRead:
 
 def file_read(path: str | Path) -> FileRead:
     """A file's size, time and hash; None where it cannot be read."""
-    size, modified = _size_and_time(Path(path))
+    size, modified = size_and_time(Path(path))
     sha256 = _sha256(Path(path))
     is_odd = size is not None and not Path(path).is_file()  # a pipe or a device: never to be read
     return FileRead(str(path), size, modified, sha256, unread=sha256 is None and not is_odd)
@@ -79,7 +92,7 @@ def new_or_changed(connection: duckdb.DuckDBPyConnection, files: list[Path], kin
         if seen is None or seen[2] != version:
             todo.append(path)
             continue
-        size, modified = _size_and_time(path)
+        size, modified = size_and_time(path)
         if (size, modified) != seen[:2] and (size != seen[0] or _sha256(path) != seen[3]):
             todo.append(path)
     return todo
@@ -108,7 +121,7 @@ def write_ledger(
             (read.file, read.size_bytes, read.modified_ns, read.sha256, kind, status, read.n_rows, version, run_id)
         )
     if ledger:
-        connection.executemany("insert into input_file values (?, ?, ?, ?, ?, ?, ?, ?, ?)", ledger)
+        insert_columns(connection, "input_file", dict(zip(LEDGER, map(list, zip(*ledger, strict=True)), strict=True)))
     return sum(row[5] == "loaded" for row in ledger), write_rejections(connection, reads, run_id)
 
 
@@ -127,7 +140,7 @@ def write_rejections(connection: duckdb.DuckDBPyConnection, reads: list[FileRead
     return len(rejections)
 
 
-def _size_and_time(path: Path) -> tuple[int | None, int | None]:
+def size_and_time(path: Path) -> tuple[int | None, int | None]:
     try:
         status = path.stat()
     except OSError:

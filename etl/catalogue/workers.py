@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ from becat.etl.catalogue.parent import end_with, without_ctrl_c
 from becat.etl.catalogue.versions import code_version
 from becat.schema.errors import BecatError, missing_extra
 
-__all__ = ["Pool", "Tables", "open_pool", "partition_table", "work_through"]
+__all__ = ["Pool", "Tables", "folder_beside", "open_pool", "partition_table", "work_through"]
 
 Tables = dict[str, pa.Table]
 Work = Callable[[tuple], Tables]
@@ -134,8 +134,8 @@ class Cluster:
         self._n_paths = 0
         self._inputs: set[str] = set()
         self._outputs: dict[str, str] = {}
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed: this one holds the catalogue's lock
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
+        self._clear()  # of a run that was killed: this one holds the catalogue's lock
         self._connect(CONNECT_S)
 
     def _connect(self, timeout_s: float) -> None:
@@ -200,7 +200,14 @@ class Cluster:
 
     def close(self) -> None:
         self._client.close(timeout=5)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._clear()
+        with suppress(OSError):  # spectra that were read wait there, too (`becat.etl.load.partitions`)
+            self._folder.rmdir()
+
+    def _clear(self) -> None:
+        """Take away what was handed over and brought back."""
+        for path in (*self._folder.glob("in-*"), *self._folder.glob("out-*")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _code() -> str:
@@ -247,7 +254,7 @@ def open_pool(
         Dask is not installed, no scheduler answers, or it has no workers.
     """
     if scheduler:
-        pool: Pool = Cluster(scheduler, _folder_beside(connection))
+        pool: Pool = Cluster(scheduler, folder_beside(connection))
     else:
         pool = Processes(n_processes) if n_processes > 1 else Here()
     try:
@@ -256,7 +263,8 @@ def open_pool(
         pool.close()
 
 
-def _folder_beside(connection) -> Path:
+def folder_beside(connection: duckdb.DuckDBPyConnection) -> Path:
+    """Where partitions lie while they wait, beside the catalogue; whoever holds the catalogue open for writing holds it, too."""
     (path,) = connection.execute(
         "select path from duckdb_databases() where database_name = current_database()"
     ).fetchone()

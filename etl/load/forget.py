@@ -51,6 +51,8 @@ def drop_spectra(connection: duckdb.DuckDBPyConnection, which: str, parameters: 
         f"create or replace temp table dropped_spectrum as select spectrum_id from spectrum where {which}",
         parameters or [],
     )
+    if connection.execute("select 1 from dropped_spectrum limit 1").fetchone() is None:
+        return
     for table in (*OF_SPECTRA, "spectrum"):
         connection.execute(f"delete from {table} where spectrum_id in (select spectrum_id from dropped_spectrum)")
 

@@ -1,7 +1,8 @@
-"""Loading spectra: workers read and reduce partitions of files, one writer commits them one by one with their ledger.
+"""Loading spectra: workers read and reduce partitions of files, one writer commits them with their ledger.
 
-A partition is one transaction: its spectra, its arrays, its rows of `input_file` and its rejections are there together
-or not at all, so that a run that was killed goes on where it stopped.
+A partition is read and kept beside the catalogue (`becat.etl.load.partitions`) until there are as many spectra as make a whole group of
+rows. These are one transaction: spectra, arrays, rows of `input_file` and rejections are there together or not at all, so that a
+run that was killed goes on where it stopped, and what it had read by then is not read again.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from becat.etl.catalogue.batches import matrix
 from becat.etl.catalogue.checksums import flux_checksum
-from becat.etl.catalogue.connection import TO_WRITE, Run, bounded_memory, transaction
+from becat.etl.catalogue.connection import (
+    ROWS_PER_GROUP,
+    TO_WRITE,
+    Run,
+    bounded_memory,
+    one_thread,
+    transaction,
+)
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.catalogue.ledger import (
     FileRead,
@@ -33,9 +40,10 @@ from becat.etl.catalogue.ledger import (
 )
 from becat.etl.catalogue.memory import need_address_space, not_enough_memory
 from becat.etl.catalogue.versions import code_version
-from becat.etl.catalogue.workers import Tables, open_pool, work_through
+from becat.etl.catalogue.workers import Tables, folder_beside, open_pool, work_through
 from becat.etl.load.discover import find_spectra
 from becat.etl.load.forget import drop_spectra, note_missing
+from becat.etl.load.partitions import Partition, clear, keep, left_from_before, merged, open_partition, place, rows_at
 from becat.etl.load.waiting import NO_SNR, STALE, cause_has_ended, lacks_snr, snr_given
 from becat.etl.readers import RawSpectrum, read_file
 from becat.etl.reduce import reduce_batch
@@ -43,9 +51,11 @@ from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS
 from becat.schema.tables import TABLES
 
-__all__ = ["load_spectra", "reduce_spectra", "spectrum_row"]
+__all__ = ["flux_table", "load_spectra", "reduce_spectra", "spectrum_row"]
 
 FILES_PER_BATCH = 64
+# Where an arm is rare, or files give no spectra: so much at once whatever it makes of the groups.
+AT_MOST = 4 * ROWS_PER_GROUP
 READ_AT_MOST = (
     3  # times in one run: a file is read again when another one has taken, or left, a spectrum that both hold
 )
@@ -114,7 +124,12 @@ def load_spectra(
         ("files", "unchanged", "loaded", "spectra", "rejected", "copies", "others", "missing", "again"), 0
     )
     counts |= {"files": len(files) + len(never_opened), "others": len(others)}
-    with Run(connection, "load", f"{version}:{exposures}") as run, bounded_memory(connection, TO_WRITE):
+    folder = folder_beside(connection)
+    with (
+        Run(connection, "load", f"{version}:{exposures}") as run,
+        one_thread(connection),
+        bounded_memory(connection, TO_WRITE),
+    ):
         counts["rejected"] = _reject_unopened(connection, never_opened, paths, run)
         counts["missing"] = note_missing(connection, files, run)
         todo = dict.fromkeys(new_or_changed(connection, files, "spectra", f"{version}:{exposures}"), exposures)
@@ -123,14 +138,15 @@ def load_spectra(
         while todo:
             for kind in sorted(set(todo.values())):
                 some = sorted((path for path in todo if todo[path] == kind), key=str)
-                for batch in _read_batches(connection, some, Options(kind, need_snr=False), workers, scheduler):
-                    written = _write_committed(connection, batch, f"{version}:{kind}", run)
-                    for name, n in written.items():
+                read = _read_partitions(connection, some, f"{version}:{kind}", workers, scheduler)
+                for partition in _in_whole_groups(read):
+                    for name, n in _write_committed(connection, partition, f"{version}:{kind}", run).items():
                         counts[name] += n
             n_read.update(list(todo))
             again = cause_has_ended(connection, with_unreadable=False)
             todo = {path: todo.get(path) or as_before or exposures for path, as_before in again.items()}
             todo = {path: kind for path, kind in todo.items() if n_read[path] < READ_AT_MOST}
+        clear(folder)
         counts["unchanged"] = len(set(files) - set(n_read))
         counts["again"] = len(set(n_read) - set(files))
         run.n_done, run.n_rejected = counts["loaded"], counts["rejected"]
@@ -179,98 +195,122 @@ def _reject_unopened(connection, never_opened: dict[Path, str], paths: Sequence[
         return write_rejections(connection, reads, run.run_id)
 
 
-def _read_batches(connection, todo: list[Path], options: Options, workers, scheduler) -> Iterator[Batch]:
-    """Batches in the order of the files."""
-    chunks = [[str(p) for p in todo[i : i + FILES_PER_BATCH]] for i in range(0, len(todo), FILES_PER_BATCH)]
-    if not chunks:
-        return
-    n_processes = min(workers or os.cpu_count() or 1, len(chunks))
-    with (
-        tqdm(total=len(todo), desc="loading spectra", unit=" files", disable=None) as bar,
-        open_pool(connection, scheduler, n_processes) as pool,
-    ):
-        partitions = ((chunk, options) for chunk in chunks)
-        for (chunk, _), tables in work_through(pool, read_partition, partitions, _single_files, _dead_file):
-            yield _from_tables(tables)
-            bar.update(len(chunk))
+def _read_partitions(connection, todo: list[Path], version: str, workers, scheduler) -> Iterator[Partition]:
+    """What a stopped run has left, and the rest in the order of the files."""
+    folder = folder_beside(connection)
+    wanted = {str(path) for path in todo}
+    with tqdm(total=len(todo), desc="loading spectra", unit=" files", disable=None) as bar:
+        for partition in left_from_before(folder, version, wanted):
+            yield partition
+            bar.update(len(partition.files))
+        rest = [str(path) for path in todo if str(path) in wanted]
+        chunks = [rest[i : i + FILES_PER_BATCH] for i in range(0, len(rest), FILES_PER_BATCH)]
+        if not chunks:
+            return
+        n_processes = min(workers or os.cpu_count() or 1, len(chunks))
+        with open_pool(connection, scheduler, n_processes) as pool:
+            partitions = ((chunk, str(folder), version) for chunk in chunks)
+            for (chunk, *_), tables in work_through(pool, read_partition, partitions, _single_files, _dead_file):
+                (path,) = tables["partition"]["path"].to_pylist()
+                found = open_partition(Path(path))
+                if found is None:
+                    raise BecatError(f"{path} is damaged: look at the disk; the same command goes on")
+                yield found[0]
+                bar.update(len(chunk))
 
 
-def _single_files(partition: tuple[list[str], Options]) -> list[tuple]:
+def _in_whole_groups(partitions: Iterator[Partition]) -> Iterator[Partition]:
+    """So many together that each arm fills a group of rows, which DuckDB then writes once, and at the end the rest.
+
+    Files that could not be read are taken out; those of a partition none of which is there end the run.
+    """
+    waiting: list[Partition] = []
+    n_spectra: Counter[str] = Counter()
+    n_files = 0
+    for partition in partitions:
+        _note_vanished(partition)
+        waiting.append(partition)
+        n_spectra.update(partition.n_spectra)
+        n_files += len(partition.files)
+        if min(n_spectra.values(), default=0) >= ROWS_PER_GROUP or max(n_files, *n_spectra.values(), 0) >= AT_MOST:
+            yield merged(waiting)
+            waiting.clear()
+            n_spectra.clear()
+            n_files = 0
+    if waiting:
+        yield merged(waiting)
+
+
+def _single_files(partition: tuple[list[str], str, str]) -> list[tuple]:
     """Each file by itself: the one that kills its reader is rejected, the others are kept."""
-    files, options = partition
-    return [([file], options) for file in files] if len(files) > 1 else []
+    files, *rest = partition
+    return [([file], *rest) for file in files] if len(files) > 1 else []
 
 
-def _dead_file(partition: tuple[list[str], Options]) -> Tables:
-    read = file_read(partition[0][0])
+def _dead_file(partition: tuple[list[str], str, str]) -> Tables:
+    (file,), folder, version = partition
+    read = file_read(file)
     read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
     read.unread = True
-    return _to_tables(Batch([read], {}))
+    return _where(keep(folder, version, [read], {}))
 
 
-def _take_out_unread(batch: Batch) -> list[FileRead]:
-    """Files that could not be read this time: they stay as the catalogue knows them, and are tried again.
+def _note_vanished(partition: Partition) -> None:
+    """Say of the files that are not there any more what happened.
 
     Raises
     ------
     BecatError
-        No file of the batch is there: the directory or the disk behind it has gone.
+        No file of the partition is there: the directory or the disk behind it has gone.
     """
-    vanished = [read for read in batch.files if read.size_bytes is None]
-    if vanished and len(vanished) == len(batch.files):
+    vanished = [read for read in partition.files if read.size_bytes is None]
+    if vanished and len(vanished) == len(partition.files):
         raise BecatError(
             f"{Path(vanished[0].file).parent} went away while it was read, nothing was lost: when it is back, the same"
             " command goes on"
         )
     for read in vanished:
         read.rejected = [("open", "", "it went away after the directory was listed: put it back and load again")]
-    unread = [read for read in batch.files if read.unread]
+
+
+def _take_out_unread(partition: Partition) -> list[FileRead]:
+    """Files that could not be read this time: they stay as the catalogue knows them, and are tried again."""
+    unread = [read for read in partition.files if read.unread]
     for read in unread:
         read.waiting = [Waiting(0, "unreadable")]
-    batch.files = [read for read in batch.files if not read.unread]
+    partition.files = [read for read in partition.files if not read.unread]
     return unread
 
 
-def read_partition(partition: tuple[list[str], Options]) -> Tables:
-    """Read files and bring their spectra to the grid, as Arrow tables (the work of one process).
+def read_partition(partition: tuple[list[str], str, str]) -> Tables:
+    """Read files, bring their spectra to the grid and keep them on the disk (the work of one process).
 
     Parameters
     ----------
-    partition : (list of str, Options)
+    partition : (list of str, str, str)
+        Files, the folder beside the catalogue, and the version of reading with the exposures that are taken.
 
     Returns
     -------
     dict of str to pyarrow.Table
-        ``file``: a row a file with its spectra and rejections; ``flux_red`` and ``flux_blue``.
+        ``partition``: the path of what was kept.
     """
-    return _to_tables(read_and_reduce(*partition))
+    files, folder, version = partition
+    batch = read_and_reduce(files, Options(version.rpartition(":")[2], need_snr=False))
+    flux = {arm: flux_table(*arrays) for arm, arrays in batch.arrays.items()}
+    return _where(keep(folder, version, batch.files, flux))
 
 
-def _to_tables(batch: Batch) -> Tables:
-    files = [vars(read) | {"rejected": [list(words) for words in read.rejected], "waiting": []} for read in batch.files]
-    tables = {"file": pa.Table.from_pylist(files)}
-    for arm, (ids, flux, ivar, mask) in batch.arrays.items():
-        columns = {"spectrum_id": pa.array(ids)}
-        for name, array in (("flux", flux), ("ivar", ivar), ("mask", mask)):
-            columns[name] = pa.FixedSizeListArray.from_arrays(
-                pa.array(np.ascontiguousarray(array).ravel()), array.shape[1]
-            )
-        tables[f"flux_{arm}"] = pa.table(columns)
-    return tables
+def _where(path: Path) -> Tables:
+    return {"partition": pa.table({"path": [str(path)]})}
 
 
-def _from_tables(tables: Tables) -> Batch:
-    files = [
-        FileRead(**row | {"rejected": [tuple(words) for words in row["rejected"]], "waiting": []})
-        for row in tables["file"].to_pylist()
-    ]
-    arrays = {}
-    for arm in ARMS:
-        if f"flux_{arm}" in tables:
-            table = tables[f"flux_{arm}"]
-            ids = table["spectrum_id"].to_numpy()
-            arrays[arm] = (ids, *(matrix(table[name])[0] for name in ("flux", "ivar", "mask")))
-    return Batch(files, arrays)
+def flux_table(ids: np.ndarray, *arrays: np.ndarray) -> pa.Table:
+    """Rows of `flux_red` or `flux_blue`, but the run."""
+    columns = {"spectrum_id": pa.array(ids)}
+    for name, array in zip(("flux", "ivar", "mask"), arrays, strict=True):
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).ravel()), array.shape[1])
+    return pa.table(columns | {"checksum": pa.array(flux_checksum(ids, *arrays))})
 
 
 def read_and_reduce(files: list[str], options: Options) -> Batch:
@@ -309,14 +349,9 @@ def read_and_reduce(files: list[str], options: Options) -> Batch:
     arrays = reduce_spectra(spectra, rows)
     for arm in arrays:
         having = (row for row, spectrum in zip(rows, spectra, strict=True) if arm in spectrum.arms)
-        for place, row in enumerate(having):
-            row[_place(arm)] = place
+        for at, row in enumerate(having):
+            row[place(arm)] = at
     return Batch(reads, arrays)
-
-
-def _place(arm: str) -> str:
-    """Under what name a spectrum's row says where its arrays are: two files of a batch may hold a spectrum of one number."""
-    return f"place_{arm}"
 
 
 def _is_of_the_system(error: BaseException | None) -> bool:
@@ -386,13 +421,22 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _write_committed(connection, batch: Batch, version: str, run: Run) -> dict[str, int]:
-    """One batch, in one transaction; what is still as unreadable as the catalogue says is not written again."""
-    unread = _news_of_unread(connection, _take_out_unread(batch))
-    if not batch.files and not unread:
-        return {}
+def _write_committed(connection, partition: Partition, version: str, run: Run) -> dict[str, int]:
+    """One transaction; what is still as unreadable as the catalogue says is not written again."""
+    unread = _news_of_unread(connection, _take_out_unread(partition))
+    written: dict[str, int] = {}
+    if partition.files or unread:
+        written = _write_all(connection, partition, unread, version, run)
+    partition.flux.clear()  # before its file goes: some systems keep what is open
+    for path in partition.kept_in:
+        path.unlink(missing_ok=True)
+    return written
+
+
+def _write_all(connection, partition: Partition, unread: list[FileRead], version: str, run: Run) -> dict[str, int]:
+    """What was read, and what could not be read, in one transaction."""
     with transaction(connection):
-        written = _write(connection, batch, version, run.run_id)
+        written = _write(connection, partition, version, run.run_id)
         for table in ("rejected_input", "waiting_input"):
             connection.execute(
                 f"delete from {table} where file in (select unnest(?::varchar[]))", [[read.file for read in unread]]
@@ -411,11 +455,11 @@ def _news_of_unread(connection, unread: list[FileRead]) -> list[FileRead]:
     return [read for read in unread if {(read.file, *words) for words in read.rejected} - set(rows)]
 
 
-def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int]:
-    """Write one batch inside the transaction of the caller."""
-    _reject_without_snr(connection, batch)
-    kept, superseded, bereft = _settle_duplicates(connection, batch)
-    changed = [read.file for read in batch.files]
+def _write(connection, partition: Partition, version: str, run_id: int) -> dict[str, int]:
+    """Write a partition inside the transaction of the caller."""
+    _reject_without_snr(connection, partition)
+    kept, superseded, bereft = _settle_duplicates(connection, partition)
+    changed = [read.file for read in partition.files]
     connection.execute("create or replace temp table batch_file as select unnest(?::varchar[]) as file", [changed])
     drop_spectra(
         connection,
@@ -423,17 +467,17 @@ def _write(connection, batch: Batch, version: str, run_id: int) -> dict[str, int
         [list(kept | superseded)],
     )
     forget_files(connection, changed)
-    _insert_spectra(connection, batch, version.split(":")[0], run_id)
-    n_loaded, n_rejected = write_ledger(connection, batch.files, "spectra", version, run_id)
+    _insert_spectra(connection, partition, version.split(":")[0], run_id)
+    n_loaded, n_rejected = write_ledger(connection, partition.files, "spectra", version, run_id)
     _settle_bereft(connection, bereft)
-    n_copies = sum(not read.n_rows and not read.rejected for read in batch.files)
+    n_copies = sum(not read.n_rows and not read.rejected for read in partition.files)
     return {"loaded": n_loaded, "spectra": len(kept), "rejected": n_rejected, "copies": n_copies}
 
 
-def _reject_without_snr(connection, batch: Batch) -> None:
+def _reject_without_snr(connection, partition: Partition) -> None:
     """A spectrum that has no S/N must find it in the release's catalogue."""
-    known = snr_given(connection, [row for read in batch.files for row in read.spectra if lacks_snr(row)])
-    for read in batch.files:
+    known = snr_given(connection, [row for read in partition.files for row in read.spectra if lacks_snr(row)])
+    for read in partition.files:
         mine = []
         for row in read.spectra:
             key = row["survey"], row["obsid"], 0 if row["coadd"] else row["lmjm"]
@@ -446,7 +490,7 @@ def _reject_without_snr(connection, batch: Batch) -> None:
         read.spectra = mine
 
 
-def _settle_duplicates(connection, batch: Batch) -> tuple[set[int], set[int], set[str]]:
+def _settle_duplicates(connection, partition: Partition) -> tuple[set[int], set[int], set[str]]:
     """Of two files with one spectrum the first in the alphabet has it; the other waits, and is rejected where its content differs.
 
     Returns
@@ -454,14 +498,14 @@ def _settle_duplicates(connection, batch: Batch) -> tuple[set[int], set[int], se
     set of int, set of int, set of str
         Identities to write, those of stored spectra that they replace, and the files that these are from.
     """
-    files = {read.file for read in batch.files}
-    holders = {key: held for key, held in _holders(connection, batch).items() if held[0] not in files}
+    files = {read.file for read in partition.files}
+    holders = {key: held for key, held in _holders(connection, partition).items() if held[0] not in files}
     # A file that has gone has no claim: its spectra are replaced.
     gone = {file for file, *_ in holders.values() if not Path(file).exists()}
     owner = {key: held for key, held in holders.items() if held[0] not in gone}
     kept: set[int] = set()
     replaced: set[tuple[str, int, str]] = set()
-    for read in batch.files:
+    for read in partition.files:
         mine = []
         for row in read.spectra:
             keys = _keys(row)
@@ -492,9 +536,9 @@ def _keys(row: dict) -> tuple[int | str, ...]:
     return (row["spectrum_id"],) if row["obsid"] is not None else (row["spectrum_id"], row["content_hash"])
 
 
-def _holders(connection, batch: Batch) -> dict[int | str, tuple[str, int, str]]:
-    """File, number and content of the stored spectra that the batch brings again, by each of their keys."""
-    rows = [row for read in batch.files for row in read.spectra]
+def _holders(connection, partition: Partition) -> dict[int | str, tuple[str, int, str]]:
+    """File, number and content of the stored spectra that the partition brings again, by each of their keys."""
+    rows = [row for read in partition.files for row in read.spectra]
     stored = connection.execute(
         "select file, spectrum_id, content_hash, obsid from spectrum where spectrum_id in (select unnest(?::bigint[]))"
         " or (obsid is null and content_hash in (select unnest(?::varchar[])))",
@@ -518,36 +562,26 @@ def _settle_bereft(connection, bereft: set[str]) -> None:
             forget_files(connection, [file])
 
 
-def _insert_spectra(connection, batch: Batch, version: str, run_id: int) -> None:
-    rows = [row for read in batch.files for row in read.spectra]
+def _insert_spectra(connection, partition: Partition, version: str, run_id: int) -> None:
+    rows = [row for read in partition.files for row in read.spectra]
     if not rows:
         return
-    rows = [row | {"reduction_version": version, "run_id": run_id} for row in rows]
-    columns = [c.name for c in TABLES["spectrum"].columns]
-    table = pa.table({name: pa.array([_null_if_nan(row.get(name)) for row in rows]) for name in columns})
+    written = {"reduction_version": version, "run_id": run_id}
+    columns = [column.name for column in TABLES["spectrum"].columns]
+    # A number that is none is NULL.
+    table = pa.table({n: pa.array([written.get(n, row.get(n)) for row in rows], from_pandas=True) for n in columns})
     connection.register("new_spectrum", table)
     connection.execute("insert into spectrum by name select * from new_spectrum")
     as_read = ", ".join(column.name for column in TABLES["spectrum_as_read"].columns)
     connection.execute(f"insert into spectrum_as_read by name select {as_read} from new_spectrum")
     connection.unregister("new_spectrum")
-    for arm, (ids, *arrays) in batch.arrays.items():
-        wanted = np.sort([row[_place(arm)] for row in rows if row.get(_place(arm)) is not None]).astype(int)
-        _insert_flux(connection, arm, ids[wanted], [a[wanted] for a in arrays], run_id)
+    for arm, table in partition.flux.items():
+        wanted = np.sort([row[place(arm)] for row in rows if row.get(place(arm)) is not None]).astype(int)
+        if len(wanted):
+            _insert_flux(connection, arm, rows_at(table, wanted), run_id)
 
 
-def _null_if_nan(value: object) -> object:
-    return None if value != value else value
-
-
-def _insert_flux(connection, arm: str, ids: np.ndarray, arrays: list[np.ndarray], run_id: int) -> None:
-    if not len(ids):
-        return
-    n_pixels = ARMS[arm].n_pixels
-    fields = {"spectrum_id": pa.array(ids)}
-    for name, array in zip(("flux", "ivar", "mask"), arrays, strict=True):
-        fields[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).ravel()), n_pixels)
-    fields["checksum"] = pa.array(flux_checksum(ids, *arrays))
-    fields["run_id"] = pa.array(np.full(len(ids), run_id, np.int64))
-    connection.register("new_flux", pa.table(fields))
-    connection.execute(f"insert into flux_{arm} by name select * from new_flux")
+def _insert_flux(connection, arm: str, table: pa.Table, run_id: int) -> None:
+    connection.register("new_flux", table)
+    connection.execute(f"insert into flux_{arm} by name select *, {run_id} as run_id from new_flux")
     connection.unregister("new_flux")
