@@ -24,8 +24,12 @@ from becat.publish import site
 from becat.publish.reading import scored_by, snapshot_of
 from becat.publish.saliency import Explainer
 from becat.publish.snapshot.address import address_of, stamp
+from becat.publish.snapshot.metadata import EXTRA_TABLES
+from becat.publish.snapshot.write import UNPUBLISHED
 from becat.schema import leftovers
+from becat.schema.build import VIEWS
 from becat.schema.errors import BecatError
+from becat.schema.tables import TABLES
 
 __all__ = ["Switch", "serve"]
 
@@ -232,7 +236,7 @@ def _while_unchanged(send, generation: Generation):
 
 
 def check(path: Path) -> None:
-    """Raise `BecatError` unless the file is a snapshot that becat made."""
+    """Raise `BecatError` unless the file is a snapshot with every table and view that this becat publishes."""
     if not path.is_file():
         raise BecatError(f"there is no snapshot {path}: make one with `becat publish {path} --catalog CATALOG`")
     with path.open("rb") as file:
@@ -242,12 +246,14 @@ def check(path: Path) -> None:
         raise BecatError(f"{path} is not whole: it is still being copied, or it was cut")
     try:
         with contextlib.closing(sqlite3.connect(address_of(path), uri=True)) as connection:
-            for table in ("view_definition", "column_kind", "current_model"):
-                connection.execute(f"select 1 from {table} limit 1").fetchone()
+            there = {row[0] for row in connection.execute("select name from sqlite_master").fetchall()}
     except sqlite3.Error as error:
+        raise BecatError(f"{path} is not a snapshot ({error}): make it anew with `becat publish {path}`") from error
+    wanted = {*EXTRA_TABLES, *(view.name for view in VIEWS), *(name for name in TABLES if name not in UNPUBLISHED)}
+    if lacks := sorted(wanted - there):
         raise BecatError(
-            f"{path} is not a snapshot of this version of becat ({error}): make it anew with `becat publish {path}`"
-        ) from error
+            f"{path} is not a snapshot of this version of becat (it lacks {lacks[0]}): make it anew with `becat publish {path}`"
+        )
 
 
 def serve(

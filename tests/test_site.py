@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -375,12 +377,19 @@ def test_a_new_snapshot_takes_over_without_a_failed_request(files, tmp_path):
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
 
 
-def test_what_is_no_snapshot_is_refused_in_one_line(tmp_path):
+def test_what_is_no_snapshot_is_refused_in_one_line(tmp_path, files):
     with pytest.raises(serve.BecatError, match="there is no snapshot"):
         serve.Switch(tmp_path / "none.sqlite")
     (tmp_path / "text.sqlite").write_text("text")
     with pytest.raises(serve.BecatError, match="not a snapshot"):
         serve.Switch(tmp_path / "text.sqlite")
+    older = shutil.copy(files[0], tmp_path / "older.sqlite")
+    with contextlib.closing(sqlite3.connect(older)) as connection:
+        connection.execute("drop view if exists infrared_class")
+        connection.execute("drop table if exists infrared_class")
+        connection.commit()
+    with pytest.raises(serve.BecatError, match="it lacks infrared_class"):
+        serve.Switch(Path(older))
 
 
 def test_steps_have_one_name_on_the_terminal_and_on_every_page(get, files):

@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from pyarrow import parquet
 
@@ -68,6 +69,10 @@ def test_a_view_of_the_selection(catalogue, tmp_path):
     assert "0 rows" in becat("export", "stars", "classical_be", "--to", tmp_path / "be.fits", "-c", catalogue).stdout
     table = Table.read(tmp_path / "be.fits")
     assert len(table) == 0 and table["ew_halpha_a"].unit == "Angstrom"
+    header = fits.getheader(tmp_path / "be.fits", 1)
+    whole = "".join("".join(header["COMMENT"]).split())  # cards lose the blanks at their ends
+    cut = [words for words in header["TCOMM*"].values() if words.endswith(" ...")]
+    assert cut and all(":" + "".join(words.removesuffix("...").split()) in whole for words in cut)
 
 
 @pytest.mark.parametrize(

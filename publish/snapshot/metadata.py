@@ -16,7 +16,7 @@ from becat.schema.tables import TABLES
 from becat.schema.version import becat_version
 from becat.schema.words import counted
 
-__all__ = ["FACETS", "column_note", "describe", "queries", "write"]
+__all__ = ["EXTRA_TABLES", "FACETS", "column_note", "describe", "queries", "write"]
 
 COLUMNS = Path(__file__).with_name("columns.toml")
 QUERIES = Path(__file__).parents[1] / "queries"

@@ -29,7 +29,7 @@ from becat.schema.errors import BecatError
 from becat.schema.find_star import NAMES
 from becat.schema.tables import TABLES
 
-__all__ = ["Published", "write"]
+__all__ = ["UNPUBLISHED", "Published", "write"]
 
 BATCH_ROWS = 20_000
 SLOW_VIEW_S = 0.5  # to read all rows, as sorting them or counting by a column does: longer is felt as a wait

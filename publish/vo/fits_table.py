@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from becat.publish.vo.votable import Field
 __all__ = ["table_hdus", "to_fits"]
 
 _NULL = np.iinfo(np.int64).min
+CARD_LETTERS = 66
 
 
 def to_fits(
@@ -43,15 +45,23 @@ def table_hdus(
     made = [_column(field, values) for field, values in zip(fields, columns, strict=True)]
     table = fits.BinTableHDU.from_columns(made, name=name[:68])
     for number, field in enumerate(fields, 1):
-        if field.description:
-            table.header.set(f"TCOMM{number}", field.description.encode("ascii", "replace").decode()[:66])
-        if field.ucd:
-            table.header.set(f"TUCD{number}", field.ucd[:66])
-        if field.utype:
-            table.header.set(f"TUTYP{number}", field.utype[:66])
+        _describe(table.header, number, field)
     for keyword, value in (cards or {}).items():
         table.header.set(keyword, value)
     return fits.HDUList([fits.PrimaryHDU(), table])
+
+
+def _describe(header: fits.Header, number: int, field: Field) -> None:
+    """Meaning, UCD and utype of a column; a meaning too long for a card ends in dots there and is whole in a comment."""
+    words = field.description.encode("ascii", "replace").decode()
+    if words:
+        header.set(f"TCOMM{number}", textwrap.shorten(words, CARD_LETTERS, placeholder=" ..."))
+    if len(words) > CARD_LETTERS:
+        header.add_comment(f"{field.name}: {words}")
+    if field.ucd:
+        header.set(f"TUCD{number}", field.ucd)
+    if field.utype:
+        header.set(f"TUTYP{number}", field.utype)
 
 
 def _column(field: Field, values: Sequence) -> fits.Column:
