@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import sqlglot
@@ -197,10 +197,13 @@ class Selection:
         }
 
 
+@cache
 def _parse(sql: str) -> exp.Expression:  # pyright: ignore[reportPrivateImportUsage]
+    """The tree of an expression, which nobody changes: the views ask for the same one dozens of times."""
     return sqlglot.parse_one(sql, read="duckdb")  # pyright: ignore[reportReturnType]
 
 
+@cache
 def bare(sql: str) -> str:
     """An expression with its columns named without their tables."""
 

@@ -7,6 +7,8 @@ label rule and the arithmetic of sampling are shared with the first generator.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from scipy.special import voigt_profile
 
@@ -41,6 +43,7 @@ def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
     return photograph(kind, rng, distributions("second_distributions.toml"), _model, _DISC_FREE)
 
 
+@cache
 def _stars_of_both():
     """Stars without emission of both generators: what the labels of this one are judged against."""
     rng = np.random.default_rng(_SEED)

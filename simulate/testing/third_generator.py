@@ -8,6 +8,7 @@ saw a spectrum of it, and nothing was set on it but what docs/development/classi
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
     return photograph(kind, rng, _CONFIG, _model, _DISC_FREE)
 
 
+@cache
 def _stars_of_both():
     """Stars without emission of the first generator and of this one: what the labels of this one are judged against."""
     rng = np.random.default_rng(_SEED)
