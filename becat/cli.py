@@ -137,7 +137,7 @@ def demo(directory: Path, spectra: int, seed: int, added: tuple[Path, ...]) -> N
     """Run everything on real LAMOST DR7 spectra and a simulated survey.
 
     Leaves DIR/catalog.duckdb and DIR/catalog.sqlite. Simulated rows are marked in the column is_simulated. None of the real
-    spectra is of a Be star. Spectra added with --with have their verdict in the last lines.
+    spectra shows a Be star. With --with yours come along; the last lines give their verdict.
 
     \b
     Examples:
@@ -171,7 +171,7 @@ def init(catalog: Path) -> None:
 @becat.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 def upgrade(catalog: Path) -> None:
-    """Bring the tables, views and thresholds of a catalogue from an older becat up to date; its data stay.
+    """Bring a catalogue that an older becat made up to date: its tables, views and thresholds. Its data stay.
 
     Every command that writes to the catalogue does this by itself. What older code measured is measured again by the next `becat run`, or by
     `becat load`, `becat measure`, `becat score` and `becat match`.
@@ -190,7 +190,7 @@ def upgrade(catalog: Path) -> None:
 @becat.command()
 @click.argument("config", type=existing_file)
 def run(config: Path) -> None:
-    """Run every stage that CONFIG.toml names, doing only what is new or stale.
+    """Run every stage that CONFIG.toml names; only what is new or out of date is done.
 
     \b
     CONFIG.toml (paths are relative to it; all but catalog are optional):
@@ -234,13 +234,13 @@ server_option = click.option(
 token_option = click.option(
     "--token-file",
     type=existing_file,
-    help="File with the token for internal releases; default: BECAT_LAMOST_TOKEN or ~/pylamost.ini.",
+    help="File with the token for internal releases. Without it BECAT_LAMOST_TOKEN or ~/pylamost.ini is used.",
 )
 
 
 @becat.group(cls=Commands)
 def lamost() -> None:
-    """Get a release from LAMOST: its catalogues, a plan of what is needed, and those spectra.
+    """Get a release from LAMOST: its catalogues, a plan of the spectra that are needed, and these spectra.
 
     \b
     Example:
@@ -261,7 +261,7 @@ def _lamost_client(server: str | None, token_file: Path | None = None):
 @lamost.command("releases")
 @server_option
 def lamost_releases(server: str | None) -> None:
-    """List the releases: their versions, whether there is an MRS, and whether they are public.
+    """List the releases with their versions, and say which have an MRS and which are public.
 
     \b
     Example:
@@ -280,13 +280,20 @@ def lamost_releases(server: str | None) -> None:
 @click.argument("version", required=False, default="")
 @survey_option
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder for the files.")
-@click.option("--format", "kind", type=click.Choice(["csv", "fits"]), default="csv", show_default=True, help="Format.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "fits"]),
+    default="csv",
+    show_default=True,
+    help="Format of the files.",
+)
 @server_option
 @token_option
 def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -> None:
-    """Fetch the general and stellar-parameter catalogues of RELEASE; default VERSION: the newest public one.
+    """Fetch the general and stellar-parameter catalogues of RELEASE.
 
-    A download that was interrupted goes on where it stopped; files that are complete stay.
+    Without VERSION the newest public one is taken. A download that was interrupted goes on where it stopped; files that are complete stay.
 
     \b
     Example:
@@ -311,8 +318,8 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
     default=Path(),
     help="Folder for what the service answers.",
 )
-@click.option("--release", help='Release and version, as in "DR7 v2.0"; default: from the file names.')
-@click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey; default: from the file names.")
+@click.option("--release", help='Release and version, as in "DR7 v2.0", if the file names do not tell.')
+@click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey, if the file names do not tell.")
 @click.option(
     "--exposures",
     type=click.Choice(["coadd", "single", "all"]),
@@ -327,7 +334,7 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
 @click.option("--stars", type=existing_file, help="Only stars near the positions in this table.")
 @click.option("--view", default="", help="Only stars near those of this view or table of the catalogue.")
 @click.option(
-    "--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="Near: arcsec."
+    "--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="How near, arcsec."
 )
 @click.option("--all-epochs", is_flag=True, help="If one spectrum of a star is chosen, fetch all of them.")
 @click.option("--no-steps", is_flag=True, help="Do not apply the steps S/N, T_eff and Q.")
@@ -442,7 +449,9 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
 @click.option(
     "--resolve", is_flag=True, help="Ask SIMBAD for the positions of spectra that have a name but no position."
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that read files; default: one per core.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Number of processes that read files, instead of one per core."
+)
 @scheduler_option
 def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, workers, scheduler) -> None:
     """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
@@ -509,8 +518,8 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
 
 @becat.command()
 @click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--missing", is_flag=True, help="Every file of the catalogue that no longer exists.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--missing", is_flag=True, help="Take out every file that no longer exists.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
 @catalog_option
 def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> None:
     """Take FILE, or all files below a folder FILE, out of the catalogue.
@@ -599,7 +608,7 @@ def measure(catalog: Path, scheduler: str | None) -> None:
 
 @becat.command()
 @catalog_option
-@click.option("--model", type=existing_file, help="An ONNX model; default: both of those that come with becat.")
+@click.option("--model", type=existing_file, help="An ONNX model to use instead of the two that come with becat.")
 @click.option("--all", "every", is_flag=True, help="Also score the spectra that an earlier step has taken out.")
 @scheduler_option
 def score(catalog: Path, model: Path | None, every: bool, scheduler: str | None) -> None:
@@ -634,23 +643,22 @@ def _tell_missing(n_missing: int, stage: str, words: str) -> None:
     "--list",
     "lists",
     is_flag=True,
-    help="List the sources: what was checked against which real answer, and what was not.",
+    help="List the sources, and say what of each was checked against a real answer.",
 )
 @catalog_option
 @click.option("--from", "file", type=existing, help="Take the table from this file or folder instead of the network.")
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder where answers are kept; default: one beside the catalogue.",
+    help="Folder where answers are kept, if not one beside the catalogue.",
 )
 def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | None, cache: Path | None) -> None:
     """Get archive tables for the stars of the catalogue, and match them.
 
-    SOURCE is tmass, allwise, gaia, gaia_distance, reddening, simbad, skiff_2014, ... (an unknown name is answered
-    with all that are), or "all". Answers are kept, so that a fetch that was stopped goes on where it was. With --from the table is taken
-    from a CSV, VOTable, FITS or Parquet file with the archive's own column names; what was there of that source is replaced.
-    "bess" alone fetches the spectra that the
-    Be Star Spectra database has of the classical Be stars into a folder of the cache, for `becat load`.
+    SOURCE is a name such as tmass, gaia, simbad or skiff_2014 (--list shows all), or "all". Answers are kept, so that a fetch
+    that was stopped goes on where it was. With --from the table is taken from a CSV, VOTable, FITS or Parquet file with the
+    archive's own column names, and replaces what was there from that source. SOURCE may also be "bess": spectra of the
+    classical Be stars from the Be Star Spectra database, put into a folder of the cache for `becat load`.
 
     \b
     Examples:
@@ -724,10 +732,15 @@ def _print_matched(changed: dict[str, int]) -> None:
 @becat.command()
 @click.argument("table", required=False)
 @catalog_option
-@click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec; default: 3.")
-@click.option("--ra", help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3; default: guessed.")
-@click.option("--dec", help="Column of declination in TABLE, degrees or as in -01:56:35; default: guessed.")
-@click.option("--into", help="Name of the new table; default: match_TABLE.")
+@click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec; 3 if not given.")
+@click.option(
+    "--ra",
+    help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3, if its name is not a usual one.",
+)
+@click.option(
+    "--dec", help="Column of declination in TABLE, degrees or as in -01:56:35, if its name is not a usual one."
+)
+@click.option("--into", help="Name of the new table, if not match_TABLE.")
 def match(table, catalog, radius, ra, dec, into) -> None:
     """Match stars with the archives, or with a table of your own.
 
@@ -781,7 +794,7 @@ def funnel(catalog: Path) -> None:
 @click.argument("star")
 @catalog_option
 def why(star: str, catalog: Path) -> None:
-    """Say why STAR is or is not a Be star, step by step.
+    """Say step by step why STAR is a Be star, or why not.
 
     STAR is a designation (J192814.09+435531.0), a position ("292.0587 43.9253", "19:28:14.1 +43:55:31") or the
     number of a spectrum or star.
@@ -803,7 +816,7 @@ def why(star: str, catalog: Path) -> None:
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write: .png, .pdf or .svg; default: a .png named after the star or file.",
+    help="Picture to write (.png, .pdf or .svg), if not a .png named after the star or file.",
 )
 def plot(star_or_file: str, catalog: Path, output: Path | None) -> None:
     """Draw a spectrum: H-alpha with its error, smoothed profile, peaks and numbers, and both arms.
@@ -839,7 +852,9 @@ def _spectrum_of(star_or_file: str, catalog: Path):
 
 @becat.command()
 @catalog_option
-@click.option("--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Spectra to read again.")
+@click.option(
+    "--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Number of spectra to read again."
+)
 @click.option("--all", "everything", is_flag=True, help="Read all spectra again, not a sample.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the sample.")
 def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
@@ -870,7 +885,9 @@ def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
 @becat.command()
 @click.argument("before", type=existing_file)
 @click.argument("after", type=existing_file, required=False)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Compare with this threshold; repeatable.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Compare with this threshold; may be repeated."
+)
 def diff(before: Path, after: Path | None, settings: tuple[str, ...]) -> None:
     """Show which stars enter or leave the classical Be stars, and at which step.
 
@@ -910,7 +927,7 @@ def _setting(word: str) -> tuple[str, float]:
 @click.argument("published", metavar="LIST")
 @catalog_option
 @click.option(
-    "--view", default="", help="View of our stars; default: classical_be, or the one that the paper's table prints."
+    "--view", default="", help="View of our stars, if not classical_be or the one that the paper's table prints."
 )
 @click.option(
     "--radius",
@@ -919,11 +936,15 @@ def _setting(word: str) -> tuple[str, float]:
     show_default=True,
     help="Match radius, arcsec.",
 )
-@click.option("--ra", help="Column of right ascension in LIST, degrees or hours; default: guessed.")
-@click.option("--dec", help="Column of declination in LIST, degrees or sexagesimal; default: guessed.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write this CSV, star by star.")
+@click.option("--ra", help="Column of right ascension in LIST, degrees or hours, if its name is not a usual one.")
+@click.option("--dec", help="Column of declination in LIST, degrees or sexagesimal, if its name is not a usual one.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the comparison, star by star, to this CSV file.",
+)
 def compare(published, catalog, view, radius, ra, dec, out) -> None:
-    """Compare a published LIST of Be stars with the catalogue: stars in both, only there (and why), only here.
+    """Compare a published LIST of Be stars with the catalogue: who is in both, who only in one, and why.
 
     LIST is a file with positions, a table or view of the catalogue, a source that was fetched (zhang_2022, an_2026), or
     a table of the paper (table5 to table9).
@@ -949,9 +970,9 @@ def compare(published, catalog, view, radius, ra, dec, out) -> None:
 def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
     """Show or change the thresholds of the catalogue.
 
-    Without arguments all are listed; with NAME, that one in full. NAME=VALUE is kept in the catalogue: the views follow at
-    once, a published snapshot with the next `becat publish`, and what `becat measure` reads with the next `becat
-    measure`. To try a value first, without keeping it: `becat diff`.
+    Without arguments it lists all of them; with NAME it shows that one in full. NAME=VALUE keeps a new value in the catalogue:
+    the views follow at once, a snapshot with the next `becat publish`, and measurements with the next `becat measure`.
+    `becat diff` tries a value without keeping it.
 
     \b
     Examples:
@@ -1098,8 +1119,8 @@ def serve(
 def report(directory: Path, catalog: Path) -> None:
     """Write the paper's figures and tables, made from the catalogue, to DIRECTORY.
 
-    It has a self-contained web page, a PDF, each figure as a file, and each table in the formats of CDS and AAS. An earlier
-    report is replaced; files that are not becat's are never touched.
+    It has a self-contained web page, a PDF, each figure as a file, and each table in the formats of CDS and AAS. It replaces
+    an earlier report, and touches no file that is not becat's.
 
     \b
     Example:
@@ -1122,7 +1143,7 @@ def report(directory: Path, catalog: Path) -> None:
 @becat.command()
 @click.argument("labels", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("name")
-@click.password_option(help="Ten characters or more; asked for if not given.")
+@click.password_option(help="Ten characters or more. If not given, the command asks for it.")
 def inspector(labels: Path, name: str, password: str) -> None:
     """Let NAME sign in at /inspect and judge candidates by eye; LABELS is the SQLite file of the labels.
 
@@ -1142,10 +1163,10 @@ def inspector(labels: Path, name: str, password: str) -> None:
 @becat.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--spectra", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of spectra.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulation.")
 @click.option("--archives", is_flag=True, help="Also write archive tables for these stars, to DIRECTORY/archives.")
 def simulate(directory: Path, spectra: int, seed: int, archives: bool) -> None:
-    """Write a simulated survey in LAMOST's own file layouts, with its truth beside it.
+    """Write a simulated survey in LAMOST's own file layouts, and beside it what is true of each spectrum.
 
     \b
     Example:
@@ -1178,7 +1199,7 @@ def template(path: Path) -> None:
 
 
 labels_option = click.option(
-    "--labels", type=existing_file, help="CSV of spectrum_id,label (1 Be, 0 not Be); default: the table inspection."
+    "--labels", type=existing_file, help="CSV of spectrum_id,label (1 Be, 0 not Be), instead of the table inspection."
 )
 
 
@@ -1226,17 +1247,17 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
     "--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue with labelled spectra to train on as well."
 )
 @labels_option
-@click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights; default: torchvision's.")
+@click.option("--imagenet", type=existing_file, help="NumPy archive of ImageNet weights, instead of torchvision's.")
 @click.option(
     "--start-from",
     type=Training(exists=True, path_type=Path),
-    help="Train the networks of a finished training (its directory), a model (its ONNX file, its JSON file beside it), or of `becat`, those"
-    " that come with it, further.",
+    help="Train networks further: those of a finished training (its directory), of a model (its ONNX file, with its JSON file beside"
+    " it), or those that come with becat (`becat`).",
 )
 @click.option(
     "--network",
     type=click.Choice(["resnet18", "profile", "both"]),
-    help="Which to train; by default both, with --start-from the profile networks.",
+    help="Which networks to train: both if not given, with --start-from the profile networks.",
 )
 @click.option(
     "--teacher",
@@ -1258,7 +1279,8 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes on a machine without GPU; default: one per core. Seed and workers together decide which spectra are simulated.",
+    help="Number of processes on a machine without GPU, instead of one per core. Seed and workers together decide which spectra are"
+    " simulated.",
 )
 def train(
     directory: Path,
@@ -1382,7 +1404,9 @@ def export_model(training: Path, directory: Path, threshold: float, name: str) -
 @click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled real spectra.")
 @labels_option
 def export_both(resnet18: Path, profile: Path, catalog: Path | None, labels: Path | None) -> None:
-    """Weigh two exported models, ResNet-18 and the profile networks, as one; the card with the weights goes beside the first.
+    """Combine two exported models, ResNet-18 and the profile networks, into one decision.
+
+    The weights are written to a card beside the first model.
 
     \b
     Example:
@@ -1399,14 +1423,18 @@ def export_both(resnet18: Path, profile: Path, catalog: Path | None, labels: Pat
 
 @becat.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--model", type=existing_file, help="An ONNX model; default: the one that comes with becat.")
+@click.option("--model", type=existing_file, help="An ONNX model to evaluate instead of those that come with becat.")
 @click.option("--catalog", "-c", type=click.Path(path_type=Path), help="Catalogue of labelled real spectra.")
 @labels_option
 @click.option(
     "--spectra", type=click.IntRange(min=100), default=3000, show_default=True, help="Simulated spectra per table."
 )
-@click.option("--quick", is_flag=True, help="Quick look: 200 spectra per table.")
-@click.option("--docs", type=click.Path(dir_okay=False, path_type=Path), help="Page of documentation to write as well.")
+@click.option("--quick", is_flag=True, help="Use only 200 spectra per table.")
+@click.option(
+    "--docs",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the results as this page of documentation.",
+)
 def evaluate(
     directory: Path,
     model: Path | None,
