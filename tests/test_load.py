@@ -193,15 +193,18 @@ def test_what_is_no_file_or_has_no_name_is_told_and_passed_over(catalogue, spect
     (spectra / "link.fits").symlink_to("pipe.fits")
     (spectra / "endless.fits").symlink_to("/dev/zero")
     (spectra / "nowhere.fits").symlink_to("there is no such file")
+    with (spectra / "large.fits").open("wb") as sparse:  # a terabyte of nothing: only its size may be looked at
+        sparse.truncate(2**40)
     name = spectra / os.fsdecode(b"bad\xff.fits.gz")
     shutil.copy(real_spectra()[3], name)
     counts = load(catalogue, spectra, workers=2)
-    assert (counts["loaded"], counts["rejected"]) == (3, 5)
+    assert (counts["loaded"], counts["rejected"]) == (3, 6)
     told = {
         file.rpartition("/")[2]: reason for file, reason in rows(catalogue, "select file, reason from rejected_input")
     }
     assert all("not a regular file" in told[n] for n in ("pipe.fits", "link.fits", "endless.fits"))
     assert "link to a file that is not there" in told["nowhere.fits"]
+    assert "larger than" in told["large.fits"]
     assert "not UTF-8" in told[r"bad\xff.fits.gz"]
     before = contents(catalogue, with_runs=True)
     assert load(catalogue, spectra)["rejected"] == 0
@@ -210,7 +213,9 @@ def test_what_is_no_file_or_has_no_name_is_told_and_passed_over(catalogue, spect
     os.rename(name, spectra / "good.fits.gz")
     (spectra / "nowhere.fits").unlink()
     assert load(catalogue, spectra)["loaded"] == 1
-    assert len(rows(catalogue, "from rejected_input")) == 3
+    assert len(rows(catalogue, "from rejected_input")) == 4
+    os.utime(spectra / "large.fits")
+    assert load(catalogue, spectra)["rejected"] == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")

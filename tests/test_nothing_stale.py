@@ -393,7 +393,7 @@ def test_a_file_or_its_folder_that_is_renamed_is_the_same(connection, folder):
     assert loaded(connection, folder) == (["z.fits.gz"], [], 1)
     assert not missing_words(connection) and not verify(connection)
     (folder / "spectra").rename(folder / "moved")
-    load_spectra(connection, [folder / "moved"], workers=1)
+    assert load_spectra(connection, [folder / "moved"], workers=1)["missing"] == 0
     gather_stars(connection)
     assert not missing_words(connection) and not verify(connection)
     assert connection.execute("select file from input_file").fetchall() == [(str(folder / "moved" / "z.fits.gz"),)]

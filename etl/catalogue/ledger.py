@@ -55,11 +55,12 @@ class FileRead:
     waiting: list[Waiting] = field(default_factory=list)
 
 
-def file_read(path: str | Path) -> FileRead:
-    """A file's size, time and hash; None where it cannot be read."""
+def file_read(path: str | Path, bytes_max: float = float("inf")) -> FileRead:
+    """A file's size, time and hash; None where it cannot be read, and no hash of one that is too large to be read."""
     size, modified = size_and_time(Path(path))
-    sha256 = _sha256(Path(path))
-    is_odd = size is not None and not Path(path).is_file()  # a pipe or a device: never to be read
+    # A pipe or a device, or too large: never to be read.
+    is_odd = size is not None and (size > bytes_max or not Path(path).is_file())
+    sha256 = None if is_odd else _sha256(Path(path))
     return FileRead(str(path), size, modified, sha256, unread=sha256 is None and not is_odd)
 
 
@@ -93,7 +94,7 @@ def new_or_changed(connection: duckdb.DuckDBPyConnection, files: list[Path], kin
             todo.append(path)
             continue
         size, modified = size_and_time(path)
-        if (size, modified) != seen[:2] and (size != seen[0] or _sha256(path) != seen[3]):
+        if (size, modified) != seen[:2] and (size != seen[0] or seen[3] is None or _sha256(path) != seen[3]):
             todo.append(path)
     return todo
 

@@ -57,7 +57,7 @@ def drop_spectra(connection: duckdb.DuckDBPyConnection, which: str, parameters: 
         connection.execute(f"delete from {table} where spectrum_id in (select spectrum_id from dropped_spectrum)")
 
 
-def note_missing(connection: duckdb.DuckDBPyConnection, found: Iterable[Path], run: Run) -> int:
+def note_missing(connection: duckdb.DuckDBPyConnection, found: Iterable[Path], run: Run) -> None:
     """Mark the files of spectra that are not there any more, and those that are back; what gave no spectrum is forgotten.
 
     Parameters
@@ -67,11 +67,6 @@ def note_missing(connection: duckdb.DuckDBPyConnection, found: Iterable[Path], r
         Files that are there, as they were listed just now.
     run : Run
         Is written only where something is marked.
-
-    Returns
-    -------
-    int
-        Files that are missing now.
     """
     connection.register("_listed", pa.table({"file": pa.array([str(path) for path in found], pa.string())}))
     unlisted = "kind = 'spectra' and (status = 'missing' or file not in (select file from _listed))"
@@ -89,7 +84,6 @@ def note_missing(connection: duckdb.DuckDBPyConnection, found: Iterable[Path], r
                 connection.execute(
                     "update input_file set status = ? where file in (select unnest(?::varchar[]))", [status, files]
                 )
-    return len(gone) - len(without_rows)
 
 
 def _not_there(files: Iterable[str]) -> set[str]:

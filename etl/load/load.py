@@ -42,10 +42,11 @@ from becat.etl.catalogue.memory import need_address_space, not_enough_memory
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, folder_beside, open_pool, work_through
 from becat.etl.load.discover import find_spectra
-from becat.etl.load.forget import drop_spectra, note_missing
+from becat.etl.load.forget import drop_spectra, known_files, note_missing
 from becat.etl.load.partitions import Partition, clear, keep, left_from_before, merged, open_partition, place, rows_at
 from becat.etl.load.waiting import NO_SNR, STALE, cause_has_ended, lacks_snr, snr_given
 from becat.etl.readers import RawSpectrum, read_file
+from becat.etl.readers.content import MAX_BYTES
 from becat.etl.reduce import reduce_batch
 from becat.schema.errors import BecatError
 from becat.schema.grid import ARMS
@@ -131,7 +132,7 @@ def load_spectra(
         bounded_memory(connection, TO_WRITE),
     ):
         counts["rejected"] = _reject_unopened(connection, never_opened, paths, run)
-        counts["missing"] = note_missing(connection, files, run)
+        note_missing(connection, files, run)
         todo = dict.fromkeys(new_or_changed(connection, files, "spectra", f"{version}:{exposures}"), exposures)
         todo |= {path: as_before or exposures for path, as_before in cause_has_ended(connection).items()}
         n_read: Counter[Path] = Counter()
@@ -147,6 +148,8 @@ def load_spectra(
             todo = {path: todo.get(path) or as_before or exposures for path, as_before in again.items()}
             todo = {path: kind for path, kind in todo.items() if n_read[path] < READ_AT_MOST}
         clear(folder)
+        # At the end: another file may have the spectra of one that has gone.
+        counts["missing"] = len(known_files(connection, "kind = 'spectra' and status = 'missing'"))
         counts["unchanged"] = len(set(files) - set(n_read))
         counts["again"] = len(set(n_read) - set(files))
         run.n_done, run.n_rejected = counts["loaded"], counts["rejected"]
@@ -249,7 +252,7 @@ def _single_files(partition: tuple[list[str], str, str]) -> list[tuple]:
 
 def _dead_file(partition: tuple[list[str], str, str]) -> Tables:
     (file,), folder, version = partition
-    read = file_read(file)
+    read = file_read(file, MAX_BYTES)
     read.rejected.append(("read", "", "the process that read it died: the file is damaged or too large"))
     read.unread = True
     return _where(keep(folder, version, [read], {}))
@@ -328,7 +331,7 @@ def read_and_reduce(files: list[str], options: Options) -> Batch:
     reads = []
     spectra: list[RawSpectrum] = []
     for file in files:
-        read = file_read(file)
+        read = file_read(file, MAX_BYTES)
         reads.append(read)
         try:
             found, rejected = read_file(file, exposures=options.exposures, need_snr=options.need_snr)
