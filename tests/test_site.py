@@ -502,6 +502,29 @@ def test_sliders_recount_and_profiles_zoom_in_a_browser(browser, server):
     page.close()
 
 
+def test_a_visitor_finds_a_rejected_star_and_takes_all_rows_home(browser, server):
+    star, *_ = json.loads(server.get("/catalog/verdict.json?step__lt=50&_size=1&_shape=array")[1])
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/", wait_until="networkidle")
+    page.fill("#find", f"lamost {star['designation'].lower()}")
+    page.press("#find", "Enter")
+    page.wait_for_url(f"**/star/{star['star_id']}")
+    assert page.inner_text("h1") == star["designation"] and "Not selected" in page.inner_text(".verdict")
+    page.locator("#profile-plot canvas").wait_for()  # a star that was rejected has its profile, too
+    position = SkyCoord(star["ra_deg"] * u.deg, star["dec_deg"] * u.deg)
+    assert position.ra.to_string(u.hour, sep=":", pad=True)[:8] in page.inner_text(".facts.inline")
+    page.fill("#find", star["designation"][:3])
+    page.press("#find", "Enter")
+    page.locator("main table tbody tr").nth(1).wait_for()  # part of a name: several stars, each with its verdict
+    assert all(page.locator("main table td:last-child").all_inner_texts())
+    page.goto(f"http://127.0.0.1:{server.port}/catalog/star", wait_until="networkidle")
+    with page.expect_download() as download:
+        page.click(".exports >> text=CSV")
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 121 > page.locator("table.rows-and-columns tbody tr").count() + 1
+    page.close()
+
+
 def test_brushed_stars_lead_to_their_rows_in_a_browser(browser, server):
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto(f"http://127.0.0.1:{server.port}/explore", wait_until="networkidle")

@@ -164,6 +164,12 @@ def test_a_relative_path_is_served_from_any_folder(path):
         ) as client:
             assert client.get(COUNT).json() == [{"n": 60}]
             assert client.get(TAP).text.split() == ["n", "60"]
+            (star,) = client.get("/catalog/star.json?_size=1&_shape=array").json()
+            where = star["ra_deg"], star["dec_deg"]
+            cone = client.get("/vo/cone", params={"RA": where[0], "DEC": where[1], "SR": 0.01})
+            assert cone.status_code == 200 and "<TR>" in cone.text
+            spectra = client.get("/ssa", params={"REQUEST": "queryData", "POS": f"{where[0]},{where[1]}", "SIZE": 0.1})
+            assert spectra.status_code == 200 and 'name="QUERY_STATUS" value="OK"' in spectra.text
             assert client.get("/catalog.db").content == path.read_bytes()
     finally:
         server.terminate()
