@@ -135,9 +135,9 @@ def test_a_catalogue_that_grew_with_other_thresholds_is_healthy(sound, tmp_path)
     becat("score", "--all", "--catalog", path)
     becat("threshold", "snr_min=20", "ew_halpha_band_min_a=6548.5", "--catalog", path)
     read = healthy(path)
-    assert "4 of 4 spectra from their files, 0 of them measured and 4 scored again" in read
+    assert "4 of 4 spectra from the files, 0 of them measured and 4 scored again" in read
     becat("measure", "--catalog", path)
-    assert "4 of 4 spectra from their files, 4 of them measured and 4 scored again" in healthy(path)
+    assert "4 of 4 spectra from the files, 4 of them measured and 4 scored again" in healthy(path)
 
 
 def test_a_catalogue_of_an_older_becat_is_healthy_and_says_what_was_not_compared(sound, tmp_path):
