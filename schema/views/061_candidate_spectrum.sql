@@ -1,5 +1,6 @@
 -- 61 · Spectra that pass the steps up to the inspection, with the evidence for the steps that follow: profile, literature, spectral
 -- type, infrared colours. Asked in another order than the steps, the rarest first: few spectra have the score of a Be star.
+-- A question for one star goes through to every table.
 with
 likely as (select spectrum_id, be_probability, model_id from be_score where {may_pass current_score}),
 scores as (
@@ -19,23 +20,15 @@ measured as (
         line_measurement.e_ew_halpha_a,
         line_measurement.n_peaks
     from scores
-    join spectrum on spectrum.spectrum_id = scores.spectrum_id
+    join spectrum on spectrum.spectrum_id = scores.spectrum_id      -- asking for a star_id here would keep DuckDB from reading one star's only
     join line_measurement on line_measurement.spectrum_id = scores.spectrum_id
-    where spectrum.star_id is not null
 ),
-early as (
-    select
-        measured.*,
-        -- each column to 60 but line_measurement current_score: {source}.{column},
-        inspection_tally.shell_type_by_eye
-    from (select * from measured where {passes to 60 within line_measurement current_score}) as measured
-    -- each source to 60 but line_measurement current_score: left join {source} on {source}.{key} = measured.{key}
-),
-passing as materialized (select * from early where {passes to 60 beyond line_measurement current_score}),
+early as materialized (select * from measured where {passes to 60 within line_measurement current_score}),
 evidence as (      -- of each further table only the rows of these few
     select
-        passing.*,
-        -- each column after 60: {source}.{column},
+        early.*,
+        -- each column but line_measurement current_score: {source}.{column},
+        inspection_tally.shell_type_by_eye,
         literature_flag.n_cbe_lists,
         literature_flag.cbe_list,
         adopted_type.reference as spectral_type_reference,
@@ -44,10 +37,11 @@ evidence as (      -- of each further table only the rows of these few
         star.designation,
         star.ra_deg,
         star.dec_deg
-    from passing
-    join (select * from star where star_id in (select star_id from passing)) as star on star.star_id = passing.star_id
-    -- each source after 60: left join (select * from {source} where {key} in (select {key} from passing)) as {source} on {source}.{key} = passing.{key}
+    from early
+    join star on star.star_id = early.star_id
+    -- each source but line_measurement current_score: left join (select found.*, wanted.of_star from {source} as found join (select distinct {key}, star_id as of_star from early where star_id is not null) as wanted using ({key})) as {source} on {source}.{key} = early.{key} and {source}.of_star = early.star_id
 ),
+passing as (select * from evidence where {passes to 60 beyond line_measurement current_score}),
 final as (
     select
         star_id,
@@ -88,6 +82,6 @@ final as (
         ebv_mag,
         {value 100} as hk0_mag,
         {value 101} as kw10_mag
-    from evidence
+    from passing
 )
 select * from final
