@@ -591,6 +591,23 @@ ASTROMETRY = _table(
     _col("parallax_pmra_corr", REAL, "Correlation of parallax and pmra; NULL counts as 0", "", "stat.correlation"),
     _col("parallax_pmdec_corr", REAL, "Correlation of parallax and pmdec; NULL counts as 0", "", "stat.correlation"),
     _col("ruwe", REAL, "Renormalised unit weight error", "", "stat.error"),
+    _col(
+        "nu_eff_per_um", REAL, "Effective wavenumber that a solution of five parameters used", "um**-1", "em.wavenumber"
+    ),
+    _col("pseudocolour_per_um", REAL, "Wavenumber that a solution of six parameters found", "um**-1", "em.wavenumber"),
+    _col(
+        "astrometric_params_solved",
+        BigInteger,
+        "31 where Gaia solved for five parameters, 95 for six, 3 for the position alone",
+        ucd="meta.code",
+    ),
+    _col(
+        "parallax_zero_point_mas",
+        Double,
+        "Zero point of the parallax (Lindegren et al. 2021), to be taken off it; NULL where it is not known",
+        "mas",
+        "pos.parallax.trig;arith.zp",
+    ),
     _col("distance_pc", Double, "Bailer-Jones distance (geometric)", "pc", "pos.distance"),
     _col("distance_lo_pc", Double, "Its 16th percentile", "pc", "pos.distance;stat.min"),
     _col("distance_hi_pc", Double, "Its 84th percentile", "pc", "pos.distance;stat.max"),
@@ -647,7 +664,12 @@ KINEMATIC_MODEL = _table(
     _col("pole_ra_deg", Double, "Right ascension of the north Galactic pole, J2000", "deg", "pos.eq.ra"),
     _col("pole_dec_deg", Double, "Declination of the north Galactic pole, J2000", "deg", "pos.eq.dec"),
     _col("parallax_offset_mas", Double, "Added to every parallax; NULL counts as 0", "mas", "pos.parallax;arith.diff"),
-    _col("distance_source", Text, "Bailer-Jones, or parallax (its inverse); NULL counts as parallax", ucd="meta.ref"),
+    _col(
+        "distance_source",
+        Text,
+        "Bailer-Jones, zero point (parallax less its parallax_zero_point_mas), or parallax; NULL counts as parallax",
+        ucd="meta.ref",
+    ),
     _col(
         "maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from becat.etl.archives import clusters
 from becat.etl.archives.ingest import WITHDRAWN, ingested
@@ -12,6 +14,7 @@ from becat.etl.archives.reddening import OURS
 from becat.etl.archives.rows import replace_rows
 from becat.etl.archives.sources import Source, load
 from becat.etl.archives.spectral_types import parse_table
+from becat.etl.archives.zero_point import parallax_zero_points
 from becat.etl.catalogue.checksums import rows_digest
 from becat.etl.catalogue.connection import transaction
 from becat.etl.match.sphere import Side, match
@@ -36,7 +39,7 @@ _TEXT = {
     "espels_class_flag",
     "esphs_spectral_type",
 }
-_WHOLE = {"source_id", "member_source_id", "n_members"}
+_WHOLE = {"source_id", "member_source_id", "n_members", "astrometric_params_solved"}
 
 
 def apply(connection: duckdb.DuckDBPyConnection, run_id: int) -> dict[str, int]:
@@ -187,19 +190,23 @@ def _fill_astrometry(connection, present, run_id, changed):
             select source_id, distance_pc, distance_lo_pc, distance_hi_pc from {_rows(names["gaia_distance"])}
             qualify row_number() over (partition by source_id order by archive_row) = 1
         """
+    connection.register("_zero_points", _zero_points(connection, gaia))
     query = f"""
         select left_id as star_id, gaia.source_id, '{gaia.release}' as release, at_ra as ra_deg, at_dec as dec_deg,
             {gaia.epoch_yr!r} as epoch_yr,
             pmra_mas_yr, e_pmra_mas_yr, pmdec_mas_yr, e_pmdec_mas_yr, parallax_mas, e_parallax_mas,
             pmra_pmdec_corr, parallax_pmra_corr, parallax_pmdec_corr, ruwe,
+            nu_eff_per_um, pseudocolour_per_um, astrometric_params_solved, _zero_points.parallax_zero_point_mas,
             distances.distance_pc, distances.distance_lo_pc, distances.distance_hi_pc,
             separation_arcsec, is_ambiguous
         from {_pairs(gaia)}
         join {_rows(gaia)} as gaia on archive_row = right_id
+        left join _zero_points using (archive_row)
         left join ({distances}) as distances on distances.source_id = gaia.source_id
         where is_best
     """
     changed["astrometry"] = replace_rows(connection, "astrometry", query, run_id)
+    connection.unregister("_zero_points")
     changed["star"] = connection.execute(
         """
         update star set source_id = found.source_id, run_id = ?
@@ -208,6 +215,17 @@ def _fill_astrometry(connection, present, run_id, changed):
         """,
         [run_id],
     ).fetchall()[0][0]
+
+
+def _zero_points(connection, gaia) -> pa.Table:
+    """Zero point of the parallax of each row that is a counterpart, null where it is not known."""
+    rows = connection.execute(f"""
+        select archive_row, at_ra, at_dec, g_mag, nu_eff_per_um, pseudocolour_per_um, astrometric_params_solved
+        from {_rows(gaia)} where archive_row in (select right_id from {_pairs(gaia)} where is_best)
+    """).fetchnumpy()
+    values = [np.ma.filled(np.ma.asarray(column).astype(float), np.nan) for column in rows.values()]
+    found = parallax_zero_points(*values[1:])
+    return pa.table({"archive_row": rows["archive_row"], "parallax_zero_point_mas": pa.array(found, from_pandas=True)})
 
 
 _COUNTERPARTS = {

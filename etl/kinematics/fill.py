@@ -28,7 +28,7 @@ UNPLACED = """from kinematics where star_id not in (select star_id from astromet
 
 
 ASTROMETRY = """a.star_id, a.ra_deg, a.dec_deg, a.pmra_mas_yr, a.pmdec_mas_yr, a.parallax_mas,
-    a.e_pmra_mas_yr, a.e_pmdec_mas_yr, a.e_parallax_mas, a.distance_pc, a.distance_lo_pc, a.distance_hi_pc,
+    a.e_pmra_mas_yr, a.e_pmdec_mas_yr, a.e_parallax_mas, a.parallax_zero_point_mas, a.distance_pc, a.distance_lo_pc, a.distance_hi_pc,
     coalesce(a.pmra_pmdec_corr, 0) as pmra_pmdec_corr,
     coalesce(a.parallax_pmra_corr, 0) as parallax_pmra_corr, coalesce(a.parallax_pmdec_corr, 0) as parallax_pmdec_corr"""
 
@@ -145,7 +145,7 @@ def kinematics_again(connection: duckdb.DuckDBPyConnection, stars: str) -> list[
 
 
 def _take_distance(values: dict[str, np.ndarray], model: KinematicModel) -> None:
-    """Give the parallaxes the offset of a model, or those of the distances of Bailer-Jones with their half widths."""
+    """Give the parallaxes their own zero point, the offset of a model, or those of the distances of Bailer-Jones with their half widths."""
     if model.distance_source == "Bailer-Jones":
         distance_pc = values["distance_pc"]
         values["parallax_mas"] = 1000 / distance_pc
@@ -153,6 +153,8 @@ def _take_distance(values: dict[str, np.ndarray], model: KinematicModel) -> None
         values["e_parallax_mas"] = values["parallax_mas"] * half_width_pc / distance_pc
         for name in ("parallax_pmra_corr", "parallax_pmdec_corr"):
             values[name] = np.zeros(len(distance_pc))
+    elif model.distance_source == "zero point":
+        values["parallax_mas"] = values["parallax_mas"] - values["parallax_zero_point_mas"]
     elif model.parallax_offset_mas:
         values["parallax_mas"] = values["parallax_mas"] + model.parallax_offset_mas
 
