@@ -85,7 +85,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1, added: Seque
         if added:
             click.echo("\nYour spectra:")
             print_verdicts(connection, added)
-    of_yours = "" if added else "; none of them is of a Be star. Add one with --with FILE"
+    of_yours = "" if added else "; none of them shows a Be star: add one of yours with --with FILE"
     click.echo(
         f"\nThe survey is simulated (is_simulated); {counted(len(spectra), 'file holds a real LAMOST DR7 spectrum', 'files hold real LAMOST DR7 spectra')}{of_yours}."
         f"\nAsk {catalog} in SQL: select * from classical_be; select * from runaway; select * from verdict"
@@ -96,6 +96,8 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1, added: Seque
 
 def _name_spectra(config: Path, paths: Sequence[Path]) -> None:
     """Add files to the entry `spectra` of a configuration; its other lines stay as they are."""
+    if unnamed := [path for path in paths if not str(path).isprintable()]:
+        raise BecatError(f"{str(unnamed[0])!r} cannot be named in {config}: rename it, without odd letters")
     begin, text = "spectra = [\n", config.read_text(encoding="utf-8")
     if begin not in text:
         names = ", ".join(json.dumps(str(path), ensure_ascii=False) for path in paths)
