@@ -48,7 +48,9 @@ keep_freed_memory()
 files = sorted(str(path) for path in Path({folder!r}).iterdir())
 start = time.process_time()
 {what}
-print(n, time.process_time() - start, start)
+spent = time.process_time() - start
+io = dict(line.split(": ") for line in open("/proc/self/io").read().splitlines())
+print(n, spent, start, int(io["write_bytes"]) - int(io["cancelled_write_bytes"]))
 """
 EVERY_S = 0.25
 
@@ -64,7 +66,7 @@ class Cost(NamedTuple):
 
 
 class Watch(threading.Thread):
-    """Looks at a process and its children until it ends: bytes written and memory (Linux)."""
+    """Looks at a process and its children until it ends: memory, and bytes that the children have written (Linux)."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -74,14 +76,14 @@ class Watch(threading.Thread):
 
     @property
     def written(self) -> int:
-        """Bytes that went to the disk."""
+        """Bytes that the children sent to the disk."""
         return sum(self._written.values())
 
     def run(self) -> None:
         while _numbers(f"/proc/{self._pid}/status"):
             memory_kb = 0
             for pid in (self._pid, *_children(self._pid)):
-                if io := _numbers(f"/proc/{pid}/io"):
+                if pid != self._pid and (io := _numbers(f"/proc/{pid}/io")):
                     self._written[pid] = io["write_bytes"] - io["cancelled_write_bytes"]
                 memory_kb += _numbers(f"/proc/{pid}/smaps_rollup").get("Pss", 0)
             self.peak_mb = max(self.peak_mb, memory_kb / 1024)
@@ -118,9 +120,9 @@ def cost(what: str, folder: Path) -> Cost:
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"exit {os.waitstatus_to_exitcode(status)}")
-    n, cpu_s, before_s = int(words[0]), float(words[1]), float(words[2])
+    n, cpu_s, before_s, written = int(words[0]), float(words[1]), float(words[2]), watch.written + int(words[3])
     readers_s = used.ru_utime + used.ru_stime - cpu_s - before_s
-    return Cost(n, 1e3 * cpu_s / n, 1e3 * readers_s / n, watch.written / n / 1e3, watch.peak_mb)
+    return Cost(n, 1e3 * cpu_s / n, 1e3 * readers_s / n, written / n / 1e3, watch.peak_mb)
 
 
 def main() -> None:

@@ -17,12 +17,12 @@ def limit(connection) -> str:
     ("allowed", "enough_mb", "inside"),
     [
         ("8GB", TO_READ, "1.1 GiB"),  # (768 + 2 x 256) MB
-        ("8GB", TO_WRITE, "488.2 MiB"),  # (384 + 2 x 64) MB
+        ("8GB", TO_WRITE, "366.2 MiB"),  # (256 + 2 x 64) MB
         ("3TB", TO_READ, "1.1 GiB"),
         ("-1", TO_READ, "1.1 GiB"),  # no limit
         ("1281MB", TO_READ, "1.1 GiB"),
         ("600MB", TO_READ, "572.2 MiB"),  # a small machine, or a user who wants it so
-        ("600MB", TO_WRITE, "488.2 MiB"),
+        ("600MB", TO_WRITE, "366.2 MiB"),
         ("100MB", TO_WRITE, "95.3 MiB"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from becat.etl.catalogue.connection import TO_READ, bounded_memory
+from becat.etl.catalogue.connection import TO_READ, TO_READ_ONE_ARM, bounded_memory, one_thread
 
 __all__ = ["arrow_columns", "flux_batches", "insert_columns", "matrix"]
 
@@ -59,7 +59,8 @@ def flux_batches(
         """
     ).fetchall()
     with (
-        bounded_memory(connection, TO_READ),
+        one_thread(connection),
+        bounded_memory(connection, TO_READ if tables == EVERYTHING else TO_READ_ONE_ARM),
         tqdm(total=sum(b[2] for b in bounds), desc=description, unit=" spectra", disable=None) as bar,
     ):
         for first, last, n in bounds:

@@ -19,6 +19,7 @@ __all__ = [
     "CHECKPOINT_AT",
     "ROWS_PER_GROUP",
     "TO_READ",
+    "TO_READ_ONE_ARM",
     "TO_WRITE",
     "Run",
     "bounded_memory",
@@ -42,8 +43,8 @@ NEVER_MERGE_GROUPS = "set max_vacuum_tasks = 0"
 CHECKPOINT_AT = "256MB"
 # DuckDB keeps what it has written and read, in up to four fifths of the machine's memory; spectra pass but once. What it
 # cannot let go: the rows since the last checkpoint, and 31 MiB for each flux array of the 2,048 spectra that a thread reads.
-# MB in all, and MB more for each thread.
-TO_WRITE, TO_READ = (384, 64), (768, 256)
+# MB in all, and MB more for each thread. Flux is written and read by one thread: a second one makes it twice as dear.
+TO_WRITE, TO_READ, TO_READ_ONE_ARM = (256, 64), (768, 256), (256, 64)
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
 _AT_WORK: list[duckdb.DuckDBPyConnection] = []
 HALF_A_DIGIT = 0.05  # DuckDB tells its limit with one decimal, the rest cut off: without this it would shrink each time
@@ -245,7 +246,7 @@ def bounded_memory(connection: duckdb.DuckDBPyConnection, enough_mb: tuple[int, 
     connection : duckdb connection
         Its limit is lowered, never raised, and set back at the end.
     enough_mb : (int, int)
-        What is enough, and what is needed more for each thread: `TO_WRITE` or `TO_READ`.
+        What is enough, and what is needed more for each thread: `TO_WRITE`, `TO_READ` or `TO_READ_ONE_ARM`.
     """
     found = connection.execute("select current_setting('memory_limit'), current_setting('threads')").fetchone()
     assert found is not None
@@ -265,7 +266,7 @@ def bounded_memory(connection: duckdb.DuckDBPyConnection, enough_mb: tuple[int, 
 
 @contextmanager
 def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """While others read spectra for what is written here: a second thread of DuckDB makes each spectrum dearer."""
+    """While flux is written or read by the group of rows: a second thread of DuckDB makes each spectrum twice as dear."""
     found = connection.execute("select current_setting('threads')").fetchone()
     assert found is not None
     connection.execute("set threads = 1")

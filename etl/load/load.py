@@ -228,18 +228,14 @@ def _in_whole_groups(partitions: Iterator[Partition]) -> Iterator[Partition]:
     Files that could not be read are taken out; those of a partition none of which is there end the run.
     """
     waiting: list[Partition] = []
-    n_spectra: Counter[str] = Counter()
-    n_files = 0
     for partition in partitions:
         _note_vanished(partition)
         waiting.append(partition)
-        n_spectra.update(partition.n_spectra)
-        n_files += len(partition.files)
-        if min(n_spectra.values(), default=0) >= ROWS_PER_GROUP or max(n_files, *n_spectra.values(), 0) >= AT_MOST:
+        n_spectra = [sum(one.n_spectra.get(arm, 0) for one in waiting) for arm in ARMS]
+        n_files = sum(len(one.files) for one in waiting)
+        if min((n for n in n_spectra if n), default=0) >= ROWS_PER_GROUP or max(n_files, *n_spectra) >= AT_MOST:
             yield merged(waiting)
             waiting.clear()
-            n_spectra.clear()
-            n_files = 0
     if waiting:
         yield merged(waiting)
 
