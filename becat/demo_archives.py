@@ -326,8 +326,8 @@ def _gaia(stars):
         "parallax": kept.parallax_mas, "parallax_error": kept.e_parallax,
         "pmra": kept.pmra_mas_yr, "pmra_error": kept.e_pmra, "pmdec": kept.pmdec_mas_yr, "pmdec_error": kept.e_pmdec,
         "pmra_pmdec_corr": 0.0, "parallax_pmra_corr": 0.0, "parallax_pmdec_corr": 0.0, "ruwe": kept.ruwe,
-        # the mean relation of wavenumber and colour: Lindegren et al. 2021, A&A 649, A2, equation 4
-        "nu_eff_used_in_astrometry": np.round(1.76 - 1.61 / np.pi * np.arctan(0.531 * colour), 4), "astrometric_params_solved": 31,
+        # not printed: of made stars alone, by the mean relation of wavenumber and colour (Lindegren et al. 2021, A&A 649, A2, equation 4)
+        "nu_eff_used_in_astrometry": np.round(1.76 - 1.61 / np.pi * np.arctan(0.531 * colour), 4).where(kept.made_motion), "astrometric_params_solved": 31,
         "phot_g_mean_mag": kept.g_mag, "phot_bp_mean_mag": kept.bp_mag, "phot_rp_mean_mag": kept.rp_mag,
         "phot_bp_rp_excess_factor": np.round(1.15 + 0.03 * colour**2, 4), "is_simulated": kept.made_motion,
     })  # fmt: skip
