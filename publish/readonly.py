@@ -23,7 +23,8 @@ __all__ = ["Busy", "Snapshot", "as_results", "asker", "is_page"]
 
 QUESTIONS_AT_ONCE = 2  # of visitors; the site's own pages have the other threads to themselves
 PATIENCE_S = 15.0
-PAGE_ROWS_MAX = 250  # of 35 columns: a quarter of a second to write
+PAGE_ROWS_MAX = 250
+PAGE_CELLS_MAX = 20_000  # a second to write; a page of the widest view has 18,500
 ROWS_MAX = 1_000_000  # where a page of Datasette's own sets no limit
 asker: ContextVar[str | None] = ContextVar("asker", default=None)  # address of one who asks in words of their own
 is_page: ContextVar[bool] = ContextVar("is_page", default=False)  # the answer is a page, not a file
@@ -132,8 +133,10 @@ class Snapshot(Database):
         found = await self.ask(sql, params, rows_max=rows_max, limit_ms=limit_ms)
         if not (found.whole or truncate):
             raise sqlite3.OperationalError(TOO_MANY_BYTES)
-        rows = found.rows if found.whole or not is_page.get() else found.rows[:PAGE_ROWS_MAX]
-        return as_results(found.names, rows, truncated=not found.whole)
+        shown = len(found.rows)
+        if truncate and is_page.get():
+            shown = min(shown, PAGE_ROWS_MAX + found.whole, PAGE_CELLS_MAX // max(len(found.names), 1))
+        return as_results(found.names, found.rows[:shown], truncated=not found.whole or shown < len(found.rows))
 
     async def _once(self, read: Callable[..., Awaitable], *what: str) -> Any:
         if what and what[0] not in self._names:

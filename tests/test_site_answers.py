@@ -6,10 +6,13 @@ import csv
 import io
 import sqlite3
 from contextlib import closing
+from threading import current_thread, main_thread
 
 import pytest
+from datasette.plugins import pm
 
 from becat.publish import guarded, site, sqlite_holes
+from becat.publish.plugins.bodies import own_cookies
 from becat.publish.reading import snapshot_of
 from tests.tools.made_once import site_of_its_own
 
@@ -71,6 +74,14 @@ def get(path, loop):
         ("/search?q=180.0%2095", 200),
         ("/search?q=nan%20nan", 200),
         ("/catalog/~ff", 404),
+        ("/catalog/star?_timelimit=x", 400),
+        ("/catalog.json?sql=select+1&_timelimit=%00", 400),
+        ("/catalog/star.json?_json_infinity=x", 400),
+        ("/catalog/star?_ttl=²", 400),
+        ("/catalog/star?_facet_size=" + "9" * 5000, 400),
+        ("/catalog/star?ra_deg__gt=" + "9" * 5000, 400),
+        ('/catalog/star?_facet={"a":', 400),
+        ("/ssa?BAND=" + "1," * 5000 + "1", 200),
     ],
 )
 def test_odd_addresses_are_answered_in_words(get, asked, status):
@@ -99,6 +110,38 @@ def test_a_star_without_a_name_has_spectra_as_well(get, path):
     assert get("/ssa?TARGETNAME=x").status_code == 200
     for asked in (f"/ssa/spectrum/{spectrum}.vot", f"/ssa/spectrum/{spectrum}.fits", f"/star/{star}"):
         assert get(asked).status_code == 200, asked
+
+
+@pytest.mark.parametrize("cookie", ["a@b=1", 'x="' + '\\"' * 20_000 + '"', 'ds_csrftoken="\\"', "a=\xff", "=", ";;;"])
+def test_odd_cookies_are_passed_over(get, cookie):
+    assert get("/", headers={"cookie": cookie.encode("latin-1")}).status_code == 200
+
+
+def test_of_many_cookies_those_of_the_site_are_read():
+    given = b"other=1; ds_csrftoken=abc.D-e_f; becat_session=" + b"a" * 43 + b'; becat_device="\\"; becat_device=x.y'
+    assert own_cookies(given) == b"ds_csrftoken=abc.D-e_f; becat_session=" + b"a" * 43 + b"; becat_device=x.y"
+
+
+@pytest.mark.parametrize("name", ["BAND", "TIME"])
+def test_a_search_for_spectra_names_few_ranges(get, name):
+    assert "may have 20" in get(f"/ssa?{name}=" + "2020," * 20 + "2020").text
+    assert "may have 20" not in get(f"/ssa?{name}=" + "2020," * 19 + "2020").text
+
+
+@pytest.mark.parametrize(
+    ("asked", "plugin"), [("/ssa?POS=10,10", "ssa.py"), ("/vo/cone?RA=10&DEC=10&SR=180", "cone.py")]
+)
+def test_what_is_computed_for_all_rows_is_computed_beside_the_server(get, monkeypatch, asked, plugin):
+    module = next(found for found in pm.get_plugins() if found.__name__ == plugin)
+    written, threads = module.to_votable, set()
+
+    def seen(*words, **named):
+        threads.add(current_thread())
+        return written(*words, **named)
+
+    monkeypatch.setattr(module, "to_votable", seen)
+    assert get(asked).status_code == 200
+    assert threads and main_thread() not in threads
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 from urllib.parse import parse_qsl
 
 import pytest
@@ -42,6 +44,37 @@ def test_a_page_has_no_more_rows_than_it_can_write_at_once(get, asked):
     page = get(asked).text
     assert 240 < page.count("<tr>") < readonly.PAGE_ROWS_MAX + 60  # rows, and those of the notes on columns
     assert len(get(asked.replace("?", ".json?") + "&_shape=array").json()) > readonly.PAGE_ROWS_MAX
+
+
+def test_a_page_of_many_columns_has_few_rows_and_says_so(get):
+    columns = ",".join(["1"] * 400)
+    page = get(f"/catalog?sql=select+{columns}+from+star+limit+100").text
+    assert page.count("<tr>") == 1 + readonly.PAGE_CELLS_MAX // 400
+    assert f"The first <b>{readonly.PAGE_CELLS_MAX // 400}</b> rows" in page.replace("\n", " ")
+
+
+def test_no_table_has_too_many_columns_for_a_page(path):
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute("select name from sqlite_master where type in ('table', 'view')").fetchall()
+        widths = [len(connection.execute(f'pragma table_info("{name}")').fetchall()) for (name,) in names]
+    assert max(widths) * (readonly.PAGE_ROWS_MAX + 1) <= readonly.PAGE_CELLS_MAX
+
+
+@pytest.mark.parametrize(
+    "asked", ["/catalog/spectrum?_size=250", "/catalog?sql=select+*+from+spectrum", "/catalog/spectrum.csv"]
+)
+def test_others_go_on_while_an_answer_of_many_rows_is_written(datasette, loop, asked):
+    async def play():
+        turns = 0
+        answer = asyncio.ensure_future(datasette.client.get(asked))
+        while not answer.done():
+            await asyncio.sleep(0)
+            turns += 1
+            if snapshot_of(datasette)._visitors._free < readonly.QUESTIONS_AT_ONCE:  # the rows are being read
+                turns = 0
+        return turns
+
+    assert loop.run_until_complete(play()) > 150
 
 
 def test_the_size_of_a_page_is_cut_and_nothing_else_changes():

@@ -274,6 +274,26 @@ def test_nobody_loses_results_or_places_to_another():
         work.close()
 
 
+@pytest.mark.parametrize(
+    "part", [b"a" + b";" * 2_000, b'name=q; a="' + b";" * 2_000, b"name=q\r\n\r\n" + b"\r\n--B" * 100]
+)
+@pytest.mark.parametrize("place", ["/tap/sync", "/tap/async", "/phase"])
+def test_a_form_has_few_parts_with_short_heads(datasette, loop, part, place):
+    async def play():
+        made = await datasette.client.post("/tap/async", data={"LANG": "ADQL", "QUERY": "select 1 from star"})
+        at = made.headers["location"].split("localhost")[1] + place if place == "/phase" else place
+        content = b"--B\r\nContent-Disposition: form-data; " + part + b"\r\n\r\nx\r\n--B--\r\n"
+        said = await datasette.client.post(
+            at, content=content, headers={"content-type": "multipart/form-data; boundary=B"}
+        )
+        jobs.close_service()
+        return said
+
+    said = loop.run_until_complete(play())
+    assert said.status_code == 400
+    assert "a form may have" in said.text or "the head of a part" in said.text
+
+
 def test_the_parameters_of_a_job_do_not_grow_without_end(datasette, loop):
     async def play():
         made = await datasette.client.post("/tap/async", data={"LANG": "ADQL", "QUERY": "select 1 from star"})

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.coordinates import angular_separation
 from datasette import Response, hookimpl
 
-from becat.publish.reading import rows, snapshot_of
+from becat.publish.reading import made_of, rows, snapshot_of
 from becat.publish.snapshot.metadata import column_note
 from becat.publish.vo.votable import Field, to_votable, votable_error
 
@@ -51,25 +51,34 @@ def _answer(body: str) -> Response:
 
 
 async def _find(database, ra: float, dec: float, radius: float) -> str:
-    near = await rows(
+    def nearest(stars: list[dict]) -> tuple[list[tuple[int, float]], bool]:
+        """Numbers and distances of the nearest stars, and whether there are more."""
+        places = np.radians([(row["ra_deg"], row["dec_deg"]) for row in stars]).reshape(-1, 2)
+        distance = np.degrees(angular_separation(*np.radians((ra, dec)), *places.T))
+        order = np.argsort(distance, kind="stable")[: np.count_nonzero(distance <= radius)]
+        return [(stars[i]["star_id"], float(distance[i])) for i in order[:ROWS_MAX]], len(order) > ROWS_MAX
+
+    near, overflow = await made_of(
         database,
         "select star_id, ra_deg, dec_deg from star where dec_deg between :low and :high",
+        nearest,
         {"low": dec - radius, "high": dec + radius},
         limit=10_000_000,
     )
-    places = np.radians([(row["ra_deg"], row["dec_deg"]) for row in near]).reshape(-1, 2)
-    distance = np.degrees(angular_separation(*np.radians((ra, dec)), *places.T))
-    order = [int(i) for i in np.argsort(distance, kind="stable") if distance[i] <= radius]
     found = {}
-    for start in range(0, min(len(order), ROWS_MAX), 500):
-        ids = ",".join(str(near[i]["star_id"]) for i in order[start : start + 500])
+    for start in range(0, len(near), 500):
+        ids = ",".join(str(star_id) for star_id, _ in near[start : start + 500])
         found |= {row["star_id"]: row for row in await rows(database, SQL.format(ids))}
+    return await database.execute_fn(lambda _: _table(near, found, overflow))
+
+
+def _table(near: list[tuple[int, float]], found: dict[int, dict], overflow: bool) -> str:
     names = ["star_id", "designation", "ra_deg", "dec_deg", "source_id", "first_failed_step", "is_classical_be"]
     fields = [_field(name) for name in names] + [
         Field("separation_deg", "double", "deg", "POS_ANG_DIST_GENERAL", "Distance from the position asked for")
     ]
-    cells = [[*found[near[i]["star_id"]].values(), float(distance[i])] for i in order[:ROWS_MAX]]
-    return to_votable(fields, cells, name="star", description="Stars near a position", overflow=len(order) > ROWS_MAX)
+    cells = [[*found[star_id].values(), distance] for star_id, distance in near]
+    return to_votable(fields, cells, name="star", description="Stars near a position", overflow=overflow)
 
 
 def _field(name: str) -> Field:

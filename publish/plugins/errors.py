@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import datasette.handle_exception
@@ -21,6 +22,7 @@ from becat.publish.readonly import Busy
 if pm.is_registered(datasette.handle_exception):
     pm.unregister(datasette.handle_exception)
 BUSY = "Too many questions are being answered. Ask again in a moment, or download the file and ask it at home."
+OWN = str(Path(__file__).parents[1])
 TOO_LONG = "This takes longer than the server allows. Ask for fewer rows, or download the file and ask it at home."
 
 
@@ -57,4 +59,11 @@ def describe(exception: Any) -> tuple[int, str, str]:
         return exception.status, "", "There is no page at this address." if nowhere else said
     if isinstance(exception, OSError) and exception.errno == errno.ENAMETOOLONG:
         return 404, "", "There is no page at this address."
+    if isinstance(exception, ValueError) and not _is_ours(exception):
+        return 400, "", "A value in this address cannot be read."
     return 500, "", "Something is wrong with this page; the server's log says what."
+
+
+def _is_ours(exception: BaseException) -> bool:
+    """Code of becat had a part in it: where only Datasette's had, a number in the address was none."""
+    return any(frame.filename.startswith(OWN) for frame in traceback.extract_tb(exception.__traceback__))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
@@ -43,12 +44,23 @@ def asgi_wrapper(datasette):
             words = page_size_within(scope["query_string"]) if is_page.get() else whole(path, scope["query_string"])
             scope = {**scope, "query_string": words}
             if asks and scope["method"] in READING:
-                return await while_listening(application(scope, receive, send), receive)
+                return await while_listening(application(scope, receive, _with_breaths(send)), receive)
             return await application(scope, receive, send)
 
         return with_limits
 
     return wrap
+
+
+def _with_breaths(send):
+    """Sends an answer of many rows so that others go on between them."""
+
+    async def send_one(event):
+        await send(event)
+        if event.get("more_body"):
+            await asyncio.sleep(0)
+
+    return send_one
 
 
 def _too_much(query: bytes) -> str:
@@ -77,7 +89,7 @@ def whole(path: str, query: bytes) -> bytes:
     asked = {key for key, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
     if ending not in ("csv", "json") or asked & {"_size", "_next", "_stream", "_nl"}:
         return query
-    more = b"_stream=on" if ending == "csv" else b"_size=max"
+    more = b"_stream=on&_size=max" if ending == "csv" else b"_size=max"  # without a size CSV is read by fifty rows
     return b"&".join(part for part in (query, more) if part)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from datasette import NotFound, Response, hookimpl
 
-from becat.publish.reading import first, rows, snapshot_of
+from becat.publish.reading import first, made_of, snapshot_of
 from becat.publish.vo import spectra
 from becat.publish.vo.tap import vosi
 from becat.publish.vo.votable import Field, field_element, to_votable, votable_error
@@ -15,6 +15,7 @@ from becat.schema.sphere import separation_deg
 
 ROWS = 5_000
 ROWS_MAX = 50_000
+RANGES_MAX = 20
 SIZE_DEG = 0.2
 M_PER_A = 1e-10
 MJD_ZERO = datetime(1858, 11, 17)
@@ -114,10 +115,14 @@ async def query_data(datasette, request):
         return Response(votable_error(str(error), [PROTOCOL]), content_type=VOTABLE, headers=OPEN)
     if asked.get("FORMAT", "").lower() == "metadata":
         return _answer([], described=True)
-    found = [row for row in await rows(snapshot_of(datasette), SQL, limit=1_000_000) if all(test(row) for test in keep)]
     address = datasette.absolute_url(request, datasette.urls.path("/ssa/spectrum"))
-    cells = [_cells(row, address, kind) for row in found for kind in formats]
-    return _answer(cells[:most], overflow=len(cells) > most)
+
+    def answer(profiles: list[dict]) -> Response:
+        found = [row for row in profiles if all(test(row) for test in keep)]
+        shown = [(row, kind) for row in found[: most + 1] for kind in formats]
+        return _answer([_cells(row, address, kind) for row, kind in shown[:most]], overflow=len(shown) > most)
+
+    return await made_of(snapshot_of(datasette), SQL, answer, limit=1_000_000)
 
 
 PROTOCOL = ("SERVICE_PROTOCOL", "1.1")
@@ -181,7 +186,10 @@ def _numbers(name: str, words: str, count: int) -> list[float]:
 def _ranges(name: str, text: str, read: Callable[[str], float]) -> list[tuple[float, float]]:
     """Ranges such as 1/2, 1/, /2 or 3, with commas between them."""
     found = []
-    for part in text.split(";")[0].split(","):
+    parts = text.split(";")[0].split(",")
+    if len(parts) > RANGES_MAX:
+        raise Mistake(f"{name} may have {RANGES_MAX} values or ranges")
+    for part in parts:
         low, slash, high = part.strip().partition("/")
         try:
             ends = read(low) if low else -1e99, (read(high) if high else 1e99) if slash else read(low)

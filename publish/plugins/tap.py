@@ -27,6 +27,8 @@ OPEN = {"access-control-allow-origin": "*"}  # what is public may be read by pag
 BODY_BYTES_MAX = 200_000
 BODY_SECONDS_MAX = 60.0
 PARAMETERS_MAX = 50
+PARTS_MAX = PARAMETERS_MAX + upload.TABLES_MAX
+HEAD_BYTES_MAX = 1_000  # of a part; 500 kB of semicolons take 13 s to read, twice as many four times as long
 FORM_WITH_PARTS = "multipart/form-data"
 WAIT_SECONDS_MAX = 60
 EXAMPLES = Path(jobs.__file__).with_name("examples")
@@ -93,7 +95,10 @@ async def _parameters(request) -> dict[str, str]:
                 body = await _body(request, BODY_BYTES_MAX)
         except TimeoutError:
             raise Mistake("the request took too long to come in") from None
-        pairs += _fields(body, request.headers.get("content-type", ""))
+        try:
+            pairs += _fields(body, request.headers.get("content-type", ""))
+        except ValueError as error:
+            raise Mistake(str(error)) from error
     return {name.upper(): value for name, value in pairs}
 
 
@@ -173,7 +178,7 @@ def _fields(body: bytes, content_type: str) -> list[tuple[str, str]]:
 
 
 def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
-    """Names and contents of the parts of a form.
+    """Names and contents of the parts of a form; ValueError where they are too many, or the head of one is too long.
 
     Not by the standard library, which takes the angle brackets around STILTS's boundary for quotes.
     """
@@ -182,8 +187,15 @@ def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
         return []
     mark = b"\r\n--" + (boundary[1] or boundary[2]).encode("latin-1")
     found = []
-    for piece in (b"\r\n" + body).split(mark)[1:]:
+    pieces = (b"\r\n" + body).split(mark, PARTS_MAX + 2)[1:]
+    if len(pieces) > PARTS_MAX + 1:  # the last is the end
+        raise ValueError(f"a form may have {PARTS_MAX} parts")
+    for piece in pieces:
+        if piece.startswith(b"--"):
+            break
         head, _, content = piece.partition(b"\r\n\r\n")
+        if len(head) > HEAD_BYTES_MAX:
+            raise ValueError(f"the head of a part of a form may have {HEAD_BYTES_MAX:,} bytes")
         name = message_from_bytes(head.strip()).get_param("name", header="content-disposition")
         if isinstance(name, str):
             found.append((name, content))

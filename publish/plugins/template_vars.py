@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import defaultdict
 
@@ -26,6 +27,7 @@ def prepare_jinja2_environment(env, datasette):
         "format_value": format_value,
         "sexagesimal": sexagesimal,
         "step_labels": LABELS,
+        "breath": breath,
     }
     env.filters["commands"] = commands
     env.filters["counted"] = counted
@@ -35,6 +37,12 @@ def prepare_jinja2_environment(env, datasette):
 def _column(cell) -> str:
     """The name of a column, of what Datasette says of one, or of the one in which a cell stands."""
     return cell if isinstance(cell, str) else cell["name"] if "name" in cell else cell["column"]
+
+
+async def breath() -> str:
+    """Nothing to see: between the rows of a page others go on."""
+    await asyncio.sleep(0)
+    return ""
 
 
 def commands(words: str) -> Markup:
