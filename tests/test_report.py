@@ -142,7 +142,7 @@ def test_the_page_begins_with_the_numbers_of_the_paper(page, catalogue):
 
 def test_figures_and_tables_that_are_not_there_are_explained(page):
     assert "There are no spectra to draw." in page and "AttributeError" in page
-    assert page.count("<figure id=") == 3 and page.count("<img ") == 1
+    assert page.count("<figure id=") == 5 and page.count("<img ") == 3
 
 
 def test_provenance_is_on_the_page(page, catalogue):
