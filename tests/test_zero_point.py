@@ -74,7 +74,7 @@ def test_from_a_table_of_gaia_to_the_list_of_models(tmp_path, has_inputs):
         ingest_file(con, "gaia", tmp_path / "gaia.csv")
         apply(con, 1)
         compute_kinematics(con)
-        (zero_point,) = con.execute("select parallax_zero_point_mas from astrometry").fetchone() or ()
+        [(zero_point,)] = con.execute("select parallax_zero_point_mas from astrometry").fetchall()
         found = con.execute("""
             select v_tp_km_s, n_unknown, decided_by
             from kinematic_dependence join kinematics using (kinematic_model)
