@@ -99,6 +99,7 @@ def test_every_table_and_view_has_a_page_and_json(get, names):
         assert get(f"/catalog/{name}").status_code == 200, name
         found = get(f"/catalog/{name}.json?_shape=objects&_size=2").json()
         assert {"rows", "filtered_table_rows_count"} <= set(found), name
+        assert not [column for column in found["columns"] if column.startswith("_") or ":" in column], name
 
 
 def test_every_canned_query_runs(get):
