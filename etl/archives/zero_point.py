@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from zero_point import zpt
+from zero_point.zpt import get_zpt, load_tables
 
 __all__ = ["parallax_zero_points"]
 
@@ -33,7 +33,7 @@ def parallax_zero_points(ra_deg, dec_deg, g_mag, nu_eff_per_um, pseudocolour_per
         mas. NaN where anything is missing, for solutions of two parameters, and outside of 6 < G < 21, 1.1 < nu_eff < 1.9 and
         1.24 < pseudocolour < 1.72, where the calibration does not hold.
     """
-    zpt.load_tables()
+    load_tables()
     ra, dec, obliquity = np.radians(ra_deg), np.radians(dec_deg), np.radians(OBLIQUITY_DEG)
     sine = np.sin(dec) * np.cos(obliquity) - np.cos(dec) * np.sin(obliquity) * np.sin(ra)
     latitude_deg = np.degrees(np.arcsin(np.clip(sine, -1, 1)))
@@ -43,5 +43,5 @@ def parallax_zero_points(ra_deg, dec_deg, g_mag, nu_eff_per_um, pseudocolour_per
         columns = (
             np.asarray(x, float)[known] for x in (g_mag, nu_eff_per_um, pseudocolour_per_um, latitude_deg, solved)
         )
-        found[known] = zpt.get_zpt(*columns, _warnings=False)
+        found[known] = get_zpt(*columns, _warnings=False)
     return found
