@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from becat.etl.archives.apply import apply, fingerprint
 from becat.etl.archives.ingest import ingest_file
 from becat.etl.archives.sources import ColumnMissing, load, source
 from becat.etl.archives.tables import read_table
+from becat.etl.load.release import load_release_catalogues
 from becat.etl.match.stars import gather
 from becat.schema.errors import BecatError
 from becat.schema.tables import TABLES
@@ -46,6 +48,20 @@ def example():
     table["Gmag"] = MaskedColumn([11.5, 0.0], mask=[False, True], unit="mag")
     table["e_G"] = [0.5, np.nan]
     return table
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize("take_in", [
+    lambda _, path: read_table(path),
+    lambda connection, path: ingest_file(connection, "skiff_2014", path, 1),
+    lambda connection, path: load_release_catalogues(connection, [path]),
+])  # fmt: skip
+def test_pipes_and_devices_are_refused_and_never_opened(connection, tmp_path, take_in):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "endless.csv").symlink_to("/dev/zero")
+    for name in ("pipe.csv", "endless.csv"):
+        with pytest.raises(BecatError, match=f"{name} is not a regular file"):
+            take_in(connection, tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from becat.etl.archives.sources import ColumnMissing, Source, source
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.connection import transaction
+from becat.etl.catalogue.errors import refuse_odd
 from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.errors import BecatError
 from becat.schema.sql_names import quoted
@@ -55,6 +56,7 @@ def ingest_file(connection: duckdb.DuckDBPyConnection, name: str, path: str | Pa
         raise BecatError(f"{path} is an empty folder: put the files of {name} in it")
     digest = hashlib.sha256(repr(declared).encode())
     for file in files:
+        refuse_odd(file)
         try:
             digest.update(file.read_bytes())
         except OSError as error:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from becat.etl.catalogue.errors import refuse_odd
 from becat.schema.errors import BecatError
 from becat.schema.votable_safe import parse_votable
 
@@ -46,6 +47,7 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
         The file cannot be read as any of them, or has no rows and columns.
     """
     path = Path(path)
+    refuse_odd(path)
     try:
         with path.open("rb") as file:
             is_packed = file.read(2) == b"\x1f\x8b"

@@ -1,10 +1,18 @@
-"""The one way in which an input that cannot be trusted is reported."""
+"""The one way in which an input that cannot be trusted is reported, and what is never opened."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["Rejected"]
+from becat.schema.errors import BecatError
+
+__all__ = ["Rejected", "refuse_odd"]
+
+
+def refuse_odd(path: Path) -> None:
+    """Raise `BecatError` for a pipe or a device: reading the one may wait for ever, the other never ends."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BecatError(f"{path} is not a regular file: write what comes from it to a file first, and name that")
 
 
 class Rejected(Exception):

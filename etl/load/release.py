@@ -10,7 +10,7 @@ import duckdb
 from tqdm import tqdm
 
 from becat.etl.catalogue.connection import Run, transaction
-from becat.etl.catalogue.errors import Rejected
+from becat.etl.catalogue.errors import Rejected, refuse_odd
 from becat.etl.catalogue.ledger import (
     FileRead,
     file_read,
@@ -53,6 +53,8 @@ def load_release_catalogues(connection: duckdb.DuckDBPyConnection, paths: Sequen
     missing = [str(path) for path in paths if not Path(path).exists()]
     if missing:
         raise BecatError(f"no such file: {', '.join(missing)}")
+    for path in paths:
+        refuse_odd(Path(path))
     version = code_version("release")
     # Rows of an earlier version, which did not say of which survey they are.
     connection.execute("delete from release_entry where survey is null")
