@@ -1,9 +1,9 @@
 """A long load of simulated spectra: is the memory flat and the rate constant, and what would the whole survey take?
 
-    python -m benchmarks.long_run [--files 20000] [--distinct 64] [--workers 1] [--dir DIR]
+    python -m benchmarks.long_run [--files 20480] [--distinct 64] [--workers 1] [--dir DIR]
 
 `--distinct` files are simulated; they are written again and again under new names with a new OBSID, so that making them
-costs little; each is read, cleaned, rectified and stored like any other, and deleted. Every thousand a line tells the rate since the
+costs little; each is read, cleaned, rectified and stored like any other, and deleted. Every 2,048 a line tells the rate since the
 last one (per second of CPU and per second on the clock), the CPU time that went into writing, the memory of this process (with
 one worker it reads, too), the largest so far, and the size of the catalogue. With `--dir` the catalogue stays there, and a run that
 was interrupted goes on after its last line. The projection to 2,260,387 spectra uses the last half.
@@ -32,7 +32,7 @@ from becat.simulate.survey import write_survey
 from becat.udfs.memory import keep_freed_memory
 
 N_SURVEY = 2_260_387
-STEP = 1000
+STEP = 2048  # a whole group of rows
 CARD = 80
 GZIP = 31  # zlib's number for the format with header and trailer
 COLUMNS = ("spectra", "per CPU s", "per s", "write, CPU ms", "memory MB", "largest MB", "kB a spectrum")
@@ -67,7 +67,7 @@ def memory_mb(of: str = "VmRSS") -> float:
 
 
 def one_step(connection, folder: Path, originals: list[bytes], first: int, workers: int) -> tuple[float, ...]:
-    """Load the next thousand; a row of the table."""
+    """Load the next spectra; a row of the table."""
     fresh = folder / "step"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
@@ -127,7 +127,7 @@ def project(rows: list[list[float]]) -> None:
     per_cpu_s, write_ms, size_kb = half[:, 1].mean(), half[:, 3].mean(), half[-1, 6]
     memory = np.array(rows, float)[:, 4]
     print(
-        f"\nmemory: {memory[0]:.0f} MB after the first thousand, {half[0, 4]:.0f} after half, {memory[-1]:.0f} at the end"
+        f"\nmemory: {memory[0]:.0f} MB after the first group, {half[0, 4]:.0f} after half, {memory[-1]:.0f} at the end"
     )
     print(f"{N_SURVEY:,} spectra: {N_SURVEY / per_cpu_s / 3600:.1f} h of one core, {size_kb * N_SURVEY / 1e6:.0f} GB")
     print(
@@ -138,7 +138,7 @@ def project(rows: list[list[float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--files", type=int, default=20_480)
     parser.add_argument("--distinct", type=int, default=64)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--dir", type=Path, help="where the catalogue stays, so that the run can go on")
