@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue", "open_catalogue"]
 
+# The one that decides comes first; none where it said nothing.
+_SCORES = """
+    select network, be_score.model_id, be_probability, provider
+    from be_score join model using (model_id)
+    where is_current and spectrum_id = $1 and exists (from current_score where spectrum_id = $1)
+    order by be_score.model_id not in (select model_id from current_model), network
+"""
+
 
 def open_catalogue(path: str | Path, read_only: bool = True) -> Catalogue:
     """Open a catalogue, with becat's functions in its SQL and its own thresholds in force.
@@ -179,13 +187,11 @@ class Catalogue:
                 arms[name] = Arm(name, flux, ivar, mask, raw.get(name))
         if "red" not in arms:
             raise BecatError(f"the catalogue keeps no flux of spectrum {spectrum_id}: load its file again")
-        score = self._row(
-            "select model_id, be_probability, provider from current_score where spectrum_id = ?", spectrum_id
-        )
+        scores = self.connection.execute(_SCORES, [spectrum_id]).to_arrow_table().to_pylist()
         missing = self._row("select reason from missing_result where stage = 'score' and spectrum_id = ?", spectrum_id)
-        score = score and {**score, **(missing or {})}
+        kept = {score["network"]: {**score, **(missing or {})} for score in scores}
         left_out = [f"the flux as in the file: {why}"] if why else []
-        return Spectrum(columns, arms, self.thresholds, left_out, score)
+        return Spectrum(columns, arms, self.thresholds, left_out, kept)
 
     def __repr__(self) -> str:
         if not self._close.alive:

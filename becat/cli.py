@@ -1267,7 +1267,7 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 @click.option(
     "--spectra",
     type=click.IntRange(min=1),
-    help="With --start-from, spectra to simulate for each profile network; default: 286,720.",
+    help="With --start-from, spectra to train each network on; default: 286,720 for profile networks, 64,000 for ResNet-18.",
 )
 @click.option(
     "--seed",
@@ -1306,7 +1306,7 @@ def train(
     if spectra and not start_from:
         raise click.UsageError("--spectra is for a training that starts from another: give --start-from too")
     _need_torch()
-    from becat.models.training.train import TrainConfig
+    from becat.models.training.train import TrainConfig, further_drawing
     from becat.models.training.train import train as train_classifier
     from becat.models.training.train_profile import further
 
@@ -1322,7 +1322,8 @@ def train(
         if network == "resnet18":
             config = replace(config, profile=replace(config.profile, members=0))
         if start_from and network != "profile":
-            config = replace(config, start_from=str(_finished(start_from, directory, "resnet18")))
+            before = _finished(start_from, directory, "resnet18")
+            config = further_drawing(config, before, *([spectra] if spectra else []))
         if start_from and network != "resnet18":
             before = _finished(start_from, directory, "profile")
             config = replace(config, profile=further(before, *([spectra] if spectra else [])))

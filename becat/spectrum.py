@@ -32,7 +32,7 @@ from becat.udfs.bartlett import bartlett_peaks, smooth_bartlett, smoothed_error
 from becat.udfs.equivalent_width import shifted_band
 
 if TYPE_CHECKING:
-    from becat.models.classifiers import Both
+    from becat.models.classifiers import Both, Classifiers
     from becat.models.score import Scorer
     from becat.plot import Picture, Profile
 
@@ -53,8 +53,9 @@ class Spectrum:
         Values of `THRESHOLDS` with which it is measured.
     left_out : sequence of str
         What of its file could not be trusted, and why.
-    kept_score : mapping, optional
-        Its score in the catalogue that it is from: a row of ``be_score``, and the reason in ``missing_result`` where it is NULL.
+    kept_scores : mapping of str to mapping, optional
+        Its scores in the catalogue that it is from, by classifier, the one that decides first: rows of ``be_score``, and the reason in
+        ``missing_result`` where they are NULL.
     """
 
     def __init__(
@@ -63,13 +64,13 @@ class Spectrum:
         arms: dict[str, Arm],
         thresholds: Mapping[str, float],
         left_out: Sequence[str] = (),
-        kept_score: Mapping[str, object] | None = None,
+        kept_scores: Mapping[str, Mapping[str, object]] | None = None,
     ):
         self.columns = Row(columns, "spectrum")
         self.arms = arms
         self.thresholds = {name: thresholds[name] for name in THRESHOLDS}
         self.left_out = list(left_out)
-        self._kept_score = kept_score
+        self._kept_scores = kept_scores or {}
 
     def __getattr__(self, name: str) -> Any:
         columns = self.__dict__.get("columns", {})
@@ -149,9 +150,26 @@ class Spectrum:
         BecatError
             The model cannot be used.
         """
-        if model is None and self._kept_score is not None:
-            return Row(self._kept_score, "be_score", "missing_result")
-        scorer = _scorer(None if model is None else str(model))
+        if model is None and self._kept_scores:
+            return Row(next(iter(self._kept_scores.values())), "be_score", "missing_result")
+        from becat.models.classifiers import decides
+
+        return self._scored(decides(_classifiers(None if model is None else str(model)), "both"))
+
+    def scores(self) -> dict[str, Row]:
+        """What each classifier says, where `score` gives the one that decides.
+
+        Returns
+        -------
+        dict of str to Row
+            By classifier, the one that decides first: ``both``, ``resnet18`` and ``profile``, or the one model with which a catalogue was
+            scored.
+        """
+        if self._kept_scores:
+            return {name: Row(kept, "be_score", "missing_result") for name, kept in self._kept_scores.items()}
+        return {name: self._scored(scorer) for name, scorer in reversed(_classifiers(None).items())}
+
+    def _scored(self, scorer: Scorer | Both) -> Row:
         probability = scorer.score(self.red.flux[None], self.red.ivar[None])[0]
         found = {"model_id": scorer.model_id, "be_probability": probability, "provider": scorer.provider}
         if np.isnan(probability):
@@ -347,11 +365,11 @@ _HEAD = ("", "name", "kind", "mjd", "snr_r", "flags")
 
 
 @cache
-def _scorer(model: str | None) -> Scorer | Both:
-    """The classifier, loaded once: that takes a second, and so does onnxruntime."""
-    from becat.models.classifiers import decides, load
+def _classifiers(model: str | None) -> Classifiers:
+    """The classifiers, loaded once: that takes a second, and so does onnxruntime."""
+    from becat.models.classifiers import load
 
-    return decides(load(model), "both")
+    return load(model)
 
 
 def _arrow(value: object, kind: object) -> pa.Array:

@@ -117,17 +117,18 @@ def card_of_both(resnet18: Path) -> Path:
     return resnet18.with_name(resnet18.stem.removesuffix("_fp16").removesuffix("_resnet18") + "_both.json")
 
 
-def hashes() -> frozenset[str]:
-    """SHA-256 of each of becat's own classifiers, in whatever precision, and of both as one: read from their cards."""
+def hashes() -> dict[str, str]:
+    """Which of becat's own classifiers a SHA-256 is, in whatever precision, and of both as one: read from their cards."""
     cards = {network: own_model(network).with_suffix(".json") for network in NETWORKS}
     of = {name: json.loads(card.read_text(encoding="utf-8"))["files"] for name, card in cards.items()}
-    alone = {name: [entry["sha256"] for entry in files.values()] for name, files in of.items()}
-    card, together = card_of_both(own_model("resnet18")), []
-    if card.is_file():
-        told = json.loads(card.read_text(encoding="utf-8"))
-        pairs = product(*(told["files"][name] for name in NETWORKS))
-        together = [_sha256(dict(zip(NETWORKS, pair, strict=True)), told["log_odds_weight"]) for pair in pairs]
-    return frozenset([*(sha256 for found in alone.values() for sha256 in found), *together])
+    alone = {entry["sha256"]: name for name, files in of.items() for entry in files.values()}
+    card = card_of_both(own_model("resnet18"))
+    if not card.is_file():
+        return dict.fromkeys(alone, "profile")
+    told = json.loads(card.read_text(encoding="utf-8"))
+    pairs = product(*(told["files"][name] for name in NETWORKS))
+    together = (_sha256(dict(zip(NETWORKS, pair, strict=True)), told["log_odds_weight"]) for pair in pairs)
+    return {**alone, **dict.fromkeys(together, "both")}
 
 
 def _sha256(parts: Mapping[str, str], weight: Mapping[str, float]) -> str:

@@ -12,7 +12,7 @@ from threading import Thread
 
 import numpy as np
 
-from becat.models.classifiers import Both, decides, hashes, load
+from becat.models.classifiers import Both, Classifiers, decides, hashes, load
 from becat.models.examples import Examples
 from becat.models.explain import occlusion
 from becat.models.score import Scorer
@@ -50,23 +50,25 @@ class Explainer:
 
     def __init__(self, model_path: str | Path | None = None):
         self._path = Path(model_path) if model_path else None
-        if self._path and "log_odds" not in _scorer(self._path).outputs:
+        if self._path and "log_odds" not in _scorer(self._path, "both").outputs:
             raise BecatError(f"{self._path} gives no log odds to explain: export it again with `becat export model`")
-        self._kept: OrderedDict[tuple[str, int], dict] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, int], dict] = OrderedDict()
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._preparing: Thread | None = None
 
     def prepare(self) -> None:
         """Begin to draw the training spectra that `nearest` chooses from, in a thread: some seconds, once a process."""
-        self._preparing = Thread(target=_examples, args=(self._path,), daemon=True)
+        self._preparing = Thread(target=_examples, args=(self._path, "both"), daemon=True)
         self._preparing.start()
 
     def knows(self, sha256: str | None) -> bool:
         """True if the scores are of this classifier, in whatever precision."""
         return sha256 in _hashes(self._path)
 
-    async def saliency(self, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:
+    async def saliency(
+        self, spectrum_id: int, start_a: float, flux: list[float | None], sha256: str | None = None
+    ) -> dict:
         """Which stretches of one spectrum speak for and against Be, as the page's script draws it.
 
         Parameters
@@ -76,6 +78,8 @@ class Explainer:
             Wavelength of the first pixel, Angstrom; the pixels are those of `becat.schema.grid.RED`.
         flux : list of float
             Rectified flux; None where a pixel must not be used.
+        sha256 : str, optional
+            The classifier that gave the scores: of becat's own, the one that is explained; by default both as one.
 
         Raises
         ------
@@ -84,26 +88,29 @@ class Explainer:
         ValueError
             The profile cannot be scored.
         """
-        return await self._make(_saliency, spectrum_id, start_a, flux)
+        return await self._make(_saliency, spectrum_id, start_a, flux, sha256)
 
-    async def nearest(self, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:
+    async def nearest(
+        self, spectrum_id: int, start_a: float, flux: list[float | None], sha256: str | None = None
+    ) -> dict:
         """The simulated training spectra that the network puts nearest; without `prepare` the first call draws all of them.
 
         Parameters and errors are those of `saliency`.
         """
         if self._preparing is not None:
             await asyncio.to_thread(self._preparing.join)
-        return await self._make(_nearest, spectrum_id, start_a, flux)
+        return await self._make(_nearest, spectrum_id, start_a, flux, sha256)
 
-    async def _make(self, make: Callable, spectrum_id: int, start_a: float, flux: list[float | None]) -> dict:
-        key = (make.__name__, spectrum_id)
+    async def _make(self, make: Callable, spectrum_id: int, start_a: float, flux: list, sha256: str | None) -> dict:
+        network = _network(self._path, sha256)
+        key = (make.__name__, network, spectrum_id)
         if key not in self._kept:
             if self._waiting >= WAITING_MAX:
                 raise Busy
             self._waiting += 1
             try:
                 async with self._turn:
-                    self._kept[key] = await asyncio.to_thread(make, self._path, start_a, flux)
+                    self._kept[key] = await asyncio.to_thread(make, self._path, network, start_a, flux)
             finally:
                 self._waiting -= 1
             while len(self._kept) > KEPT_MAX:
@@ -111,34 +118,47 @@ class Explainer:
         return self._kept[key]
 
 
-@cache
-def _scorer(path: Path | None) -> Scorer | Both:
-    return decides(load(path), "both")
+_NAMES = {"resnet18": "ResNet-18", "profile": "the profile networks", "both": "both classifiers as one"}
 
 
 @cache
-def _examples(path: Path | None) -> Examples:
-    return Examples(_scorer(path))
+def _classifiers(path: Path | None) -> Classifiers:
+    return load(path)
+
+
+def _scorer(path: Path | None, network: str) -> Scorer | Both:
+    return decides(_classifiers(path), network)
 
 
 @cache
-def _hashes(path: Path | None) -> frozenset[str]:
-    """SHA-256 of all precisions of a classifier, from its card; one of the user's own is read, to find its faults now."""
+def _examples(path: Path | None, network: str) -> Examples:
+    return Examples(_scorer(path, network))
+
+
+def _network(path: Path | None, sha256: str | None) -> str:
+    """Which classifier a hash is; both as one where there is none."""
+    return _hashes(path).get(sha256 or "", "both")
+
+
+@cache
+def _hashes(path: Path | None) -> dict[str, str]:
+    """Which classifier a SHA-256 is, in all precisions, from the cards; one of the user's own is read, to find its faults now."""
     if path is None:
         return hashes()
-    own = {_scorer(path).sha256}
+    scorer = _scorer(path, "both")
     card = path.with_name(path.stem.removesuffix("_fp16") + ".json")
     files = json.loads(card.read_text(encoding="utf-8"))["files"] if card.is_file() else {}
-    return frozenset(own | {entry["sha256"] for entry in files.values()})
+    return dict.fromkeys([scorer.sha256, *(entry["sha256"] for entry in files.values())], scorer.network)
 
 
-def _saliency(path: Path | None, start_a: float, flux: list[float | None]) -> dict:
+def _saliency(path: Path | None, network: str, start_a: float, flux: list[float | None]) -> dict:
     window = _window(start_a, flux)
     good = np.where(np.isfinite(window), 1.0, 0.0)
-    found = occlusion(_scorer(path), window, good, step_a=STEP_A)
+    found = occlusion(_scorer(path, network), window, good, step_a=STEP_A)
     saliency = np.asarray(found["saliency"])
     return {
         "be_probability": round(float(found["be_probability"]), 4),
+        "classifier": path.name if path else _NAMES[network],
         "start_a": WINDOW_A[0],
         "step_a": RED.step_a,
         "flux": _rounded(found["flux"]),
@@ -180,9 +200,9 @@ def _words(wavelength_a: np.ndarray, saliency: np.ndarray) -> str:
     return " ".join(said)
 
 
-def _nearest(path: Path | None, start_a: float, flux: list[float | None]) -> dict:
+def _nearest(path: Path | None, network: str, start_a: float, flux: list[float | None]) -> dict:
     window = _window(start_a, flux)
-    examples = _examples(path)
+    examples = _examples(path, network)
     index, likeness = examples.nearest(window[None], np.where(np.isfinite(window), 1.0, 0.0)[None], N_NEAREST)
     if not np.isfinite(likeness).all():
         raise ValueError("too few good pixels in 6530-6590 Angstrom to compare this spectrum")

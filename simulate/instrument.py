@@ -20,6 +20,7 @@ __all__ = [
     "resolution_sigma_km_s",
     "significance",
     "sky_lines",
+    "sky_residuals",
     "telluric_transmission",
     "variance_of_means",
     "water_opacity",
@@ -174,7 +175,7 @@ def observe(
     broad = variance * variance_of_means(setup["noise_correlation"])[:, None]
     found = feature_significance(truth - part, part, broad, native_a)
     noise = _noise(rng, setup["noise_correlation"], pixels)
-    flux = truth + noise * np.sqrt(variance) + _sky_residuals(rng, native_a, variance, setup)
+    flux = truth + noise * np.sqrt(variance) + sky_residuals(rng, native_a, variance, setup["resolving_power"])
     error = np.exp(draw(distributions()["noise"]["ivar_error"], rng, n))[:, None]
     flux, ivar = _defects(rng, flux, error / variance)
     continuum = _continuum_error(rng, native_a, truth)
@@ -232,12 +233,28 @@ def _noise(rng, noise_correlation, pixels):
     return (white + share * np.roll(white, 1, axis=1)) / np.sqrt(1 + share**2)
 
 
-def _sky_residuals(rng, native_a, variance, setup):
-    """(n, m) what is left of badly subtracted sky lines, each as wide as the resolution: some of each, and some of all together."""
+def sky_residuals(
+    rng: np.random.Generator, wavelength_a: np.ndarray, variance: np.ndarray, resolving_power: np.ndarray
+) -> np.ndarray:
+    """What is left of badly subtracted sky lines, each as wide as the resolution: some of each, and some of all together.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    wavelength_a : (n, m) float array
+        Heliocentric, Angstrom.
+    variance : (n, m) or (n, 1) float array
+        Of a detector's pixel; `distributions.toml`, table ``defects``, has the heights in units of its root.
+    resolving_power : (n,) float array
+
+    Returns
+    -------
+    (n, m) float array
+    """
     table, strength = distributions()["defects"], telluric_lines("sky")["strength"]
-    n = len(native_a)
+    n = len(wavelength_a)
     shift = draw(table["telluric_shift_km_s"], rng, n)[:, None]
-    lines = sky_lines(native_a * (1 - shift / SPEED_OF_LIGHT_KM_S), setup["resolving_power"])
+    lines = sky_lines(wavelength_a * (1 - shift / SPEED_OF_LIGHT_KM_S), resolving_power)
     own = draw(table["sky_residual_sigma"], rng, n * len(lines)).reshape(n, -1)
     common = draw(table["sky_common_sigma"], rng, n) * (rng.random(n) < table["sky_common_fraction"])
     return np.einsum("nk,knm->nm", own + common[:, None] * strength, lines) * np.sqrt(variance)

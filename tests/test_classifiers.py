@@ -129,7 +129,7 @@ def test_the_identity_of_both_is_that_of_files_and_weights(models):
     parts = {name: scorer for name, scorer in classifiers.items() if isinstance(scorer, Scorer)}
     other = Both(parts, WEIGHT | {"profile": 0.91})
     assert classifiers["both"].model_id != other.model_id
-    assert {scorer.sha256 for scorer in classifiers.values()} == hashes()
+    assert {scorer.sha256: name for name, scorer in classifiers.items()} == hashes()
 
 
 def test_a_card_of_other_files_is_refused(models):
@@ -191,3 +191,13 @@ def test_fitted_weights_are_those_that_made_the_labels():
     log_odds = rng.normal(0, 3, (60_000, 2))
     label = rng.random(60_000) < expit(log_odds @ [0.4, 1.1])
     np.testing.assert_allclose(fit_weights(log_odds, label), [0.4, 1.1], atol=0.03)
+
+
+def test_a_spectrum_that_counts_three_times_is_as_three_of_it():
+    rng = np.random.default_rng(6)
+    log_odds = rng.normal(0, 3, (400, 2))
+    label = rng.random(400) < expit(log_odds @ [0.4, 1.1])
+    counts = np.where(np.arange(400) < 100, 3, 1)
+    once = fit_weights(log_odds, label, counts)
+    np.testing.assert_allclose(once, fit_weights(np.repeat(log_odds, counts, 0), np.repeat(label, counts)), atol=1e-4)
+    assert np.abs(once - fit_weights(log_odds, label)).max() > 0.01

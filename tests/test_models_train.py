@@ -20,6 +20,7 @@ pytest.importorskip("torchvision", reason="torchvision is not installed: pip ins
 
 from becat.cli import becat  # noqa: E402
 from becat.models.score import Scorer, own_model  # noqa: E402
+from becat.models.training import train as train_module  # noqa: E402
 from becat.models.training.augment import augment  # noqa: E402
 from becat.models.training.export import apply, export, to_onnx  # noqa: E402
 from becat.models.training.facts import FACTS, VELOCITY, facts_of  # noqa: E402
@@ -33,11 +34,12 @@ from becat.models.training.network import (  # noqa: E402
 from becat.models.training.profile_network import ProfileNetwork, scales  # noqa: E402
 from becat.models.training.recovered import recover_training  # noqa: E402
 from becat.models.training.render import ALL_SCALES, LineImage  # noqa: E402
-from becat.models.training.train import Stage, TrainConfig, soft_targets, train  # noqa: E402
+from becat.models.training.train import Stage, TrainConfig, further_drawing, soft_targets, train  # noqa: E402
 from becat.models.training.train_profile import ProfileConfig, _Pool, train_profiles  # noqa: E402
 from becat.models.training.trained import load_drawing, load_profiles  # noqa: E402
-from becat.models.training.training_data import Drawn, Mixture, simulated  # noqa: E402
+from becat.models.training.training_data import Drawn, Labelled, Mixture, simulated  # noqa: E402
 from becat.models.training.warp import warp_profiles  # noqa: E402
+from becat.models.window import window_wavelength_a  # noqa: E402
 from becat.simulate.sample import sample_profiles  # noqa: E402
 
 SIZE = 64
@@ -291,6 +293,47 @@ def test_resnet_learns_from_a_teacher(tmp_path, config, training):
     assert record["config"]["teacher"] == training.name and len(record["steps"]) == 24
     one, two = (torch.load(d / "weights.pt", weights_only=True)["fc.weight"] for d in (training, tmp_path))
     assert (one - two).abs().max() > 1e-4  # it learned something else than from the labels alone
+
+
+def flat_stars(n):
+    """Real spectra, as it were, without a feature and without noise, of a S/N of 50."""
+    flux = np.ones((n, 561), np.float32)
+    names = np.array([f"star {k}" for k in range(n)])
+    none = np.zeros(n, bool)
+    power, step_a, snr = np.full(n, 1800.0), np.full(n, 1.5), np.full(n, 50.0)
+    return Labelled(flux, flux * 2500, np.zeros(n, np.int8), names, names, none, none, power, step_a, snr)
+
+
+def test_real_spectra_are_given_residuals_of_sky_lines_at_their_wavelengths():
+    drawn = {
+        sky: Mixture(flat_stars(40), real_sky=sky)._as_they_are(400, np.random.default_rng(3)) for sky in (False, True)
+    }
+    added = drawn[True].flux - drawn[False].flux
+    scatter = (added * 50).std(axis=0)  # in units of the noise
+    wavelength = window_wavelength_a()
+    at_line, between = (scatter[np.abs(wavelength - a) < 0.7].mean() for a in (6555.43, 6560.2))
+    assert 1.0 < at_line < 3.0 and between < 0.2 * at_line
+
+
+def test_of_more_spectra_drawn_the_doubtful_are_learned_from(tmp_path, config, training):
+    chosen = replace(config, teacher=str(training), drawn_for_one=3, profile=ProfileConfig(members=0))
+    trainer = train_module._Trainer(tmp_path, chosen, None, np.inf, 0, 1)
+    flux = np.random.default_rng(1).random((24, 481)).astype(np.float32)
+    drawn = Drawn(flux, np.arange(24, dtype=np.int8), np.zeros((24, len(FACTS)), np.float32))
+    doubtful = [2, 3, 5, 7, 11, 13]
+    log_odds = torch.full((24,), -9.0)
+    log_odds[doubtful] = 1.0
+    trainer.mixture.draw = lambda n, rng: drawn
+    trainer._told = lambda flux: log_odds
+    found = trainer._chosen(8, np.random.default_rng(2))
+    assert len(found.label) == 8 and set(doubtful) < set(found.label.tolist())
+    assert (found.flux == flux[found.label]).all()
+
+
+def test_resnet_is_trained_further_in_its_last_way_of_drawing(config):
+    further = further_drawing(config, "before", 64)
+    assert [stage.reduction for stage in further.stages] == [config.stages[-1].reduction]
+    assert (further.start_from, further.stages[0].n_spectra, further.real_sky) == ("before", 64, True)
 
 
 def test_normalisations_of_becats_own_model_are_made_again_for_training(tmp_path):

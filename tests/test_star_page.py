@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from astropy.io.votable import parse_single_table
 
+from becat.models.classifiers import decides, load
 from becat.models.explain import occlusion
 from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.publish import saliency, site
@@ -82,8 +83,12 @@ def test_the_stretch_that_speaks_for_be_is_the_line_as_in_the_catalogue(get, sta
     with duckdb.connect(str(catalogue), read_only=True) as connection:
         sql = "select flux, ivar from flux_red where spectrum_id = ?"
         flux, ivar = connection.execute(sql, [star["spectrum_id"]]).fetchone()
-    whole = occlusion(Scorer(), np.array(flux, np.float32), np.array(ivar, np.float32), step_a=saliency.STEP_A)
+    whole = occlusion(
+        decides(load(), "both"), np.array(flux, np.float32), np.array(ivar, np.float32), step_a=saliency.STEP_A
+    )
     assert found["be_probability"] == pytest.approx(whole["be_probability"], abs=0.02)
+    names = {"both": "both classifiers as one", "profile": "the profile networks"}
+    assert found["classifier"] == names[decides(load(), "both").network]
     # The profile is published with four decimals, and the network of eight bits answers them with steps.
     assert np.corrcoef(found["saliency"], whole["saliency"])[0, 1] > 0.9
 
@@ -193,7 +198,7 @@ def test_a_model_of_ones_own_is_known_by_its_hash(tmp_path):
     assert not saliency.Explainer(own).knows("0" * 64) and not saliency.Explainer().knows(None)
     own.write_bytes(b"not a model")
     saliency._hashes.cache_clear()
-    saliency._scorer.cache_clear()
+    saliency._classifiers.cache_clear()
     with pytest.raises(BecatError):
         saliency.Explainer(own)
 

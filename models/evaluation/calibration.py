@@ -45,13 +45,15 @@ def expected_calibration_error(probability: np.ndarray, label: np.ndarray, n_bin
     return float(np.nansum(table["n"] * np.abs(table["probability"] - table["observed"])) / max(1, table["n"].sum()))
 
 
-def fit_weights(log_odds: np.ndarray, label: np.ndarray) -> np.ndarray:
+def fit_weights(log_odds: np.ndarray, label: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """Weights with which the sum of several log odds is most likely; of a single one, one over its temperature.
 
     Parameters
     ----------
     log_odds : (n, k) float array
     label : (n,) array of 0 and 1
+    counts : (n,) float array, optional
+        As how many spectra each one counts; by default as one.
 
     Returns
     -------
@@ -63,9 +65,11 @@ def fit_weights(log_odds: np.ndarray, label: np.ndarray) -> np.ndarray:
     """
     signed = np.asarray(log_odds, float) * np.where(np.asarray(label) == 1, 1, -1)[:, None]
 
+    share = np.full(len(signed), 1 / len(signed)) if counts is None else counts / np.sum(counts)
+
     def loss_and_slope(weight):
         margin = signed @ weight
-        return np.logaddexp(0, -margin).mean(), -(signed * expit(-margin)[:, None]).mean(axis=0)
+        return share @ np.logaddexp(0, -margin), -(share * expit(-margin)) @ signed
 
     n = signed.shape[1]
     return minimize(loss_and_slope, np.full(n, 1 / n), jac=True, method="L-BFGS-B", bounds=[(0, None)] * n).x

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 from becat.models.classifiers import Both, card_of_both
 from becat.models.evaluation.calibration import expected_calibration_error, fit_weights
@@ -17,8 +18,6 @@ from becat.models.training.warp import warp_profiles
 __all__ = ["combine"]
 
 _SEED = [20260101, 97]
-# A real spectrum counts as so many simulated ones: there are few.
-_REAL_COUNTS = 8
 
 
 def combine(resnet18: str | Path, profile: str | Path, labelled: Labelled | None = None, n: int = 6000) -> Path:
@@ -29,7 +28,8 @@ def combine(resnet18: str | Path, profile: str | Path, labelled: Labelled | None
     resnet18, profile : path
         Exported models.
     labelled : Labelled, optional
-        Real spectra; those that only validate count.
+        Real spectra; those that only validate count, all together as much as the simulated ones: there are few, and where the classifiers
+        differ on real stars without emission, no simulated spectrum tells which is right.
     n : int
         Simulated spectra, of draws that no training and no evaluation sees, half of them warped.
 
@@ -45,18 +45,17 @@ def combine(resnet18: str | Path, profile: str | Path, labelled: Labelled | None
     rng = np.random.default_rng(_SEED)
     flux, label = simulated(n, rng)
     flux[::2] = warp_profiles(flux[::2], rng)
-    n_real = 0
+    counts, n_real = np.ones(n), 0
     if labelled is not None:
         kept = labelled.validated_on()
         windows, usable = kept.windows()
         n_real = int(usable.sum())
-        flux = np.concatenate([flux, np.tile(windows[usable], (_REAL_COUNTS, 1))])
-        label = np.concatenate([label, np.tile(kept.label[usable], _REAL_COUNTS)])
+        flux, label = np.concatenate([flux, windows[usable]]), np.concatenate([label, kept.label[usable]])
+        counts = np.concatenate([counts, np.full(n_real, n / n_real)])
     good = np.ones_like(flux)
     told = {name: scorer.log_odds(flux, good) for name, scorer in parts.items()}
-    weight: dict[str, float] = dict(
-        zip(NETWORKS, map(float, fit_weights(np.stack(list(told.values()), axis=1), label)), strict=True)
-    )
+    fitted = fit_weights(np.stack(list(told.values()), axis=1), label, counts)
+    weight: dict[str, float] = dict(zip(NETWORKS, map(float, fitted), strict=True))
     both = Both(parts, weight)
     odds = both.combine(told)
     card = {
@@ -65,8 +64,8 @@ def combine(resnet18: str | Path, profile: str | Path, labelled: Labelled | None
         "be_probability_min": 0.5,
         "simulated_spectra": n,
         "real_spectra": n_real,
-        "real_spectrum_counts_as": _REAL_COUNTS,
-        "expected_calibration_error": round(expected_calibration_error(1 / (1 + np.exp(-odds)), label), 4),
+        "real_spectrum_counts_as": round(float(counts[-1]), 1),
+        "expected_calibration_error": round(expected_calibration_error(expit(odds[:n]), label[:n]), 4),
         "files": {name: _hashes(scorer.path) for name, scorer in parts.items()},
     }
     path = card_of_both(parts["resnet18"].path)

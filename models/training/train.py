@@ -24,14 +24,15 @@ from becat.models.training.network import DrawingClassifier, load_imagenet, reco
 from becat.models.training.render import SCALES
 from becat.models.training.train_profile import ProfileConfig, train_profiles
 from becat.models.training.trained import load_profiles, picture_is_finished, record_of
-from becat.models.training.training_data import Labelled, Mixture
+from becat.models.training.training_data import Drawn, Labelled, Mixture
 from becat.models.training.training_state import count_errors, is_orphan, rate, save, stream, validation_sets
 from becat.models.training.warp import warp_profiles
 
-__all__ = ["Stage", "TrainConfig", "soft_targets", "train"]
+__all__ = ["Stage", "TrainConfig", "further_drawing", "soft_targets", "train"]
 
 _STEPS_DRAWN_AT_ONCE = 16
 _SUREST_TEACHER = 5.0  # log odds
+_TOLD_AT_ONCE = 32
 _OTHER_CONFIGURATION = " holds a training with another configuration: choose another directory"
 
 
@@ -80,6 +81,11 @@ class TrainConfig:
         Directory of a finished training whose profile networks give soft targets: see `soft_targets`.
     soft_share : float
         Share of the soft target in what is learned.
+    drawn_for_one : int
+        Spectra drawn for each one that is learned from: those of which the teacher is in doubt come first, then any others. What is left out
+        depends on the flux alone, so that a probability stays one.
+    real_sky : bool
+        Put residuals of sky lines into real spectra: see `becat.models.training.training_data.Mixture`.
     workers : int
         Processes on a machine without GPU, one thread each: on busy cores that is faster than threads that wait for
         each other.
@@ -104,8 +110,16 @@ class TrainConfig:
     start_from: str | None = None
     teacher: str | None = None
     soft_share: float = 0.5
+    drawn_for_one: int = 1
+    real_sky: bool = False
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+
+
+def further_drawing(config: TrainConfig, start_from: str | Path, n_spectra: int = 64_000) -> TrainConfig:
+    """How ResNet-18 of a finished training is trained further: in its last way of drawing, on spectra that leave a teacher in doubt, with more sky."""
+    stage = replace(config.stages[-1], n_spectra=n_spectra, learning_rate=4e-4)
+    return replace(config, stages=(stage,), start_from=str(start_from), drawn_for_one=2, real_sky=True)
 
 
 def train(
@@ -226,7 +240,7 @@ class _Trainer:
         self.optimizer = torch.optim.Adam(self.parameters, lr=1e-3, weight_decay=config.weight_decay)
         self.average = [p.detach().clone() for p in self.parameters]
         self.mixture = Mixture(
-            labelled.trained_on() if labelled is not None else None, neither=config.teacher is not None
+            labelled.trained_on() if labelled is not None else None, config.teacher is not None, config.real_sky
         )
         self.teacher = load_profiles(config.teacher).to(self.device) if config.teacher is not None else None
         # Bfloat16 where it is faster: the weights stay in single precision.
@@ -283,10 +297,26 @@ class _Trainer:
         n = self.config.batch // self.workers
         if self.block[0] != block:
             rng = stream(self.config.seed, self.rank, "train", block)
-            self.block = block, self.mixture.draw(n * _STEPS_DRAWN_AT_ONCE, rng)
+            self.block = block, self._chosen(n * _STEPS_DRAWN_AT_ONCE, rng)
         flux, label, _ = self.block[1]
         rows = slice(place * n, (place + 1) * n)
         return flux[rows], label[rows]
+
+    def _chosen(self, n, rng):
+        """n spectra; of more, those of which the teacher is in doubt come first."""
+        drawn = self.mixture.draw(n * self.config.drawn_for_one, rng)
+        if self.teacher is None or self.config.drawn_for_one == 1:
+            return drawn
+        sure = self._told(drawn.flux).abs().cpu().numpy() > _SUREST_TEACHER
+        rows = rng.permutation(np.argsort(sure, kind="stable")[:n])
+        return Drawn(*(column[rows] for column in drawn))
+
+    @torch.inference_mode()
+    def _told(self, flux):
+        """(n,) log odds of the teacher."""
+        assert self.teacher is not None
+        parts = [self.teacher.look(part.to(self.device))[0] for part in torch.from_numpy(flux).split(_TOLD_AT_ONCE)]
+        return torch.cat(parts)
 
     def _sample(self, n, purpose, step):
         drawn = self.mixture.draw(n, stream(self.config.seed, 0, purpose, step))
@@ -330,9 +360,7 @@ class _Trainer:
         target = torch.from_numpy(label).float().to(self.device)
         if self.teacher is None:
             return target
-        with torch.inference_mode():
-            told = self.teacher.look(torch.from_numpy(flux).to(self.device))[0]
-        return soft_targets(target, told.clone(), self.config.soft_share)
+        return soft_targets(target, self._told(flux).clone(), self.config.soft_share)
 
     def _share_gradients(self):
         if self.workers == 1:

@@ -15,6 +15,7 @@ from becat.models.training.facts import FACTS, facts_of
 from becat.models.window import PIXELS, bridge, cut_window
 from becat.schema.grid import RED
 from becat.simulate.injection import Hosts, sample_injected
+from becat.simulate.instrument import sky_residuals
 from becat.simulate.labels import WINDOW as WIDE
 from becat.simulate.labels import Profiles
 from becat.simulate.sample import sample_profiles
@@ -160,10 +161,12 @@ class Mixture:
         Real spectra to train on; without, all spectra are simulated.
     neither : bool
         Draw also spectra whose feature cannot be seen, with label -1: there is no class to learn from them, but facts.
+    real_sky : bool
+        Put residuals of sky lines into real spectra, too, as the simulated ones have them, beside those that are in them already.
     """
 
-    def __init__(self, labelled: Labelled | None = None, neither: bool = False):
-        self.neither = neither
+    def __init__(self, labelled: Labelled | None = None, neither: bool = False, real_sky: bool = False):
+        self.neither, self.real_sky = neither, real_sky
         self.real = labelled.take(labelled.snr >= _MIN_REAL_SNR) if labelled is not None else None
         self.hosts = self.real.hosts() if self.real is not None else None
 
@@ -175,7 +178,7 @@ class Mixture:
         n_injected, n_real = round(n * SHARE_INJECTED), round(n * SHARE_REAL)
         parts = [
             self._simulated(n - n_injected - n_real, rng),
-            _collect(n_injected, lambda wanted: sample_injected(wanted, rng, hosts, be_fraction=0.4), self.neither),
+            _collect(n_injected, lambda wanted: self._injected(wanted, rng, hosts), self.neither),
             self._as_they_are(n_real, rng),
         ]
         order = rng.permutation(n)
@@ -183,6 +186,12 @@ class Mixture:
 
     def _simulated(self, n, rng):
         return _collect(n, lambda wanted: sample_profiles(wanted, rng), self.neither)
+
+    def _injected(self, n, rng, hosts):
+        profiles = sample_injected(n, rng, hosts, be_fraction=0.4)
+        if self.real_sky:
+            profiles.flux += _sky(rng, RED.wavelength_a[WIDE], profiles.truth["snr"], profiles.truth["resolving_power"])
+        return profiles
 
     def _as_they_are(self, n, rng):
         """Real spectra, a third of them Be where there are any, moved by a velocity and scaled a little."""
@@ -194,7 +203,15 @@ class Mixture:
         flux = real.flux[row[:, None], start[:, None] + np.arange(_N_WINDOW)]
         tilt = np.linspace(-1, 1, _N_WINDOW) * rng.normal(0, 0.008, (n, 1))
         moved = (flux * (1 + rng.normal(0, 0.012, (n, 1)) + tilt)).astype(np.float32)
+        if self.real_sky:
+            moved += _sky(rng, RED.wavelength_a[PIXELS], real.snr[row], real.resolving_power[row])
         return Drawn(moved, real.label[row], np.full((n, len(FACTS)), np.nan, np.float32))
+
+
+def _sky(rng, wavelength_a, snr, resolving_power):
+    """(n, m) float32 residuals of sky lines on a continuum of one."""
+    everywhere = np.broadcast_to(wavelength_a, (len(snr), len(wavelength_a)))
+    return sky_residuals(rng, everywhere, 1 / snr[:, None] ** 2, resolving_power).astype(np.float32)
 
 
 def labelled_from_catalogue(catalogue: str | Path, labels: str | Path | None = None) -> Labelled:

@@ -165,12 +165,13 @@ async def explained(datasette, request):
     spectrum_id = int(request.url_vars["spectrum_id"])
     sql = "select start_a, flux from halpha_profile where spectrum_id = :spectrum"
     known = abs(spectrum_id) < 2**63
-    profile = await first(snapshot_of(datasette), sql, {"spectrum": spectrum_id}) if known else None
+    database = snapshot_of(datasette)
+    profile = await first(database, sql, {"spectrum": spectrum_id}) if known else None
     if profile is None:
         raise NotFound(f"There is no published profile of spectrum {spectrum_id}")
     try:
         make = getattr(_explainer(datasette), request.url_vars["kind"])
-        found = await make(spectrum_id, profile["start_a"], json.loads(profile["flux"]))
+        found = await make(spectrum_id, profile["start_a"], json.loads(profile["flux"]), await scored_by(database))
     except Busy:
         return Response.json({"error": "Others wait already"}, status=503, headers={"retry-after": "3"})
     except ValueError as error:

@@ -22,7 +22,7 @@ async function drawSaliency(spectrum) {
   words.textContent = "The server hides one stretch after the other…";
   const found = await ask("saliency", spectrum);
   if (which() !== spectrum) return; // another was chosen meanwhile
-  words.textContent = found.error || `Probability of Be: ${found.be_probability.toFixed(3)}. ${found.words}`;
+  words.textContent = found.error || `Probability of Be by ${found.classifier}: ${found.be_probability.toFixed(3)}. ${found.words}`;
   document.querySelector(".saliency").hidden = Boolean(found.error);
   if (found.error) return;
   const x = found.flux.map((_, i) => found.start_a + i * found.step_a);
