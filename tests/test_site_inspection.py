@@ -78,8 +78,8 @@ def test_a_person_signs_in_judges_and_sees_the_next_star(visit, labels):
     assert sign_in(visit).status_code == 302
     page = visit("/inspect").text
     first = int(re.search(r'name="star_id" value="(\d+)"', page).group(1))
-    assert "Classifier:" not in page  # blind at first
-    assert "Classifier:" in visit(f"/inspect?star={first}&blind=0").text
+    assert "Probability of Be:" not in page  # blind at first
+    assert "Probability of Be:" in visit(f"/inspect?star={first}&blind=0").text
     said = {
         "csrftoken": token(page),
         "star_id": first,
