@@ -206,7 +206,7 @@ def test_a_model_of_ones_own_is_known_by_its_hash(tmp_path):
 def test_only_some_may_wait_and_the_answers_are_kept(monkeypatch):
     made = []
 
-    def slow(path, start_a, flux):
+    def slow(path, network, start_a, flux):
         time.sleep(0.05)
         made.append(flux[0])
         return {"flux": flux}

@@ -98,7 +98,7 @@ def _expand(macro: Macro, values: list[exp.Expr]) -> exp.Expr:
     return exp.select(body).from_(once.subquery("argument")).subquery()
 
 
-def to_sqlite(sql: str, macros: dict[str, Macro]) -> str:
+def to_sqlite(sql: str, macros: dict[str, Macro], columns: Iterable[str] = ()) -> str:
     """One query of DuckDB in SQLite's dialect.
 
     Parameters
@@ -107,6 +107,9 @@ def to_sqlite(sql: str, macros: dict[str, Macro]) -> str:
         A select statement in DuckDB's dialect.
     macros : dict of str to Macro
         From `read_macros`; their calls are written out.
+    columns : iterable of str
+        What the query gives, in order: stands for the star of a query that takes everything from another, since what stands for
+        ``qualify`` in SQLite adds columns of its own there.
 
     Returns
     -------
@@ -114,6 +117,8 @@ def to_sqlite(sql: str, macros: dict[str, Macro]) -> str:
         The query, laid out over lines, without a closing semicolon.
     """
     tree = inline(sqlglot.parse_one(sql, read="duckdb"), macros)
+    if columns and isinstance(tree, exp.Select) and [*map(type, tree.expressions)] == [exp.Star]:
+        tree.set("expressions", [exp.column(name) for name in columns])
     for change in (_rewrite, _without_parentheses):
         tree = bottom_up(tree, change)
     return re.sub(

@@ -298,7 +298,7 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
     macros = read_macros(source)
     kinds: dict[str, str] = {}
     for position, view in enumerate(build.VIEWS, 1):
-        translated, reason, seconds, page_s, n_rows = _try_view(target, view, macros)
+        translated, reason, seconds, page_s, n_rows = _try_view(target, view, macros, _columns(source, view.name))
         if reason:
             n_rows = _count(source, view.name)
             if reason == TOO_SLOW and n_rows > MATERIALISED_ROWS_MAX:
@@ -327,7 +327,11 @@ def _write_views(source, target: sqlite3.Connection, slow_view_s: float) -> dict
     return kinds
 
 
-def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float, float, int]:
+def _columns(source, name: str) -> list[str]:
+    return [row[0] for row in source.execute(f'describe "{name}"').fetchall()]
+
+
+def _try_view(target, view: build.View, macros, columns) -> tuple[str | None, str, float, float, int]:
     """The SQL in SQLite's dialect, why SQLite cannot run it ("" if it can), seconds for all rows and for a page, rows.
 
     Seconds are of the processor, so that a busy machine publishes the same views as an idle one.
@@ -335,7 +339,7 @@ def _try_view(target, view: build.View, macros) -> tuple[str | None, str, float,
     translated = None
     started = time.thread_time()
     try:
-        translated = to_sqlite(view.sql, macros)
+        translated = to_sqlite(view.sql, macros, columns)
         target.execute(_view_sql(view, translated))
         started = time.thread_time()
         target.set_progress_handler(lambda: time.thread_time() - started > ABANDONED_VIEW_S, 10_000)

@@ -13,15 +13,10 @@
 --: known = "{value} <> 'unclassified'"
 --: decided_by = "the rules cannot place the profile: judge it at /inspect of `becat serve`"
 with
-in_emission as not materialized (select * from candidate_spectrum where {passes}),
-best as (      -- columns by name: SQLite has no qualify, and what stands for it adds one to a star
-    select star_id, spectrum_id, count(*) over (partition by star_id) as n_spectra
+in_emission as (select * from candidate_spectrum where {passes}),
+final as (
+    select *, count(*) over (partition by star_id) as n_spectra
     from in_emission
     qualify row_number() over (partition by star_id order by snr_r desc, spectrum_id) = 1
-),
-final as (
-    select in_emission.*, best.n_spectra
-    from in_emission
-    join best on best.star_id = in_emission.star_id and best.spectrum_id = in_emission.spectrum_id
 )
 select * from final
