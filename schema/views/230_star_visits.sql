@@ -2,7 +2,7 @@
 -- not count, and the water of our own atmosphere is taken off. A visit is a night: at LAMOST a day of MJD, elsewhere what is half a day from the last. The widths are those of coadds where the star has one, so that no exposure counts twice; the significance is
 -- that of chi-square about the weighted mean, as standard deviations of a normal variable (Wilson & Hilferty 1931).
 with
-good as (
+good as not materialized (      -- a question for one star reads its rows alone
     select spectrum_id, star_id, survey, mjd, coadd
     from spectrum
     where star_id is not null and passes_snr_r(snr_r)
@@ -17,7 +17,7 @@ nights_elsewhere as (
     from elsewhere
     group by star_id
 ),
-visits as (
+visits as not materialized (
     select
         star_id,
         count(*) as n_spectra,
