@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
@@ -13,6 +12,7 @@ from becat.publish.listening import while_listening
 from becat.publish.plugins.headers import READING
 from becat.publish.reading import snapshot_of
 from becat.publish.readonly import PAGE_ROWS_MAX, asker, is_page
+from becat.publish.sending import Sending
 
 OF_THE_MACHINE = ("/-/databases", "/-/plugins", "/-/versions", "/-/threads", "/-/settings", "/-/config", "/-/metadata")
 SERVICES = ("/vo/", "/ssa")
@@ -26,6 +26,8 @@ FILES = (".json", ".csv", ".votable", ".fits", ".db", ".blob", ".jsono")
 def asgi_wrapper(datasette):
     """Mark the requests that hold a question of the visitor's own, for `becat.publish.readonly.Snapshot` to let them wait."""
 
+    sending = Sending()
+
     def wrap(application):
         @wraps(application)
         async def with_limits(scope, receive, send):
@@ -37,30 +39,19 @@ def asgi_wrapper(datasette):
             is_file = path.endswith(FILES)
             is_own = path.split("/")[1].split(".")[0] in OWN_PAGES - {snapshot_of(datasette).name}
             asks = path.startswith(SERVICES) or (not is_own and bool(scope["query_string"] or is_file))
-            asker.set((scope.get("client") or ["nowhere"])[0] if asks else None)
+            address = (scope.get("client") or ["nowhere"])[0]
+            asker.set(address if asks else None)
             is_page.set(not is_file)
             if wrong := _too_much(scope["query_string"]):
                 return await Response.text(wrong, status=400).asgi_send(send)
             words = page_size_within(scope["query_string"]) if is_page.get() else whole(path, scope["query_string"])
             scope = {**scope, "query_string": words}
-            if asks and scope["method"] in READING:
-                return await while_listening(application(scope, receive, _with_breaths(send)), receive)
-            return await application(scope, receive, send)
+            answering = application(scope, receive, sending.to(address, send))
+            return await (while_listening(answering, receive) if asks and scope["method"] in READING else answering)
 
         return with_limits
 
     return wrap
-
-
-def _with_breaths(send):
-    """Sends an answer of many rows so that others go on between them."""
-
-    async def send_one(event):
-        await send(event)
-        if event.get("more_body"):
-            await asyncio.sleep(0)
-
-    return send_one
 
 
 def _too_much(query: bytes) -> str:
