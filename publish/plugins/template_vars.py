@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
 
 from datasette import hookimpl
 from markupsafe import Markup, escape
@@ -31,12 +32,24 @@ def prepare_jinja2_environment(env, datasette):
     }
     env.filters["commands"] = commands
     env.filters["counted"] = counted
+    env.filters["laid_out"] = laid_out
     env.filters["arranged"] = lambda cells: arranged(cells, _column)
 
 
 def _column(cell) -> str:
     """The name of a column, of what Datasette says of one, or of the one in which a cell stands."""
     return cell if isinstance(cell, str) else cell["name"] if "name" in cell else cell["column"]
+
+
+def laid_out(rows: Iterable[Iterable[dict]], unshown: Container[str]) -> Iterator[list[dict]]:
+    """The cells of each row of one table in the order of a page, which is found once for all rows."""
+    order: list[int] = []
+    for row in rows:
+        cells = list(row)
+        if not order:
+            shown = [(at, cell["column"]) for at, cell in enumerate(cells) if cell["column"] not in unshown]
+            order = [at for at, _ in arranged(shown, lambda place: place[1])]
+        yield [cells[at] for at in order]
 
 
 async def breath() -> str:
