@@ -627,7 +627,7 @@ def score(catalog: Path, model: Path | None, every: bool, scheduler: str | None)
         counts = score_spectra(connection, model, scheduler, every=every)
         n_missing = count_missing(connection, "score")
     decided = f"{counts['models']}; {counts['model_id']} decides"
-    click.echo(f"{counted(counts['scored'], 'spectrum')} scored by {decided}, on {counts['provider']}")
+    click.echo(f"{counted(int(counts['scored']), 'spectrum')} scored by {decided}, on {counts['provider']}")
     _tell_missing(n_missing, "score", "H-alpha could not be scored")
 
 

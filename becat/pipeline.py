@@ -178,7 +178,7 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo(f"stars:   {gather_stars(connection):,}{nowhere}")
         click.echo(f"measure: {counted(measure_spectra(connection, configuration.scheduler)['measured'], 'spectrum')}")
         scored = score_spectra(connection, configuration.model, configuration.scheduler, every=configuration.score_all)
-        click.echo(f"score:   {counted(scored['scored'], 'spectrum')}, {scored['models']}, {scored['provider']}")
+        click.echo(f"score:   {counted(int(scored['scored']), 'spectrum')}, {scored['models']}, {scored['provider']}")
         if n_missing := [
             f"{n:,} at {stage}" for stage in ("measure", "score") if (n := count_missing(connection, stage))
         ]:

@@ -265,9 +265,9 @@ def open_pool(
 
 def folder_beside(connection: duckdb.DuckDBPyConnection) -> Path:
     """Where partitions lie while they wait, beside the catalogue; whoever holds the catalogue open for writing holds it, too."""
-    (path,) = connection.execute(
+    ((path,),) = connection.execute(
         "select path from duckdb_databases() where database_name = current_database()"
-    ).fetchone()
+    ).fetchall()
     return Path(os.path.abspath(f"{path}.partitions"))
 
 
