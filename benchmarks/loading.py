@@ -5,7 +5,7 @@
 `--distinct` files are simulated and written again and again under new names with a new OBSID. They are read and reduced alone, by one
 process, and nothing is kept; then loaded into a new catalogue, with each number of workers, by processes of their own. CPU time
 is told of the process that writes (with one worker it reads, too) and of its readers. To the disk goes what they wrote, less what was deleted before
-the system had written it. Memory is the largest sum over the processes, shared pages counted once. On a machine with other work only
+the system had written it; Linux adds the bytes of a child to its parent's once it has ended, so the parent's alone are asked, after its readers. Memory is the largest sum over the processes, shared pages counted once. On a machine with other work only
 the CPU times of one run are to be compared, not the clock.
 """
 
@@ -66,25 +66,17 @@ class Cost(NamedTuple):
 
 
 class Watch(threading.Thread):
-    """Looks at a process and its children until it ends: memory, and bytes that the children have written (Linux)."""
+    """Looks at the memory of a process and its children until it ends (Linux)."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._pid = pid
-        self._written: dict[int, int] = {}
         self.peak_mb = 0.0
-
-    @property
-    def written(self) -> int:
-        """Bytes that the children sent to the disk."""
-        return sum(self._written.values())
 
     def run(self) -> None:
         while _numbers(f"/proc/{self._pid}/status"):
             memory_kb = 0
             for pid in (self._pid, *_children(self._pid)):
-                if pid != self._pid and (io := _numbers(f"/proc/{pid}/io")):
-                    self._written[pid] = io["write_bytes"] - io["cancelled_write_bytes"]
                 memory_kb += _numbers(f"/proc/{pid}/smaps_rollup").get("Pss", 0)
             self.peak_mb = max(self.peak_mb, memory_kb / 1024)
             time.sleep(EVERY_S)
@@ -120,7 +112,7 @@ def cost(what: str, folder: Path) -> Cost:
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"exit {os.waitstatus_to_exitcode(status)}")
-    n, cpu_s, before_s, written = int(words[0]), float(words[1]), float(words[2]), watch.written + int(words[3])
+    n, cpu_s, before_s, written = int(words[0]), float(words[1]), float(words[2]), int(words[3])
     readers_s = used.ru_utime + used.ru_stime - cpu_s - before_s
     return Cost(n, 1e3 * cpu_s / n, 1e3 * readers_s / n, written / n / 1e3, watch.peak_mb)
 
