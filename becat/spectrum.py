@@ -107,7 +107,7 @@ class Spectrum:
         return [*self.flags, *(words for arm in self.arms.values() for words in arm.what_was_done), *self.left_out]
 
     def measure(self, thresholds: Mapping[str, float] | None = None) -> Row:
-        """Equivalent widths with errors, peaks, nebular lines and the class of the profile.
+        """Equivalent widths with errors, peaks, nebular lines, the class of the profile, and velocities.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Spectrum:
         Returns
         -------
         Row
-            Columns of ``line_measurement`` and ``profile_class``. A width is positive in absorption, negative in emission;
+            Columns of ``line_measurement``, ``profile_class`` and ``radial_velocity``. A width is positive in absorption, negative in emission;
             None where it cannot be measured: ``reason`` is there then, and says why.
 
         Raises

@@ -41,7 +41,7 @@ MAX_EXAMPLES = 5
 # A chain of spectra, each within the radius of the next, is one star: its ends may be some radii apart.
 FAR_RADII = 10
 # Tables with a row a spectrum that a run writes.
-SPECTRUM_TABLES = ("spectrum", "line_measurement", "profile_class", "be_score")
+SPECTRUM_TABLES = ("spectrum", "line_measurement", "profile_class", "radial_velocity", "be_score")
 # What the tables are filled for; how much of it may be NULL is the parameter null_rate_max.
 NEEDED = {
     "spectrum": ("mjd", "snr_r", "good_fraction_red"),
@@ -242,6 +242,11 @@ def _count_audits() -> Iterator[tuple[str, str]]:
         "every measured spectrum has its profile class, and no other",
         "select spectrum_id from line_measurement m full join profile_class p using (spectrum_id)"
         " where m.spectrum_id is null or p.spectrum_id is null",
+    )
+    yield (
+        "every measured spectrum has its row of velocities, and no other",
+        "select spectrum_id from line_measurement m full join radial_velocity v using (spectrum_id)"
+        " where m.spectrum_id is null or v.spectrum_id is null",
     )
     yield (
         "every spectrum with a position is of a star, and every star has one",

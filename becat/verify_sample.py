@@ -222,6 +222,7 @@ def _compare_measurements(connection, sample: Sample) -> None:
         select {COLUMNS} from {EVERYTHING} semi join _sampled using (spectrum_id)
         semi join (from line_measurement where measure_version = $1) m using (spectrum_id)
         semi join (from profile_class where profile_version = $1) c using (spectrum_id)
+        semi join (from radial_velocity where velocity_version = $1) v using (spectrum_id)
         """,
         [version],
     ).to_arrow_table(SPECTRA_PER_BATCH)
@@ -229,7 +230,7 @@ def _compare_measurements(connection, sample: Sample) -> None:
         return
     sample.n_measured += len(table)
     again = measure_partition((table, in_force))
-    for name in ("line_measurement", "profile_class"):
+    for name in ("line_measurement", "profile_class", "radial_velocity"):
         stored = _rows_by_id(connection, f"from {name} semi join _sampled using (spectrum_id)")
         for row in _stored_like(again[name], name).to_pylist():
             for column, value in row.items():

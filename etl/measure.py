@@ -1,4 +1,4 @@
-"""Measuring the stored spectra: equivalent widths, peaks, nebular lines and profile classes."""
+"""Measuring the stored spectra: equivalent widths, peaks, nebular lines, profile classes and velocities."""
 
 from __future__ import annotations
 
@@ -50,12 +50,13 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
     todo = """
         not exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.measure_version = ?)
         or not exists (from profile_class c where c.spectrum_id = r.spectrum_id and c.profile_version = ?)
+        or not exists (from radial_velocity v where v.spectrum_id = r.spectrum_id and v.velocity_version = ?)
         or exists (from line_measurement m where m.spectrum_id = r.spectrum_id and m.ew_halpha_a is null and not exists
             (from missing_result x where x.spectrum_id = r.spectrum_id and x.stage = 'measure'))
     """
     n_measured = 0
     with Run(connection, "measure", version) as run, open_pool(connection, scheduler) as pool:
-        batches = flux_batches(connection, todo, [version, version], COLUMNS, "measuring")
+        batches = flux_batches(connection, todo, [version, version, version], COLUMNS, "measuring")
         partitions = ((pool.give(table), in_force) for table in batches)
         for _, tables in work_through(pool, measure_partition, partitions):
             ids = tables["line_measurement"]["spectrum_id"]
@@ -66,6 +67,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
                 for name, version_column in (
                     ("line_measurement", "measure_version"),
                     ("profile_class", "profile_version"),
+                    ("radial_velocity", "velocity_version"),
                 ):
                     connection.execute(f"delete from {name} where spectrum_id in (select spectrum_id from measured)")
                     rows = dict(zip(tables[name].column_names, tables[name].columns, strict=True))
@@ -79,7 +81,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
 
 
 def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tables:
-    """Columns of `line_measurement`, `profile_class` and `missing_result` for one batch (the work of one process).
+    """Columns of `line_measurement`, `profile_class`, `radial_velocity` and `missing_result` for one batch (the work of one process).
 
     Parameters
     ----------
@@ -115,6 +117,15 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
     profiles = udfs.profile_batch(
         flux_red, ivar_red, snr, shift, power, star_velocity_km_s=trusted, parameters=in_force
     )
+    velocities = udfs.velocity_batch(
+        flux_red,
+        ivar_red,
+        flux_blue,
+        ivar_blue,
+        power,
+        continuum_error_red=_numbers(table["continuum_error_red"]),
+        parameters=in_force,
+    )
     ids = {"spectrum_id": table["spectrum_id"]}
     band_a = (in_force[BAND[0]], in_force[BAND[1]])
     failed = np.isnan(np.asarray(lines["ew_halpha_a"], float))
@@ -122,6 +133,7 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
     return {
         "line_measurement": arrow_columns(ids | lines),
         "profile_class": arrow_columns(ids | profiles),
+        "radial_velocity": arrow_columns(ids | velocities),
         "missing_result": missing,
     }
 

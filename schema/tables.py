@@ -490,6 +490,56 @@ PROFILE_CLASS = _table(
     _run(),
 )
 
+
+def _velocity(name, comment):
+    return (
+        _col(f"rv_{name}_km_s", REAL, comment, "km.s**-1", "spect.dopplerVeloc.opt"),
+        _error(f"rv_{name}_km_s", REAL, f"rv_{name}_km_s", "km.s**-1", "spect.dopplerVeloc.opt"),
+    )
+
+
+RADIAL_VELOCITY = _table(
+    "radial_velocity",
+    "Radial velocities of each spectrum by several methods, in the frame of its wavelengths (heliocentric at LAMOST); NULL where the"
+    " line does not allow it: see docs/velocities.md",
+    _spectrum_key(),
+    *_velocity(
+        "halpha_wing",
+        "Velocity of the wings of H-alpha by two Gaussians at a third of the line's height (Schneider & Young 1980)",
+    ),
+    _col(
+        "wing_separation_km_s",
+        REAL,
+        "Half of the distance of the two Gaussians, which is half of the line's width at a third of its height",
+        "km.s**-1",
+        "spect.line.width",
+    ),
+    _col("halpha_wing_of", Text, "emission or absorption: whose wings these are", ucd="meta.code"),
+    *_velocity(
+        "halpha_bisector",
+        "Velocity of the bisector of H-alpha: mean of the middles at 25, 35, 45 and 55 % of its height",
+    ),
+    *_velocity("hei_6680", "Velocity of He I 6678 in absorption, by correlation with rotating stars"),
+    *_velocity(
+        "blue", "Velocity of the lines of the blue arm (4950-5350 Angstrom), by correlation with rotating stars"
+    ),
+    _col(
+        "blue_template", Text, "Template that fits the blue arm best: effective temperature and v sin i", ucd="meta.id"
+    ),
+    *_velocity("primary", "Velocity of the stronger star, where the lines of two are seen; NULL else"),
+    *_velocity("secondary", "Velocity of the weaker star, where the lines of two are seen; NULL else"),
+    _col(
+        "secondary_strength_ratio",
+        REAL,
+        "Depth of the weaker star's lines over that of the stronger one's",
+        "",
+        "spect.line.intensity;arith.ratio",
+    ),
+    _col("velocity_note", Text, "Why there is no velocity by a method, in words", ucd="meta.note"),
+    _col("velocity_version", Text, "Version of the measurement code and its parameters", ucd="meta.version"),
+    _run(),
+)
+
 MODEL = _table(
     "model",
     "Classifiers that have scored spectra",

@@ -85,14 +85,14 @@ def check_against(catalogue: becat.Catalogue, spectrum: becat.Spectrum) -> None:
     for column, value in spectrum.columns.items():
         assert kept.columns[column] == value, column
     measured = spectrum.measure()
-    for table in ("line_measurement", "profile_class"):
+    for table in ("line_measurement", "profile_class", "radial_velocity"):
         row = catalogue.query(f"select * from {table} where spectrum_id = ?", [spectrum.spectrum_id])
         assert len(row) == 1
         stored = catalogue.connection.execute(
             f"select * from {table} where spectrum_id = ?", [spectrum.spectrum_id]
         ).fetchone()
         for column, value in zip(row.columns, stored, strict=True):
-            if column not in ("spectrum_id", "run_id", "measure_version", "profile_version"):
+            if column not in ("spectrum_id", "run_id", "measure_version", "profile_version", "velocity_version"):
                 assert measured[column] == approximately(value), column
     assert kept.measure() == measured
     computed, stored = spectrum.score(), kept.score()
@@ -125,8 +125,8 @@ def test_numbers_are_those_of_the_catalogue_for_every_layout(real_data, tmp_path
 
 def test_the_columns_have_the_names_of_the_tables(coadd):
     measured = coadd.measure()
-    kept = {c.name for t in ("line_measurement", "profile_class") for c in TABLES[t].columns}
-    assert kept - set(measured) == {"spectrum_id", "run_id", "measure_version", "profile_version"}
+    kept = {c.name for t in ("line_measurement", "profile_class", "radial_velocity") for c in TABLES[t].columns}
+    assert kept - set(measured) == {"spectrum_id", "run_id", "measure_version", "profile_version", "velocity_version"}
     assert "reason" not in measured
     assert measured.unit("ew_halpha_a") == "Angstrom" and "6548" in measured.description("ew_halpha_a")
     assert measured.ew_halpha_a == measured["ew_halpha_a"]

@@ -171,6 +171,7 @@ def test_measure_batch_fills_the_table(spectra):
     for table, columns, version in (
         ("line_measurement", lines, "measure_version"),
         ("profile_class", profiles, "profile_version"),
+        ("radial_velocity", udfs.velocity_batch(*arrays), "velocity_version"),
     ):
         assert set(columns) | {"spectrum_id", version, "run_id"} == set(TABLES[table].columns.keys())
         assert all(len(values) == n for values in columns.values())

@@ -28,7 +28,7 @@ __all__ = [
 # Rows with a checksum of their own; thresholds, which anybody may change; and the checksums.
 LEFT_OUT = ("flux_red", "flux_blue", "selection_parameter", "table_checksum")
 # Rows that becat writes and deletes and never changes: others in their place are not becat's.
-NEVER_CHANGED = ("line_measurement", "profile_class", "be_score")
+NEVER_CHANGED = ("line_measurement", "profile_class", "radial_velocity", "be_score")
 MODULUS = 2**61 - 1
 KEPT = "table_name, written_by, n_rows, checksum, columns, engine"
 

@@ -33,7 +33,14 @@ DEPENDS_ON = {
     "release": ("etl/load/release_files.py",),
     "match": ("etl/archives", "etl/archives/sources.toml", "etl/match", "schema/catalogues.toml"),
     "kinematics": ("etl/kinematics/velocity.py",),
-    "measure": ("udfs", "schema/grid.py", "schema/lines.csv", "schema/lines.py", "schema/telluric_lines.csv"),
+    "measure": (
+        "udfs",
+        "udfs/velocity/blue_templates.csv",
+        "schema/grid.py",
+        "schema/lines.csv",
+        "schema/lines.py",
+        "schema/telluric_lines.csv",
+    ),
     "score": ("models/score.py", "models/classifiers.py", "models/window.py", "schema/grid.py", "udfs/bands.py"),
 }
 

@@ -157,7 +157,7 @@ def apply_release_entries(connection: duckdb.DuckDBPyConnection) -> int:
                 f"update spectrum s set {', '.join(f'{name} = n.{name}' for name in wanted)}"
                 " from news n where s.spectrum_id = n.spectrum_id"
             )
-            for table in ("line_measurement", "profile_class"):
+            for table in ("line_measurement", "profile_class", "radial_velocity"):
                 connection.execute(
                     f"delete from {table} where spectrum_id in (select spectrum_id from news where measured_anew)"
                 )

@@ -1,0 +1,159 @@
+"""Velocities by cross-correlation with templates: best template and lag first, then a fit of line depth and velocity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from becat.udfs.velocity.templates import LAGS_KM_S, Bank, coarser
+
+__all__ = ["Match", "binned", "fit", "match"]
+
+_TURNS = 4  # of the fit: each takes away all but some percent of what is left
+_LONGEST_STEP_KM_S = 15.0
+_MIN_GOOD = 0.7  # of the pixels
+_LAG_KM_S = LAGS_KM_S[1] - LAGS_KM_S[0]
+
+
+@dataclass(frozen=True)
+class Match:
+    """What the templates found in n spectra; NaN where too much is masked.
+
+    Attributes
+    ----------
+    template : (n,) int array
+    velocity_km_s, e_velocity_km_s : (n,) float arrays
+        The error is that of the inverse variances.
+    strength : (n,) float array
+        Depth of the lines in units of the template's; negative where they are in emission.
+    significance : (n,) float array
+        Strength over its error.
+    rest : (n, p) float32 array
+        What the fit leaves, 0 in masked pixels.
+    """
+
+    template: np.ndarray
+    velocity_km_s: np.ndarray
+    e_velocity_km_s: np.ndarray
+    strength: np.ndarray
+    significance: np.ndarray
+    rest: np.ndarray
+
+
+def binned(flux: np.ndarray, ivar: np.ndarray, bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """Depth (1 - flux) and inverse variance on the pixels of a bank; both 0 where no pixel is good.
+
+    Parameters
+    ----------
+    flux, ivar : (n, grid.n_pixels) float arrays
+        Rectified flux and inverse variance on the grid of the bank.
+    """
+    shape = (len(flux), -1, bank.bin_px)
+    part, weight = flux[:, bank.window].reshape(shape), ivar[:, bank.window].reshape(shape)
+    good = (weight > 0) & np.isfinite(part)
+    weight = np.where(good, weight, 0).astype(np.float32, copy=False).sum(axis=2)
+    n_good = good.sum(axis=2)
+    depth = np.where(good, 1 - part, 0).astype(np.float32, copy=False).sum(axis=2)
+    # Where half of a bin is masked, the mean of the other half stands for it: weights of halves differ little.
+    return depth / np.maximum(n_good, 1), weight
+
+
+def match(depth: np.ndarray, weight: np.ndarray, bank: Bank, templates: np.ndarray | None = None) -> Match:
+    """The template and the velocity that take most away from chi-square.
+
+    Parameters
+    ----------
+    depth, weight : (n, p) float32 arrays
+        As of `binned`.
+    bank : Bank
+    templates : (k,) int array, optional
+        Templates that are tried; by default all.
+    """
+    value = correlation(depth, weight, bank, templates)
+    n, _, n_lags = value.shape
+    best = value.reshape(n, -1).argmax(axis=1)
+    template, lag = np.divmod(best, n_lags)
+    rows = np.arange(n)
+    around = np.stack([value[rows, template, np.clip(lag + d, 0, n_lags - 1)] for d in (-1, 0, 1)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = 0.5 * (around[0] - around[2]) / (around[0] - 2 * around[1] + around[2])
+    start = LAGS_KM_S[lag] + _LAG_KM_S * np.clip(np.nan_to_num(shift), -0.5, 0.5)
+    chosen = template if templates is None else templates[template]
+    return fit(depth, weight, bank, chosen, start)
+
+
+def correlation(depth, weight, bank, templates=None):
+    """(n, n_templates, n_lags) correlation of spectra with templates of unit length, continuum taken off."""
+    rest = depth - (depth @ bank.smooth) @ bank.smooth.T
+    rest = np.where(weight > 0, rest, np.float32(0))
+    matrix = bank.coarse
+    if templates is not None:
+        matrix = matrix.reshape(len(matrix), -1, LAGS_KM_S.size)[:, templates].reshape(len(matrix), -1)
+    return (coarser(rest) @ matrix).reshape(len(depth), -1, LAGS_KM_S.size)
+
+
+def fit(depth: np.ndarray, weight: np.ndarray, bank: Bank, template: np.ndarray, start_km_s: np.ndarray) -> Match:
+    """Least squares for continuum, depth and velocity of one template a spectrum.
+
+    All good pixels count the same; masked ones follow the fit. The error of the velocity is that of a linear function of
+    the flux, with the variances that the pixels have.
+
+    References
+    ----------
+    Zucker 2003, MNRAS 342, 1291 (what the maximum of the correlation is, and its error).
+    """
+    bad = weight <= 0
+    velocity = start_km_s.astype(float)
+    smooth = bank.smooth
+    shape, slope = _free(bank, template, velocity)
+    target = depth - (depth @ smooth) @ smooth.T
+    strength = (target * shape).sum(1) / (shape * shape).sum(1)
+    continuum = np.where(bad, 0, depth) @ smooth
+    rest = target
+    for _ in range(_TURNS):
+        value, _ = bank.at(template, velocity)
+        rest = depth - continuum @ smooth.T - strength[:, None].astype(np.float32) * value
+        rest[bad] = 0
+        change = rest @ smooth
+        continuum = continuum + change
+        rest = rest - change @ smooth.T
+        shape, slope = _free(bank, template, velocity)
+        deeper, moved = _solve(shape, slope, rest)
+        strength = strength + deeper
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = moved / strength
+        velocity = velocity + np.clip(np.nan_to_num(step), -_LONGEST_STEP_KM_S, _LONGEST_STEP_KM_S)
+    return _with_errors(weight, template, velocity, strength, shape, slope, rest)
+
+
+def _free(bank, template, velocity):
+    """Template and its derivative without what the continuum takes."""
+    smooth = bank.smooth
+    return tuple(values - (values @ smooth) @ smooth.T for values in bank.at(template, velocity))
+
+
+def _solve(shape, slope, rest):
+    """Least squares of two shapes: (n,) amounts of either."""
+    aa, ab, bb = (shape * shape).sum(1), (shape * slope).sum(1), (slope * slope).sum(1)
+    ar, br = (shape * rest).sum(1), (slope * rest).sum(1)
+    determinant = aa * bb - ab * ab
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (bb * ar - ab * br) / determinant, (aa * br - ab * ar) / determinant
+
+
+def _with_errors(weight, template, velocity, strength, shape, slope, rest):
+    good = weight > 0
+    variance = np.where(good, 1 / np.maximum(weight, 1e-30), 0)
+    share = good.mean(axis=1)
+    aa, ab, bb = (shape * shape).sum(1), (shape * slope).sum(1), (slope * slope).sum(1)
+    determinant = aa * bb - ab * ab
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The weights with which pixels enter strength and velocity, and so their errors.
+        of_velocity = (aa[:, None] * slope - ab[:, None] * shape) / (determinant * strength)[:, None]
+        of_strength = (bb[:, None] * shape - ab[:, None] * slope) / determinant[:, None]
+        e_velocity = np.sqrt((of_velocity**2 * variance).sum(1) / share)
+        significance = strength / np.sqrt((of_strength**2 * variance).sum(1) / share)
+    seen = share >= _MIN_GOOD
+    columns = (velocity, e_velocity, strength, significance)
+    return Match(template, *(np.where(seen, column, np.nan) for column in columns), rest)
