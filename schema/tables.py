@@ -454,6 +454,7 @@ PROFILE_CLASS = _table(
     ),
     _error("violet_red_ratio", REAL, "violet_red_ratio", ""),
     _col("peak_separation_km_s", REAL, "Separation of the outer emission peaks", "km.s**-1", "spect.dopplerVeloc"),
+    _error("peak_separation_km_s", REAL, "peak_separation_km_s", "km.s**-1", "spect.dopplerVeloc"),
     _col("shell_fwhm_km_s", REAL, "Full width at half depth of the shell line", "km.s**-1", "spect.line.width"),
     _col(
         "shell_asymmetry", REAL, "(red - blue)/(red + blue) of the half widths of the shell line", "", "stat.asymmetry"

@@ -75,19 +75,29 @@ _STRETCH = slice(*np.searchsorted(RED.wavelength_a, [6535.0, 6594.0]))
 _EDGE_PX = 60
 # Below this v sin i, km/s, hardly a core is narrower than the rotation makes it.
 _ROTATION_MIN_KM_S = 90.0
+# Error of the level from which the heights of the peaks are counted, in parts of the continuum: bends of the response, faint lines.
+_LEVEL = 0.01
+# Part of the resolution element over which pixels share their noise.
+_BLUR = 0.5
+# Errors of noise by which the flux falls at the ends of the stretch from which the error of a peak's place is taken, and that error where noise
+# can make any place in the stretch the highest, in parts of it (python -m benchmarks.epoch_errors).
+_DROP, _ANYWHERE = 4.0, 0.85
 # Resolving power at which a narrow core is seen as one.
 _SHARP = 5000.0
 
 
 @dataclass(frozen=True)
 class _Smoothed:
-    """Smoothed stretch of a batch, its error in the middle of the line, and the level of its continuum."""
+    """Smoothed stretch of a batch, its error everywhere and (the median) in the middle of the line, the level of its continuum, and
+    over what length neighbours share their noise."""
 
     wavelength_a: np.ndarray
     flux: np.ndarray
+    noise: np.ndarray
     error: np.ndarray
     continuum: np.ndarray
     usable: np.ndarray
+    window_a: np.ndarray
 
 
 def profile_batch(
@@ -133,7 +143,7 @@ def profile_batch(
     if star_velocity_km_s is not None:
         of_star = np.where(np.isfinite(star_velocity_km_s), star_velocity_km_s, velocity)
     power = np.full(len(flux_red), 7500.0) if resolving_power is None else np.nan_to_num(resolving_power, nan=7500.0)
-    smooth = _smooth(flux_red, ivar_red, np.asarray(snr_r, dtype=float), limits)
+    smooth = _smooth(flux_red, ivar_red, np.asarray(snr_r, dtype=float), power, limits)
     peaks, refused, n_significant = _emission_peaks(smooth, doppler_factor(of_star), limits)
     measured = _measure_pair(smooth, peaks)
     width_a, _ = equivalent_width(
@@ -171,18 +181,21 @@ def _second_look(smooth, first, factor, width_a, limits):
     return second
 
 
-def _smooth(flux, ivar, snr, limits):
+def _smooth(flux, ivar, snr, power, limits):
     flux, ivar = flux[:, _STRETCH], ivar[:, _STRETCH]
     width_px = bartlett_width(snr, RED.step_a)
     repaired, good = repair(flux, ivar)
     smooth = smooth_bartlett(repaired, width_px)
     with np.errstate(invalid="ignore"):
-        error = np.median(smoothed_error(ivar, width_px), axis=1)
+        noise = smoothed_error(ivar, width_px)
+        error = np.median(noise, axis=1)
         blue, red = np.median(smooth[:, :_EDGE_PX], axis=1), np.median(smooth[:, -_EDGE_PX:], axis=1)
     usable = (width_px > 0) & np.isfinite(error) & bridgeable(good, limits["ew_masked_fraction_max"])
     # A continuum set too low on both sides must not turn it into emission; one set too high is left as it is.
     continuum = np.maximum(np.minimum(blue, red), 1.0)
-    return _Smoothed(RED.wavelength_a[_STRETCH], np.where(usable[:, None], smooth, np.nan), error, continuum, usable)
+    flux = np.where(usable[:, None], smooth, np.nan)
+    window_a = np.hypot(width_px * RED.step_a, _BLUR * LINES["halpha"].wavelength_a / power)
+    return _Smoothed(RED.wavelength_a[_STRETCH], flux, noise, error, continuum, usable, window_a)
 
 
 @dataclass(frozen=True)
@@ -284,8 +297,10 @@ class _Pair:
     violet_red_ratio: np.ndarray
     e_violet_red_ratio: np.ndarray
     separation_km_s: np.ndarray
+    e_separation_km_s: np.ndarray
     peak_flux: np.ndarray
     core_flux: np.ndarray
+    e_core_flux: np.ndarray
     outer_flux: np.ndarray
     core_fwhm_km_s: np.ndarray
     core_asymmetry: np.ndarray
@@ -311,8 +326,16 @@ def _measure_pair(smooth, peaks):
     )
     violet_height, red_height = violet_flux - outer, red_flux - outer
     ratio = violet_height / red_height
-    error = smooth.error[rows]
-    e_ratio = np.abs(ratio) * np.hypot(error / violet_height, error / red_height)
+    noise, error = smooth.noise[rows], smooth.error[rows]
+    e_outer = np.hypot(error, _LEVEL)
+    e_ratio = np.abs(ratio) * np.sqrt(
+        (noise[line, violet] / violet_height) ** 2
+        + (noise[line, red] / red_height) ** 2
+        + (e_outer * (violet_height - red_height) / (violet_height * red_height)) ** 2
+    )
+    (violet_a, e_violet_a), (red_a, e_red_a) = (
+        _place(flux, noise, wavelength_a, peak, smooth.window_a[rows]) for peak in (violet, red)
+    )
     half = 0.5 * (core_flux + np.minimum(violet_flux, red_flux))
     low_a, high_a = limits_around(flux, wavelength_a, core, half)
     to_velocity = SPEED_OF_LIGHT_KM_S / LINES["halpha"].wavelength_a
@@ -320,9 +343,11 @@ def _measure_pair(smooth, peaks):
     values = (
         ratio,
         e_ratio,
-        (wavelength_a[red] - wavelength_a[violet]) * to_velocity,
+        (red_a - violet_a) * to_velocity,
+        np.hypot(e_violet_a, e_red_a) * to_velocity,
         0.5 * (violet_flux + red_flux),
         core_flux,
+        noise[line, core],
         outer,
         (high_a - low_a) * to_velocity,
         (red_half - blue_half) / (red_half + blue_half),
@@ -331,6 +356,22 @@ def _measure_pair(smooth, peaks):
     spread = np.full((len(values), n_spectra), np.nan)
     spread[:, rows] = values
     return _Pair(*spread)
+
+
+def _place(flux, noise, wavelength_a, peak, window_a):
+    """Place of a peak of each spectrum between pixels, by a parabola through three, and its error, Angstrom.
+
+    The error follows from the stretch around the peak over which the flux falls by the noise: over one that is short beside the
+    window the noise tilts the peak as a whole, over a longer one any place in it may be the highest.
+    """
+    line, step_a = np.arange(len(flux)), wavelength_a[1] - wavelength_a[0]
+    before, top, after = (flux[line, np.clip(peak + k, 0, flux.shape[1] - 1)] for k in (-1, 0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        offset = np.nan_to_num(0.5 * (before - after) / (before - 2.0 * top + after))
+    low_a, high_a = limits_around(-flux, wavelength_a, peak, _DROP * noise[line, peak] - top)
+    reach_a = 0.5 * (high_a - low_a)
+    tilted_a, anywhere_a = np.sqrt(3.0) * reach_a**2 / (_DROP * window_a), _ANYWHERE * reach_a
+    return wavelength_a[peak] + np.clip(offset, -0.5, 0.5) * step_a, 1.0 / (1.0 / tilted_a + 1.0 / anywhere_a)
 
 
 def _side_level(smooth, rows, minimum):
@@ -383,25 +424,26 @@ def _measure_side(smooth, peaks):
 
 @dataclass(frozen=True)
 class _Core:
-    """The deepest core of each spectrum: width at a quarter of its depth from the bottom, asymmetry, depth, flux, velocity."""
+    """The deepest core of each spectrum: width at a quarter of its depth from the bottom, asymmetry, depth, flux, error, velocity."""
 
     quarter_km_s: np.ndarray
     asymmetry: np.ndarray
     depth: np.ndarray
     flux: np.ndarray
+    e_flux: np.ndarray
     velocity_km_s: np.ndarray
 
 
 def _narrow_core(smooth):
     filled = np.where(smooth.usable[:, None], smooth.flux, 1.0)
     core = np.argmin(filled, axis=1)
-    bottom = filled[np.arange(len(filled)), core]
+    bottom, error = filled[np.arange(len(filled)), core], smooth.noise[np.arange(len(filled)), core]
     low_a, high_a = limits_around(filled, smooth.wavelength_a, core, bottom + 0.25 * (smooth.continuum - bottom))
     place_a = smooth.wavelength_a[core]
     with np.errstate(divide="ignore", invalid="ignore"):
         asymmetry = ((high_a - place_a) - (place_a - low_a)) / (high_a - low_a)
     width_km_s = (high_a - low_a) / place_a * SPEED_OF_LIGHT_KM_S
-    return width_km_s, asymmetry, smooth.continuum - bottom, bottom, _velocity(place_a)
+    return width_km_s, asymmetry, smooth.continuum - bottom, bottom, error, _velocity(place_a)
 
 
 def _rotation(flux, ivar, core, wanted, limits):
@@ -451,7 +493,7 @@ def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
         ["", "emission with shell", "absorption with shell", "emission"],
         "absorption",
     )
-    is_shell = shoulders | narrow
+    is_shell, has_pair = shoulders | narrow, np.isfinite(pair.core_flux)
     columns = {
         "profile_class": _text(names),
         "profile_type": _text(
@@ -464,10 +506,11 @@ def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
         "violet_red_ratio": pair.violet_red_ratio,
         "e_violet_red_ratio": pair.e_violet_red_ratio,
         "peak_separation_km_s": pair.separation_km_s,
+        "e_peak_separation_km_s": pair.e_separation_km_s,
         "shell_fwhm_km_s": shell_fwhm,
         "shell_asymmetry": shell_asymmetry,
-        "core_flux": np.where(smooth.usable, np.where(np.isfinite(pair.core_flux), pair.core_flux, core.flux), np.nan),
-        "e_core_flux": np.where(smooth.usable, smooth.error, np.nan),
+        "core_flux": np.where(smooth.usable, np.where(has_pair, pair.core_flux, core.flux), np.nan),
+        "e_core_flux": np.where(smooth.usable, np.where(has_pair, pair.e_core_flux, core.e_flux), np.nan),
     }
     two_cores = refused & (n_peaks == 0)
     return columns | {
