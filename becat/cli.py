@@ -586,6 +586,37 @@ def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
     click.echo(f"{counted(n_moved, 'spectrum is', 'spectra are')} of star {row[0]} ({row[1]}) now")
 
 
+@becat.command("light-curve", context_settings={"ignore_unknown_options": True})
+@click.argument("star")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=existing_file)
+@catalog_option
+def light_curve(star: str, files: tuple[Path, ...], catalog: Path) -> None:
+    """Take photometry of STAR from FILE: a light curve of TESS, ASAS-SN or ZTF.
+
+    STAR is a designation, a position, or the number of a spectrum or star. FILE is what lightkurve or MAST (FITS), Sky Patrol (CSV) or
+    IRSA (CSV or VOTable) gave. The rows that are flagged or hold nothing are counted and left out. It is shown below the spectra of the
+    star, by `becat plot STAR --epochs` and on its page; nothing else follows from it.
+
+    \b
+    Example:
+        becat light-curve J192814.09+435531.0 tess2019199201929-s0014_lc.fits asassn.csv
+    """
+    from becat.etl.light_curves.load import load_light_curves
+    from becat.show import find_spectrum
+
+    with open_catalogue(catalog) as connection:
+        row = connection.execute(
+            "select star_id, designation from spectrum where spectrum_id = ?", [find_spectrum(connection, star)]
+        ).fetchone()
+        if row is None or row[0] is None:
+            raise BecatError(f"{star} has no position and is no star: give it one with `becat load --positions`")
+        taken = load_light_curves(connection, row[0], list(files))
+    for one in taken:
+        for line in one.lines():
+            click.echo(line)
+    click.echo(f"{counted(sum(len(one.found) for one in taken), 'measurement')} of {row[1] or row[0]} in {catalog}")
+
+
 @becat.command()
 @catalog_option
 @scheduler_option

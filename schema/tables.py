@@ -856,6 +856,43 @@ CLUSTER_MATCH = _table(
     _run(),
 )
 
+LIGHT_CURVE = _table(
+    "light_curve",
+    "Photometry in time that `becat light-curve` took from tables of TESS, ASAS-SN and ZTF, a row a measurement",
+    _col("file", Text, "File it was read from", ucd="meta.id;meta.file", key=True),
+    _col("row_in_file", BigInteger, "Row of the file's table, counted from 1", ucd="meta.id", key=True),
+    # no reference that is checked: its star is gone for a moment where the files of its spectra are read again
+    _col("star_id", BigInteger, "Star", ucd="meta.id", required=True),
+    _col("source", Text, "TESS, ASAS-SN or ZTF", ucd="meta.id;instr", required=True),
+    _col("band", Text, "Filter, as the source names it; NULL where the file does not say", ucd="meta.id;instr.filter"),
+    _col("mjd", Double, "Time less JD 2400000.5, of the kind that time_system names", "d", "time.epoch", required=True),
+    _col(
+        "time_system",
+        Text,
+        "What kind of time mjd is, as the file gives it: BJD TDB, HJD UTC, JD UTC or MJD UTC",
+        ucd="time.scale",
+        required=True,
+    ),
+    _col("magnitude_mag", REAL, "Magnitude; where is_limit, the star was fainter", "mag", "phot.mag;em.opt"),
+    _error("magnitude_mag", REAL, "magnitude_mag", "mag", "phot.mag;em.opt"),
+    _col(
+        "relative_flux",
+        REAL,
+        "Flux over the median of the file, where it gives no magnitudes",
+        "",
+        "phot.flux;arith.ratio",
+    ),
+    _error("relative_flux", REAL, "relative_flux", "", "phot.flux;arith.ratio"),
+    _col(
+        "is_limit",
+        Boolean,
+        "True where the star was not seen, and magnitude_mag is the limit",
+        ucd="meta.code",
+        required=True,
+    ),
+    _run(),
+)
+
 COMPLETENESS = _table(
     "completeness",
     "Fraction of injected emission that the selection finds, by strength, S/N and rotation",

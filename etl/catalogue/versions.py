@@ -33,6 +33,7 @@ DEPENDS_ON = {
     "release": ("etl/load/release_files.py",),
     "match": ("etl/archives", "etl/archives/sources.toml", "etl/match", "schema/catalogues.toml"),
     "kinematics": ("etl/kinematics/velocity.py",),
+    "light-curve": ("etl/light_curves",),
     "measure": (
         "udfs",
         "udfs/velocity/blue_templates.csv",

@@ -137,7 +137,7 @@ def known_files(connection: duckdb.DuckDBPyConnection, which: str = "true") -> l
 
 
 def forget(connection: duckdb.DuckDBPyConnection, files: list[str]) -> int:
-    """Take files out of the catalogue: their spectra with all that was made of them, their rows of a release's catalogue.
+    """Take files out of the catalogue: their spectra with all that was made of them, their rows of a release's catalogue, their light curves.
 
     Parameters
     ----------
@@ -157,6 +157,7 @@ def forget(connection: duckdb.DuckDBPyConnection, files: list[str]) -> int:
         drop_spectra(connection, "file in (from forgotten)")
         connection.execute("delete from release_entry where file in (from forgotten)")
         connection.execute("delete from given_position where file in (from forgotten)")
+        connection.execute("delete from light_curve where file in (from forgotten)")
         forget_files(connection, files)
         run.n_done = row[0] if row else 0
         run.message = f"{counted(len(files), 'file')}, {counted(run.n_done, 'spectrum')}"

@@ -27,7 +27,7 @@ __all__ = ["Gathered", "gather"]
 # 0.1 arcsec of right ascension and declination in one number; of stars that share it the later get a multiple of _NEXT added
 _STAR_ID = "round(ra_deg * 36000)::bigint % 12960000 * 10000000 + round((dec_deg + 90) * 36000)::bigint"
 _NEXT = 200_000_000_000_000
-SAID_BY_PEOPLE = ("star_link", "inspection")  # of stars, which they outlive: the spectra may come back
+SAID_BY_PEOPLE = ("star_link", "inspection", "light_curve")  # of stars, which they outlive: the spectra may come back
 # Which spectra are gathered with which radius, in this order: those whose positions are the best found the stars.
 RADII = (("survey <> 'other'", "star_radius_arcsec"), ("survey = 'other'", "star_radius_other_arcsec"))
 

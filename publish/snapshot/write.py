@@ -59,6 +59,7 @@ INDEXES = {
     "be_score": ["be_probability"],
     "line_measurement": ["ew_halpha_a"],
     "kinematics": ["v_tp_km_s"],
+    "light_curve": ["star_id"],
 }
 
 
@@ -201,7 +202,10 @@ def _count(source, name: str) -> int:
 
 def _common_directory(source) -> str:
     """The directory that all input files share, with its closing slash: readers need not see the machine's layout."""
-    sql = "select min(file), max(file) from (select file from spectrum union all select file from rejected_input)"
+    of_files = " union all ".join(
+        f"select file from {table}" for table in ("spectrum", "rejected_input", "light_curve")
+    )
+    sql = f"select min(file), max(file) from ({of_files})"
     first, last = source.execute(sql).fetchone()
     shared = os.path.commonprefix([first or "", last or ""])  # noqa: RUF071 - of the strings; cut at a slash below
     return shared[: shared.rfind("/") + 1]

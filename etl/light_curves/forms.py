@@ -1,0 +1,222 @@
+"""The forms of photometry that are known, each with where it was seen.
+
+TESS: SPOC's light curves of MAST and the files of ``lightkurve``'s `to_fits` (written with lightkurve 2.6.0 and read here; of MAST
+the description in its notebook "Read and Plot A TESS Light Curve File" and the reader of lightkurve, `lightkurve.io.tess`; no file of MAST
+itself was seen). QLP's files as `lightkurve.io.qlp` reads them, unseen. Which bits of QUALITY make a row useless is lightkurve's
+default (`TessQualityFlags.DEFAULT_BITMASK`).
+
+ASAS-SN: Sky Patrol 1 and the photometry database (HJD, '>' before a limit), and Sky Patrol 2 from its page (JD, Flux, Flux Error, ...), all as printed in the
+reader of AAVSO's VStar (ASASSNObservationSource); Sky Patrol 2 from the client ``skypatrol`` 0.6.21 (`LightCurve.save`, CSV or Parquet),
+whose plots take quality G and call what has an error above 99 mag a limit of the magnitude beside it. No file of the service itself was seen, and
+nowhere whether JD of Sky Patrol 2 is corrected to the Sun.
+
+ZTF: the light curves of IRSA (`nph_light_curves`, CSV or VOTable), with the columns that its users print; IRSA masks rows with
+bit 32768 of catflags (BAD_CATFLAGS_MASK). No answer of the service was seen, and nowhere whether its mjd is the beginning or the middle of the 30 s exposure.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from becat.etl.light_curves.light_curve import JD_OF_MJD_0, LightCurve, of_rows
+from becat.etl.light_curves.table import PhotometryTable, read_photometry
+from becat.schema.errors import BecatError
+from becat.schema.sphere import separation_deg
+
+__all__ = ["SAME_STAR_ARCSEC", "read_light_curve"]
+
+BTJD_0 = 2_457_000.0  # Julian date at which TESS' own time is zero
+TESS_BAD_BITS = 17_087  # of QUALITY, as lightkurve 2.6.0 has it
+TESS_FLUX = (  # columns of flux and error, the best first: PDCSAP of SPOC, what lightkurve writes, SAP of SPOC and QLP
+    ("pdcsap_flux", ("pdcsap_flux_err",)),
+    ("flux", ("flux_err",)),
+    ("sap_flux", ("sap_flux_err", "kspsap_flux_err")),
+)
+ZTF_BAD_BIT = 32_768
+ASASSN_ERROR = ("mag_err", "mag error")
+ASASSN_NO_ERROR_MAG = 99.0  # errors above it mean that the star was not seen
+SAME_STAR_ARCSEC = 3.0  # rows of ZTF farther off are of a neighbour
+MJD_RANGE = (40_000.0, 90_000.0)  # 1968 to 2105
+NO_TIME = "without a time"
+NO_VALUE = "without a measurement"
+
+
+def read_light_curve(path: Path, ra_deg: float, dec_deg: float) -> LightCurve:
+    """Read a table of photometry of one star.
+
+    Parameters
+    ----------
+    path : Path
+        File of TESS, ASAS-SN or ZTF in one of the forms above.
+    ra_deg, dec_deg : float
+        Where the star is: a table of ZTF may hold its neighbours too.
+
+    Raises
+    ------
+    BecatError
+        The file cannot be read, has none of these forms, or has no row that can be used.
+    """
+    table = read_photometry(path)
+    if table.has("time") and table.first(name for name, _ in TESS_FLUX):
+        found = _tess(table, path)
+    elif table.has("mag", "magerr", "filtercode") and table.first(("hjd", "mjd")):
+        found = _ztf(table, ra_deg, dec_deg)
+    elif table.has("mag") and table.first(ASASSN_ERROR) and table.first(("hjd", "jd")):
+        found = _asas_sn(table)
+    else:
+        raise BecatError(
+            f"{path} is no table of TESS, ASAS-SN or ZTF that is known (docs/formats.md names their columns): it has"
+            f" {', '.join(table.columns)}"
+        )
+    if not len(found):
+        why = "; ".join(f"{n:,} {words}" for words, n in found.left_out.items()) or "it is empty"
+        raise BecatError(f"{path} has no row that can be used: {why}")
+    first, last = found.columns["mjd"].min(), found.columns["mjd"].max()
+    if not MJD_RANGE[0] < first <= last < MJD_RANGE[1]:
+        raise BecatError(
+            f"{path} has times from MJD {first:.1f} to {last:.1f}: they are not counted as its columns say"
+        )
+    return found
+
+
+def _tess(table: PhotometryTable, path: Path) -> LightCurve:
+    _refuse_unless_tess(table, path)
+    flux_name, errors = next((flux, errors) for flux, errors in TESS_FLUX if table.has(flux))
+    time, flux = table.numbers("time"), table.numbers(flux_name)
+    quality = _whole(table.numbers(table.first(("quality",))))
+    columns, left_out = of_rows(
+        {
+            "mjd": time + (BTJD_0 - JD_OF_MJD_0),
+            "band": np.full(len(time), "TESS", object),
+            "relative_flux": flux,
+            "e_relative_flux": table.numbers(table.first(errors)),
+            "is_limit": np.zeros(len(time), bool),
+        },
+        [
+            (NO_TIME, ~np.isfinite(time)),
+            (f"flagged in QUALITY (bits {TESS_BAD_BITS})", (quality & TESS_BAD_BITS) != 0),
+            (f"without {flux_name.upper()}", ~np.isfinite(flux)),
+        ],
+    )
+    if len(columns["mjd"]):
+        median = float(np.median(columns["relative_flux"]))
+        if not median > 0:
+            raise BecatError(
+                f"{path}: the median of {flux_name.upper()} is {median:g}, and flux is kept over its median"
+            )
+        columns |= {name: columns[name] / median for name in ("relative_flux", "e_relative_flux")}
+    place = table.header.get("RA_OBJ"), table.header.get("DEC_OBJ")
+    return LightCurve(
+        "TESS",
+        "BJD TDB",
+        columns,
+        left_out,
+        (f"{flux_name.upper()} over its median",),
+        (float(place[0]), float(place[1])) if all(isinstance(angle, int | float) for angle in place) else None,
+    )
+
+
+def _refuse_unless_tess(table: PhotometryTable, path: Path) -> None:
+    """The times of a file of another mission, or normalised to something else, would be taken for what they are not."""
+    header = table.header
+    mission = f"{header.get('TELESCOP', '')} {header.get('MISSION', '')}".strip()
+    unit = table.units.get("time", "").lower()
+    reference = header.get("BJDREFI", BTJD_0 if "btjd" in unit else 0) + header.get("BJDREFF", 0.0)
+    if reference != BTJD_0 or (mission and "TESS" not in mission.upper()):
+        raise BecatError(
+            f"{path} is no light curve of TESS: its times must be BJD less {BTJD_0:.0f} (BJDREFI, or the unit btjd), and"
+            f" TELESCOP or MISSION TESS; it has {reference:.0f} and {mission or 'no name of a mission'}"
+        )
+    if str(header.get("TIMESYS", "TDB")).upper() != "TDB":
+        raise BecatError(f"{path} gives its times in {header['TIMESYS']}: those of TESS are TDB")
+
+
+def _ztf(table: PhotometryTable, ra_deg: float, dec_deg: float) -> LightCurve:
+    time_name, time = _times(table, ("hjd", "mjd"))
+    magnitude = table.numbers("mag")
+    flags = _whole(table.numbers(table.first(("catflags",))))
+    bands = table.words("filtercode")
+    columns, left_out = of_rows(
+        {
+            "mjd": time,
+            "band": np.array([word and word.removeprefix("z") for word in bands], object),
+            "magnitude_mag": magnitude,
+            "e_magnitude_mag": table.numbers("magerr"),
+            "is_limit": np.zeros(len(time), bool),
+        },
+        [
+            (f"of another object, more than {SAME_STAR_ARCSEC:g} arcsec off", _is_neighbour(table, ra_deg, dec_deg)),
+            (NO_TIME, ~np.isfinite(time)),
+            (f"flagged in catflags (bit {ZTF_BAD_BIT})", (flags & ZTF_BAD_BIT) != 0),
+            (NO_VALUE, ~np.isfinite(magnitude)),
+        ],
+    )
+    return LightCurve("ZTF", f"{time_name.upper()} UTC", columns, left_out)
+
+
+def _is_neighbour(table: PhotometryTable, ra_deg: float, dec_deg: float) -> np.ndarray:
+    """(n_rows,) whether a row gives a place that is not that of the star."""
+    if not table.has("ra", "dec"):
+        return np.zeros(len(table.columns), bool)
+    places = list(zip(table.numbers("ra"), table.numbers("dec"), strict=True))
+    is_far = {place: separation_deg(ra_deg, dec_deg, *place) * 3600 > SAME_STAR_ARCSEC for place in set(places)}
+    return np.array([is_far[place] for place in places], bool)
+
+
+def _asas_sn(table: PhotometryTable) -> LightCurve:
+    time_name, time = _times(table, ("hjd", "jd"))
+    words = [str(word) for word in table.words("mag")]
+    magnitude = np.array([_number(word.lstrip("> ")) for word in words])
+    error = table.numbers(table.first(ASASSN_ERROR))
+    is_limit = np.array([word.startswith(">") for word in words], bool) | (error > ASASSN_NO_ERROR_MAG)
+    band_name = table.first(("filter", "phot_filter"))
+    qualities = table.words(table.first(("quality",)))
+    columns, left_out = of_rows(
+        {
+            "mjd": time,
+            "band": table.words(band_name),
+            "magnitude_mag": magnitude,
+            "e_magnitude_mag": np.where(is_limit, np.nan, error),
+            "is_limit": is_limit,
+        },
+        [
+            (NO_TIME, ~np.isfinite(time)),
+            (
+                "of images that are not called good (quality G)",
+                np.array([w not in (None, "G") for w in qualities], bool),
+            ),
+            (NO_VALUE, ~(magnitude < ASASSN_NO_ERROR_MAG)),
+        ],
+    )
+    remarks = [] if band_name else ["the file does not say whether its filter is V or g"]
+    if time_name == "jd":
+        remarks.append("nothing says whether its JD is corrected to the Sun (up to 8.3 minutes)")
+    return LightCurve("ASAS-SN", f"{time_name.upper()} UTC", columns, left_out, remarks, _place_above(table.comments))
+
+
+def _times(table: PhotometryTable, names: tuple[str, ...]) -> tuple[str, np.ndarray]:
+    """The first of some columns that is there, and its times as MJD."""
+    name = table.first(names)
+    assert name is not None
+    return name, table.numbers(name) - (0.0 if name == "mjd" else JD_OF_MJD_0)
+
+
+def _whole(flags: np.ndarray) -> np.ndarray:
+    """Flags as whole numbers; 0 where there are none."""
+    return np.nan_to_num(flags).astype(np.int64)
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return np.nan
+
+
+def _place_above(comments: str) -> tuple[float, float] | None:
+    """The position that the client of Sky Patrol 2 writes above its table, degrees; None where there is none."""
+    ra, dec = (re.search(rf'"{name}":\s*(-?[\d.]+)', comments) for name in ("ra_deg", "dec_deg"))
+    return (float(ra[1]), float(dec[1])) if ra and dec else None

@@ -1,0 +1,242 @@
+"""Light curves: each form with its times, what is left out and told, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.time import Time
+from click.testing import CliRunner
+
+from becat import cli
+from becat.etl.light_curves.forms import read_light_curve
+from becat.etl.light_curves.load import load_light_curves
+from becat.etl.load.forget import forget
+from becat.etl.match.gather import gather_stars
+from becat.schema.errors import BecatError
+
+STAR = 5
+RA_DEG, DEC_DEG = 292.0587, 43.9253
+
+# As printed in the reader of AAVSO's VStar: Sky Patrol 1, the photometry database, and the page of Sky Patrol 2.
+SKY_PATROL_1 = """HJD,UT Date,Camera,FWHM,Limit,mag,mag_err,flux(mJy),flux_err,Filter
+2458000.47009,2017-09-03.9710173,be,1.77,15.518,14.839,0.117,4.448,0.477,V
+2458002.51020,2017-09-06.0112978,be,2.03,14.814,>14.814,99.990,4.020,0.911,V
+2458003.51020,2017-09-07.0112978,be,2.03,14.814,99.990,99.990,4.020,0.911,V
+"""
+PHOTOMETRY_DATABASE = """hjd,camera,mag,mag_err,flux,flux_err
+2457981.84031,bc,11.221,0.02,124.549,2.292
+"""
+SKY_PATROL_2 = """# a line of comment
+
+JD,Flux,Flux Error,Mag,Mag Error,Limit,FWHM,Filter,Quality
+2457148.1143957,26.0455,0.1300,12.9204,0.0054,16.9278,1.70,V,G
+2458848.1143957,26.0455,0.1300,12.9204,0.0054,16.9278,1.70,g,B
+2458849.1143957,0.0455,0.1300,16.5,99.99,16.5,1.70,g,G
+"""
+CLIENT_2 = f"""# "asas_sn_id":1,"ra_deg":{RA_DEG},"dec_deg":{DEC_DEG}
+asas_sn_id,jd,flux,flux_err,mag,mag_err,limit,fwhm,image_id,camera,quality,phot_filter
+1,2458848.1143957,26.0455,0.13,12.9204,0.0054,16.9,1.7,coadd_1,bA,G,g
+"""
+ZTF = f"""oid,expid,hjd,mjd,mag,magerr,catflags,filtercode,ra,dec
+6751,1,2458202.8577286243,58202.3531597,13.6746521,0.0466535,0,zg,{RA_DEG},{DEC_DEG}
+6751,2,2458203.8577286243,58203.3531597,13.6846521,0.0466535,32768,zg,{RA_DEG},{DEC_DEG}
+6751,3,2458204.8577286243,58204.3531597,13.6946521,0.0466535,2,zr,{RA_DEG},{DEC_DEG + 2 / 3600}
+9999,4,2458204.8577286243,58204.3531597,18.6946521,0.0466535,0,zr,{RA_DEG},{DEC_DEG + 4 / 3600}
+"""
+
+
+def tess(path, flux_name="PDCSAP_FLUX", header=None, unit="BJD - 2457000, days", primary=None):
+    """A light curve in the form of SPOC, or with flux_name FLUX and the unit btjd in that of lightkurve."""
+    time = np.array([1683.35, 1683.351, np.nan, 1683.353, 1683.354])
+    columns = [
+        fits.Column("TIME", "D", unit=unit, array=time),
+        fits.Column(flux_name, "E", unit="e-/s", array=[100.0, 102.0, 1.0, 1.0, np.nan]),
+        fits.Column(f"{flux_name}_ERR", "E", unit="e-/s", array=np.full(5, 0.5)),
+        fits.Column("QUALITY", "J", array=[0, 1024, 0, 512, 0]),
+        fits.Column("POS", "2E", array=np.zeros((5, 2))),
+    ]
+    keywords = {"TELESCOP": "TESS", "RA_OBJ": RA_DEG, "DEC_OBJ": DEC_DEG} if primary is None else primary
+    hdus = [fits.PrimaryHDU(header=fits.Header(keywords)), fits.BinTableHDU.from_columns(columns, name="LIGHTCURVE")]
+    hdus[1].header.update({"BJDREFI": 2457000, "BJDREFF": 0.0, "TIMESYS": "TDB"} if header is None else header)
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def written(path, text):
+    path.write_text(text)
+    return path
+
+
+def read(path):
+    return read_light_curve(path, RA_DEG, DEC_DEG)
+
+
+def test_tess_has_the_times_of_astropy_and_the_flux_over_its_median(tmp_path):
+    found = read(tess(tmp_path / "a.fits"))
+    there = Time([2457000 + 1683.35, 2457000 + 1683.351], format="jd", scale="tdb")
+    assert found.columns["mjd"] == pytest.approx(there.mjd, abs=1e-8)
+    assert (found.source, found.time_system, found.position_deg) == ("TESS", "BJD TDB", (RA_DEG, DEC_DEG))
+    assert found.columns["relative_flux"] == pytest.approx([100 / 101, 102 / 101])
+    assert found.columns["e_relative_flux"] == pytest.approx([0.5 / 101] * 2)
+    assert found.columns["row_in_file"].tolist() == [1, 2]
+    assert list(found.left_out.values()) == [1, 1, 1]
+
+
+def test_a_file_of_lightkurve_says_btjd_in_the_unit_of_its_times_alone(tmp_path):
+    """What `LightCurve.to_fits` of lightkurve 2.6.0 writes: no BJDREFI, and no mission where it knows none."""
+    path = tess(
+        tmp_path / "a.fits", "FLUX", header={}, unit="btjd", primary={"CREATOR": "lightkurve.LightCurve.to_fits()"}
+    )
+    assert len(read(path)) == 2
+    assert read(path).position_deg is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"header": {"BJDREFI": 2454833}, "unit": "BJD - 2454833"}, "it has 2454833"),
+        ({"primary": {"TELESCOP": "Kepler"}}, "Kepler"),
+        ({"header": {}, "unit": "d"}, "it has 0"),
+        ({"header": {"BJDREFI": 2457000, "TIMESYS": "UTC"}}, "UTC"),
+    ],
+)
+def test_times_that_are_not_those_of_tess_are_refused(tmp_path, changed, words):
+    with pytest.raises(BecatError, match=words):
+        read(tess(tmp_path / "a.fits", **changed))
+
+
+def test_sky_patrol_1_has_limits_and_the_times_of_the_sun(tmp_path):
+    found = read(written(tmp_path / "a.csv", SKY_PATROL_1))
+    assert (found.source, found.time_system) == ("ASAS-SN", "HJD UTC")
+    assert found.columns["mjd"] == pytest.approx([57999.97009, 58002.01020], abs=1e-8)
+    assert found.columns["magnitude_mag"].tolist() == [14.839, 14.814]
+    assert found.columns["is_limit"].tolist() == [False, True]
+    assert found.columns["e_magnitude_mag"][0] == 0.117 and np.isnan(found.columns["e_magnitude_mag"][1])
+    assert found.columns["band"].tolist() == ["V", "V"]
+    assert found.left_out == {"without a measurement": 1}
+
+
+def test_a_file_without_filter_says_so(tmp_path):
+    found = read(written(tmp_path / "a.csv", PHOTOMETRY_DATABASE))
+    assert found.columns["band"].tolist() == [None]
+    assert "V or g" in found.remarks[0]
+
+
+def test_sky_patrol_2_keeps_good_images_and_knows_its_limits(tmp_path):
+    found = read(written(tmp_path / "a.csv", SKY_PATROL_2))
+    assert found.time_system == "JD UTC" and "8.3 minutes" in found.remarks[0]
+    assert found.columns["band"].tolist() == ["V", "g"]
+    assert found.columns["is_limit"].tolist() == [False, True]
+    assert list(found.left_out.items()) == [("of images that are not called good (quality G)", 1)]
+
+
+def test_the_client_of_sky_patrol_2_names_the_star(tmp_path):
+    found = read(written(tmp_path / "a.csv", CLIENT_2))
+    assert found.position_deg == (RA_DEG, DEC_DEG)
+    assert found.columns["band"].tolist() == ["g"]
+
+
+@pytest.mark.parametrize("form", ["csv", "xml", "parquet"])
+def test_ztf_without_flagged_rows_and_neighbours(tmp_path, form):
+    path = written(tmp_path / "a.csv", ZTF)
+    if form == "xml":
+        Table.read(path, format="ascii.csv").write(tmp_path / "a.xml", format="votable")
+    if form == "parquet":
+        Table.read(path, format="ascii.csv").to_pandas().to_parquet(tmp_path / "a.parquet")
+    found = read(tmp_path / f"a.{form}")
+    assert (found.source, found.time_system) == ("ZTF", "HJD UTC")
+    assert found.columns["mjd"] == pytest.approx([58202.3577286, 58204.3577286], abs=1e-7)
+    assert found.columns["band"].tolist() == ["g", "r"]
+    assert list(found.left_out.values()) == [1, 1]
+
+
+def test_ztf_without_times_of_the_sun(tmp_path):
+    found = read(written(tmp_path / "a.csv", ZTF.replace("hjd", "other")))
+    assert found.time_system == "MJD UTC"
+    assert found.columns["mjd"] == pytest.approx([58202.3531597, 58204.3531597], abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time,flux\n1,2\n", "no light curve of TESS"),
+        ("phase,mag\n1,2\n", "docs/formats.md names their columns"),
+        (ZTF.replace("2458", "58"), "not counted as its columns say"),
+        (SKY_PATROL_1.splitlines()[0], "it is empty"),
+        ("", "no whole CSV table"),
+    ],
+)
+def test_what_is_not_known_is_refused_in_words(tmp_path, text, words):
+    with pytest.raises(BecatError, match=words):
+        read(written(tmp_path / "a.csv", text))
+
+
+@pytest.fixture
+def with_star(catalogue):
+    """A catalogue with one star."""
+    add_spectrum(catalogue, 20, RA_DEG)
+    gather_stars(catalogue)
+    return catalogue
+
+
+def add_spectrum(catalogue, spectrum_id, ra_deg):
+    catalogue.execute(
+        "insert into spectrum (spectrum_id, survey, is_simulated, designation, file, coadd, ra_deg, dec_deg, has_blue)"
+        " values (?, 'LAMOST MRS', false, 'J1', 'x.fits', true, ?, ?, false)",
+        [spectrum_id, ra_deg, DEC_DEG],
+    )
+
+
+def star_of(catalogue):
+    return catalogue.execute("select star_id from star").fetchone()[0]
+
+
+def test_rows_come_once_and_what_is_left_out_is_told(with_star, tmp_path):
+    paths = [tess(tmp_path / "a.fits"), written(tmp_path / "b.csv", SKY_PATROL_1)]
+    for _ in range(2):
+        taken = load_light_curves(with_star, star_of(with_star), paths)
+    rows = with_star.execute(
+        "select source, band, count(*), count(magnitude_mag), count(relative_flux), count(e_magnitude_mag) from light_curve"
+        " group by all order by 1"
+    ).fetchall()
+    assert rows == [("ASAS-SN", "V", 2, 2, 0, 1), ("TESS", "TESS", 2, 0, 2, 0)]
+    told = with_star.execute("select reason from rejected_input where stage = 'light curve'").fetchall()
+    assert len(told) == 4 and ("1 row left out: without a time",) in told
+    assert any("left out: 1 without a time" in line for line in taken[0].lines())
+    assert "1 of them limits" in taken[1].lines()[0]
+
+
+def test_a_file_of_another_star_is_not_taken_and_none_with_it(with_star, tmp_path):
+    other = tess(tmp_path / "a.fits", primary={"TELESCOP": "TESS", "RA_OBJ": RA_DEG, "DEC_OBJ": DEC_DEG + 0.01})
+    with pytest.raises(BecatError, match="36 arcsec from this one"):
+        load_light_curves(with_star, star_of(with_star), [written(tmp_path / "b.csv", ZTF), other])
+    assert with_star.execute("select count(*) from light_curve").fetchone() == (0,)
+
+
+def test_forgetting_the_file_takes_its_rows_out(with_star, tmp_path):
+    load_light_curves(with_star, star_of(with_star), [written(tmp_path / "b.csv", ZTF)])
+    forget(with_star, [str(tmp_path / "b.csv")])
+    for table in ("light_curve", "input_file", "rejected_input"):
+        assert with_star.execute(f"select count(*) from {table}").fetchone() == (0,), table
+
+
+def test_it_stays_with_its_star_where_that_gets_another_number(with_star, tmp_path):
+    load_light_curves(with_star, star_of(with_star), [written(tmp_path / "b.csv", ZTF)])
+    before = star_of(with_star)
+    add_spectrum(with_star, 10, RA_DEG + 0.0005)  # a smaller number: the star is named after its place
+    gather_stars(with_star)
+    assert star_of(with_star) != before
+    assert with_star.execute("select distinct star_id from light_curve").fetchall() == [(star_of(with_star),)]
+
+
+def test_the_command(with_star, tmp_path):
+    written(tmp_path / "b.csv", ZTF)
+    with_star.close()
+    words = ["light-curve", "J1", str(tmp_path / "b.csv"), "-c", str(tmp_path / "c.duckdb")]
+    done = CliRunner().invoke(cli.becat, words)
+    assert done.exit_code == 0, done.output
+    assert "2 rows of ZTF g, r, times HJD UTC" in done.output
+    assert "left out: 1 of another object, more than 3 arcsec off" in done.output
+    assert "2 measurements of J1" in done.output
