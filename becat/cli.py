@@ -591,11 +591,11 @@ def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=existing_file)
 @catalog_option
 def light_curve(star: str, files: tuple[Path, ...], catalog: Path) -> None:
-    """Take photometry of STAR from FILE: a light curve of TESS, ASAS-SN or ZTF.
+    """Load photometry of STAR from FILE: a light curve of TESS, ASAS-SN or ZTF.
 
-    STAR is a designation, a position, or the number of a spectrum or star. FILE is what lightkurve or MAST (FITS), Sky Patrol (CSV) or
-    IRSA (CSV or VOTable) gave. The rows that are flagged or hold nothing are counted and left out. It is shown below the spectra of the
-    star, by `becat plot STAR --epochs` and on its page; nothing else follows from it.
+    STAR is a designation, a position, or the number of a spectrum or star. FILE comes from lightkurve or MAST (FITS), Sky Patrol (CSV) or
+    IRSA (CSV or VOTable). Rows that are flagged or empty are left out and counted. `becat plot STAR --epochs` and the star's page show the
+    photometry; the selection does not use it.
 
     \b
     Example:

@@ -163,7 +163,7 @@ def test_ztf_without_times_of_the_sun(tmp_path):
     [
         ("time,flux\n1,2\n", "no light curve of TESS"),
         ("phase,mag\n1,2\n", "docs/formats.md names their columns"),
-        (ZTF.replace("2458", "58"), "not counted as its columns say"),
+        (ZTF.replace("2458", "58"), "not what its columns claim"),
         (SKY_PATROL_1.splitlines()[0], "it is empty"),
         ("", "no whole CSV table"),
     ],

@@ -1,17 +1,15 @@
-"""The forms of photometry that are known, each with where it was seen.
+"""The table formats of photometry that becat reads, and where each was seen.
 
-TESS: SPOC's light curves of MAST and the files of ``lightkurve``'s `to_fits` (written with lightkurve 2.6.0 and read here; of MAST
-the description in its notebook "Read and Plot A TESS Light Curve File" and the reader of lightkurve, `lightkurve.io.tess`; no file of MAST
-itself was seen). QLP's files as `lightkurve.io.qlp` reads them, unseen. Which bits of QUALITY make a row useless is lightkurve's
-default (`TessQualityFlags.DEFAULT_BITMASK`).
+TESS: light curves of SPOC (MAST), of QLP, and those that lightkurve's `to_fits` writes. Files written by lightkurve 2.6.0 were read here. For SPOC
+and QLP the columns were taken from lightkurve's readers (`lightkurve.io.tess`, `lightkurve.io.qlp`); no file of MAST was seen. The QUALITY bits that
+exclude a row are lightkurve's default (`TessQualityFlags.DEFAULT_BITMASK`).
 
-ASAS-SN: Sky Patrol 1 and the photometry database (HJD, '>' before a limit), and Sky Patrol 2 from its page (JD, Flux, Flux Error, ...), all as printed in the
-reader of AAVSO's VStar (ASASSNObservationSource); Sky Patrol 2 from the client ``skypatrol`` 0.6.21 (`LightCurve.save`, CSV or Parquet),
-whose plots take quality G and call what has an error above 99 mag a limit of the magnitude beside it. No file of the service itself was seen, and
-nowhere whether JD of Sky Patrol 2 is corrected to the Sun.
+ASAS-SN: Sky Patrol 1 and the photometry database (HJD, '>' before a limit), and Sky Patrol 2 from its web page (JD, Flux, Flux Error, ...), as printed in
+AAVSO's VStar (ASASSNObservationSource); Sky Patrol 2 from the client ``skypatrol`` 0.6.21 (`LightCurve.save`, CSV or Parquet), which plots only quality G
+and treats an error above 99 mag as a non-detection with the magnitude as its limit. No file of the service was seen. It is unknown whether the JD of Sky Patrol 2 is heliocentric.
 
-ZTF: the light curves of IRSA (`nph_light_curves`, CSV or VOTable), with the columns that its users print; IRSA masks rows with
-bit 32768 of catflags (BAD_CATFLAGS_MASK). No answer of the service was seen, and nowhere whether its mjd is the beginning or the middle of the 30 s exposure.
+ZTF: light curves of IRSA (`nph_light_curves`, CSV or VOTable), with the columns of published examples; IRSA's own mask for bad rows is bit 32768 of
+catflags (BAD_CATFLAGS_MASK). No answer of the service was seen. It is unknown whether its mjd is the start or the middle of the 30 s exposure.
 """
 
 from __future__ import annotations
@@ -191,9 +189,9 @@ def _asas_sn(table: PhotometryTable) -> LightCurve:
             (NO_VALUE, ~(magnitude < ASASSN_NO_ERROR_MAG)),
         ],
     )
-    remarks = [] if band_name else ["the file does not say whether its filter is V or g"]
+    remarks = [] if band_name else ["the file does not say whether the filter is V or g"]
     if time_name == "jd":
-        remarks.append("nothing says whether its JD is corrected to the Sun (up to 8.3 minutes)")
+        remarks.append("it is unknown whether its JD is heliocentric (a difference of up to 8.3 minutes)")
     return LightCurve("ASAS-SN", f"{time_name.upper()} UTC", columns, left_out, remarks, _place_above(table.comments))
 
 
