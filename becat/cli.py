@@ -1196,19 +1196,35 @@ def inspector(labels: Path, name: str, password: str) -> None:
 @click.option("--spectra", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of spectra.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulation.")
 @click.option("--archives", is_flag=True, help="Also write archive tables for these stars, to DIRECTORY/archives.")
-def simulate(directory: Path, spectra: int, seed: int, archives: bool) -> None:
+@click.option(
+    "--nights",
+    type=click.IntRange(min=2, max=200),
+    help="Stars that change, and constant ones, each seen on this many nights with every exposure in its file. SPECTRA files"
+    " are written, one for each star and night.",
+)
+def simulate(directory: Path, spectra: int, seed: int, archives: bool, nights: int | None) -> None:
     """Write a simulated survey in LAMOST's own file layouts, and beside it what is true of each spectrum.
 
     \b
-    Example:
+    Examples:
         becat simulate survey/ --spectra 500 --seed 7
+        becat simulate epochs/ --spectra 600 --nights 12     # 50 stars: discs that come and go, V/R cycles, binaries
     """
     from becat.demo_archives import write_demo_archives
+    from becat.simulate.epochs import write_epoch_survey
     from becat.simulate.survey import write_survey
 
     if directory.exists() and any(directory.iterdir()):
         raise BecatError(f"{directory} is not empty: choose a new directory")
-    write_survey(directory, n=spectra, seed=seed, progress=True)
+    if nights is None:
+        write_survey(directory, n=spectra, seed=seed, progress=True)
+    elif spectra < nights:
+        raise BecatError(f"{spectra} spectra are not enough for one star on {nights} nights: give more --spectra")
+    else:
+        n_stars = spectra // nights
+        write_epoch_survey(directory, n_stars, nights, seed, progress=True)
+        click.echo(f"{counted(n_stars, 'star')} on {nights} nights; what is true of each star is in truth_stars.csv")
+        spectra = n_stars * nights
     if archives:
         write_demo_archives(directory / "archives", directory / "truth.csv")
     click.echo(f"{counted(spectra, 'simulated spectrum')} with the truth in {directory}")

@@ -14,7 +14,19 @@ from becat.simulate.labels import count_peaks, empty_truth, label_by_visibility
 from becat.simulate.systems import Systems, draw_radial_velocities, draw_systems, render
 from becat.simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
-__all__ = ["Exposure", "Simulated", "Stars", "draw_stars", "expose"]
+__all__ = [
+    "GRIDS",
+    "Exposure",
+    "Simulated",
+    "Stars",
+    "combine",
+    "detect",
+    "draw_stars",
+    "expose",
+    "pixels_of",
+    "render_stars",
+    "shape_of_counts",
+]
 
 # Model grids with margins beyond the survey's arms; the low-resolution one covers its whole range.
 GRIDS = {
@@ -156,29 +168,44 @@ def expose(
     coadd, exposures = {}, []
     for arm in arms:
         grid = GRIDS[arm]
-        whole, feature, bare = _render(stars, grid, rng)
+        whole, feature, bare = render_stars(stars, grid, rng)
         if arm != "blue":
             _judge(truth, whole, feature, snr, grid, arm)
             _judge_against_all(truth, bare, stars.kind, grid)
-        light = whole * _continuum(stars, grid, arm, rng)
+        light = whole * shape_of_counts(stars, grid, arm, rng)
         wanted = snr * share if arm == "blue" else snr
         if n_singles:
-            parts = [_detect(light, grid, arm, wanted / np.sqrt(n_singles), rng, True) for _ in range(n_singles)]
+            parts = [detect(light, grid, arm, wanted / np.sqrt(n_singles), rng, True) for _ in range(n_singles)]
             exposures.append((arm, parts))
-            coadd[arm] = _combine(parts, _pixels(arm, False))
+            coadd[arm] = combine(parts, pixels_of(arm, False))
         else:
-            coadd[arm] = _detect(light, grid, arm, wanted, rng, False)
+            coadd[arm] = detect(light, grid, arm, wanted, rng, False)
     singles = [{arm: parts[i] for arm, parts in exposures} for i in range(n_singles)]
     label = label_by_visibility(stars.kind, truth, distributions()["kinds"])
     return Simulated(coadd, singles, stars.kind, label, truth)
 
 
-def _render(stars, grid, rng):
-    """Spectra over the continuum at the instrument's resolution, the feature in them, and they without what lies between."""
+def render_stars(
+    stars: Stars, grid: VelocityGrid, rng: np.random.Generator, points: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spectra over the continuum at the instrument's resolution, the feature in them, and they without what lies between.
+
+    Parameters
+    ----------
+    stars : Stars
+    grid : VelocityGrid
+    rng : numpy Generator
+    points : numpy Generator, optional
+        For the points at which discs are sampled: those of a disc that is seen again should be the same. Default: `rng`.
+
+    Returns
+    -------
+    (n, grid.n_pixels) float32 array, three times
+    """
     bare = np.empty((len(stars.kind), grid.n_pixels), dtype=np.float32)
     feature = np.empty_like(bare)
     for rows, systems in stars.groups:
-        bare[rows], feature[rows] = render(systems, grid, rng)
+        bare[rows], feature[rows] = render(systems, grid, points or rng)
     whole = bare * telluric_transmission(rng, len(bare), grid) * _diffuse_bands(stars.reddening_mag, grid)
     arm = next(name for name, known in GRIDS.items() if known is grid)
     blur = fourier_gaussian(grid, resolution_sigma_km_s(np.full(len(whole), _RESOLVING_POWER[arm])))
@@ -196,11 +223,11 @@ def _diffuse_bands(reddening_mag, grid):
     return np.exp(-np.asarray(reddening_mag)[:, None] * opacity).astype(np.float32)
 
 
-def _continuum(stars, grid, arm, rng):
+def shape_of_counts(stars: Stars, grid: VelocityGrid, arm: str, rng: np.random.Generator) -> np.ndarray:
     """(n, n_pixels) shape of the counts: the star's slope, the blaze of the grating, and waves of flat field and fibre."""
     survey = distributions()["survey"]
     n = len(stars.kind)
-    first, last = _pixels(arm, True)[[0, -1]]
+    first, last = pixels_of(arm, True)[[0, -1]]
     x = 2 * (grid.wavelength_a - first) / (last - first) - 1
     shape = 1 + stars.slope[:, None] * x
     shape *= (
@@ -215,7 +242,7 @@ def _continuum(stars, grid, arm, rng):
 def _judge(truth, whole, feature, snr, grid, arm):
     """Fill S/N, resolution, peaks and the significance of the feature in H-alpha's neighbourhood."""
     truth["snr"], truth["resolving_power"][:] = snr.copy(), _RESOLVING_POWER[arm]
-    native = _pixels(arm, False)
+    native = pixels_of(arm, False)
     native = native[(native > _HALPHA_WINDOW_A[0]) & (native < _HALPHA_WINDOW_A[1])]
     place = np.broadcast_to(grid.pixel(native), (len(whole), len(native)))
     seen, part = gather(whole, place), gather(feature, place)
@@ -232,17 +259,32 @@ def _judge_against_all(truth, bare, kind, grid):
     truth["disc_free_significance"][rows] = FIRST.significance(bare[rows], grid.pixel, known)
 
 
-def _pixels(arm, single):
-    """Wavelengths of the detector's pixels (or of the coadd's), vacuum Angstrom."""
+def pixels_of(arm: str, single: bool) -> np.ndarray:
+    """(p,) wavelengths of the detector's pixels (or of the coadd's), vacuum Angstrom."""
     table = distributions()["pixels"][arm]
     start, step, count = table["single" if single and "single" in table else "coadd"]
     return 10 ** (start + step * np.arange(count))
 
 
-def _detect(light, grid, arm, snr, rng, single):
-    """Counts of one exposure (or of a coadd made by itself) with noise, hits and bad pixels."""
+def detect(
+    light: np.ndarray, grid: VelocityGrid, arm: str, snr: np.ndarray, rng: np.random.Generator, single: bool
+) -> Exposure:
+    """Counts of one exposure (or of a coadd made by itself) with noise, hits and bad pixels.
+
+    Parameters
+    ----------
+    light : (n, grid.n_pixels) float array
+        Spectra at the instrument's resolution, times `shape_of_counts`.
+    grid : VelocityGrid
+    arm : str
+    snr : (n,) float array
+        Wanted signal to noise of the median pixel.
+    rng : numpy Generator
+    single : bool
+        On the pixels of a single exposure, else on those of a coadd.
+    """
     survey = distributions()["survey"]
-    pixels = _pixels(arm, single)
+    pixels = pixels_of(arm, single)
     shape = gather(light, np.broadcast_to(grid.pixel(pixels), (len(light), len(pixels))))
     gain, read = survey["variance_per_count"], survey["read_variance"]
     # Counts at which the median pixel has the wanted S/N: the root of F^2 / (gain F + read) = S/N^2.
@@ -279,7 +321,7 @@ def _hit(flux, mask, level, rng, rate):
         mask[row[wide & flagged], column[wide & flagged] + offset] = 1
 
 
-def _combine(parts, pixels):
+def combine(parts: list[Exposure], pixels: np.ndarray) -> Exposure:
     """Coadd of exposures on its own pixels; flagged pixels of an exposure are left out."""
     total = weight = mask = 0
     for part in parts:

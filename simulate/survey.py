@@ -18,7 +18,15 @@ from becat.simulate.draw import distributions, draw
 from becat.simulate.files import write_image, write_lrs, write_mrs
 from becat.simulate.spectra import Simulated, Stars, draw_stars, expose
 
-__all__ = ["FIRST_OBSID", "write_survey"]
+__all__ = [
+    "FIRST_OBSID",
+    "designations",
+    "draw_positions",
+    "file_name",
+    "times_of_night",
+    "write_catalogues",
+    "write_survey",
+]
 
 FIRST_OBSID = 8_000_000_000  # beyond any that the survey has given
 _PLATE = 64  # spectra made at once: one plate, one night, one layout
@@ -76,7 +84,7 @@ def write_survey(
             parts.append(_write_plate(directory / "spectra", plate, parents, rng))
             bar.update(len(plate))
     truth = pd.concat(parts, ignore_index=True)
-    _write_catalogues(directory, truth)
+    write_catalogues(directory, truth)
     truth.to_csv(directory / "truth.csv", index=False, float_format="%.6f")
     return truth
 
@@ -126,12 +134,12 @@ def _draw_plan(n, rng, first):
     kind = rng.choice(list(kinds), n_stars, p=_shares(kinds))
     kind[: min(n_stars, len(kinds))] = list(kinds)[:n_stars]  # each kind at least once
     layout = rng.choice(list(layouts), n_stars, p=_shares(layouts))
-    ra_deg, dec_deg = _positions(n_stars, rng)
+    ra_deg, dec_deg = draw_positions(n_stars, rng)
     snr = draw(survey["snr"], rng, n_stars)
     noise = kind == "noise"
     snr[noise] = draw(distributions()["kinds"]["noise"]["snr"], rng, int(noise.sum()))
     table = pd.DataFrame({
-        "star": star + first, "kind": kind[star], "designation": _designations(ra_deg, dec_deg)[star],
+        "star": star + first, "kind": kind[star], "designation": designations(ra_deg, dec_deg)[star],
         "ra_deg": ra_deg[star], "dec_deg": dec_deg[star], "snr": snr[star] * np.exp(rng.normal(0, 0.1, n)),
         "layout": layout[star],
     })  # fmt: skip
@@ -144,7 +152,7 @@ def _shares(table):
     return values / values.sum()
 
 
-def _positions(n, rng):
+def draw_positions(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """(n,) right ascension and declination, degrees, along the part of the Galactic plane that LAMOST sees."""
     longitude = rng.uniform(60, 220, n)
     latitude = np.clip(rng.laplace(0, 4, n), -30, 30)
@@ -152,7 +160,7 @@ def _positions(n, rng):
     return np.round(sky.ra.deg, 6), np.round(np.maximum(sky.dec.deg, -9.9), 6)
 
 
-def _designations(ra_deg, dec_deg):
+def designations(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
     """LAMOST's names JHHMMSS.ss+DDMMSS.s: the position cut off, not rounded."""
     centiseconds = np.floor(ra_deg / 15 * 360000 + 1e-6).astype(int)
     deciseconds = np.floor(np.abs(dec_deg) * 36000 + 1e-6).astype(int)
@@ -174,11 +182,12 @@ def _write_plate(folder, plate, parents: Stars, rng):
     factor = np.where(plate.visit == 0, 1.0, rng.uniform(-1, 1, len(plate)))
     stars = parents.take(plate.star.to_numpy(), factor)
     seen = expose(stars, plate.snr.to_numpy(float), rng, arms, n_exposures if with_singles else 0)
-    night = _night(plate, rng, n_exposures)
+    night = times_of_night(_middle_of_night(plate, rng), n_exposures, int(plate.plate.iloc[0]))
+    night["release"] = f"LAMOST {_RELEASE.get(layout, 'DR7')}"
     rows = []
     for row, spectrum in enumerate(plate.itertuples()):
         meta = night | _spectrum_meta(spectrum, row, seen, arms)
-        meta["file"] = _file_name(meta, layout)
+        meta["file"] = file_name(meta, layout)
         path = folder / meta["file"]
         if layout == "image":
             write_image(path, meta, seen.coadd, row)
@@ -190,25 +199,41 @@ def _write_plate(folder, plate, parents: Stars, rng):
     return pd.DataFrame(rows)
 
 
-def _night(plate, rng, n_exposures):
-    """What all spectra of a plate share: time, plan and number of exposures."""
-    survey, layout = distributions()["survey"], plate.layout.iloc[0]
+def _middle_of_night(plate, rng):
+    """Middle of the exposures of a plate, MJD."""
+    layout = plate.layout.iloc[0]
     first = {"mrs_rows": 58000, "mrs_vector": 58500, "lrs_old": 55900, "lrs_image": 56300, "lrs_table": 59900}
-    middle = (
-        first.get(layout, 59000) + 37 * int(plate.visit.iloc[0]) + int(rng.integers(0, 30)) + rng.uniform(0.45, 0.75)
-    )
-    span = n_exposures * survey["exposure_s"] / 86400
-    utc: Any = Time([middle, middle - span / 2, middle + span / 2], format="mjd", scale="utc")
+    return first.get(layout, 59000) + 37 * int(plate.visit.iloc[0]) + int(rng.integers(0, 30)) + rng.uniform(0.45, 0.75)
+
+
+def times_of_night(middle_mjd: float, n_exposures: int, plate: int) -> dict:
+    """What all spectra of a plate share: times, plan and number of exposures.
+
+    Parameters
+    ----------
+    middle_mjd : float
+        Middle of the exposures, which follow one another without a pause (UTC).
+    n_exposures : int
+    plate : int
+        Names the plan and the spectrograph.
+
+    Returns
+    -------
+    dict
+        What `files.write_mrs` asks of ``meta`` and is not of one spectrum alone.
+    """
+    exposure_s = distributions()["survey"]["exposure_s"]
+    span = n_exposures * exposure_s / 86400
+    utc: Any = Time([middle_mjd, middle_mjd - span / 2, middle_mjd + span / 2], format="mjd", scale="utc")
     local: Any = utc + 8 * u.hour
     begin = int(local[1].mjd * 1440)
-    number = int(plate.plate.iloc[0])
+    lmjms = [begin + i * exposure_s // 60 for i in range(n_exposures)]
     return {
-        "release": f"LAMOST {_RELEASE.get(layout, 'DR7')}", "plan_id": f"SM{number:06d}", "spectrograph": number % 16 + 1,
-        "mjd": int(middle), "mjd_middle": middle, "lmjd": int(local[0].mjd + 0.5), "date_obs": utc[0].isot[:19],
-        "date_beg": local[1].isot[:21], "date_end": local[2].isot[:21], "date": "2026-01-01T00:00:00",
-        "exposure_s": float(n_exposures * survey["exposure_s"]), "n_exposures": n_exposures,
-        "lmjms": [begin + i * survey["exposure_s"] // 60 for i in range(n_exposures)], "helio_rv_km_s": 0.0,
-        "lmjm": begin, "lmjm_list": "-".join(str(begin + i * survey["exposure_s"] // 60) for i in range(n_exposures)),
+        "plan_id": f"SM{plate:06d}", "spectrograph": plate % 16 + 1, "mjd": int(middle_mjd), "mjd_middle": middle_mjd,
+        "lmjd": int(local[0].mjd + 0.5), "date_obs": utc[0].isot[:19], "date_beg": local[1].isot[:21],
+        "date_end": local[2].isot[:21], "date": "2026-01-01T00:00:00", "exposure_s": float(n_exposures * exposure_s),
+        "n_exposures": n_exposures, "lmjms": lmjms, "helio_rv_km_s": 0.0, "lmjm": begin,
+        "lmjm_list": "-".join(str(lmjm) for lmjm in lmjms),
     }  # fmt: skip
 
 
@@ -224,7 +249,7 @@ def _spectrum_meta(spectrum, row, seen: Simulated, arms):
     }  # fmt: skip
 
 
-def _file_name(meta, layout):
+def file_name(meta: dict, layout: str) -> str:
     """File names as the survey gives them; simulated ones cannot be mistaken, since no plan is called SM."""
     if layout == "image":
         return f"{meta['designation']}_{meta['lmjd']}.fits"
@@ -245,7 +270,7 @@ def _truth_row(spectrum, meta, seen: Simulated, row, with_singles):
     }  # fmt: skip
 
 
-def _write_catalogues(directory, truth):
+def write_catalogues(directory: Path, truth: pd.DataFrame) -> None:
     """General and stellar-parameter catalogue of the medium-resolution spectra, a row a band, as LAMOST releases them."""
     mrs = truth[truth.layout.str.startswith("mrs")]
     bands = pd.concat([

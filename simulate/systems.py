@@ -63,9 +63,10 @@ def draw_radial_velocities(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.where(rng.random(n) < table["wide_fraction"], rng.uniform(-limit, limit, n), near)
 
 
-def draw_systems(kind: str, rng: np.random.Generator, rv_km_s: np.ndarray) -> Systems:
-    """Systems of one kind of distributions.toml at the given velocities, (n,) km/s."""
-    table, n = distributions()["kinds"][kind], len(rv_km_s)
+def draw_systems(kind: str | dict, rng: np.random.Generator, rv_km_s: np.ndarray) -> Systems:
+    """Systems of one kind at the given velocities, (n,) km/s: its name in distributions.toml, or a table of that form."""
+    table = distributions()["kinds"][kind] if isinstance(kind, str) else kind
+    n = len(rv_km_s)
     star = draw_star(table["star"], rng, n)
     systems = Systems([(star, np.ones(n), rv_km_s)], {})
     if "companion" in table:

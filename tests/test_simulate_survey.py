@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from becat.schema.lines import LINES, vacuum_to_air
 from becat.simulate.spectra import draw_stars, expose
-from becat.simulate.survey import FIRST_OBSID, _designations, write_survey
+from becat.simulate.survey import FIRST_OBSID, designations, write_survey
 
 REAL = {
     "mrs_rows": "mrs/med-58649-TD193637N444141K01_sp10-159.fits.gz",
@@ -121,7 +121,7 @@ def test_designation_is_cut_as_lamost_cuts_it(real_data):
     for path in [*sorted((real_data / "mrs").iterdir()), *sorted((real_data / "lrs").glob("*.gz"))]:
         header = fits.getheader(path)
         if header.get("RA_OBS") == header.get("RA") and "DESIG" in header and header["OFFSET"] is False:
-            made = _designations(np.array([header["RA"]]), np.array([header["DEC"]]))[0]
+            made = designations(np.array([header["RA"]]), np.array([header["DEC"]]))[0]
             name = header["DESIG"].removeprefix("LAMOST ")
             # RA and DEC are printed to 1e-6 degrees: the last digit may differ by one.
             assert made[:9] == name[:9] and abs(float(made[5:10]) - float(name[5:10])) < 0.011
