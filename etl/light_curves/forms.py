@@ -74,9 +74,7 @@ def read_light_curve(path: Path, ra_deg: float, dec_deg: float) -> LightCurve:
         raise BecatError(f"{path} has no row that can be used: {why}")
     first, last = found.columns["mjd"].min(), found.columns["mjd"].max()
     if not MJD_RANGE[0] < first <= last < MJD_RANGE[1]:
-        raise BecatError(
-            f"{path} has times from MJD {first:.1f} to {last:.1f}: they are not counted as its columns say"
-        )
+        raise BecatError(f"{path} has times from MJD {first:.1f} to {last:.1f}: not what its columns claim")
     return found
 
 
