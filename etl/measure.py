@@ -25,7 +25,7 @@ THRESHOLDS = (*udfs.PARAMETERS, FOLLOW, TRUSTED)  # all parameters that decide w
 BAND = ("ew_halpha_band_min_a", "ew_halpha_band_max_a")
 # A heliocentric velocity that is still to be applied (BSS_RQVH) moves the lines the other way.
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
-    s.snr_r, s.resolving_power, s.continuum_error_red, s.continuum_error_blue,
+    s.snr_r, s.resolving_power, s.survey like 'LAMOST%' as is_lamost, s.continuum_error_red, s.continuum_error_blue,
     case when s.bss_rqvh_km_s is null then s.rv_km_s else coalesce(s.rv_km_s, 0) - s.bss_rqvh_km_s end as rv_km_s"""
 
 
@@ -123,6 +123,7 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         flux_blue,
         ivar_blue,
         power,
+        is_lamost=table["is_lamost"].to_numpy(),
         continuum_error_red=_numbers(table["continuum_error_red"]),
         parameters=in_force,
     )

@@ -179,3 +179,20 @@ create or replace macro binormal_cdf(x, y, angle) as (
         )
     )
 );
+
+-- Ecliptic longitude of the Earth seen from the Sun, radians (J2000), with the equation of the centre to second order in the
+-- eccentricity (Simon et al. 1994, A&A 282, 663: mean longitude, perihelion and eccentricity of the Earth-Moon barycentre).
+create or replace macro earth_longitude_rad(mjd) as (
+    radians(100.466457 + 0.9856091 * (mjd - 51544.5))
+    + 0.0334172 * sin(radians(357.529109 + 0.9856003 * (mjd - 51544.5)))
+    + 0.000349 * sin(2 * radians(357.529109 + 0.9856003 * (mjd - 51544.5)))
+);
+-- What the Earth's way around the Sun adds to a velocity measured from the Earth to make it heliocentric, km/s: good to 0.05 km/s for the
+-- Earth's centre; the turning Earth, up to 0.46 km/s, is left out.
+create or replace macro heliocentric_correction_km_s(mjd, ra_deg, dec_deg) as (
+    29.7889 * (
+        cos(radians(dec_deg)) * cos(radians(ra_deg)) * (-sin(earth_longitude_rad(mjd)) - 0.016285)
+        + (cos(radians(dec_deg)) * sin(radians(ra_deg)) * 0.917482 + sin(radians(dec_deg)) * 0.397777)
+        * (cos(earth_longitude_rad(mjd)) - 0.003742)
+    )
+);

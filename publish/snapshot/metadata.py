@@ -86,7 +86,7 @@ def _extra_columns() -> dict[str, tuple[str, str, str]]:
 def column_note(table: str, column: str) -> tuple[str, str, str]:
     """Description, unit and UCD of a column of a table, a view or a query.
 
-    A view's column that is named as a column of a table means the same: the names are unique in that sense.
+    A view's column that is named as a column of a table means the same, unless columns.toml has it as ``view.column``.
 
     Returns
     -------
@@ -104,7 +104,8 @@ def column_note(table: str, column: str) -> tuple[str, str, str]:
     if table in TABLES and column in TABLES[table].columns:
         found = TABLES[table].columns[column]
         return found.comment or "", found.info["unit"], found.info["ucd"]
-    return _extra_columns().get(column) or _columns_by_name().get(column) or ("", "", "")
+    known = _extra_columns()
+    return known.get(f"{table}.{column}") or known.get(column) or _columns_by_name().get(column) or ("", "", "")
 
 
 def queries() -> Iterator[tuple[str, dict[str, str]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from becat.schema.grid import BLUE, RED
+from becat.schema.grid import BLUE
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 from becat.schema.parameters import load
 from becat.udfs.velocity.correlate import binned, match
@@ -16,7 +16,11 @@ from becat.udfs.velocity.wings import halpha_wings
 __all__ = ["VELOCITY_PARAMETERS", "velocity_batch"]
 
 # Selection parameters that decide what velocity_batch returns.
-VELOCITY_PARAMETERS = ("velocity_significance_min", "velocity_calibration_elements")
+VELOCITY_PARAMETERS = (
+    "velocity_significance_min",
+    "velocity_calibration_elements",
+    "velocity_calibration_elsewhere_elements",
+)
 
 _SPECTRA_AT_ONCE = 256  # enough that calls cost little, few enough for the processor's cache
 _POWER = 7500.0  # where the file gives none
@@ -32,6 +36,7 @@ def velocity_batch(
     ivar_blue,
     resolving_power=None,
     *,
+    is_lamost=None,
     continuum_error_red=None,
     parameters: Mapping[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
@@ -43,6 +48,8 @@ def velocity_batch(
         As `becat.udfs.measure.measure_batch` takes them.
     resolving_power : (n_spectra,) float array, optional
         NaN and None count as 7500.
+    is_lamost : (n_spectra,) bool array, optional
+        Whether the wavelengths are LAMOST's; None counts as True.
     parameters : mapping, optional
         Values of `VELOCITY_PARAMETERS`; those not given are as shipped.
 
@@ -57,23 +64,24 @@ def velocity_batch(
     power = np.full(n, np.nan) if resolving_power is None else np.asarray(resolving_power, float)
     power = np.where(power > 0, power, _POWER)
     of_continuum = np.zeros(n) if continuum_error_red is None else np.nan_to_num(continuum_error_red, nan=0.0)
+    elements = np.full(n, limits["velocity_calibration_elements"])
+    if is_lamost is not None:
+        elements[~np.asarray(is_lamost, bool)] = limits["velocity_calibration_elsewhere_elements"]
+    # Of wavelengths: a part of a resolution element, which no number of photons makes smaller.
+    calibration = elements * SPEED_OF_LIGHT_KM_S / power
+    least = limits["velocity_significance_min"]
     parts = []
-    for start in range(0, n, _SPECTRA_AT_ONCE):
+    for start in range(0, max(n, 1), _SPECTRA_AT_ONCE):
         rows = slice(start, start + _SPECTRA_AT_ONCE)
         blue = (None, None) if flux_blue is None or ivar_blue is None else (flux_blue[rows], ivar_blue[rows])
-        parts.append(_columns(flux_red[rows], ivar_red[rows], *blue, power[rows], of_continuum[rows], limits))
-    if not parts:
-        return _columns(
-            np.zeros((0, RED.n_pixels)), np.zeros((0, RED.n_pixels)), None, None, power, of_continuum, limits
+        parts.append(
+            _columns(flux_red[rows], ivar_red[rows], *blue, power[rows], of_continuum[rows], calibration[rows], least)
         )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _columns(flux_red, ivar_red, flux_blue, ivar_blue, power, of_continuum, limits):
+def _columns(flux_red, ivar_red, flux_blue, ivar_blue, power, of_continuum, calibration, significance_min):
     n = len(flux_red)
-    significance_min = limits["velocity_significance_min"]
-    # Of wavelengths: a part of a resolution element, which no number of photons makes smaller.
-    calibration = limits["velocity_calibration_elements"] * SPEED_OF_LIGHT_KM_S / power
     wings = halpha_wings(flux_red, ivar_red, power, of_continuum, significance_min)
     columns = _with_error("halpha_wing", wings.wing_km_s, wings.e_wing_km_s, calibration)
     columns["wing_separation_km_s"] = wings.separation_km_s

@@ -21,8 +21,10 @@ _STEP_KM_S = float(_V_KM_S[1] - _V_KM_S[0])
 _CORE = slice(*np.searchsorted(_V_KM_S, (-600.0, 600.0)))
 _PEAKS_KM_S = 600.0  # that peaks of one line are apart at most; [N II] is farther off
 _SMOOTH_PX = 12  # 1.5 Angstrom, the same at any S/N, so that a star's profile is always smoothed alike
-WING_HEIGHT = 1 / 3  # of the line's height or depth: there the Gaussians stand
-BISECTOR_HEIGHTS = (0.25, 0.35, 0.45, 0.55)
+# Shares of the line's height at which the Gaussians stand, and at which the bisector is read: low in emission, where the fast
+# gas near the star is seen; deep in absorption, whose core is steep, while its Stark wings follow each slope of the continuum.
+WING_HEIGHT = {"emission": 1 / 3, "absorption": 0.6}
+BISECTOR_HEIGHTS = {"emission": (0.25, 0.35, 0.45, 0.55), "absorption": (0.5, 0.6, 0.7, 0.8)}
 _HEIGHT_MIN = 0.04  # of the continuum; what is flatter may be the continuum's own waves
 # Sigma of the Gaussians over half of their separation, and its limits, km/s.
 _SIGMA_SHARE, _SIGMA_MIN_KM_S, _SIGMA_MAX_KM_S = 0.35, 35.0, 150.0
@@ -84,7 +86,8 @@ def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=
     sign, height, top = _line(smooth, noise, significance_min)
     line = sign[:, None] * (smooth - np.float32(1))
     seen = (sign, top, noise)
-    ends = _flanks(line, WING_HEIGHT * height, *_outermost(line, WING_HEIGHT * height, *seen))
+    level = height * np.where(sign > 0, WING_HEIGHT["emission"], WING_HEIGHT["absorption"])
+    ends = _flanks(line, level, *_outermost(line, level, *seen))
     half, start = 0.5 * (ends[1] - ends[0]), 0.5 * (ends[1] + ends[0])
     half = np.where((half > 0) & (half < _SEPARATION_MAX_KM_S), half, np.nan)
     least = np.maximum(_SIGMA_MIN_KM_S, SPEED_OF_LIGHT_KM_S / resolving_power / _FWHM_OF_SIGMA)
@@ -183,8 +186,11 @@ def _bisector(line, variance, good, height, seen, slope_error):
     middles, of_level, of_slope = [], [], []
     weights = np.zeros(line.shape, np.float32)
     ends = np.zeros((2, n))
-    for share in BISECTOR_HEIGHTS:
-        found = np.array(_flanks(line, share * height, *_outermost(line, share * height, *seen)))
+    emission = seen[0] > 0
+    heights = [np.where(emission, *shares) for shares in zip(*BISECTOR_HEIGHTS.values(), strict=True)]
+    for share in heights:
+        level = share * height
+        found = np.array(_flanks(line, level, *_outermost(line, level, *seen)))
         middles.append(found.mean(axis=0))
         place = np.nan_to_num((found - _V_KM_S[0]) / _STEP_KM_S)
         left = np.clip(place.astype(int), 2, last - 3)
@@ -193,11 +199,11 @@ def _bisector(line, variance, good, height, seen, slope_error):
             push = np.array([[-0.5], [0.5]]) / steep  # by which a higher flux moves the middle
         part = place - left
         for side in (0, 1):
-            np.add.at(weights, (rows, left[side]), push[side] * (1 - part[side]) / len(BISECTOR_HEIGHTS))
-            np.add.at(weights, (rows, left[side] + 1), push[side] * part[side] / len(BISECTOR_HEIGHTS))
+            np.add.at(weights, (rows, left[side]), push[side] * (1 - part[side]) / len(heights))
+            np.add.at(weights, (rows, left[side] + 1), push[side] * part[side] / len(heights))
         of_level.append(push.sum(axis=0))
         of_slope.append((push * found).sum(axis=0))
-        ends = found if share == BISECTOR_HEIGHTS[0] else ends
+        ends = found if share is heights[0] else ends
     weights = smooth_bartlett(np.where(np.isfinite(weights), weights, 0), np.full(n, _SMOOTH_PX))
     masked = np.where(good, 0, np.abs(weights)).sum(axis=1) / np.maximum(np.abs(weights).sum(axis=1), 1e-30)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,0 +1,77 @@
+-- 235 · The velocity of each spectrum, heliocentric: that of one method for all spectra of a star in a survey, so that epochs can be compared. It is the
+-- method whose velocities together weigh most. Zero points of the night are taken off where there are any, and where the wavelengths are those seen from
+-- the Earth, its motion is added; where nobody knows which they are, there is no velocity. Beside it stands what the release says.
+with
+measured as not materialized (      -- a question for one star reads its rows alone
+    select
+        radial_velocity.*,
+        spectrum.star_id, spectrum.survey, spectrum.spectrograph, spectrum.plan_id, spectrum.mjd, spectrum.snr_r,
+        spectrum.rv_km_s as rv_release_km_s, spectrum.e_rv_km_s as e_rv_release_km_s,
+        case
+            when spectrum.survey like 'LAMOST%' or spectrum.bss_vhel_km_s <> 0 then 0.0
+            when spectrum.bss_rqvh_km_s is not null then cast(spectrum.bss_rqvh_km_s as double)
+            when spectrum.bss_vhel_km_s = 0
+                then heliocentric_correction_km_s(spectrum.mjd, coalesce(spectrum.ra_deg, star.ra_deg), coalesce(spectrum.dec_deg, star.dec_deg))
+        end as heliocentric_correction_km_s
+    from radial_velocity
+    join spectrum using (spectrum_id)
+    left join star using (star_id)
+),
+candidates as (
+    select spectrum_id, star_id, survey, 'blue arm' as rv_method, 'blue' as arm, rv_blue_km_s as rv_km_s, e_rv_blue_km_s as e_rv_km_s
+    from measured
+    union all
+    select spectrum_id, star_id, survey, 'H-alpha wings, ' || halpha_wing_of, 'red', rv_halpha_wing_km_s, e_rv_halpha_wing_km_s
+    from measured
+    union all
+    select spectrum_id, star_id, survey, 'He I 6678', 'red', rv_hei_6680_km_s, e_rv_hei_6680_km_s
+    from measured
+),
+weights as (
+    select star_id, survey, rv_method, sum(1.0 / (e_rv_km_s * e_rv_km_s)) as weight
+    from candidates
+    where rv_km_s is not null and e_rv_km_s > 0 and star_id is not null
+    group by star_id, survey, rv_method
+),
+methods as (
+    select *
+    from weights
+    qualify row_number() over (partition by star_id, survey order by weight desc, rv_method) = 1
+),
+adopted as (
+    select candidates.*
+    from candidates
+    join methods
+        on candidates.star_id = methods.star_id and candidates.survey = methods.survey
+        and candidates.rv_method = methods.rv_method
+    where candidates.rv_km_s is not null
+),
+final as (
+    select
+        measured.spectrum_id,
+        measured.star_id,
+        measured.mjd,
+        adopted.rv_km_s + measured.heliocentric_correction_km_s - coalesce(zero.offset_km_s, 0.0) as rv_km_s,
+        case
+            when measured.heliocentric_correction_km_s is not null
+                then sqrt(power(cast(adopted.e_rv_km_s as double), 2) + power(coalesce(zero.e_offset_km_s, 0.0), 2))
+        end as e_rv_km_s,
+        adopted.rv_method,
+        zero.offset_km_s as rv_zero_point_km_s,
+        measured.heliocentric_correction_km_s,
+        measured.rv_release_km_s,
+        measured.e_rv_release_km_s,
+        measured.rv_primary_km_s + measured.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_primary_km_s,
+        measured.e_rv_primary_km_s,
+        measured.rv_secondary_km_s + measured.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_secondary_km_s,
+        measured.e_rv_secondary_km_s
+    from measured
+    left join adopted on measured.spectrum_id = adopted.spectrum_id
+    left join velocity_zero_point as zero
+        on measured.survey = zero.survey and measured.spectrograph = zero.spectrograph and measured.plan_id = zero.plan_id
+        and floor(measured.mjd) = zero.night and adopted.arm = zero.arm
+    left join velocity_zero_point as blue_zero
+        on measured.survey = blue_zero.survey and measured.spectrograph = blue_zero.spectrograph
+        and measured.plan_id = blue_zero.plan_id and floor(measured.mjd) = blue_zero.night and blue_zero.arm = 'blue'
+)
+select * from final
