@@ -46,6 +46,10 @@ class ChangingStars:
     reddening_mag: np.ndarray
     slope: np.ndarray
 
+    def still(self) -> Stars:
+        """The stars at their systemic velocities, discs at their full strength."""
+        return Stars(self.scenario, self.groups, self.reddening_mag, self.slope)
+
     def at(self, mjd: float) -> Stars:
         """The stars at one time, to be rendered; their truth has what is true then."""
         primary, secondary = self.velocities_km_s(mjd)

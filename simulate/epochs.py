@@ -45,7 +45,7 @@ class Night:
     coadd : dict of Exposure
         Of all of them, by arm.
     truth : list of dict of (n,) arrays
-        For each exposure: rv_km_s, rv_secondary_km_s, orbital_phase, and what is true of disc and shell.
+        For each exposure: rv_km_s, rv_secondary_km_s, orbital_phase, zero_point_km_s, and what is true of disc and shell.
     """
 
     mjd: np.ndarray
@@ -122,7 +122,8 @@ def draw_nights(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def observe_night(
-    stars: ChangingStars, mjd: np.ndarray, snr: np.ndarray, rng: np.random.Generator, fixed_seed: int, zero_point_km_s: float
+    stars: ChangingStars, mjd: np.ndarray, snr: np.ndarray, rng: np.random.Generator, fixed_seed: int,
+    zero_point_km_s: np.ndarray,
 ) -> Night:  # fmt: skip
     """Expose stars several times in one night.
 
@@ -136,8 +137,8 @@ def observe_night(
     rng : numpy Generator
     fixed_seed : int
         For what is the same on every night of the same stars: flat field, and the points at which discs are sampled.
-    zero_point_km_s : float
-        By which all wavelengths are wrong: added to every velocity.
+    zero_point_km_s : (k,) float array
+        By which all wavelengths of each exposure are wrong: added to every velocity.
 
     Returns
     -------
@@ -148,6 +149,8 @@ def observe_night(
     night_seed = int(rng.integers(2**62))  # air and response are the same in all exposures of a night
     then = [stars.at(float(time)) for time in mjd]
     truth = [_truth_of(stars, seen.truth(), float(time)) for seen, time in zip(then, mjd, strict=True)]
+    for known, zero_point in zip(truth, zero_point_km_s, strict=True):
+        known["zero_point_km_s"] = np.full(n, zero_point)
     singles: list[dict[str, Exposure]] = [{} for _ in mjd]
     coadd = {}
     for arm in _ARMS:
@@ -158,7 +161,7 @@ def observe_night(
             whole, feature, _ = render_stars(seen, grid, night, fixed)
             light = respond(whole, grid, night) * shape_of_counts(seen, grid, arm, fixed)
             singles[i][arm] = detect(light, grid, arm, wanted, rng, True)
-            singles[i][arm].wavelength_a = singles[i][arm].wavelength_a * (1 + zero_point_km_s / SPEED_OF_LIGHT_KM_S)
+            singles[i][arm].wavelength_a *= 1 + zero_point_km_s[i] / SPEED_OF_LIGHT_KM_S
             if arm == "red":
                 near = (grid.wavelength_a > _HALPHA_A[0]) & (grid.wavelength_a < _HALPHA_A[1])
                 truth[i]["n_peaks"], truth[i]["violet_red_ratio"] = count_peaks(feature[:, near])
@@ -228,22 +231,22 @@ def _write_field(folder, number, table, stars, n_nights, rng, bar):
         k = int(rng.integers(low, high + 1))
         mjd = middle + (np.arange(k) - (k - 1) / 2) * exposure_d
         snr = table.snr.to_numpy() * np.exp(draw(survey["snr_scatter"], rng, len(table)))
-        zero_point = float(draw(survey["zero_point_km_s"], rng, 1)[0])
+        zero_point = draw(survey["zero_point_km_s"], rng, 1) + draw(survey["exposure_error_km_s"], rng, k)
         night = observe_night(stars, mjd, snr, rng, fixed_seed, zero_point)
         about = times_of_night(float(middle), k, FIRST_PLATE + number) | {"release": "LAMOST DR7"}
         for row, star in enumerate(table.itertuples()):
             obsid = FIRST_EPOCH_OBSID + number * 1_000_000 + visit * 1000 + row + 1
-            meta = about | _meta_of(star, row, obsid, night, zero_point)
+            meta = about | _meta_of(star, row, obsid, night)
             meta["file"] = file_name(meta, "mrs_rows")
             write_mrs(folder / meta["file"], meta, night.coadd, row, night.singles)
-            parts.append(pd.DataFrame(_truth_rows(star, row, meta, night, zero_point)))
+            parts.append(pd.DataFrame(_truth_rows(star, row, meta, night)))
         bar.update(len(table))
     return parts
 
 
-def _meta_of(star, row, obsid, night, zero_point_km_s):
+def _meta_of(star, row, obsid, night):
     """What belongs to one file: `files.write_mrs`."""
-    velocity = float(np.mean([truth["rv_km_s"][row] for truth in night.truth])) + zero_point_km_s
+    velocity = float(np.mean([truth["rv_km_s"][row] + truth["zero_point_km_s"][row] for truth in night.truth]))
     return {
         "obsid": obsid, "designation": star.designation, "star": str(star.star), "ra_deg": float(star.ra_deg),
         "dec_deg": float(star.dec_deg), "l_deg": float(star.l_deg), "b_deg": float(star.b_deg), "fiber": row + 1,
@@ -252,12 +255,12 @@ def _meta_of(star, row, obsid, night, zero_point_km_s):
     }  # fmt: skip
 
 
-def _truth_rows(star, row, meta, night, zero_point_km_s):
+def _truth_rows(star, row, meta, night):
     """Rows of truth.csv of one file: the coadd, of which the mean of its exposures is true, and each exposure."""
     common = {
         "file": meta["file"], "obsid": meta["obsid"], "star": star.star, "designation": star.designation,
         "ra_deg": star.ra_deg, "dec_deg": star.dec_deg, "scenario": star.scenario, "kind": star.kind, "lmjd": meta["lmjd"],
-        "plan_id": meta["plan_id"], "spectrograph": meta["spectrograph"], "zero_point_km_s": zero_point_km_s,
+        "plan_id": meta["plan_id"], "spectrograph": meta["spectrograph"],
     }  # fmt: skip
     each = [{name: float(values[row]) for name, values in truth.items()} for truth in night.truth]
     mean = {name: float(np.mean([known[name] for known in each])) for name in each[0]}

@@ -20,6 +20,7 @@ from becat.simulate.changing_stars import draw_changing_stars, scenario_names
 from becat.simulate.disc_life import disc_strength
 from becat.simulate.draw import distributions
 from becat.simulate.epochs import FIRST_EPOCH_OBSID, draw_nights, observe_night, write_epoch_survey
+from becat.simulate.moving import _move, expose_moving
 from becat.simulate.orbit import draw_orbits, eccentric_anomaly, orbital_velocity_km_s, semi_amplitude_km_s
 from becat.simulate.spectra import GRIDS, render_stars
 from becat.simulate.survey import FIRST_OBSID
@@ -174,13 +175,34 @@ def test_violet_and_red_swap_as_the_wave_goes_round():
 def test_a_night_tells_the_same_velocities_but_for_its_zero_point():
     stars = draw_changing_stars(np.repeat("constant", 3), np.random.default_rng(5))
     moved, right = (
-        observe_night(stars, np.array([58100.5]), np.full(3, 300.0), np.random.default_rng(9), 1, zero_km_s)
+        observe_night(stars, np.array([58100.5]), np.full(3, 300.0), np.random.default_rng(9), 1, np.array([zero_km_s]))
         for zero_km_s in (30.0, 0.0)
     )
     ratio = moved.singles[0]["red"].wavelength_a / right.singles[0]["red"].wavelength_a
     np.testing.assert_allclose((ratio - 1) * SPEED_OF_LIGHT_KM_S, 30.0)
     np.testing.assert_array_equal(moved.singles[0]["red"].flux, right.singles[0]["red"].flux)
     np.testing.assert_array_equal(moved.coadd["red"].wavelength_a, right.coadd["red"].wavelength_a)
+
+
+def test_spectra_that_are_moved_are_those_rendered_at_that_velocity():
+    stars = draw_changing_stars(np.repeat(["sb1", "be_sb1"], 3), np.random.default_rng(7))
+    still, then = stars.still(), stars.at(58123.4)
+    moved = then.truth()["rv_km_s"] - stars.systemic_km_s
+    for arm, grid in GRIDS.items():
+        if arm != "lrs":
+            at_rest, expected = (
+                render_stars(seen, grid, np.random.default_rng(1), np.random.default_rng(1))[2]
+                for seen in (still, then)
+            )
+            assert np.abs(_move(at_rest, moved, grid) - expected)[:, 100:-100].max() < 0.003
+            assert np.abs(at_rest - expected).max() > 0.01
+
+
+def test_exposures_in_memory_have_the_asked_for_noise_and_a_row_each():
+    stars = draw_changing_stars(np.repeat("constant", 2), np.random.default_rng(7))
+    snr = np.array([[20.0, 40.0, 80.0], [30.0, 60.0, 120.0]])
+    seen = expose_moving(stars, np.zeros((2, 3)), snr, np.random.default_rng(8))
+    assert seen["red"].snr.reshape(2, 3) == pytest.approx(snr, rel=0.05)
 
 
 def test_nights_are_bright_ones_and_not_too_many():
