@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 from becat.simulate.changing_stars import ChangingStars
 from becat.simulate.draw import distributions, draw
 from becat.simulate.epochs import respond
-from becat.simulate.instrument import gather, telluric_transmission
+from becat.simulate.instrument import telluric_transmission
 from becat.simulate.spectra import GRIDS, Exposure, detect, render_stars, shape_of_counts
-from becat.simulate.velocity import VelocityGrid
+from becat.simulate.velocity import VelocityGrid, fourier_shift, multiply
 
-__all__ = ["expose_moving"]
+__all__ = ["expose_moving", "move"]
 
 
 def expose_moving(
@@ -48,12 +47,11 @@ def expose_moving(
         fixed = np.random.default_rng(seed)
         _, _, light = render_stars(at_rest, grid, fixed)
         shape = shape_of_counts(at_rest, grid, arm, fixed)
-        seen = _move(np.repeat(light, k, axis=0), moved, grid) * telluric_transmission(rng, n * k, grid)
+        seen = move(np.repeat(light, k, axis=0), moved, grid) * telluric_transmission(rng, n * k, grid)
         exposures[arm] = detect(respond(seen, grid, rng) * np.repeat(shape, k, axis=0), grid, arm, wanted, rng, True)
     return exposures
 
 
-def _move(light, velocity_km_s, grid: VelocityGrid):
-    """(m, p) spectra moved by velocities (m,), to the red where these are positive."""
-    pixels = np.log1p(velocity_km_s / SPEED_OF_LIGHT_KM_S) * (SPEED_OF_LIGHT_KM_S / grid.step_km_s)
-    return gather(light, np.arange(grid.n_pixels)[None, :] - pixels[:, None])
+def move(flux: np.ndarray, velocity_km_s: np.ndarray, grid: VelocityGrid) -> np.ndarray:
+    """(m, p) spectra over the continuum moved by velocities (m,), to the red where these are positive."""
+    return 1 - multiply(1 - flux, fourier_shift(grid, velocity_km_s))
