@@ -1,4 +1,4 @@
--- 1 · The model that decides: of those that scored last, the one of the classifier that be_classifier names, or the one there is.
+-- 1 · The model that decides: of the models that scored last, the one of the classifier named in be_classifier, or the only one there is.
 with
 asked as (
     select

@@ -1,6 +1,7 @@
--- 1 · The tests in their order, one quantity each, with the parameter that decides it and its value in force, and what would decide it
--- where there are no data. asked_of: of each spectrum, or of each star by its best spectrum in emission. is_lower_limit: what passes is
--- above the threshold (NULL: outside of a range, whose upper end stands here). Each step's own view declares them.
+-- 1 · The tests in order, each of one quantity, with the parameter that decides it, its current value, and what would decide the test where
+-- there are no data. asked_of tells whether the test applies to each spectrum, or to each star by its best spectrum in emission.
+-- is_lower_limit: values above the threshold pass (NULL: values outside a range pass; the upper end of the range is given). The tests are
+-- declared in the views of the steps.
 with
 tests(test, step, name, asked_of, quantity, unit, parameter, fixed_threshold, is_lower_limit, decided_by) as (
     values

@@ -1,4 +1,4 @@
--- 2 · Probability of Be of each spectrum, by the model that decides.
+-- 2 · Probability of Be for each spectrum, from the model that decides.
 with
 final as (
     select be_score.spectrum_id, be_score.be_probability, be_score.model_id, be_score.provider

@@ -1,5 +1,5 @@
--- 3 · What people said of each star: the latest word of each inspector counts; the class is the one that most of them give, of as
--- many the latest one, and the type of shell is the latest word of those who give that class.
+-- 3 · What people said about each star. The latest judgement of each inspector counts. The class is the one that most inspectors give, or
+-- the latest of those with equally many votes; the shell type is the latest one given by an inspector who gives that class.
 with
 latest as (
     select *

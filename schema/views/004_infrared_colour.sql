@@ -1,5 +1,5 @@
--- 4 · Infrared colours of each star: Q free of reddening, and H-K, K-W1 corrected for extinction. A counterpart beyond the
--- matching radius counts as no photometry; no reddening gives no corrected colour.
+-- 4 · Infrared colours of each star: the reddening-free Q, and H-K and K-W1 corrected for extinction. A counterpart beyond the matching
+-- radius counts as no photometry; without reddening there is no corrected colour.
 with
 counterpart as (
     select

@@ -1,5 +1,5 @@
--- 5 · What the published lists of Be stars, Herbig stars and H II regions call each star; lists younger than known_until_year
--- do not count, so that a newer one leaves the paper's numbers as they are.
+-- 5 · What the published lists of Be stars, Herbig stars and H II regions call each star. Lists published after known_until_year do not
+-- count, so that a newer list does not change the paper's numbers.
 with
 matches as (
     select literature_match.star_id, literature_match.catalogue_id, literature_match.object_class

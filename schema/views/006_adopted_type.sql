@@ -1,4 +1,4 @@
--- 6 · The one published spectral type of each star that the selection uses.
+-- 6 · The published spectral type of each star that the selection uses.
 with
 final as (select * from spectral_type where is_adopted)
 select * from final

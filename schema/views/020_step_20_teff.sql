@@ -1,4 +1,4 @@
--- 20 · Late A and F stars go, by their LASP temperature; a star without one stays.
+-- 20 · Drops late A and F stars by their LASP temperature; a star without one stays.
 --: step = "teff"
 --: of = "spectrum"
 --: label = "No late A or F star by temperature"

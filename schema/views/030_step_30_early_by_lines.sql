@@ -1,4 +1,4 @@
--- 30 · Hidden late types go: their Mg b is strong. So do lines of H-alpha that are too strong for a B star.
+-- 30 · Drops hidden late types, whose Mg b is strong, and stars whose H-alpha absorption is too strong for a B star.
 --: step = "early_by_lines"
 --: of = "spectrum"
 --: label = "Early type by H-alpha and Mg b"

@@ -1,4 +1,4 @@
--- 40 · Late types that hide among the early ones: K and M stars have Q of 0.4 or more. No photometry passes, flagged.
+-- 40 · Drops late types that are still among the early ones: K and M stars have Q of 0.4 or more. Without photometry: passes, flagged.
 --: step = "q_index"
 --: of = "spectrum"
 --: label = "No K or M star by 2MASS colours"

@@ -1,4 +1,4 @@
--- 50 · Spectra whose H-alpha profile is that of a Be star, by the classifier that decides (be_classifier).
+-- 50 · Spectra whose H-alpha profile is that of a Be star, according to the classifier that decides (be_classifier).
 --: step = "be_probability"
 --: of = "spectrum"
 --: label = "Be by the classifier"

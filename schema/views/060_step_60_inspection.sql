@@ -1,4 +1,4 @@
--- 60 · Judgements by eye: a star that more people called not Be than Be is taken out.
+-- 60 · Judgements by eye: drops a star that more people called not Be than Be.
 --: step = "inspection"
 --: of = "spectrum"
 --: label = "Not rejected by eye"

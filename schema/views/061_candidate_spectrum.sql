@@ -1,6 +1,6 @@
--- 61 · Spectra that pass the steps up to the inspection, with the evidence for the steps that follow: profile, literature, spectral
--- type, infrared colours. Asked in another order than the steps, the rarest first: few spectra have the score of a Be star.
--- A question for one star goes through to every table.
+-- 61 · Spectra that pass the steps up to the inspection, with the evidence for the later steps: profile, literature, spectral type,
+-- infrared colours. The tests are made in another order than the steps, the rarest result first, because few spectra have the score of a Be
+-- star. A query for one star reads only its rows in every table.
 with
 likely as (select spectrum_id, be_probability, model_id from be_score where {may_pass current_score}),
 scores as (
@@ -20,11 +20,11 @@ measured as (
         line_measurement.e_ew_halpha_a,
         line_measurement.n_peaks
     from scores
-    join spectrum on spectrum.spectrum_id = scores.spectrum_id      -- asking for a star_id here would keep DuckDB from reading one star's only
+    join spectrum on spectrum.spectrum_id = scores.spectrum_id      -- a condition on star_id here would keep DuckDB from reading only one star
     join line_measurement on line_measurement.spectrum_id = scores.spectrum_id
 ),
 early as materialized (select * from measured where {passes to 60 within line_measurement current_score}),
-evidence as (      -- of each further table only the rows of these few
+evidence as (      -- from each further table only the rows of these few
     select
         early.*,
         -- each column but line_measurement current_score: {source}.{column},

@@ -1,4 +1,5 @@
--- 62 · Candidate Be stars: stars with a spectrum that passes the steps up to the inspection. The best one, by S/N, stands for the star.
+-- 62 · Candidate Be stars: stars with a spectrum that passes the steps up to the inspection. The spectrum with the highest S/N represents
+-- the star.
 with
 candidates as (select * from candidate_spectrum),
 final as (

@@ -1,4 +1,4 @@
--- 64 · Spectra that one classifier calls Be and the other does not: where a look by eye is worth most.
+-- 64 · Spectra that one classifier calls Be and the other does not: inspecting these by eye helps most.
 with
 scores as (
     select

@@ -1,6 +1,6 @@
--- 70 · Candidates with H-alpha in emission in any spectrum that passes: Be stars come and go. The best of these spectra stands for
--- the star; n_spectra counts them. The class given by eye goes before the measured one; a candidate that the rules call absorption
--- even on a second look is unclassified, and stays.
+-- 70 · Candidates with H-alpha in emission in any spectrum that passes: Be stars come and go. The best of these spectra represents the
+-- star; n_spectra counts them. A class given by eye takes precedence over the measured one; a candidate that the rules call absorption even
+-- on the second look is unclassified, and stays.
 --: step = "emission"
 --: of = "spectrum"
 --: label = "H-alpha in emission"

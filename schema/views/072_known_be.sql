@@ -1,4 +1,4 @@
--- 72 · Emission stars that a published list calls classical Be. is_contested: another list calls it something else.
+-- 72 · Emission stars that a published list calls classical Be. is_contested: another list calls the star something else.
 --: step = "known_be"
 --: of = "star"
 --: label = "Known classical Be stars: a branch"

@@ -1,4 +1,4 @@
--- 80 · Emission stars that no list calls classical Be, without those that a list or their spectrum says are something else.
+-- 80 · Emission stars that no list calls classical Be, without those that are something else according to a list or their spectrum.
 --: step = "contaminant"
 --: of = "star"
 --: label = "New, and no contaminant"

@@ -1,4 +1,4 @@
--- 90 · New candidates of spectral type later than O8 and earlier than A2, not of class I or II. No type, no entry.
+-- 90 · New candidates with a spectral type later than O8 and earlier than A2, not of class I or II. Stars without a type are dropped.
 --: step = "spectral_type"
 --: of = "star"
 --: label = "Later than O8, earlier than A2, no supergiant"

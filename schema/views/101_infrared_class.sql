@@ -1,6 +1,6 @@
--- 101 · What the dereddened colours say of each star with J, H, K, W1 and reddening: classical Be, Herbig Ae/Be or neither;
--- and the probability of each, from the errors of photometry and reddening (the colours share K and E(B-V)). An error of
--- zero is one that was not given: no probability.
+-- 101 · What the dereddened colours say about each star with J, H, K, W1 and reddening: classical Be, Herbig Ae/Be or neither, and the
+-- probability of each, from the errors of photometry and reddening (the colours share K and E(B-V)). An error of zero means that none was
+-- given, so there is no probability.
 with
 errors as (
     select

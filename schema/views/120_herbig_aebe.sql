@@ -1,4 +1,4 @@
--- 120 · Herbig Ae/Be stars among the emission stars: by their infrared colours (and a type that passes), or in a list.
+-- 120 · Herbig Ae/Be stars among the emission stars: by their infrared colours (with a type that passes), or in a list.
 with
 emission as (select * from emission_star),
 judged as (

@@ -1,4 +1,4 @@
--- 130 · Emission stars whose published type is O, whatever their luminosity class. One may be in new_cbe or known_be too.
+-- 130 · Emission stars whose published type is O, whatever their luminosity class. A star may also be in new_cbe or known_be.
 with
 emission as (select * from emission_star),
 final as (

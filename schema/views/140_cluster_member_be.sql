@@ -1,5 +1,6 @@
--- 140 · Classical Be stars that are members of an open cluster, with the cluster's parameters; the likeliest cluster of each. Motion and
--- parallax agree; where they are not known (is_motion_known) only a member found by its Gaia source_id counts. RUWE as of runaways.
+-- 140 · Classical Be stars that are members of an open cluster, with the parameters of the most probable cluster. Proper motion and
+-- parallax agree; where they are not known (is_motion_known), only a member found by its Gaia source_id counts. The limit on RUWE is that
+-- for runaways.
 with
 be_stars as (select * from classical_be),
 members as (

@@ -1,5 +1,5 @@
--- 150 · Runaway limit of each kinematic model: the speed at which f(v) = a v^2 exp(-v^2/b^2) has fallen to the stated fraction
--- of its peak, beyond the peak. With x = v^2/b^2 that is x - ln x = 1 - ln(fraction): four Newton steps.
+-- 150 · Runaway limit of each kinematic model: the speed beyond the peak at which f(v) = a v^2 exp(-v^2/b^2) has fallen to the given
+-- fraction of its peak. With x = v^2/b^2 this is x - ln x = 1 - ln(fraction), solved with four Newton steps.
 with
 equation as (
     select *, 1.0 - ln(parameter('runaway_fraction_of_peak')) as c

@@ -1,5 +1,5 @@
--- 151 · Peculiar tangential velocity of each classical Be star in every kinematic model, and whether it runs away there. Stars
--- whose parallax is not known well enough for a distance are left out.
+-- 151 · Peculiar tangential velocity of each classical Be star in every kinematic model, and whether it is a runaway in that model. Stars
+-- whose parallax is too uncertain for a distance are left out.
 with
 be_stars as (select * from classical_be),
 solutions as (

@@ -1,8 +1,9 @@
--- 200 · Every spectrum with all that the selection asks: the values, which tests are asked (asks_; those without a word are), which it
--- passes, whether there are data (knows_; elsewhere the value says so), the lower end of a range (low_), and the first that it fails (NULL: none). is_refused: it fails a test for which there are data, whatever is unknown. rank_in_star 1
--- marks the spectrum that stands for its star: the one that gets farthest through the steps asked of spectra, then the one of
--- highest S/N. Spectra without a position belong to no star. Score and profile are looked up spectrum by spectrum, so that a
--- question for one star reads little.
+-- 200 · Every spectrum with everything that the selection tests: the values; which tests apply (asks_; tests without such a column always
+-- apply); which tests it passes; whether there are data (knows_; otherwise the value shows it); the lower end of a range (low_); and the
+-- first test that it fails (NULL: none). is_refused: it fails a test for which there are data, whatever else is unknown. rank_in_star 1
+-- marks the spectrum that represents its star: the one that gets farthest through the steps for spectra, and of these the one with the
+-- highest S/N. Spectra without a position belong to no star. Score and profile are looked up spectrum by spectrum, so that a query for one
+-- star reads little.
 with
 measured as (
     select

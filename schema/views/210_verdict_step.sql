@@ -1,7 +1,7 @@
--- 210 · Every test of every spectrum: value, threshold, margin (positive passes), and whether it passes. result says pass, fail,
--- unknown (no data: decided_by says what would decide; passed says what the selection does meanwhile) or not asked: Mg b without a
--- blue arm, the tests of new stars for a star known as classical Be. rank_in_star 1 is the spectrum that stands for its star. Ask
--- for one star_id: it is quick.
+-- 210 · Every test of every spectrum: value, threshold, margin (positive passes), and whether it passes. result is pass, fail, unknown (no
+-- data: decided_by tells what would decide, and passed how the selection treats it meanwhile) or not asked: Mg b without a blue arm, and
+-- the tests of new stars for a star known as classical Be. rank_in_star 1 is the spectrum that represents its star. A query for one star_id
+-- is fast.
 with
 verdicts as (select * from spectrum_verdict),
 tests as (select * from selection_step),
@@ -47,7 +47,7 @@ judged as (
             -- each test: when {test} then passes_{test}
             when 110 then failed_test is null
         end as passed,
-        case tests.test      -- NULL: the value says so
+        case tests.test      -- NULL: the value itself shows it
             -- each test with known: when {test} then knows_{test}
             when 110 then failed_test is null or is_refused
         end as is_known,

@@ -1,6 +1,6 @@
--- 211 · Every star: the first step that it fails (NULL: none, it is a classical Be star), by the spectrum that gets farthest; the
--- value, the threshold and the margin (positive passes). result is unknown where the star fails only tests for which it has no
--- data: decided_by says what would decide the first of them.
+-- 211 · Every star: the first step that it fails (NULL: none, it is a classical Be star), by the spectrum that gets farthest, with the
+-- value, the threshold and the margin (positive passes). result is unknown where the star fails only tests for which it has no data:
+-- decided_by tells what would decide the first of them.
 with
 stars as (select star_id, designation, ra_deg, dec_deg, is_simulated from star),
 steps as (select * from verdict_step where rank_in_star = 1 and is_verdict),

@@ -1,6 +1,6 @@
--- 220 · How many spectra and stars are left after each step. A star is left when one of its spectra passes all steps to there; after
--- the step of emission the best spectrum of each star stands for it, and the spectra are those in emission that these stars have.
--- There the known Be stars branch off (branch known); the new ones go on (branch new); classical_be is the sum of both.
+-- 220 · How many spectra and stars are left after each step. A star is left if one of its spectra passes all steps so far. After the step
+-- emission the best spectrum of each star represents it, and the spectra counted are those in emission of these stars. There the known Be
+-- stars branch off (branch known) and the new ones go on (branch new); classical_be is the sum of both.
 with
 likely as (select spectrum_id, be_probability, model_id from be_score where {may_pass current_score}),    -- few, before the join
 current_score as (

@@ -1,4 +1,4 @@
--- 221 · How many stars the selection names, by kind.
+-- 221 · How many stars the selection finds, by kind.
 with
 candidates as materialized (select *, {passes of step 70} as is_emission from candidate_spectrum),
 emission as (

@@ -1,13 +1,14 @@
--- 230 · How often and how long each star was seen, and whether its EW(H-alpha) varies. Spectra whose S/N is too low do
--- not count, and the water of our own atmosphere is taken off. A visit is a night: at LAMOST a day of MJD, elsewhere what is half a day from the last. The widths are those of coadds where the star has one, so that no exposure counts twice; the significance is
--- that of chi-square about the weighted mean, as standard deviations of a normal variable (Wilson & Hilferty 1931).
+-- 230 · How often and over what time each star was observed, and whether its EW(H-alpha) varies. Spectra whose S/N is too low do not count,
+-- and telluric water is subtracted. A visit is a night: for LAMOST a day of MJD, for others what is more than half a day after the previous
+-- spectrum. The widths are those of coadds where the star has one, so that no exposure counts twice. The significance is that of chi-square
+-- about the weighted mean, converted to standard deviations of a normal variable (Wilson & Hilferty 1931).
 with
-good as not materialized (      -- a question for one star reads its rows alone
+good as not materialized (      -- a query for one star reads only its rows
     select spectrum_id, star_id, survey, mjd, coadd
     from spectrum
     where star_id is not null and passes_snr_r(snr_r)
 ),
-elsewhere as (      -- nights of other observatories, which may lie across midnight UTC: half a day apart
+elsewhere as (      -- nights of other observatories, which may span midnight UTC: more than half a day apart
     select star_id, mjd, mjd - lag(mjd) over (partition by star_id order by mjd) as gap_d
     from good
     where survey not like 'LAMOST%'

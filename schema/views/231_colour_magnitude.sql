@@ -1,5 +1,5 @@
--- 231 · Gaia colour-magnitude diagram: stars whose BP/RP excess factor is within its limits, with positive parallax.
--- Absolute magnitude from 1/parallax; corrected for extinction where the reddening is known.
+-- 231 · Gaia colour-magnitude diagram: stars with a BP/RP excess factor within its limits and a positive parallax. Absolute magnitude from
+-- 1/parallax; corrected for extinction where the reddening is known.
 with
 photometric as (
     select

@@ -1,6 +1,7 @@
--- 232 · Whether the core of H-alpha changes between epochs: evidence for a shell line, which a photosphere never gives. Cores of
--- one survey are compared, of the best-sampled one; the significance is that of chi-square about the weighted mean, as standard
--- deviations of a normal variable (Wilson & Hilferty 1931). A star with two absorption cores is a binary and proves nothing.
+-- 232 · Whether the core of H-alpha changes between epochs: evidence for a shell line, since the core of a photosphere never changes. Cores
+-- are compared within one survey, the one with the most spectra of the star. The significance is that of chi-square about the weighted
+-- mean, converted to standard deviations of a normal variable (Wilson & Hilferty 1931). A star with two absorption cores is a binary and
+-- proves nothing.
 with
 cores as (
     select

@@ -1,5 +1,5 @@
--- 232 · A name for each star that has one besides its designation: that of SIMBAD, else of the list of its adopted spectral
--- type, else of the nearest object in the literature. A bare number is given the name of its catalogue.
+-- 232 · A name for each star that has one in addition to its designation: SIMBAD's name, otherwise that in the list of its adopted spectral
+-- type, otherwise that of the nearest object in the literature. A bare number is preceded by the name of its catalogue.
 with
 names as (
     select star_id, catalogue_id, object_name, case catalogue_id when 'simbad' then 0 else 2 end as preference, separation_arcsec

@@ -1,6 +1,6 @@
--- 233 · What changed: how many spectra of each candidate, of those good enough, show which class of H-alpha profile, and when
--- emission was seen first and last. Be stars come and go: a star is one if any epoch shows it. The class of an epoch is the measured one,
--- on a second look where the classifier sees a Be star, as the selection takes it; a class given by eye is of the star, and not in here.
+-- 233 · What changed: how many good spectra of each candidate show which class of H-alpha profile, and when emission was first and last
+-- seen. Be stars come and go: a star is a Be star if any epoch shows it. The class of an epoch is the measured one, on a second look if the
+-- classifier sees a Be star, as in the selection; a class given by eye belongs to the star and is not used here.
 with
 candidates as (select star_id, designation, ra_deg, dec_deg, is_simulated from be_candidate),
 epochs as (

@@ -1,5 +1,5 @@
--- 240 · How the runaways depend on the kinematic model: how many each finds, and how many of them the default finds too. n_unknown
--- counts the stars without a velocity there, and decided_by says what would give them one.
+-- 240 · How the runaways depend on the kinematic model: how many each model finds, and how many of them the default also finds. n_unknown
+-- counts the stars without a velocity in that model, and decided_by tells what would supply one.
 with
 velocities as (select * from runaway_by_model),
 by_default as (select star_id, is_runaway as is_default_runaway from velocities where is_default),

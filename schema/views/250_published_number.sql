@@ -1,5 +1,5 @@
--- 250 · Each count and constant printed in Wang et al. 2022 beside ours. Ours is NULL where a catalogue cannot hold it.
--- is_copied: a constant that was taken from the paper, whose agreement says nothing.
+-- 250 · Each count and constant printed in Wang et al. 2022 beside ours. Ours is NULL where a catalogue cannot contain it. is_copied: a
+-- constant taken from the paper, whose agreement means nothing.
 with
 steps as materialized (select step, name, spectra, stars, branch from funnel),
 kinds as (select name, stars from outcome),

@@ -1,6 +1,6 @@
--- 260 · How the lists that `becat compare` took agree with ours: completeness is the share of their stars with a spectrum here that
--- are ours, purity the share of ours that are theirs; over all, by the class of the list, by S/N of the red arm and by G.
--- Of a class only the list knows, so there is no purity by it.
+-- 260 · How the lists compared with `becat compare` agree with ours. Completeness is the fraction of their stars with a spectrum here that
+-- are also ours; purity is the fraction of our stars that are in the list. The rates are given for all stars, by the class in the list, by
+-- S/N of the red arm and by G. Only the list has classes, so there is no purity by class.
 with
 parts as (
     select list, compared_view, found_by, star_id, 1 as part_order, 'all' as part, '' as bin, null as in_bin from list_comparison
