@@ -158,6 +158,22 @@ create or replace macro normal_cdf(x) as (
     end
 );
 
+-- Weighted mean of measurements of which each has the weight 1/error^2, and their chi-square about it: aggregates.
+create or replace macro weighted_mean(x, weight) as (sum(weight * x) / sum(weight));
+create or replace macro chi2_about_mean(x, weight) as (
+    greatest(sum(weight * x * x) - sum(weight * x) * sum(weight * x) / sum(weight), 0.0)
+);
+-- Significance of chi-square, as standard deviations of a normal variable; beyond some, on the safe side (Wilson & Hilferty 1931).
+create or replace macro chi2_sigma(chi2, degrees) as (
+    case
+        when degrees > 0
+        then (power(chi2 / degrees, 1.0 / 3.0) - 1.0 + 2.0 / (9.0 * degrees)) / sqrt(2.0 / (9.0 * degrees))
+    end
+);
+-- Probability that chance alone gives so large a significance in any of so many trials: Bonferroni's bound, whether or not they
+-- depend on each other.
+create or replace macro chance_in_trials(sigma, trials) as (least(1.0, trials * normal_cdf(-sigma)));
+
 -- One point of the integral over the angle in Drezner & Wesolowsky 1990 (J. Stat. Comput. Simul. 35, 101) that takes the
 -- bivariate normal distribution from correlation 0 to sin(angle).
 create or replace macro binormal_point(x, y, sine) as (

@@ -1,11 +1,13 @@
-"""Epochs of a star: which spectra count, on which night, and whether what is followed has errors that are errors."""
+"""Epochs of a star: which spectra count, whether their errors are errors, and what changes."""
 
 from __future__ import annotations
 
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from scipy import stats
 
 from benchmarks.epoch_errors import QUANTITIES, pulls, width
 from tests.tools.view_rows import add_spectrum, add_star, catalogue
@@ -99,3 +101,108 @@ def test_errors_of_what_is_followed_are_errors():
         assert z.size > 150
         assert 0.8 < width(z)[0] < 1.2, name
         assert width(z)[1] < (0.05 if name == "fwhm_halpha_km_s" else 0.02), name
+
+
+def add_epochs(con, star_id, ew_a, error_a=0.1, **columns):
+    """A candidate Be star with a coadd a month: widths, and lists of what else is measured (of profile_class)."""
+    for n, width_a in enumerate(ew_a):
+        spectrum_id = star_id if n == 0 else 100 * star_id + n
+        add = add_star if n == 0 else add_spectrum
+        own = {"ew_halpha_a": width_a, "e_ew_halpha_a": error_a, "mjd": 58000.2 + 30 * n}
+        own["profile_class"] = columns["profile_class"][n] if "profile_class" in columns else "emission"
+        own["be_probability"] = 0.99 if own["profile_class"].startswith("emission") else 0.1
+        add(con, star_id, **own) if n == 0 else add(con, spectrum_id, star_id, **own)
+        change(con, "profile_class", spectrum_id, **{k: v[n] for k, v in columns.items() if k != "profile_class"})
+
+
+def changes(con, star_id, columns="change_result, kind_of_change"):
+    return con.execute(f"select {columns} from variable_be where star_id = ?", [star_id]).fetchone()
+
+
+def test_kinds_of_change_in_words(con):
+    quiet = [-8.0, -8.05, -7.95, -8.0]
+    add_epochs(con, 1, quiet)
+    add_epochs(con, 2, [-8.0])
+    add_epochs(con, 3, [-2.0, -4.0, -6.0, -8.0])
+    add_epochs(con, 4, [-8.0, -6.0, -4.0, 2.0], profile_class=["emission", "emission", "emission", "absorption"])
+    add_epochs(con, 5, [3.0, 3.0, -5.0, 3.0], profile_class=["absorption", "absorption", "emission", "absorption"])
+    ratios = [1.3, 1.1, 0.9, 0.7]
+    add_epochs(con, 6, quiet, violet_red_ratio=ratios, e_violet_red_ratio=[0.02] * 4)
+    shell = ["emission", "emission", "emission with shell", "emission with shell"]
+    add_epochs(con, 7, quiet, profile_class=shell, core_flux=[1.4, 1.4, 0.8, 0.7], e_core_flux=[0.02] * 4)
+    add_epochs(con, 8, quiet, violet_red_ratio=[1.5, 1.1, 1.3, 1.2], e_violet_red_ratio=[0.02] * 4)
+    add_epochs(con, 9, [-8.0, -6.0, -8.0, -6.5])
+    add_epochs(con, 10, quiet, profile_class=["emission", "absorption", "emission", "emission"])
+    found = {star_id: changes(con, star_id) for star_id in range(1, 11)}
+    assert found == {
+        1: ("constant", None),
+        2: ("unknown", None),
+        3: ("changes", "brightening"),
+        4: ("changes", "emission goes, fading"),
+        5: ("changes", "emission appears, emission goes"),
+        6: ("changes", "V/R reversal"),
+        7: ("changes", "shell phase"),
+        8: ("changes", "V/R varies"),
+        9: ("changes", "EW(H-alpha) varies"),
+        10: ("constant", None),  # the class of a weak line flips, the line does not change
+    }
+    assert "second" in changes(con, 2, "decided_by")[0]
+    surest = [row[0] for row in con.execute("select change_sigma from variable_be").fetchall()]
+    assert surest[:-1] == sorted(surest[:-1], reverse=True) and surest[-1] is None
+
+
+def test_the_trend_is_that_of_a_weighted_line(con):
+    ew_a, error = [-2.0, -4.5, -5.5, -8.0], 0.1
+    add_epochs(con, 1, ew_a, error)
+    days = 58000.2 + 30 * np.arange(4)
+    (slope, _), covariance = np.polyfit(days / 365.25, ew_a, 1, w=np.full(4, 1 / error), cov="unscaled")
+    assert changes(con, 1, "ew_trend_a_yr, e_ew_trend_a_yr") == pytest.approx(
+        (slope, np.sqrt(covariance[0, 0])), rel=1e-5
+    )
+
+
+def test_chance_counts_the_stars_and_the_quantities(con):
+    """The same change is one in a catalogue of few stars, and chance in one of many."""
+    add_epochs(con, 1, [-8.0, -8.55], core_flux=[0.5, 0.5], e_core_flux=[0.02] * 2)
+    sigma = changes(con, 1, "ew_change_sigma")[0]
+    assert changes(con, 1)[0] == "changes"
+    assert changes(con, 1, "change_chance")[0] == pytest.approx(2 * stats.norm.sf(sigma), rel=0.3)
+    con.execute(
+        "insert into star (star_id, ra_deg, dec_deg, is_simulated) select 1000 + i, 1, 1, true from range(999) t(i)"
+    )
+    assert changes(con, 1, "change_chance")[0] == pytest.approx(2000 * stats.norm.sf(sigma), rel=0.3)
+    assert changes(con, 1)[0] == "constant"
+
+
+def test_of_constant_stars_hardly_any_catalogue_names_one(con):
+    rng = np.random.default_rng(3)
+    n_stars, n_epochs = 1500, 4
+    errors = rng.uniform(0.1, 0.4, (n_stars, n_epochs))
+    star_id = np.repeat(np.arange(n_stars), n_epochs)
+    rows = {
+        "spectrum_id": np.arange(star_id.size),
+        "star_id": star_id,
+        "mjd": 58000.2 + np.tile(np.arange(n_epochs), n_stars),
+        "ew_halpha_a": (-5 + errors * rng.normal(size=errors.shape)).ravel(),
+        "e_ew_halpha_a": errors.ravel(),
+        "core_flux": 0.5 + 0.05 * rng.normal(size=star_id.size),
+    }
+    con.register("rows", pa.table(rows))
+    con.execute("""
+        insert into star (star_id, ra_deg, dec_deg, is_simulated) select distinct star_id, 1, 1, true from rows;
+        insert into spectrum by name select spectrum_id, star_id, mjd, 'LAMOST MRS' as survey, true as is_simulated, 'f' as file,
+            true as coadd, true as has_blue, 50 as snr_r, 50 as snr_b from rows;
+        insert into line_measurement by name select spectrum_id, ew_halpha_a, e_ew_halpha_a from rows;
+        insert into profile_class by name select spectrum_id, core_flux, 0.05 as e_core_flux from rows""")
+    con.unregister("rows")
+    found = con.execute("select change_result, ew_change_sigma, n_trials from star_change").fetchnumpy()
+    assert (found["change_result"] == "constant").all()
+    assert set(found["n_trials"]) == {2 * n_stars}
+    assert stats.kstest(found["ew_change_sigma"], "norm").pvalue > 1e-3
+
+
+def test_peaks_of_other_instruments_are_not_compared(con):
+    """At low resolution the core of the same line is shallower: no change."""
+    add_epochs(con, 1, [-8.0, -8.0, -8.0], core_flux=[0.5, 0.51, 0.9], e_core_flux=[0.02] * 3)
+    change(con, "spectrum", 102, survey="LAMOST LRS")
+    assert changes(con, 1, "change_result, instrument, core_flux_max")[:2] == ("constant", "LAMOST MRS")

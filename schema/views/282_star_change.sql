@@ -1,0 +1,209 @@
+-- 282 · Whether a star's H-alpha changes: of every star the significance of the change of each quantity, from chi-square about the weighted mean
+-- over the epochs that count, as standard deviations of a normal variable (Wilson & Hilferty 1931). EW(H-alpha) is compared over all
+-- epochs; peaks and core, which depend on the resolution, over those of the instrument that has most. change_chance is the probability that
+-- chance gives so large a change in any star of the catalogue and any of the quantities. change_result is changes, constant (within the errors), or unknown: too few
+-- epochs to tell. Ask for one star_id: it is quick.
+with
+epochs as not materialized (
+    select
+        star_id,
+        mjd,
+        night,
+        profile_class,
+        case
+            when survey like 'LAMOST%' then survey
+            else survey || ', R ' || cast(cast(round(exp(round(4.0 * ln(resolving_power)) / 4.0)) as integer) as varchar)
+        end as instrument,
+        cast(ew_halpha_a as double) as ew_a,
+        case when ew_halpha_a is not null and e_ew_halpha_a > 0 then 1.0 / power(e_ew_halpha_a, 2) end as ew_weight,
+        cast(peak_flux as double) as peak,
+        case when peak_flux is not null and e_peak_flux > 0 then 1.0 / power(e_peak_flux, 2) end as peak_weight,
+        cast(violet_red_ratio as double) as vr,
+        case when violet_red_ratio is not null and e_violet_red_ratio > 0 then 1.0 / power(e_violet_red_ratio, 2) end as vr_weight,
+        cast(peak_separation_km_s as double) as separation,
+        case
+            when peak_separation_km_s is not null and e_peak_separation_km_s > 0 then 1.0 / power(e_peak_separation_km_s, 2)
+        end as separation_weight,
+        cast(core_flux as double) as core,
+        case when core_flux is not null and e_core_flux > 0 then 1.0 / power(e_core_flux, 2) end as core_weight
+    from epoch
+    where counts and mjd is not null
+),
+of_instrument as not materialized (
+    select
+        star_id,
+        instrument,
+        count(*) as n_spectra,
+        min(case when peak_weight > 0 then peak end) as peak_flux_min,
+        max(case when peak_weight > 0 then peak end) as peak_flux_max,
+        count(peak_weight) as n_peak,
+        chi2_about_mean(peak, peak_weight) as chi2_peak,
+        min(case when vr_weight > 0 then vr end) as violet_red_ratio_min,
+        max(case when vr_weight > 0 then vr end) as violet_red_ratio_max,
+        max((vr - 1.0) * sqrt(vr_weight)) as vr_above_sigma,
+        max((1.0 - vr) * sqrt(vr_weight)) as vr_below_sigma,
+        count(vr_weight) as n_vr,
+        chi2_about_mean(vr, vr_weight) as chi2_vr,
+        min(case when separation_weight > 0 then separation end) as peak_separation_min_km_s,
+        max(case when separation_weight > 0 then separation end) as peak_separation_max_km_s,
+        count(separation_weight) as n_separation,
+        chi2_about_mean(separation, separation_weight) as chi2_separation,
+        min(case when core_weight > 0 then core end) as core_flux_min,
+        max(case when core_weight > 0 then core end) as core_flux_max,
+        count(core_weight) as n_core,
+        chi2_about_mean(core, core_weight) as chi2_core
+    from epochs
+    group by star_id, instrument
+),
+best_sampled as not materialized (
+    select
+        *,
+        chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_sigma,
+        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_change_sigma,
+        chi2_sigma(chi2_separation, n_separation - 1) as peak_separation_change_sigma,
+        chi2_sigma(chi2_core, n_core - 1) as core_flux_change_sigma
+    from of_instrument
+    qualify row_number() over (partition by star_id order by n_spectra desc, instrument) = 1
+),
+sums as not materialized (
+    select
+        star_id,
+        count(*) as n_epochs,
+        count(distinct night) as n_nights,
+        min(mjd) as mjd_first,
+        max(mjd) as mjd_last,
+        max(mjd) - min(mjd) as baseline_d,
+        weighted_mean(ew_a, ew_weight) as ew_mean_a,
+        min(case when ew_weight > 0 then ew_a end) as ew_min_a,
+        max(case when ew_weight > 0 then ew_a end) as ew_max_a,
+        count(ew_weight) as n_ew,
+        chi2_about_mean(ew_a, ew_weight) as chi2_ew_a,
+        sum(ew_weight) as weight,      -- and, for the trend, days from 2009-06-18
+        sum(ew_weight * (mjd - 55000.0)) as weight_d,
+        sum(ew_weight * (mjd - 55000.0) * (mjd - 55000.0)) as weight_d2,
+        sum(ew_weight * ew_a) as weight_a,
+        sum(ew_weight * (mjd - 55000.0) * ew_a) as weight_d_a,
+        count(case when profile_class like 'emission%' then 1 end) as n_emission,
+        count(case when profile_class like 'absorption%' then 1 end) as n_absorption,
+        count(case when profile_class like '%shell' then 1 end) as n_shell,
+        count(case when profile_class in ('emission', 'absorption') then 1 end) as n_without_shell,
+        min(case when profile_class like 'emission%' then mjd end) as mjd_first_emission,
+        max(case when profile_class like 'emission%' then mjd end) as mjd_last_emission,
+        min(case when profile_class like 'absorption%' then mjd end) as mjd_first_absorption,
+        max(case when profile_class like 'absorption%' then mjd end) as mjd_last_absorption
+    from epochs
+    group by star_id
+),
+of_star as not materialized (select *, chi2_sigma(chi2_ew_a, n_ew - 1) as ew_change_sigma from sums),
+trials as (select count(*) as n_stars from star),      -- at least as many as can be looked at, and known without reading them
+moments as not materialized (
+    select
+        of_star.*,
+        best_sampled.instrument,
+        best_sampled.peak_flux_min,
+        best_sampled.peak_flux_max,
+        best_sampled.peak_flux_change_sigma,
+        best_sampled.violet_red_ratio_min,
+        best_sampled.violet_red_ratio_max,
+        best_sampled.vr_above_sigma,
+        best_sampled.vr_below_sigma,
+        best_sampled.violet_red_ratio_change_sigma,
+        best_sampled.peak_separation_min_km_s,
+        best_sampled.peak_separation_max_km_s,
+        best_sampled.peak_separation_change_sigma,
+        best_sampled.core_flux_min,
+        best_sampled.core_flux_max,
+        best_sampled.core_flux_change_sigma,
+        greatest(
+            of_star.ew_change_sigma,
+            best_sampled.peak_flux_change_sigma,
+            best_sampled.violet_red_ratio_change_sigma,
+            best_sampled.peak_separation_change_sigma,
+            best_sampled.core_flux_change_sigma
+        ) as change_sigma,
+        trials.n_stars * (
+            case when of_star.ew_change_sigma is null then 0 else 1 end
+            + case when best_sampled.peak_flux_change_sigma is null then 0 else 1 end
+            + case when best_sampled.violet_red_ratio_change_sigma is null then 0 else 1 end
+            + case when best_sampled.peak_separation_change_sigma is null then 0 else 1 end
+            + case when best_sampled.core_flux_change_sigma is null then 0 else 1 end
+        ) as n_trials,
+        case when of_star.baseline_d > 0.5 then weight * weight_d2 - weight_d * weight_d end as determinant
+    from of_star
+    join best_sampled on best_sampled.star_id = of_star.star_id
+    cross join trials
+),
+judged as not materialized (
+    select
+        moments.*,
+        case when change_sigma is not null then chance_in_trials(change_sigma, n_trials) end as change_chance,
+        365.25 * (weight * weight_d_a - weight_d * weight_a) / determinant as ew_trend_a_yr,
+        365.25 * sqrt(weight / determinant) as e_ew_trend_a_yr
+    from moments
+),
+final as (
+    select
+        star.star_id,
+        star.designation,
+        star.ra_deg,
+        star.dec_deg,
+        star.is_simulated,
+        judged.n_epochs,
+        judged.n_nights,
+        judged.mjd_first,
+        judged.mjd_last,
+        judged.baseline_d,
+        case
+            when judged.change_sigma is null then 'unknown'
+            when judged.change_chance <= parameter('change_chance_max') then 'changes'
+            else 'constant'
+        end as change_result,
+        case
+            when judged.n_epochs = 1 then 'one epoch: a second one'
+            when judged.change_sigma is null then 'no quantity measured at two epochs: more spectra, or better ones'
+        end as decided_by,
+        judged.change_sigma,
+        judged.change_chance,
+        case judged.change_sigma
+            when judged.ew_change_sigma then 'EW(H-alpha)'
+            when judged.peak_flux_change_sigma then 'height of the highest peak'
+            when judged.violet_red_ratio_change_sigma then 'V/R'
+            when judged.core_flux_change_sigma then 'core'
+            when judged.peak_separation_change_sigma then 'peak separation'
+        end as surest_quantity,
+        judged.n_trials,
+        judged.n_ew,
+        judged.ew_mean_a,
+        judged.ew_min_a,
+        judged.ew_max_a,
+        judged.chi2_ew_a as ew_chi2,
+        judged.ew_change_sigma,
+        judged.ew_trend_a_yr,
+        judged.e_ew_trend_a_yr,
+        judged.instrument,
+        judged.peak_flux_min,
+        judged.peak_flux_max,
+        judged.peak_flux_change_sigma,
+        judged.violet_red_ratio_min,
+        judged.violet_red_ratio_max,
+        judged.violet_red_ratio_change_sigma,
+        judged.vr_above_sigma,
+        judged.vr_below_sigma,
+        judged.peak_separation_min_km_s,
+        judged.peak_separation_max_km_s,
+        judged.peak_separation_change_sigma,
+        judged.core_flux_min,
+        judged.core_flux_max,
+        judged.core_flux_change_sigma,
+        judged.n_emission,
+        judged.n_absorption,
+        judged.n_shell,
+        judged.n_without_shell,
+        judged.mjd_first_emission,
+        judged.mjd_last_emission,
+        judged.mjd_first_absorption,
+        judged.mjd_last_absorption
+    from judged
+    join star on star.star_id = judged.star_id
+)
+select * from final
