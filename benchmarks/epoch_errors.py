@@ -17,7 +17,7 @@ import numpy as np
 from becat.etl.reduce import reduce_batch
 from becat.schema.grid import RED
 from becat.schema.parameters import load
-from becat.simulate.spectra import GRIDS, _render, draw_stars
+from becat.simulate.spectra import GRIDS, draw_stars, render_stars
 from becat.udfs import measure_batch, profile_batch
 from benchmarks.ew_errors import INSTRUMENTS, visits, width
 
@@ -37,7 +37,7 @@ def simulated_stars(n, step_a, power, rng):
     """Rectified spectra of Be stars on pixels of an instrument: wavelengths, Angstrom, and (n, pixels) flux."""
     kind = rng.choice(KINDS, n, p=(0.5, 0.15, 0.25, 0.1))
     grid = GRIDS["red" if power > 5000 else "lrs"]
-    whole, _, _ = _render(draw_stars(kind, rng), grid, rng)
+    whole, _, _ = render_stars(draw_stars(kind, rng), grid, rng)
     x = np.arange(6290.0, 6810.0, step_a)
     return x, np.array([np.interp(x, grid.wavelength_a, flux) for flux in whole])
 

@@ -158,8 +158,7 @@ create or replace macro normal_cdf(x) as (
     end
 );
 
--- Weighted mean of measurements of which each has the weight 1/error^2, and their chi-square about it: aggregates.
-create or replace macro weighted_mean(x, weight) as (sum(weight * x) / sum(weight));
+-- Chi-square of measurements about their mean, each weighted by 1/error^2: an aggregate.
 create or replace macro chi2_about_mean(x, weight) as (
     greatest(sum(weight * x * x) - sum(weight * x) * sum(weight * x) / sum(weight), 0.0)
 );

@@ -78,11 +78,12 @@ def test_the_class_of_an_epoch_is_the_one_that_the_selection_takes(con):
     assert epochs(con, "profile_class") == [("unclassified",), ("absorption",)]
 
 
-def test_a_question_for_one_star_reads_its_spectra_alone(con):
+@pytest.mark.parametrize("view", ["disc_epoch", "star_change", "variable_be"])
+def test_a_question_for_one_star_reads_its_spectra_alone(con, view):
     add_star(con, 1)
-    (plan,) = (row[1] for row in con.execute("explain (format json) from epoch where star_id = 1").fetchall())
-    (scan,) = (node for node in nodes(json.loads(plan)) if node.get("Table", "").endswith(".spectrum"))
-    assert "star_id=1" in str(scan.get("Filters", ""))
+    (plan,) = (row[1] for row in con.execute(f"explain (format json) from {view} where star_id = 1").fetchall())
+    scans = [node for node in nodes(json.loads(plan)) if node.get("Table", "").endswith(".spectrum")]
+    assert scans and all("star_id=1" in str(scan.get("Filters", "")) for scan in scans)
 
 
 def nodes(plan):

@@ -4,11 +4,11 @@
 -- chance gives so large a change in any star of the catalogue and any of the quantities. change_result is changes, constant (within the errors), or unknown: too few
 -- epochs to tell. Ask for one star_id: it is quick.
 with
-epochs as not materialized (
+epochs as (      -- each of these is named once: DuckDB computes what is named twice for all stars, whichever is asked for
     select
         star_id,
         mjd,
-        night,
+        row_number() over (partition by star_id, night order by mjd, spectrum_id) as place_in_night,
         profile_class,
         case
             when survey like 'LAMOST%' then survey
@@ -26,63 +26,44 @@ epochs as not materialized (
         end as separation_weight,
         cast(core_flux as double) as core,
         case when core_flux is not null and e_core_flux > 0 then 1.0 / power(e_core_flux, 2) end as core_weight
-    from epoch
+    from disc_epoch
     where counts and mjd is not null
 ),
-of_instrument as not materialized (
+of_instrument as (
     select
         star_id,
         instrument,
         count(*) as n_spectra,
+        count(case when place_in_night = 1 then 1 end) as n_nights,
+        min(mjd) as mjd_first,
+        max(mjd) as mjd_last,
+        count(ew_weight) as n_ew,
+        min(case when ew_weight > 0 then ew_a end) as ew_min_a,
+        max(case when ew_weight > 0 then ew_a end) as ew_max_a,
+        sum(ew_weight) as weight,      -- and, for mean, chi-square and trend, its sums with the width and with days from 2009-06-18
+        sum(ew_weight * ew_a) as weight_a,
+        sum(ew_weight * ew_a * ew_a) as weight_a2,
+        sum(ew_weight * (mjd - 55000.0)) as weight_d,
+        sum(ew_weight * (mjd - 55000.0) * (mjd - 55000.0)) as weight_d2,
+        sum(ew_weight * (mjd - 55000.0) * ew_a) as weight_d_a,
+        count(peak_weight) as n_peak,
         min(case when peak_weight > 0 then peak end) as peak_flux_min,
         max(case when peak_weight > 0 then peak end) as peak_flux_max,
-        count(peak_weight) as n_peak,
         chi2_about_mean(peak, peak_weight) as chi2_peak,
+        count(vr_weight) as n_vr,
         min(case when vr_weight > 0 then vr end) as violet_red_ratio_min,
         max(case when vr_weight > 0 then vr end) as violet_red_ratio_max,
         max((vr - 1.0) * sqrt(vr_weight)) as vr_above_sigma,
         max((1.0 - vr) * sqrt(vr_weight)) as vr_below_sigma,
-        count(vr_weight) as n_vr,
         chi2_about_mean(vr, vr_weight) as chi2_vr,
+        count(separation_weight) as n_separation,
         min(case when separation_weight > 0 then separation end) as peak_separation_min_km_s,
         max(case when separation_weight > 0 then separation end) as peak_separation_max_km_s,
-        count(separation_weight) as n_separation,
         chi2_about_mean(separation, separation_weight) as chi2_separation,
+        count(core_weight) as n_core,
         min(case when core_weight > 0 then core end) as core_flux_min,
         max(case when core_weight > 0 then core end) as core_flux_max,
-        count(core_weight) as n_core,
-        chi2_about_mean(core, core_weight) as chi2_core
-    from epochs
-    group by star_id, instrument
-),
-best_sampled as not materialized (
-    select
-        *,
-        chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_sigma,
-        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_change_sigma,
-        chi2_sigma(chi2_separation, n_separation - 1) as peak_separation_change_sigma,
-        chi2_sigma(chi2_core, n_core - 1) as core_flux_change_sigma
-    from of_instrument
-    qualify row_number() over (partition by star_id order by n_spectra desc, instrument) = 1
-),
-sums as not materialized (
-    select
-        star_id,
-        count(*) as n_epochs,
-        count(distinct night) as n_nights,
-        min(mjd) as mjd_first,
-        max(mjd) as mjd_last,
-        max(mjd) - min(mjd) as baseline_d,
-        weighted_mean(ew_a, ew_weight) as ew_mean_a,
-        min(case when ew_weight > 0 then ew_a end) as ew_min_a,
-        max(case when ew_weight > 0 then ew_a end) as ew_max_a,
-        count(ew_weight) as n_ew,
-        chi2_about_mean(ew_a, ew_weight) as chi2_ew_a,
-        sum(ew_weight) as weight,      -- and, for the trend, days from 2009-06-18
-        sum(ew_weight * (mjd - 55000.0)) as weight_d,
-        sum(ew_weight * (mjd - 55000.0) * (mjd - 55000.0)) as weight_d2,
-        sum(ew_weight * ew_a) as weight_a,
-        sum(ew_weight * (mjd - 55000.0) * ew_a) as weight_d_a,
+        chi2_about_mean(core, core_weight) as chi2_core,
         count(case when profile_class like 'emission%' then 1 end) as n_emission,
         count(case when profile_class like 'absorption%' then 1 end) as n_absorption,
         count(case when profile_class like '%shell' then 1 end) as n_shell,
@@ -92,48 +73,81 @@ sums as not materialized (
         min(case when profile_class like 'absorption%' then mjd end) as mjd_first_absorption,
         max(case when profile_class like 'absorption%' then mjd end) as mjd_last_absorption
     from epochs
-    group by star_id
+    group by star_id, instrument
 ),
-of_star as not materialized (select *, chi2_sigma(chi2_ew_a, n_ew - 1) as ew_change_sigma from sums),
+best_sampled as (      -- the row of the instrument with most spectra, with what is of all instruments
+    select
+        star_id,
+        instrument,
+        cast(sum(n_spectra) over (partition by star_id) as bigint) as n_epochs,
+        cast(sum(n_nights) over (partition by star_id) as bigint) as n_nights,
+        min(mjd_first) over (partition by star_id) as mjd_first,
+        max(mjd_last) over (partition by star_id) as mjd_last,
+        cast(sum(n_ew) over (partition by star_id) as bigint) as n_ew,
+        min(ew_min_a) over (partition by star_id) as ew_min_a,
+        max(ew_max_a) over (partition by star_id) as ew_max_a,
+        sum(weight) over (partition by star_id) as weight,
+        sum(weight_a) over (partition by star_id) as weight_a,
+        sum(weight_a2) over (partition by star_id) as weight_a2,
+        sum(weight_d) over (partition by star_id) as weight_d,
+        sum(weight_d2) over (partition by star_id) as weight_d2,
+        sum(weight_d_a) over (partition by star_id) as weight_d_a,
+        cast(sum(n_emission) over (partition by star_id) as bigint) as n_emission,
+        cast(sum(n_absorption) over (partition by star_id) as bigint) as n_absorption,
+        cast(sum(n_shell) over (partition by star_id) as bigint) as n_shell,
+        cast(sum(n_without_shell) over (partition by star_id) as bigint) as n_without_shell,
+        min(mjd_first_emission) over (partition by star_id) as mjd_first_emission,
+        max(mjd_last_emission) over (partition by star_id) as mjd_last_emission,
+        min(mjd_first_absorption) over (partition by star_id) as mjd_first_absorption,
+        max(mjd_last_absorption) over (partition by star_id) as mjd_last_absorption,
+        peak_flux_min,
+        peak_flux_max,
+        violet_red_ratio_min,
+        violet_red_ratio_max,
+        vr_above_sigma,
+        vr_below_sigma,
+        peak_separation_min_km_s,
+        peak_separation_max_km_s,
+        core_flux_min,
+        core_flux_max,
+        chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_sigma,
+        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_change_sigma,
+        chi2_sigma(chi2_separation, n_separation - 1) as peak_separation_change_sigma,
+        chi2_sigma(chi2_core, n_core - 1) as core_flux_change_sigma
+    from of_instrument
+    qualify row_number() over (partition by star_id order by n_spectra desc, instrument) = 1
+),
+sums as (
+    select
+        *,
+        weight_a / weight as ew_mean_a,
+        case when n_ew > 0 then greatest(weight_a2 - weight_a * weight_a / weight, 0.0) end as ew_chi2
+    from best_sampled
+),
+of_star as (select *, chi2_sigma(ew_chi2, n_ew - 1) as ew_change_sigma from sums),
 trials as (select count(*) as n_stars from star),      -- at least as many as can be looked at, and known without reading them
-moments as not materialized (
+moments as (
     select
         of_star.*,
-        best_sampled.instrument,
-        best_sampled.peak_flux_min,
-        best_sampled.peak_flux_max,
-        best_sampled.peak_flux_change_sigma,
-        best_sampled.violet_red_ratio_min,
-        best_sampled.violet_red_ratio_max,
-        best_sampled.vr_above_sigma,
-        best_sampled.vr_below_sigma,
-        best_sampled.violet_red_ratio_change_sigma,
-        best_sampled.peak_separation_min_km_s,
-        best_sampled.peak_separation_max_km_s,
-        best_sampled.peak_separation_change_sigma,
-        best_sampled.core_flux_min,
-        best_sampled.core_flux_max,
-        best_sampled.core_flux_change_sigma,
         greatest(
-            of_star.ew_change_sigma,
-            best_sampled.peak_flux_change_sigma,
-            best_sampled.violet_red_ratio_change_sigma,
-            best_sampled.peak_separation_change_sigma,
-            best_sampled.core_flux_change_sigma
+            ew_change_sigma,
+            peak_flux_change_sigma,
+            violet_red_ratio_change_sigma,
+            peak_separation_change_sigma,
+            core_flux_change_sigma
         ) as change_sigma,
         trials.n_stars * (
-            case when of_star.ew_change_sigma is null then 0 else 1 end
-            + case when best_sampled.peak_flux_change_sigma is null then 0 else 1 end
-            + case when best_sampled.violet_red_ratio_change_sigma is null then 0 else 1 end
-            + case when best_sampled.peak_separation_change_sigma is null then 0 else 1 end
-            + case when best_sampled.core_flux_change_sigma is null then 0 else 1 end
+            case when ew_change_sigma is null then 0 else 1 end
+            + case when peak_flux_change_sigma is null then 0 else 1 end
+            + case when violet_red_ratio_change_sigma is null then 0 else 1 end
+            + case when peak_separation_change_sigma is null then 0 else 1 end
+            + case when core_flux_change_sigma is null then 0 else 1 end
         ) as n_trials,
-        case when of_star.baseline_d > 0.5 then weight * weight_d2 - weight_d * weight_d end as determinant
+        case when mjd_last - mjd_first > 0.5 then weight * weight_d2 - weight_d * weight_d end as determinant
     from of_star
-    join best_sampled on best_sampled.star_id = of_star.star_id
     cross join trials
 ),
-judged as not materialized (
+judged as (
     select
         moments.*,
         case when change_sigma is not null then chance_in_trials(change_sigma, n_trials) end as change_chance,
@@ -143,7 +157,7 @@ judged as not materialized (
 ),
 final as (
     select
-        star.star_id,
+        judged.star_id,
         star.designation,
         star.ra_deg,
         star.dec_deg,
@@ -152,7 +166,7 @@ final as (
         judged.n_nights,
         judged.mjd_first,
         judged.mjd_last,
-        judged.baseline_d,
+        judged.mjd_last - judged.mjd_first as baseline_d,
         case
             when judged.change_sigma is null then 'unknown'
             when judged.change_chance <= parameter('change_chance_max') then 'changes'
@@ -176,7 +190,7 @@ final as (
         judged.ew_mean_a,
         judged.ew_min_a,
         judged.ew_max_a,
-        judged.chi2_ew_a as ew_chi2,
+        judged.ew_chi2,
         judged.ew_change_sigma,
         judged.ew_trend_a_yr,
         judged.e_ew_trend_a_yr,
@@ -204,6 +218,6 @@ final as (
         judged.mjd_first_absorption,
         judged.mjd_last_absorption
     from judged
-    join star on star.star_id = judged.star_id
+    left join star on star.star_id = judged.star_id
 )
 select * from final
