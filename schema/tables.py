@@ -64,7 +64,7 @@ def _flux_table(arm, n_pixels):
     return _table(
         f"flux_{arm}",
         f"Rectified spectra of the {arm} arm on the uniform vacuum grid of wavelength_grid, one array of"
-        f" {n_pixels} pixels a spectrum",
+        f" {n_pixels} pixels per spectrum",
         _spectrum_key(),
         _col(
             "flux",
@@ -90,7 +90,7 @@ def _flux_table(arm, n_pixels):
         _col(
             "checksum",
             BigInteger,
-            "CRC-32 of spectrum_id, flux, ivar and mask as they were written; NULL where an older becat wrote them",
+            "CRC-32 of spectrum_id, flux, ivar and mask as they were written; NULL if an older becat wrote them",
             "",
             "meta.checksum",
         ),
@@ -100,24 +100,28 @@ def _flux_table(arm, n_pixels):
 
 def _signal_to_noise():
     return (
-        _col("snr_b", REAL, "Signal to noise per pixel, blue arm (LRS: g band)", "", "stat.snr;em.opt.B"),
-        _col("snr_r", REAL, "Signal to noise per pixel, red arm (LRS: r band)", "", "stat.snr;em.opt.R"),
+        _col("snr_b", REAL, "Signal-to-noise ratio per pixel, blue arm (LRS: g band)", "", "stat.snr;em.opt.B"),
+        _col("snr_r", REAL, "Signal-to-noise ratio per pixel, red arm (LRS: r band)", "", "stat.snr;em.opt.R"),
     )
 
 
 def _stellar_parameters():
-    """What a release's pipeline says of a star."""
+    """What a release's pipeline says about a star."""
     return (
         _col(
-            "teff_k", REAL, "Effective temperature by the release's pipeline (LASP)", "K", "phys.temperature.effective"
+            "teff_k",
+            REAL,
+            "Effective temperature from the release's pipeline (LASP)",
+            "K",
+            "phys.temperature.effective",
         ),
         _error("teff_k", REAL, "teff_k", "K", "phys.temperature.effective"),
-        _col("logg_dex", REAL, "Surface gravity by LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
-        _col("feh_dex", REAL, "Metallicity [Fe/H] by LASP", "dex", "phys.abund.Z"),
+        _col("logg_dex", REAL, "Surface gravity from LASP, log10(cm s-2)", "dex(cm.s**-2)", "phys.gravity"),
+        _col("feh_dex", REAL, "Metallicity [Fe/H] from LASP", "dex", "phys.abund.Z"),
         _col(
             "rv_km_s",
             REAL,
-            "Heliocentric radial velocity given by the release: the first without a flag, in the order of docs/formats.md",
+            "Heliocentric radial velocity from the release: the first that is not flagged, in the order of docs/formats.md",
             "km.s**-1",
             "spect.dopplerVeloc.opt",
         ),
@@ -125,23 +129,25 @@ def _stellar_parameters():
         _col(
             "rv_corrected_km_s",
             REAL,
-            "The same velocity with the release's zero point of the spectrograph added (rv_br1 to rv_br0); NULL where it gives none",
+            "The same velocity with the release's zero point of the spectrograph added (rv_br1 instead of rv_br0); NULL if it gives none",
             "km.s**-1",
             "spect.dopplerVeloc.opt",
         ),
-        _col("vsini_km_s", REAL, "Projected rotation by LASP", "km.s**-1", "phys.veloc.rotat"),
+        _col("vsini_km_s", REAL, "Projected rotational velocity from LASP", "km.s**-1", "phys.veloc.rotat"),
         _error("vsini_km_s", REAL, "vsini_km_s", "km.s**-1", "phys.veloc.rotat"),
-        _col("gaia_source_id", BigInteger, "Gaia source_id that the release gives", ucd="meta.id.cross"),
+        _col("gaia_source_id", BigInteger, "Gaia source_id given by the release", ucd="meta.id.cross"),
         _col(
             "fibermask", BigInteger, "Problems of the fibre, as the release gives them (0: none)", ucd="meta.code.qual"
         ),
         _col("bad_b", BigInteger, "Flag of the blue arm, as the release gives it (0: none)", ucd="meta.code.qual"),
         _col("bad_r", BigInteger, "Flag of the red arm, as the release gives it (0: none)", ucd="meta.code.qual"),
-        _col("moon_angle_deg", REAL, "Distance from the Moon, as the release gives it", "deg", "pos.angDistance"),
+        _col(
+            "moon_angle_deg", REAL, "Angular distance from the Moon, as the release gives it", "deg", "pos.angDistance"
+        ),
         _col(
             "moon_flag",
             BigInteger,
-            "1 where the Moon was 10 to 30 degrees off, as the release gives it",
+            "1 if the Moon was 10 to 30 degrees away, as the release gives it",
             ucd="meta.code",
         ),
     )
@@ -150,22 +156,22 @@ def _stellar_parameters():
 SPECTRUM = _table(
     "spectrum",
     "One row per spectrum (a coadd or a single exposure, both arms together): where and when it was taken, how"
-    " good it is, and what the release says of the star",
+    " good it is, and what the release says about the star",
     _col(
         "spectrum_id",
         BigInteger,
-        "Identity made from obsid and exposure: the obsid itself for an MRS coadd, 10000000000 more for the LRS, obsid*1000000 + lmjm modulo 1000000"
-        " for a single exposure, a negative number made from a hash where the file has no obsid",
+        "Identifier made from obsid and exposure: the obsid itself for an MRS coadd, 10000000000 more for the LRS, obsid*1000000 + lmjm modulo 1000000"
+        " for a single exposure, a negative number made from a hash if the file has no obsid",
         ucd="meta.id;meta.main",
         key=True,
     ),
-    _col("star_id", BigInteger, "Star; NULL where the file has no position", ucd="meta.id", refers="star.star_id"),
+    _col("star_id", BigInteger, "Star; NULL if there is no position", ucd="meta.id", refers="star.star_id"),
     _col("survey", Text, "LAMOST MRS, LAMOST LRS, or other", ucd="meta.id;instr", required=True),
     _col("release", Text, "Data release as the file names it", ucd="meta.version"),
-    _col("layout", Text, "File layout that was recognised: see docs/formats.md", ucd="meta.id;meta.file"),
+    _col("layout", Text, "Recognised file layout: see docs/formats.md", ucd="meta.id;meta.file"),
     _col("is_simulated", Boolean, "True for a spectrum made by becat simulate", ucd="meta.code", required=True),
     _col("designation", Text, "LAMOST designation (JHHMMSS.ss+DDMMSS.s) or the object's name", ucd="meta.id;src"),
-    _col("file", Text, "File it was read from", ucd="meta.id;meta.file", required=True),
+    _col("file", Text, "File from which it was read", ucd="meta.id;meta.file", required=True),
     _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs"),
     _col("coadd", Boolean, "True for a coadd, false for a single exposure", ucd="meta.code", required=True),
     _col("lmjm", BigInteger, "Local modified Julian minute of a single exposure", "min", "time.epoch"),
@@ -173,26 +179,26 @@ SPECTRUM = _table(
     _col("spectrograph", Integer, "LAMOST spectrograph number", ucd="meta.id;instr"),
     _col("fiber", Integer, "LAMOST fibre number", ucd="meta.id;instr"),
     _col("mjd", Double, "Middle of the exposures (UTC)", "d", "time.epoch"),
-    _col("exposure_time_s", REAL, "Total exposure time, where the file gives it", "s", "time.duration;obs.exposure"),
+    _col("exposure_time_s", REAL, "Total exposure time, if the file gives it", "s", "time.duration;obs.exposure"),
     _col("n_exposures", Integer, "Number of exposures in the spectrum", ucd="meta.number;obs"),
     _col("ra_deg", Double, "Right ascension of the fibre, ICRS", "deg", "pos.eq.ra"),
     _col("dec_deg", Double, "Declination of the fibre, ICRS", "deg", "pos.eq.dec"),
-    _col("has_blue", Boolean, "True where there is a blue arm (4950-5350 Angstrom)", ucd="meta.code", required=True),
+    _col("has_blue", Boolean, "True if there is a blue arm (4950-5350 Angstrom)", ucd="meta.code", required=True),
     *_signal_to_noise(),
-    _col("snr_source", Text, "Where S/N is from: catalogue, header, or estimated from the flux", ucd="meta.ref"),
+    _col("snr_source", Text, "Source of the S/N: catalogue, header, or estimated from the flux", ucd="meta.ref"),
     _col("resolving_power", REAL, "Nominal resolving power lambda/dlambda", "", "spect.resolution"),
     *_stellar_parameters(),
     _col(
         "bss_vhel_km_s",
         REAL,
-        "Heliocentric velocity that the observer has applied to the wavelengths (BSS_VHEL); 0 where none was",
+        "Heliocentric velocity correction that the observer has applied to the wavelengths (BSS_VHEL); 0 if none was",
         "km.s**-1",
         "spect.dopplerVeloc.opt",
     ),
     _col(
         "bss_rqvh_km_s",
         REAL,
-        "Heliocentric velocity that is still to be applied to the wavelengths (BSS_RQVH)",
+        "Heliocentric velocity correction still to be applied to the wavelengths (BSS_RQVH)",
         "km.s**-1",
         "spect.dopplerVeloc.opt",
     ),
@@ -201,14 +207,14 @@ SPECTRUM = _table(
     _col(
         "quality",
         Integer,
-        "What was done to or is wrong with the spectrum, as bits: docs/quality.md",
+        "What was done to the spectrum or is wrong with it, as bits: docs/quality.md",
         "",
         "meta.code.qual",
     ),
     _col(
         "good_fraction_red",
         REAL,
-        "Fraction of red pixels in 6530-6590 Angstrom that can be used",
+        "Fraction of usable red pixels in 6530-6590 Angstrom",
         "",
         "stat.value;arith.ratio",
     ),
@@ -216,7 +222,7 @@ SPECTRUM = _table(
         _col(
             f"continuum_error_{arm}",
             REAL,
-            f"Relative error of the continuum's mean over {band} Angstrom; enters the error of the equivalent width",
+            f"Relative error of the mean continuum over {band} Angstrom; part of the error of the equivalent width",
             "",
             "stat.error;spect.continuum;arith.ratio",
         )
@@ -225,16 +231,16 @@ SPECTRUM = _table(
     _col(
         "content_hash",
         Text,
-        "Hash of the arrays as read: tells a copy of a spectrum from another one of the same id",
+        "Hash of the arrays as read: distinguishes a copy of a spectrum from a different spectrum with the same id",
         ucd="meta.id",
     ),
-    _col("reduction_version", Text, "Version of reading, cleaning, rectifying and gridding", ucd="meta.version"),
+    _col("reduction_version", Text, "Version of the code that reads, cleans, rectifies and grids", ucd="meta.version"),
     _run(),
 )
 
 RELEASE_ENTRY = _table(
     "release_entry",
-    "What the release's own catalogues (general catalogue, stellar parameters) say of each spectrum",
+    "What the release's own catalogues (general catalogue, stellar parameters) say about each spectrum",
     _col("survey", Text, "LAMOST MRS or LAMOST LRS, whose numbers overlap", ucd="meta.id;instr", key=True),
     _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs", key=True),
     _col(
@@ -247,7 +253,7 @@ RELEASE_ENTRY = _table(
     ),
     *_signal_to_noise(),
     *_stellar_parameters(),
-    _col("file", Text, "Catalogue file it came from", ucd="meta.id;meta.file", key=True),
+    _col("file", Text, "Catalogue file from which it came", ucd="meta.id;meta.file", key=True),
     _run(),
 )
 
@@ -260,14 +266,14 @@ STAR = _table(
     _col("designation", Text, "Designation of its first spectrum", ucd="meta.id;src"),
     _col("ra_deg", Double, "Right ascension, ICRS", "deg", "pos.eq.ra;meta.main", required=True),
     _col("dec_deg", Double, "Declination, ICRS", "deg", "pos.eq.dec;meta.main", required=True),
-    _col("source_id", BigInteger, "Gaia source_id, once known", ucd="meta.id"),
-    _col("is_simulated", Boolean, "True where all its spectra are simulated", ucd="meta.code", required=True),
+    _col("source_id", BigInteger, "Gaia source_id, if known", ucd="meta.id"),
+    _col("is_simulated", Boolean, "True if all its spectra are simulated", ucd="meta.code", required=True),
     _run(),
 )
 
 STAR_ALIAS = _table(
     "star_alias",
-    "Every designation under which a star's spectra came",
+    "Every designation that a star's spectra have",
     _star_key(),
     _col("designation", Text, "Designation", ucd="meta.id", key=True),
     _run(),
@@ -275,19 +281,19 @@ STAR_ALIAS = _table(
 
 GIVEN_POSITION = _table(
     "given_position",
-    "Names and positions that a table beside the files (positions.csv) gives to spectra",
+    "Names and positions of spectra from a table beside the files (positions.csv)",
     _col("file", Text, "File of the spectrum", ucd="meta.id;meta.file", key=True),
     _col("designation", Text, "Name of the star", ucd="meta.id;src"),
     _col("ra_deg", Double, "Right ascension, ICRS", "deg", "pos.eq.ra"),
     _col("dec_deg", Double, "Declination, ICRS", "deg", "pos.eq.dec"),
-    _col("origin", Text, "Table that says so", ucd="meta.ref"),
+    _col("origin", Text, "Table with this entry", ucd="meta.ref"),
     _run(),
 )
 
 RESOLVED_NAME = _table(
     "resolved_name",
-    "Positions that SIMBAD gave for names of spectra without one; NULL where it does not know the name",
-    _col("designation", Text, "Name that was asked for", ucd="meta.id", key=True),
+    "Positions that SIMBAD gave for the names of spectra without one; NULL if it does not know the name",
+    _col("designation", Text, "Name that was looked up", ucd="meta.id", key=True),
     _col("main_id", Text, "SIMBAD's main name", ucd="meta.id;meta.main"),
     _col("ra_deg", Double, "Right ascension, ICRS", "deg", "pos.eq.ra"),
     _col("dec_deg", Double, "Declination, ICRS", "deg", "pos.eq.dec"),
@@ -296,25 +302,25 @@ RESOLVED_NAME = _table(
 
 SPECTRUM_AS_READ = _table(
     "spectrum_as_read",
-    "What a spectrum's own file says where a release's catalogue, a table of positions or SIMBAD may overrule it: this"
-    " stands again once they say nothing more",
+    "Values in a spectrum's own file that a release's catalogue, a table of positions or SIMBAD may overrule: they"
+    " apply again when these sources no longer give a value",
     _spectrum_key(),
     _col("designation", Text, "Designation or name in the file", ucd="meta.id;src"),
     _col("ra_deg", Double, "Right ascension in the file, ICRS", "deg", "pos.eq.ra"),
     _col("dec_deg", Double, "Declination in the file, ICRS", "deg", "pos.eq.dec"),
     *_signal_to_noise(),
-    _col("snr_source", Text, "Where S/N is from: header, or estimated from the flux", ucd="meta.ref"),
+    _col("snr_source", Text, "Source of the S/N: header, or estimated from the flux", ucd="meta.ref"),
     *_stellar_parameters(),
-    _col("quality", Integer, "Quality bits of reading and reducing: docs/quality.md", "", "meta.code.qual"),
+    _col("quality", Integer, "Quality bits from reading and reduction: docs/quality.md", "", "meta.code.qual"),
     _run(),
 )
 
 STAR_LINK = _table(
     "star_link",
-    "Names whose spectra are of a star wherever their positions are (becat alias)",
-    _col("designation", Text, "Name of spectra", ucd="meta.id", key=True),
+    "Names whose spectra belong to a star whatever their positions (becat alias)",
+    _col("designation", Text, "Name of the spectra", ucd="meta.id", key=True),
     # no reference that is checked: a star whose files are read again is gone for a moment
-    _col("star_id", BigInteger, "Star of which they are", ucd="meta.id", required=True),
+    _col("star_id", BigInteger, "Star to which they belong", ucd="meta.id", required=True),
     _run(),
 )
 
@@ -335,7 +341,7 @@ def _line_ew(name, line, band):
         _col(
             f"ew_{name}_a",
             REAL,
-            f"Equivalent width of {line}, {band} (vacuum); positive in absorption; NULL with too few good pixels",
+            f"Equivalent width of {line}, {band} (vacuum); positive in absorption; NULL if too few pixels are good",
             "Angstrom",
             "spect.line.eqWidth",
         ),
@@ -345,14 +351,14 @@ def _line_ew(name, line, band):
 
 LINE_MEASUREMENT = _table(
     "line_measurement",
-    "What the UDFs measured on each rectified spectrum",
+    "What was measured on each rectified spectrum",
     _spectrum_key(),
     *_line_ew("halpha", "H-alpha", "6548-6578 Angstrom"),
     *_line_ew("mgb", "the Mg I b triplet", "5160-5193 Angstrom"),
     _col(
         "n_peaks",
         Integer,
-        "Local maxima in 6551-6579 Angstrom after Bartlett smoothing, ripples of noise among them as in the paper;"
+        "Local maxima in 6551-6579 Angstrom after Bartlett smoothing, including noise ripples as in the paper;"
         " n_significant_peaks of profile_class counts those above the noise",
         "",
         "meta.number;spect.line",
@@ -364,9 +370,7 @@ LINE_MEASUREMENT = _table(
         "",
         "meta.number;spect.line",
     ),
-    _col(
-        "bartlett_width_px", Integer, "Width of the Bartlett window used, pixels of the grid", "pix", "instr.bandwidth"
-    ),
+    _col("bartlett_width_px", Integer, "Width of the Bartlett window, in pixels of the grid", "pix", "instr.bandwidth"),
     _col("peak_wavelength_a", Double, "Wavelength of the highest peak", "Angstrom", "em.wl;spect.line"),
     _col("peak_flux", REAL, "Smoothed rectified flux at the highest peak", "", "phot.flux;arith.ratio"),
     _error("peak_flux", REAL, "peak_flux", "", "phot.flux;arith.ratio"),
@@ -396,15 +400,15 @@ LINE_MEASUREMENT = _table(
     _col(
         "forbidden_line_significance",
         REAL,
-        "Significance of the forbidden line that stands out most; negative where it is an absorption, as of sky that was"
-        " taken off with its nebula",
+        "Significance of the strongest forbidden line; negative if it is in absorption, as when nebular emission was"
+        " subtracted with the sky",
         "",
         "stat.snr",
     ),
     _col(
         "water_strength",
         REAL,
-        "Strength of telluric water lines around H-alpha, that of a wet night being 1",
+        "Strength of the telluric water lines around H-alpha; 1 is that of a humid night",
         "",
         "stat.value;arith.ratio",
     ),
@@ -412,7 +416,7 @@ LINE_MEASUREMENT = _table(
     _col(
         "ew_halpha_dry_a",
         REAL,
-        "EW(H-alpha) without the telluric water in its band, where has_telluric_water; else EW(H-alpha)",
+        "EW(H-alpha) without the telluric water in its band if has_telluric_water, otherwise EW(H-alpha)",
         "Angstrom",
         "spect.line.eqWidth",
     ),
@@ -420,7 +424,7 @@ LINE_MEASUREMENT = _table(
     _col(
         "has_telluric_water",
         Boolean,
-        "True where telluric water lines are significant: they may pass for cores, peaks and [N II]",
+        "True if telluric water lines are significant: they may be mistaken for cores, peaks and [N II]",
         ucd="meta.code",
     ),
     _col("measure_version", Text, "Version of the measurement code and its parameters", ucd="meta.version"),
@@ -444,11 +448,11 @@ PROFILE_CLASS = _table(
         ucd="meta.code.class",
     ),
     _col("shell_type", Integer, "Shell type 1-3 of Wang et al. 2022, section 4.2", ucd="meta.code.class"),
-    _col("n_emission_peaks", Integer, "Peaks that stand above the noise", ucd="meta.number;spect.line"),
+    _col("n_emission_peaks", Integer, "Emission peaks that rise above the noise", ucd="meta.number;spect.line"),
     _col(
         "violet_red_ratio",
         REAL,
-        "Height of the violet over the red peak, above the local absorption",
+        "Ratio of the heights of the violet and the red peak, above the local absorption",
         "",
         "spect.line.intensity;arith.ratio",
     ),
@@ -462,7 +466,7 @@ PROFILE_CLASS = _table(
     _col(
         "core_flux",
         REAL,
-        "Lowest rectified flux of the smoothed line, between the outer emission peaks where there are two",
+        "Lowest rectified flux of the smoothed line; between the outer emission peaks if there are two",
         "",
         "phot.flux.density;spect.line",
     ),
@@ -470,21 +474,21 @@ PROFILE_CLASS = _table(
     _col(
         "has_two_cores",
         Boolean,
-        "True where the ridge between two absorption cores was no emission: the two lines of a binary",
+        "True if the ridge between two absorption cores is not emission: the two lines of a binary",
         ucd="meta.code",
     ),
     _col("evidence", Text, "What made a core a shell line", ucd="meta.note"),
     _col(
         "profile_class_on_second_look",
         Text,
-        "profile_class, or 'weak emission' and the like: absorption looked at again with lower thresholds, where the classifier sees"
+        "profile_class, or 'weak emission' and similar: absorption examined again with lower thresholds, used if the classifier sees"
         " a Be star",
         ucd="meta.code.class",
     ),
     _col(
         "n_significant_peaks",
         Integer,
-        "Local maxima in 6551-6579 Angstrom that stand above the noise, in the star's frame where its velocity is trusted",
+        "Local maxima in 6551-6579 Angstrom that rise above the noise, in the star's frame if its velocity is trusted",
         ucd="meta.number;spect.line",
     ),
     _col("profile_version", Text, "Version of the rules", ucd="meta.version"),
@@ -501,7 +505,7 @@ def _velocity(name, comment):
 
 RADIAL_VELOCITY = _table(
     "radial_velocity",
-    "Radial velocities of each spectrum by several methods, in the frame of its wavelengths (heliocentric at LAMOST); NULL where the"
+    "Radial velocities of each spectrum from several methods, in the frame of its wavelengths (heliocentric for LAMOST); NULL if the"
     " line does not allow it: see docs/velocities.md",
     _spectrum_key(),
     *_velocity(
@@ -511,14 +515,14 @@ RADIAL_VELOCITY = _table(
     _col(
         "wing_separation_km_s",
         REAL,
-        "Half of the distance of the two Gaussians, which is half of the line's width at a third of its height",
+        "Half the distance between the two Gaussians, which is half the width of the line at a third of its height",
         "km.s**-1",
         "spect.line.width",
     ),
-    _col("halpha_wing_of", Text, "emission or absorption: whose wings these are", ucd="meta.code"),
+    _col("halpha_wing_of", Text, "emission or absorption: the line whose wings these are", ucd="meta.code"),
     *_velocity(
         "halpha_bisector",
-        "Velocity of the bisector of H-alpha: mean of the middles at 25, 35, 45 and 55 % of its height",
+        "Velocity of the bisector of H-alpha: mean of the midpoints at 25, 35, 45 and 55 % of its height",
     ),
     *_velocity("hei_6680", "Velocity of He I 6678 in absorption, by correlation with rotating stars"),
     *_velocity(
@@ -527,12 +531,12 @@ RADIAL_VELOCITY = _table(
     _col(
         "blue_template", Text, "Template that fits the blue arm best: effective temperature and v sin i", ucd="meta.id"
     ),
-    *_velocity("primary", "Velocity of the stronger star, where the lines of two are seen; NULL else"),
-    *_velocity("secondary", "Velocity of the weaker star, where the lines of two are seen; NULL else"),
+    *_velocity("primary", "Velocity of the stronger star if the lines of two are seen, otherwise NULL"),
+    *_velocity("secondary", "Velocity of the weaker star if the lines of two are seen, otherwise NULL"),
     _col(
         "secondary_strength_ratio",
         REAL,
-        "Depth of the weaker star's lines over that of the stronger one's",
+        "Depth of the weaker star's lines divided by that of the stronger star's lines",
         "",
         "spect.line.intensity;arith.ratio",
     ),
@@ -552,28 +556,30 @@ MODEL = _table(
     _col("precision", Text, "Number format of the weights: fp32, fp16 or int8", ucd="meta.code"),
     _col("training_data", Text, "What it was trained on", ucd="meta.note"),
     _col("be_probability_min", REAL, "Decision threshold recommended for it", "", "stat.probability"),
-    _col("is_current", Boolean, "True for the models that scored last: one of each network", ucd="meta.code"),
+    _col("is_current", Boolean, "True for the models that scored last, one for each network", ucd="meta.code"),
     _run(),
 )
 
 BE_SCORE = _table(
     "be_score",
-    "Probability that the H-alpha profile shows a Be star, by model, of spectra that the steps before the classifier leave in",
+    "Probability that the H-alpha profile is that of a Be star, by model, for spectra that pass the steps before the classifier",
     _spectrum_key(),
     _col("model_id", Text, "Model", ucd="meta.id", key=True, refers="model.model_id"),
-    _col("be_probability", REAL, "Probability of Be; NULL where too few pixels are good", "", "stat.probability"),
+    _col("be_probability", REAL, "Probability of Be; NULL if too few pixels are good", "", "stat.probability"),
     _col("provider", Text, "onnxruntime execution provider that ran", ucd="meta.id;meta.software"),
     _run(),
 )
 
 INSPECTION = _table(
     "inspection",
-    "What people said on looking at a candidate",
-    _col("inspection_id", Text, "Identity of the judgement", ucd="meta.id;meta.main", key=True),
+    "Judgements by eye of the candidates",
+    _col("inspection_id", Text, "Identifier of the judgement", ucd="meta.id;meta.main", key=True),
     _star_key(key=False),
-    _col("spectrum_id", BigInteger, "Spectrum that was shown, if one", ucd="meta.id", refers="spectrum.spectrum_id"),
-    _col("inspector", Text, "Who looked", ucd="meta.curation"),
-    _col("is_be", Boolean, "Verdict: a Be profile or not; NULL: undecided", ucd="meta.code"),
+    _col(
+        "spectrum_id", BigInteger, "Spectrum that was judged, if only one", ucd="meta.id", refers="spectrum.spectrum_id"
+    ),
+    _col("inspector", Text, "Who judged", ucd="meta.curation"),
+    _col("is_be", Boolean, "Judgement: a Be profile or not; NULL: undecided", ucd="meta.code"),
     _col("profile_class", Text, "Profile class given by eye", ucd="meta.code.class"),
     _col("shell_type", Integer, "Shell type given by eye", ucd="meta.code.class"),
     _col("comment", Text, "Comment", ucd="meta.note"),
@@ -598,12 +604,12 @@ PHOTOMETRY = _table(
     *_magnitude("h", "2MASS H", "em.IR.H"),
     *_magnitude("k", "2MASS Ks", "em.IR.K"),
     _col("tmass_quality", Text, "2MASS ph_qual for J, H, Ks: A best, U an upper limit", ucd="meta.code.qual"),
-    _col("tmass_separation_arcsec", REAL, "Distance of the 2MASS source", "arcsec", "pos.angDistance"),
+    _col("tmass_separation_arcsec", REAL, "Distance to the 2MASS source", "arcsec", "pos.angDistance"),
     _col("tmass_ambiguous", Boolean, "More than one 2MASS source within the radius", ucd="meta.code"),
     _col("allwise_id", Text, "AllWISE designation", ucd="meta.id"),
     *_magnitude("w1", "AllWISE W1 (3.4 micron)", "em.IR.3-4um"),
     _col("allwise_quality", Text, "AllWISE ph_qual for W1 to W4: A best, U an upper limit", ucd="meta.code.qual"),
-    _col("allwise_separation_arcsec", REAL, "Distance of the AllWISE source", "arcsec", "pos.angDistance"),
+    _col("allwise_separation_arcsec", REAL, "Distance to the AllWISE source", "arcsec", "pos.angDistance"),
     _col("allwise_ambiguous", Boolean, "More than one AllWISE source within the radius", ucd="meta.code"),
     _col("g_mag", REAL, "Gaia G", "mag", "phot.mag;em.opt"),
     _col("bp_mag", REAL, "Gaia BP", "mag", "phot.mag;em.opt.B"),
@@ -618,7 +624,7 @@ REDDENING = _table(
     _star_key(),
     _col("ebv_mag", REAL, "E(B-V)", "mag", "phot.color.excess"),
     _error("ebv_mag", REAL, "ebv_mag", "mag", "phot.color.excess"),
-    _col("distance_pc", REAL, "Distance at which the map was read", "pc", "pos.distance"),
+    _col("distance_pc", REAL, "Distance at which the map was evaluated", "pc", "pos.distance"),
     _col("source", Text, "Map or table", ucd="meta.ref"),
     _run(),
 )
@@ -642,66 +648,70 @@ ASTROMETRY = _table(
     _col("parallax_pmra_corr", REAL, "Correlation of parallax and pmra; NULL counts as 0", "", "stat.correlation"),
     _col("parallax_pmdec_corr", REAL, "Correlation of parallax and pmdec; NULL counts as 0", "", "stat.correlation"),
     _col("ruwe", REAL, "Renormalised unit weight error", "", "stat.error"),
+    _col("nu_eff_per_um", REAL, "Effective wavenumber used in a five-parameter solution", "um**-1", "em.wavenumber"),
     _col(
-        "nu_eff_per_um", REAL, "Effective wavenumber that a solution of five parameters used", "um**-1", "em.wavenumber"
+        "pseudocolour_per_um",
+        REAL,
+        "Pseudocolour: wavenumber found in a six-parameter solution",
+        "um**-1",
+        "em.wavenumber",
     ),
-    _col("pseudocolour_per_um", REAL, "Wavenumber that a solution of six parameters found", "um**-1", "em.wavenumber"),
     _col(
         "astrometric_params_solved",
         BigInteger,
-        "31 where Gaia solved for five parameters, 95 for six, 3 for the position alone",
+        "31 if Gaia solved for five parameters, 95 for six, 3 for the position only",
         ucd="meta.code",
     ),
     _col(
         "parallax_zero_point_mas",
         Double,
-        "Zero point of the parallax (Lindegren et al. 2021), to be taken off it; NULL where it is not known",
+        "Zero point of the parallax (Lindegren et al. 2021), to be subtracted from it; NULL if it is not known",
         "mas",
         "pos.parallax.trig;arith.zp",
     ),
     _col("distance_pc", Double, "Bailer-Jones distance (geometric)", "pc", "pos.distance"),
     _col("distance_lo_pc", Double, "Its 16th percentile", "pc", "pos.distance;stat.min"),
     _col("distance_hi_pc", Double, "Its 84th percentile", "pc", "pos.distance;stat.max"),
-    _col("separation_arcsec", REAL, "Distance of the Gaia source", "arcsec", "pos.angDistance"),
+    _col("separation_arcsec", REAL, "Distance to the Gaia source", "arcsec", "pos.angDistance"),
     _col("is_ambiguous", Boolean, "More than one Gaia source within the radius", ucd="meta.code"),
     _run(),
 )
 
 GAIA_PARAMETERS = _table(
     "gaia_parameters",
-    "What Gaia DR3 itself says of emission lines (ESP-ELS) and hot stars (ESP-HS), from its low-resolution spectra",
+    "Gaia DR3's own results on emission lines (ESP-ELS) and hot stars (ESP-HS), from its low-resolution spectra",
     _star_key(),
     _col("source_id", BigInteger, "Gaia source_id", ucd="meta.id"),
     _col(
         "ew_espels_halpha_nm",
         REAL,
-        "Pseudo-equivalent width of H-alpha of ESP-ELS; negative in emission",
+        "Pseudo-equivalent width of H-alpha from ESP-ELS; negative in emission",
         "nm",
         "spect.line.eqWidth",
     ),
     _error("ew_espels_halpha_nm", REAL, "ew_espels_halpha_nm", "nm", "spect.line.eqWidth"),
     _col("ew_espels_halpha_flag", Text, "Its quality: 0 is good", ucd="meta.code.qual"),
-    _col("espels_class", Text, "Class of emission-line star of ESP-ELS", ucd="src.class"),
+    _col("espels_class", Text, "Class of emission-line star from ESP-ELS", ucd="src.class"),
     _col("espels_class_flag", Text, "Its quality, as the archive gives it", ucd="meta.code.qual"),
-    _col("espels_be_probability", REAL, "Probability of a Be star of ESP-ELS", "", "stat.probability;src.class"),
+    _col("espels_be_probability", REAL, "Probability of a Be star from ESP-ELS", "", "stat.probability;src.class"),
     _col(
         "espels_herbig_probability",
         REAL,
-        "Probability of a Herbig Ae/Be star of ESP-ELS",
+        "Probability of a Herbig Ae/Be star from ESP-ELS",
         "",
         "stat.probability;src.class",
     ),
-    _col("teff_esphs_k", REAL, "Effective temperature of ESP-HS", "K", "phys.temperature.effective"),
-    _col("logg_esphs_dex", REAL, "Surface gravity of ESP-HS", "dex(cm.s**-2)", "phys.gravity"),
-    _col("vsini_esphs_km_s", REAL, "Projected rotational velocity of ESP-HS", "km.s**-1", "phys.veloc.rotat"),
-    _col("ebpminrp_esphs_mag", REAL, "Colour excess E(BP-RP) of ESP-HS", "mag", "phot.color.excess"),
-    _col("esphs_spectral_type", Text, "Kind of star that ESP-HS takes it for: O, B, A, CSTAR ...", ucd="src.spType"),
+    _col("teff_esphs_k", REAL, "Effective temperature from ESP-HS", "K", "phys.temperature.effective"),
+    _col("logg_esphs_dex", REAL, "Surface gravity from ESP-HS", "dex(cm.s**-2)", "phys.gravity"),
+    _col("vsini_esphs_km_s", REAL, "Projected rotational velocity from ESP-HS", "km.s**-1", "phys.veloc.rotat"),
+    _col("ebpminrp_esphs_mag", REAL, "Colour excess E(BP-RP) from ESP-HS", "mag", "phot.color.excess"),
+    _col("esphs_spectral_type", Text, "Kind of star according to ESP-HS: O, B, A, CSTAR ...", ucd="src.spType"),
     _run(),
 )
 
 KINEMATIC_MODEL = _table(
     "kinematic_model",
-    "Rotation curves and solar motions with which peculiar velocities are computed",
+    "Rotation curves and solar motions used to compute peculiar velocities",
     _col("kinematic_model", Text, "Name", ucd="meta.id;meta.main", key=True),
     _col("u_sun_km_s", Double, "Solar motion towards the Galactic centre", "km.s**-1", "phys.veloc"),
     _col("v_sun_km_s", Double, "Solar motion in the direction of rotation", "km.s**-1", "phys.veloc"),
@@ -718,15 +728,15 @@ KINEMATIC_MODEL = _table(
     _col(
         "distance_source",
         Text,
-        "Bailer-Jones, zero point (parallax less its parallax_zero_point_mas), or parallax; NULL counts as parallax",
+        "Bailer-Jones, zero point (parallax minus its parallax_zero_point_mas), or parallax; NULL counts as parallax",
         ucd="meta.ref",
     ),
     _col(
         "maxwellian_b_km_s", Double, "Scale b of the Maxwellian f = a v^2 exp(-v^2/b^2)", "km.s**-1", "stat.fit.param"
     ),
     _error("maxwellian_b_km_s", Double, "maxwellian_b_km_s", "km.s**-1", "stat.fit.param"),
-    _col("maxwellian_source", Text, "published, or fitted to how many stars", ucd="meta.note"),
-    _col("is_default", Boolean, "True for the one that the views use", ucd="meta.code"),
+    _col("maxwellian_source", Text, "published, or the number of stars to which it was fitted", ucd="meta.note"),
+    _col("is_default", Boolean, "True for the model that the views use", ucd="meta.code"),
     _col("reference", Text, "Source of the constants", ucd="meta.bib"),
     _run(),
 )
@@ -749,7 +759,7 @@ KINEMATICS = _table(
 
 LITERATURE_CATALOGUE = _table(
     "literature_catalogue",
-    "Published lists that stars are matched with",
+    "Published lists with which stars are matched",
     _col("catalogue_id", Text, "Short name", ucd="meta.id;meta.main", key=True),
     _col("title", Text, "Title", ucd="meta.title"),
     _col(
@@ -763,7 +773,7 @@ LITERATURE_CATALOGUE = _table(
     _col("vizier", Text, "VizieR table", ucd="meta.id"),
     _col("radius_arcsec", Double, "Matching radius", "arcsec", "pos.angDistance"),
     _col("epoch_yr", Double, "Epoch of its positions", "yr", "time.epoch"),
-    _col("n_rows", BigInteger, "Rows taken in; NULL while it has not been fetched", ucd="meta.number"),
+    _col("n_rows", BigInteger, "Rows loaded; NULL if it has not been fetched", ucd="meta.number"),
     _run(),
 )
 
@@ -776,14 +786,19 @@ LITERATURE_MATCH = _table(
     _col("object_class", Text, "CBe, Herbig Ae/Be, H II region, ...", ucd="meta.code.class"),
     _col("separation_arcsec", Double, "Distance from the star", "arcsec", "pos.angDistance"),
     _col("match_rank", Integer, "1 for the nearest object of that list", ucd="meta.number"),
-    _col("is_best", Boolean, "The nearest object to the star, and the star the nearest to it", ucd="meta.code"),
+    _col(
+        "is_best",
+        Boolean,
+        "The object is the nearest to the star, and the star the nearest to the object",
+        ucd="meta.code",
+    ),
     _col("is_ambiguous", Boolean, "More than one object within the radius", ucd="meta.code"),
     _run(),
 )
 
 SPECTRAL_TYPE = _table(
     "spectral_type",
-    "Every published spectral type of a star, read into ranges",
+    "Every published spectral type of a star, converted into ranges",
     _star_key(),
     _col("catalogue_id", Text, "Source", ucd="meta.id", key=True),
     _col("spectral_type", Text, "Type as published", ucd="src.spType", key=True),
@@ -793,24 +808,31 @@ SPECTRAL_TYPE = _table(
     _col(
         "subtype_min",
         Double,
-        "Earliest subtype it allows: O0 = 0, B0 = 10, A0 = 20, F0 = 30, G0 = 40, K0 = 50, M0 = 60",
+        "Earliest subtype that it allows: O0 = 0, B0 = 10, A0 = 20, F0 = 30, G0 = 40, K0 = 50, M0 = 60",
         "",
         "src.spType;stat.min",
     ),
-    _col("subtype_max", Double, "Latest subtype it allows, same scale", "", "src.spType;stat.max"),
+    _col("subtype_max", Double, "Latest subtype that it allows, same scale", "", "src.spType;stat.max"),
     _col(
         "luminosity_min",
         Double,
-        "Most luminous class it allows: Ia = 1.0, Iab = 1.3, Ib = 1.6, II = 2 ... V = 5; NULL if none is given",
+        "Most luminous class that it allows: Ia = 1.0, Iab = 1.3, Ib = 1.6, II = 2 ... V = 5; NULL if none is given",
         "",
         "src.class.luminosity;stat.min",
     ),
-    _col("luminosity_max", Double, "Least luminous class it allows, same scale", "", "src.class.luminosity;stat.max"),
+    _col(
+        "luminosity_max", Double, "Least luminous class that it allows, same scale", "", "src.class.luminosity;stat.max"
+    ),
     _col("is_emission", Boolean, "The type says emission (e)", ucd="meta.code"),
     _col("is_shell", Boolean, "The type says shell", ucd="meta.code"),
-    _col("is_peculiar", Boolean, "A degenerate, subdwarf or otherwise not a normal type", ucd="meta.code"),
-    _col("separation_arcsec", Double, "Distance of the catalogue's object", "arcsec", "pos.angDistance"),
-    _col("is_adopted", Boolean, "True for the one type that the views use: the latest publication", ucd="meta.code"),
+    _col(
+        "is_peculiar",
+        Boolean,
+        "The type is not that of a normal star: white dwarf, subdwarf, B[e], Herbig and similar",
+        ucd="meta.code",
+    ),
+    _col("separation_arcsec", Double, "Distance to the catalogue's object", "arcsec", "pos.angDistance"),
+    _col("is_adopted", Boolean, "True for the type that the views use (docs/spectral_types.md)", ucd="meta.code"),
     _run(),
 )
 
@@ -825,7 +847,7 @@ CLUSTER = _table(
     _col("cluster", Text, "Name", ucd="meta.id;meta.main", key=True),
     _col("ra_deg", Double, "Right ascension of the centre, ICRS", "deg", "pos.eq.ra"),
     _col("dec_deg", Double, "Declination of the centre, ICRS", "deg", "pos.eq.dec"),
-    _col("r50_deg", Double, "Radius with half of the members", "deg", "phys.angSize"),
+    _col("r50_deg", Double, "Radius that contains half of the members", "deg", "phys.angSize"),
     _col("n_members", Integer, "Number of members", ucd="meta.number"),
     *_with_error(
         "pmra_mas_yr", "Mean proper motion in right ascension, times cos(dec)", "mas.yr**-1", "pos.pm;pos.eq.ra"
@@ -843,42 +865,42 @@ CLUSTER = _table(
 
 CLUSTER_MATCH = _table(
     "cluster_match",
-    "Stars that agree with a published cluster member",
+    "Stars that match a published cluster member",
     _star_key(),
     _col("cluster", Text, "Cluster", ucd="meta.id", key=True, refers="cluster.cluster"),
     _col("catalogue_id", Text, "List of members", ucd="meta.id", key=True),
     _col("member_source_id", BigInteger, "Gaia source_id of the member", ucd="meta.id"),
     _col("method", Text, "source_id or position", ucd="meta.code"),
     _col("membership_probability", Double, "Published probability of membership", "", "stat.probability"),
-    _col("separation_arcsec", Double, "Distance of star and member", "arcsec", "pos.angDistance"),
-    _col("pm_difference_sigma", Double, "Difference of proper motions over its error", "", "stat.snr"),
-    _col("parallax_difference_sigma", Double, "Difference of parallaxes over its error", "", "stat.snr"),
+    _col("separation_arcsec", Double, "Distance between star and member", "arcsec", "pos.angDistance"),
+    _col("pm_difference_sigma", Double, "Difference in proper motion divided by its error", "", "stat.snr"),
+    _col("parallax_difference_sigma", Double, "Difference in parallax divided by its error", "", "stat.snr"),
     _run(),
 )
 
 LIGHT_CURVE = _table(
     "light_curve",
-    "Photometry in time that `becat light-curve` took from tables of TESS, ASAS-SN and ZTF, a row a measurement",
-    _col("file", Text, "File it was read from", ucd="meta.id;meta.file", key=True),
+    "Time-series photometry that `becat light-curve` read from tables of TESS, ASAS-SN and ZTF, one row per measurement",
+    _col("file", Text, "File from which it was read", ucd="meta.id;meta.file", key=True),
     _col("row_in_file", BigInteger, "Row of the file's table, counted from 1", ucd="meta.id", key=True),
     # no reference that is checked: its star is gone for a moment where the files of its spectra are read again
     _col("star_id", BigInteger, "Star", ucd="meta.id", required=True),
     _col("source", Text, "TESS, ASAS-SN or ZTF", ucd="meta.id;instr", required=True),
-    _col("band", Text, "Filter, as the source names it; NULL where the file does not say", ucd="meta.id;instr.filter"),
-    _col("mjd", Double, "Time less JD 2400000.5, of the kind that time_system names", "d", "time.epoch", required=True),
+    _col("band", Text, "Filter, as the source names it; NULL if the file does not say", ucd="meta.id;instr.filter"),
+    _col("mjd", Double, "Time minus JD 2400000.5, in the time system of time_system", "d", "time.epoch", required=True),
     _col(
         "time_system",
         Text,
-        "What kind of time mjd is, as the file gives it: BJD TDB, HJD UTC, JD UTC or MJD UTC",
+        "Time system of mjd, as in the file: BJD TDB, HJD UTC, JD UTC or MJD UTC",
         ucd="time.scale",
         required=True,
     ),
-    _col("magnitude_mag", REAL, "Magnitude; where is_limit, the star was fainter", "mag", "phot.mag;em.opt"),
+    _col("magnitude_mag", REAL, "Magnitude; if is_limit, the star was fainter", "mag", "phot.mag;em.opt"),
     _error("magnitude_mag", REAL, "magnitude_mag", "mag", "phot.mag;em.opt"),
     _col(
         "relative_flux",
         REAL,
-        "Flux over the median of the file, where it gives no magnitudes",
+        "Flux divided by the median of the file, if it gives no magnitudes",
         "",
         "phot.flux;arith.ratio",
     ),
@@ -886,7 +908,7 @@ LIGHT_CURVE = _table(
     _col(
         "is_limit",
         Boolean,
-        "True where the star was not seen, and magnitude_mag is the limit",
+        "True if the star was not detected, and magnitude_mag is the limit",
         ucd="meta.code",
         required=True,
     ),
@@ -906,22 +928,22 @@ COMPLETENESS = _table(
         key=True,
     ),
     _col("snr", Double, "Signal to noise per pixel", "", "stat.snr", key=True),
-    _col("v_sin_i_km_s", Double, "Projected rotation of the host", "km.s**-1", "phys.veloc.rotat", key=True),
+    _col("v_sin_i_km_s", Double, "Projected rotational velocity of the host", "km.s**-1", "phys.veloc.rotat", key=True),
     _col("host", Text, "Host spectra: real or simulated", ucd="meta.code", key=True),
-    _col("n_injected", Integer, "Spectra tried", ucd="meta.number"),
+    _col("n_injected", Integer, "Spectra tested", ucd="meta.number"),
     _col("n_detected", Integer, "Spectra with a score above the threshold", ucd="meta.number"),
     _run(),
 )
 
 SELECTION_PARAMETER = _table(
     "selection_parameter",
-    "Every threshold that the views use. Change a value and the views follow at once",
+    "Every threshold that the views use. If you change a value, the views follow at once",
     _col("name", Text, "Name", ucd="meta.id;meta.main", key=True),
-    _col("value", Double, "Value in force", "", "stat.value", required=True),
-    _col("default_value", Double, "Value as shipped", "", "stat.value", required=True),
+    _col("value", Double, "Current value", "", "stat.value", required=True),
+    _col("default_value", Double, "Shipped value", "", "stat.value", required=True),
     _col("unit", Text, "Unit of the value", ucd="meta.unit"),
     _col("description", Text, "What it decides", ucd="meta.note"),
-    _col("reference", Text, "Where it is from", ucd="meta.bib"),
+    _col("reference", Text, "Source of the value", ucd="meta.bib"),
 )
 
 PUBLISHED_VALUE = _table(
@@ -930,7 +952,7 @@ PUBLISHED_VALUE = _table(
     _col("name", Text, "Name", ucd="meta.id;meta.main", key=True),
     _col("value", Double, "Printed value", "", "stat.value", required=True),
     _col("unit", Text, "Unit", ucd="meta.unit"),
-    _col("place", Text, "Where it stands in the paper", ucd="meta.bib.page"),
+    _col("place", Text, "Where it is in the paper", ucd="meta.bib.page"),
     _col("description", Text, "What it counts", ucd="meta.note"),
 )
 
@@ -944,14 +966,14 @@ ETL_RUN = _table(
     _col("status", Text, "running, done, failed or interrupted", ucd="meta.code.status"),
     _col("becat_version", Text, "Version of becat", ucd="meta.version"),
     _col("code_version", Text, "Hash of the code of the stage and of its parameters", ucd="meta.version"),
-    _col("n_done", BigInteger, "Rows, files or stars done", ucd="meta.number"),
+    _col("n_done", BigInteger, "Rows, files or stars processed", ucd="meta.number"),
     _col("n_rejected", BigInteger, "Inputs rejected", ucd="meta.number"),
     _col("message", Text, "What happened, in one line", ucd="meta.note"),
 )
 
 INPUT_FILE = _table(
     "input_file",
-    "Ledger of the files read: a file is read again when its content or the reduction code changes",
+    "Ledger of the files that were read: a file is read again when its content or the reduction code changes",
     _col("file", Text, "Path", ucd="meta.id;meta.file;meta.main", key=True),
     _col("size_bytes", BigInteger, "Size", "byte", "meta.number"),
     _col("modified_ns", BigInteger, "Modification time, nanoseconds since 1970", "ns", "time.processing"),
@@ -960,7 +982,7 @@ INPUT_FILE = _table(
     _col(
         "status",
         Text,
-        "loaded, duplicate, rejected, or missing: loaded, and not there any more (`becat forget`)",
+        "loaded, duplicate, rejected, or missing: loaded, but no longer there (`becat forget`)",
         ucd="meta.code.status",
     ),
     _col("n_rows", BigInteger, "Spectra or rows taken from it", ucd="meta.number"),
@@ -970,7 +992,7 @@ INPUT_FILE = _table(
 
 REJECTED_INPUT = _table(
     "rejected_input",
-    "What could not be trusted, and why. It is tried again when it changes",
+    "Input that could not be trusted, and why. It is tried again when it changes",
     _col("file", Text, "Path", ucd="meta.id;meta.file", key=True),
     _col("stage", Text, "open, read, reduce, load, catalogue, ...", ucd="meta.code", key=True),
     _col("detail", Text, "HDU, row or cell; empty for the whole file", ucd="meta.note", key=True),
@@ -994,41 +1016,52 @@ TABLE_CHECKSUM = _table(
     _col(
         "written_by",
         BigInteger,
-        "Run that wrote the rows; 0 for tables whose rows do not say",
+        "Run that wrote the rows; 0 for tables whose rows do not record it",
         ucd="meta.id;meta.dataset",
         key=True,
     ),
     _col("n_rows", BigInteger, "Rows", ucd="meta.number", required=True),
-    _col("checksum", BigInteger, "Sum of the hashes of the rows, in no order", ucd="meta.checksum", required=True),
+    _col(
+        "checksum",
+        BigInteger,
+        "Sum of the hashes of the rows, independent of their order",
+        ucd="meta.checksum",
+        required=True,
+    ),
     _col("columns", Text, "Columns that were hashed", ucd="meta.note", required=True),
-    _col("engine", Text, "Version of DuckDB that made the hashes: those of another are others", ucd="meta.version"),
+    _col(
+        "engine",
+        Text,
+        "Version of DuckDB that made the hashes; another version makes different ones",
+        ucd="meta.version",
+    ),
     _col("last_run_id", BigInteger, "Last run of the command that made the checksum", ucd="meta.id;meta.dataset"),
     _col(
         "changed_at",
         TIMESTAMP,
-        "When a later command found that other rows stood there than becat had written (UTC)",
+        "When a later command found rows that differ from those written by becat (UTC)",
         ucd="time",
     ),
 )
 
 WAITING_INPUT = _table(
     "waiting_input",
-    "What was not taken from a file for a cause that lies outside of it; when the cause ends, the file is read again",
+    "Spectra not loaded from a file for a cause outside the file; when the cause ends, the file is read again",
     _col("file", Text, "Path", ucd="meta.id;meta.file", key=True),
     _col("spectrum_id", BigInteger, "Spectrum; 0 for the whole file", ucd="meta.id", key=True),
     _col("cause", Text, "unreadable, no S/N, or other file", ucd="meta.code", required=True),
     _col("survey", Text, "Survey of the spectrum that has no S/N", ucd="meta.id;instr"),
     _col("obsid", BigInteger, "Its obsid", ucd="meta.id;obs"),
     _col("lmjm", BigInteger, "Its local modified Julian minute; 0 for a coadd", "min", "time.epoch"),
-    _col("held_by", Text, "Other file that has the spectrum", ucd="meta.id;meta.file"),
-    _col("held_as", BigInteger, "Number of the spectrum of that file", ucd="meta.id"),
+    _col("held_by", Text, "Other file that contains the spectrum", ucd="meta.id;meta.file"),
+    _col("held_as", BigInteger, "Number of the spectrum in that file", ucd="meta.id"),
     _col("held_content", Text, "Its content_hash", ucd="meta.id"),
     _run(),
 )
 
 NAMED_INPUT = _table(
     "named_input",
-    "What the configuration of `becat run` named at the last run: what it names no more is taken out",
+    "What the configuration of `becat run` named at the last run: what it no longer names is removed",
     _col("kind", Text, "release catalogue, positions, archive or fetched archive", ucd="meta.code", key=True),
     _col("name", Text, "Path, or name of the source", ucd="meta.id", key=True),
     _run(),
@@ -1036,14 +1069,14 @@ NAMED_INPUT = _table(
 
 SCHEMA_STATE = _table(
     "schema_state",
-    "The schema to which this file was brought last: another becat says so, or brings it up to date",
+    "The schema with which this file was last brought up to date: a different becat reports it, or updates the file",
     _col("digest", Text, "Digest of tables, views, macros and constants", ucd="meta.version", key=True),
     _col("becat_version", Text, "Version of becat", ucd="meta.version"),
 )
 
 MISSING_RESULT = _table(
     "missing_result",
-    "Spectra that were loaded and could not be measured or scored, and why",
+    "Spectra that were loaded but could not be measured or scored, and why",
     _spectrum_key(),
     _col("stage", Text, "measure or score", ucd="meta.code", key=True),
     _col("reason", Text, "What is wrong with the spectrum", ucd="meta.note", required=True),
@@ -1052,17 +1085,23 @@ MISSING_RESULT = _table(
 
 LIST_COMPARISON = _table(
     "list_comparison",
-    "Published lists that `becat compare` held against ours: a row for each star of either",
+    "Published lists that `becat compare` compared with ours: one row for each star in either",
     _col("list", Text, "Published list", ucd="meta.id;meta.dataset", key=True),
-    _col("row_in_list", BigInteger, "Number of the row; those only here follow", ucd="meta.id;meta.main", key=True),
+    _col(
+        "row_in_list",
+        BigInteger,
+        "Number of the row in the list; stars only here follow",
+        ucd="meta.id;meta.main",
+        key=True,
+    ),
     _col("compared_view", Text, "View whose stars are ours in the comparison", ucd="meta.id;meta.table", required=True),
     _col("found_by", Text, "both, only in the list, or only here", ucd="meta.code", required=True),
-    _col("object_name", Text, "Name in the list; of those only here our designation", ucd="meta.id"),
+    _col("object_name", Text, "Name in the list; our designation for stars only here", ucd="meta.id"),
     _col("listed_class", Text, "Class that the list gives", ucd="src.class"),
-    _col("ra_deg", Double, "Right ascension in the list; of those only here ours", "deg", "pos.eq.ra"),
-    _col("dec_deg", Double, "Declination in the list; of those only here ours", "deg", "pos.eq.dec"),
-    _col("star_id", BigInteger, "Star here; NULL where there is none", ucd="meta.id", refers="star.star_id"),
-    _col("separation_arcsec", REAL, "Distance of our star from the place in the list", "arcsec", "pos.angDistance"),
+    _col("ra_deg", Double, "Right ascension in the list; ours for stars only here", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination in the list; ours for stars only here", "deg", "pos.eq.dec"),
+    _col("star_id", BigInteger, "Star here; NULL if there is none", ucd="meta.id", refers="star.star_id"),
+    _col("separation_arcsec", REAL, "Distance of our star from the position in the list", "arcsec", "pos.angDistance"),
     _col("snr_b", REAL, "Highest S/N of its blue arms here", "", "stat.snr"),
     _col("snr_r", REAL, "Highest S/N of its red arms here", "", "stat.snr"),
     _col("g_mag", REAL, "Gaia G", "mag", "phot.mag;em.opt"),
@@ -1070,33 +1109,35 @@ LIST_COMPARISON = _table(
     _col("step_name", Text, "Its name", ucd="meta.id"),
     _col("value", Double, "Value that decided", "", "stat.value"),
     _col("threshold", Double, "Threshold of that test", "", "stat.value"),
-    _col("reason", Text, "Why a star of the list is none of ours", ucd="meta.note"),
-    _col("reason_kind", Text, "The reason without its numbers", ucd="meta.note"),
-    _col("is_simulated", Boolean, "True where all spectra of the star here are simulated", ucd="meta.code"),
+    _col("reason", Text, "Why a star in the list is not one of ours", ucd="meta.note"),
+    _col("reason_kind", Text, "The reason without numbers", ucd="meta.note"),
+    _col("is_simulated", Boolean, "True if all spectra of the star here are simulated", ucd="meta.code"),
     _run(),
 )
 
 DOWNLOAD_PLAN = _table(
     "download_plan",
-    "Spectra of a release that `becat lamost plan` chose, and what has become of each file",
-    _col("survey", Text, "mrs or lrs: the two number their spectra by themselves", ucd="meta.id;instr", key=True),
+    "Spectra of a release that `becat lamost plan` chose, and the state of each file",
+    _col(
+        "survey", Text, "mrs or lrs: the two surveys number their spectra independently", ucd="meta.id;instr", key=True
+    ),
     _col("obsid", BigInteger, "LAMOST observation identifier", ucd="meta.id;obs", key=True),
     _col(
-        "release", Text, "Data release from which the file is, or is to be, fetched", ucd="meta.version", required=True
+        "release", Text, "Data release from which the file is, or will be, fetched", ucd="meta.version", required=True
     ),
     _col("version", Text, "Version of that release", ucd="meta.version"),
     _col("night", Text, "Night of observation (Beijing), YYYYMMDD", ucd="time.epoch"),
     _col("plan_id", Text, "LAMOST plate plan", ucd="meta.id;obs.field"),
     _col("file", Text, "File below the folder of the survey: night/plan/name", ucd="meta.id;meta.file", required=True),
-    _col("ra_deg", Double, "Right ascension by the release's catalogue", "deg", "pos.eq.ra"),
-    _col("dec_deg", Double, "Declination by the release's catalogue", "deg", "pos.eq.dec"),
+    _col("ra_deg", Double, "Right ascension in the release's catalogue", "deg", "pos.eq.ra"),
+    _col("dec_deg", Double, "Declination in the release's catalogue", "deg", "pos.eq.dec"),
     *_signal_to_noise(),
-    _col("n_rows", Integer, "Rows of the file in the general catalogue: one a band and exposure", ucd="meta.number"),
-    _col("bytes_expected", BigInteger, "Size expected of the file", "byte", "meta.number"),
+    _col("n_rows", Integer, "Rows of the file in the general catalogue: one per band and exposure", ucd="meta.number"),
+    _col("bytes_expected", BigInteger, "Expected size of the file", "byte", "meta.number"),
     _col(
         "night_bytes",
         BigInteger,
-        "Size expected of the archive of its whole night; NULL where the file cannot be told by its name in it",
+        "Expected size of the archive of its whole night; NULL if the file cannot be identified in it by name",
         "byte",
         "meta.number",
     ),
@@ -1107,13 +1148,13 @@ DOWNLOAD_PLAN = _table(
         "planned, replace (an older release's file is there), fetched, missing or failed",
         ucd="meta.code.status",
     ),
-    _col("problem", Text, "What went wrong, where something did", ucd="meta.note"),
+    _col("problem", Text, "What went wrong, if anything", ucd="meta.note"),
     _run(),
 )
 
 DOWNLOAD_RATE = _table(
     "download_rate",
-    "How fast each download from LAMOST was: the next plan reckons its hours by the last one",
+    "Speed of each download from LAMOST: the next plan estimates its hours from the last one",
     _col(
         "run_id",
         BigInteger,
@@ -1122,11 +1163,13 @@ DOWNLOAD_RATE = _table(
         key=True,
         refers="etl_run.run_id",
     ),
-    _col("way", Text, "single (one file a request) or night (the archive of a whole night)", ucd="meta.code", key=True),
-    _col("n_files", BigInteger, "Files, or archives, that came", ucd="meta.number", required=True),
-    _col("n_bytes", BigInteger, "Bytes that came", "byte", "meta.number", required=True),
+    _col(
+        "way", Text, "single (one file per request) or night (the archive of a whole night)", ucd="meta.code", key=True
+    ),
+    _col("n_files", BigInteger, "Files, or archives, received", ucd="meta.number", required=True),
+    _col("n_bytes", BigInteger, "Bytes received", "byte", "meta.number", required=True),
     _col("seconds", Double, "How long it took", "s", "time.duration", required=True),
-    _col("connections", Integer, "Connections at a time", ucd="meta.number", required=True),
+    _col("connections", Integer, "Simultaneous connections", ucd="meta.number", required=True),
 )
 
 TABLES = METADATA.tables
