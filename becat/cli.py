@@ -131,13 +131,13 @@ def becat() -> None:
     multiple=True,
     type=existing,
     metavar="FILE",
-    help="Also take in this spectrum of yours, or all those in a folder; may be repeated.",
+    help="Also load this spectrum of yours, or all those in a folder; may be repeated.",
 )
 def demo(directory: Path, spectra: int, seed: int, added: tuple[Path, ...]) -> None:
     """Run everything on real LAMOST DR7 spectra and a simulated survey.
 
-    Leaves DIR/catalog.duckdb and DIR/catalog.sqlite. Simulated rows are marked in the column is_simulated. None of the real
-    spectra shows a Be star. With --with yours come along; the last lines give their verdict.
+    Writes DIR/catalog.duckdb and DIR/catalog.sqlite. Simulated rows are marked in the column is_simulated. None of the real spectra shows
+    a Be star. Add your own with --with; the last lines give their verdict.
 
     \b
     Examples:
@@ -171,10 +171,10 @@ def init(catalog: Path) -> None:
 @becat.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 def upgrade(catalog: Path) -> None:
-    """Bring a catalogue that an older becat made up to date: its tables, views and thresholds. Its data stay.
+    """Bring a catalogue from an older becat up to date: its tables, views and thresholds. Its data are kept.
 
-    Every command that writes to the catalogue does this by itself. What older code measured is measured again by the next `becat run`, or by
-    `becat load`, `becat measure`, `becat score` and `becat match`.
+    Every command that writes to the catalogue does this by itself. Results of older code are computed again by the next `becat run`, or
+    by `becat load`, `becat measure`, `becat score` and `becat match`.
 
     \b
     Example:
@@ -201,11 +201,11 @@ def run(config: Path) -> None:
         positions = ["my_positions.csv"]             # names and positions for spectra that lack them
         resolve = true                               # ask SIMBAD for positions by name
         archives = {tmass = "2mass.parquet"}         # tables on disk, by source
-        fetch = ["gaia", "allwise"]                  # sources to ask on the network
+        fetch = ["gaia", "allwise"]                  # sources to query over the network
         model = "my_model.onnx"                      # instead of both classifiers that come with becat
-        score_all = true                             # also score spectra that an earlier step has taken out
+        score_all = true                             # also score spectra that an earlier step has rejected
         inspections = "labels.sqlite"
-        scheduler = "tcp://host:8786"                # Dask, if a cluster is to do it
+        scheduler = "tcp://host:8786"                # Dask, to use a cluster
         publish = "catalog.sqlite"
         [lamost]                                     # fetched from LAMOST: see `becat lamost plan --help`
         release = "dr11"
@@ -240,7 +240,7 @@ token_option = click.option(
 
 @becat.group(cls=Commands)
 def lamost() -> None:
-    """Get a release from LAMOST: its catalogues, a plan of the spectra that are needed, and these spectra.
+    """Get a release from LAMOST: its catalogues, a plan of the spectra needed, and these spectra.
 
     \b
     Example:
@@ -293,7 +293,7 @@ def lamost_releases(server: str | None) -> None:
 def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -> None:
     """Fetch the general and stellar-parameter catalogues of RELEASE.
 
-    Without VERSION the newest public one is taken. A download that was interrupted goes on where it stopped; files that are complete stay.
+    Without VERSION the newest public one is used. An interrupted download resumes where it stopped; complete files are kept.
 
     \b
     Example:
@@ -316,10 +316,10 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder for what the service answers.",
+    help="Folder for the answers of the service.",
 )
-@click.option("--release", help='Release and version, as in "DR7 v2.0", if the file names do not tell.')
-@click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey, if the file names do not tell.")
+@click.option("--release", help='Release and version, as in "DR7 v2.0", if the file names do not show it.')
+@click.option("--mrs/--lrs", "is_mrs", default=None, help="Survey, if the file names do not show it.")
 @click.option(
     "--exposures",
     type=click.Choice(["coadd", "single", "all"]),
@@ -334,19 +334,27 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
 @click.option("--stars", type=existing_file, help="Only stars near the positions in this table.")
 @click.option("--view", default="", help="Only stars near those of this view or table of the catalogue.")
 @click.option(
-    "--radius", type=click.FloatRange(0, 3600, min_open=True), default=3.0, show_default=True, help="How near, arcsec."
+    "--radius",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Search radius, arcsec.",
 )
 @click.option("--all-epochs", is_flag=True, help="If one spectrum of a star is chosen, fetch all of them.")
 @click.option("--no-steps", is_flag=True, help="Do not apply the steps S/N, T_eff and Q.")
-@click.option("--anew", is_flag=True, help="Fetch again what an older release brought and this one lists unchanged.")
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="Fetch files again even if an older release supplied them and this one lists them unchanged.",
+)
 @server_option
 @token_option
 def lamost_plan(catalogues, catalog, ask, into, release, is_mrs, exposures, regions, brightest, faintest, stars, view,
                 radius, all_epochs, no_steps, anew, server, token_file) -> None:  # fmt: skip
     """Choose which spectra to fetch: apply the steps that need no flux to the release's CATALOGUES.
 
-    Without the files, --ask asks LAMOST's SQL, VizieR (DR11, DR7, DR5) or Gaia's archive (DR9) for the rows of the region or
-    stars, and keeps them as a catalogue.
+    Without the files, --ask queries LAMOST's SQL service, VizieR (DR11, DR7, DR5) or Gaia's archive (DR9) for the rows of the region or
+    stars, and stores them as a catalogue.
 
     Steps: S/N in both arms, T_eff (with the catalogue of stellar parameters), Q (with 2MASS in the catalogue: `becat fetch
     tmass --from FILE`). The plan is the table download_plan.
@@ -399,9 +407,9 @@ def lamost_plan(catalogues, catalog, ask, into, release, is_mrs, exposures, regi
     "--nights/--no-nights", default=True, show_default=True, help="Fetch whole nights where that should be faster."
 )
 def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nights: bool) -> None:
-    """Fetch the planned spectra into FOLDER; files that are there stay, and a run that was stopped goes on.
+    """Fetch the planned spectra into FOLDER; existing files are kept, and an interrupted run resumes.
 
-    Files come one by one, or from the archive (tar) of a whole night where that should be faster.
+    Files are fetched one by one, or from the archive (tar) of a whole night where that should be faster.
 
     \b
     Example:
@@ -456,10 +464,9 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
 def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, workers, scheduler) -> None:
     """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
 
-    Files that were loaded before and have not changed are left alone. A file that was waiting for something, such as its
-    S/N from a release catalogue, is read again when that has come. What cannot be trusted goes to the table
-    rejected_input, with the reason. A table positions.csv beside the files gives names and positions to spectra that
-    lack them.
+    Files that were loaded earlier and have not changed are skipped. A file that was waiting for something, such as its S/N from a
+    release catalogue, is read again when that is there. Files that cannot be trusted are recorded in the table rejected_input, with the
+    reason. A table positions.csv beside the files supplies names and positions of spectra that lack them.
 
     \b
     Example:
@@ -518,14 +525,14 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
 
 @becat.command()
 @click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--missing", is_flag=True, help="Take out every file that no longer exists.")
+@click.option("--missing", is_flag=True, help="Remove every file that no longer exists.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 @catalog_option
 def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> None:
-    """Take FILE, or all files below a folder FILE, out of the catalogue.
+    """Remove FILE, or all files below the folder FILE, from the catalogue.
 
-    Its spectra go with all that was derived from them, or the rows of a release's catalogue. The command says what it takes
-    out and asks first. The file itself stays, and comes back with the next `becat load` or `becat run` that names it.
+    Its spectra are removed with everything derived from them, or the rows of a release's catalogue. The command lists what it will
+    remove and asks first. The file itself stays, and is loaded again by the next `becat load` or `becat run` that names it.
 
     \b
     Examples:
@@ -566,8 +573,8 @@ def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> 
 def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
     """Say that spectra called NAME show STAR, whatever position their headers give.
 
-    STAR is a designation, a position, or the number of a spectrum or star. NAME is the object name in the spectra. This also
-    holds for spectra that are loaded later.
+    STAR is a name, a designation, a position, or the number of a spectrum or star. NAME is the object name in the spectra. This also
+    applies to spectra that are loaded later.
 
     \b
     Example:
@@ -593,7 +600,7 @@ def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
 def light_curve(star: str, files: tuple[Path, ...], catalog: Path) -> None:
     """Load photometry of STAR from FILE: a light curve of TESS, ASAS-SN or ZTF.
 
-    STAR is a designation, a position, or the number of a spectrum or star. FILE comes from lightkurve or MAST (FITS), Sky Patrol (CSV) or
+    STAR is a name, a designation, a position, or the number of a spectrum or star. FILE comes from lightkurve or MAST (FITS), Sky Patrol (CSV) or
     IRSA (CSV or VOTable). Rows that are flagged or empty are left out and counted. `becat plot STAR --epochs` and the star's page show the
     photometry; the selection does not use it.
 
@@ -640,12 +647,12 @@ def measure(catalog: Path, scheduler: str | None) -> None:
 @becat.command()
 @catalog_option
 @click.option("--model", type=existing_file, help="An ONNX model to use instead of the two that come with becat.")
-@click.option("--all", "every", is_flag=True, help="Also score the spectra that an earlier step has taken out.")
+@click.option("--all", "every", is_flag=True, help="Also score the spectra that an earlier step has rejected.")
 @scheduler_option
 def score(catalog: Path, model: Path | None, every: bool, scheduler: str | None) -> None:
     """Score the spectra that reach the classifiers: ResNet-18 on a drawing, and networks on the flux.
 
-    The threshold be_classifier says which of them decides, or both as one.
+    The threshold be_classifier sets which of them decides, or both combined.
 
     \b
     Example:
@@ -674,22 +681,22 @@ def _tell_missing(n_missing: int, stage: str, words: str) -> None:
     "--list",
     "lists",
     is_flag=True,
-    help="List the sources, and say what of each was checked against a real answer.",
+    help="List the sources, and what of each was checked against a real answer.",
 )
 @catalog_option
-@click.option("--from", "file", type=existing, help="Take the table from this file or folder instead of the network.")
+@click.option("--from", "file", type=existing, help="Read the table from this file or folder instead of the network.")
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder where answers are kept, if not one beside the catalogue.",
+    help="Folder where answers are stored, if not beside the catalogue.",
 )
 def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | None, cache: Path | None) -> None:
     """Get archive tables for the stars of the catalogue, and match them.
 
-    SOURCE is a name such as tmass, gaia, simbad or skiff_2014 (--list shows all), or "all". Answers are kept, so that a fetch
-    that was stopped goes on where it was. With --from the table is taken from a CSV, VOTable, FITS or Parquet file with the
-    archive's own column names, and replaces what was there from that source. SOURCE may also be "bess": spectra of the
-    classical Be stars from the Be Star Spectra database, put into a folder of the cache for `becat load`.
+    SOURCE is a name such as tmass, gaia, simbad or skiff_2014 (--list shows all), or "all". Answers are stored, so that an interrupted
+    fetch resumes where it stopped. With --from the table is read from a CSV, VOTable, FITS or Parquet file with the archive's own
+    column names, and replaces what the catalogue had from that source. SOURCE may also be "bess": spectra of the classical Be stars
+    from the Be Star Spectra database, written to a folder of the cache for `becat load`.
 
     \b
     Examples:
@@ -766,20 +773,17 @@ def _print_matched(changed: dict[str, int]) -> None:
 @click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec; 3 if not given.")
 @click.option(
     "--ra",
-    help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3, if its name is not a usual one.",
+    help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3, if it has an unusual name.",
 )
-@click.option(
-    "--dec", help="Column of declination in TABLE, degrees or as in -01:56:35, if its name is not a usual one."
-)
+@click.option("--dec", help="Column of declination in TABLE, degrees or as in -01:56:35, if it has an unusual name.")
 @click.option("--into", help="Name of the new table, if not match_TABLE.")
 def match(table, catalog, radius, ra, dec, into) -> None:
-    """Match stars with the archives, or with a table of your own.
+    """Match stars with the archives, or with your own table.
 
-    Without TABLE: match the stars with every archive in the catalogue; spectral types, clusters, velocities and the runaway
-    limit follow.
+    Without TABLE: match the stars with every archive in the catalogue, and update spectral types, clusters, velocities and the runaway limit.
 
-    With TABLE, a file (CSV, VOTable, FITS, Parquet) or a table or view of the catalogue: write every star within the
-    radius of each row to a new table, with separation and rank. A file becomes a table of the same name first.
+    With TABLE, a file (CSV, VOTable, FITS, Parquet) or a table or view of the catalogue: write every star within the radius of each row
+    to a new table, with separation and rank. A file is first read into a table of the same name.
 
     \b
     Examples:
@@ -827,8 +831,8 @@ def funnel(catalog: Path) -> None:
 def why(star: str, catalog: Path) -> None:
     """Say step by step why STAR is a Be star, or why not.
 
-    STAR is a designation (J192814.09+435531.0), a position ("292.0587 43.9253", "19:28:14.1 +43:55:31") or the
-    number of a spectrum or star.
+    STAR is a name ("gam Cas") or part of one, a designation (J192814.09+435531.0), a position ("292.0587 43.9253",
+    "19:28:14.1 +43:55:31") or the number of a spectrum or star.
 
     \b
     Example:
@@ -852,9 +856,9 @@ def why(star: str, catalog: Path) -> None:
 def plot(star_or_file: str, catalog: Path, output: Path | None) -> None:
     """Draw a spectrum: H-alpha with its error, smoothed profile, peaks and numbers, and both arms.
 
-    A file may have any layout of docs/formats.md, and needs no catalogue: it is measured with the shipped
-    thresholds. A star (designation, position, or number of a spectrum or star, as for `becat why`) is taken from the catalogue, with
-    its thresholds and its score.
+    A file may have any layout of docs/formats.md, and needs no catalogue: it is measured with the shipped thresholds. A star (name,
+    designation, position, or number of a spectrum or star, as for `becat why`) is read from the catalogue, with its thresholds and its
+    score.
 
     \b
     Examples:
@@ -891,9 +895,9 @@ def _spectrum_of(star_or_file: str, catalog: Path):
 def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
     """Check that the catalogue is as becat wrote it and agrees with its files.
 
-    Keys, references, ranges and completeness; the rows of every table against the checksums of the runs that wrote them; views,
-    macros, thresholds and constants against a new catalogue; and a random sample of spectra, which are read from their files,
-    reduced, measured and scored again. It says what was read; if something is wrong, it lists it and exits with 1.
+    It checks keys, references, ranges and completeness. It compares the rows of every table with the checksums of the runs that wrote
+    them, and views, macros, thresholds and constants with a new catalogue. A random sample of spectra is read from the files, reduced,
+    measured and scored again. The command reports what it read; if something is wrong, it lists it and exits with 1.
 
     \b
     Example:
@@ -922,7 +926,7 @@ def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
 def diff(before: Path, after: Path | None, settings: tuple[str, ...]) -> None:
     """Show which stars enter or leave the classical Be stars, and at which step.
 
-    Compares the catalogues BEFORE and AFTER, or BEFORE with itself under other thresholds, which are not kept.
+    Compares the catalogues BEFORE and AFTER, or BEFORE with itself under other thresholds, which are not stored.
 
     \b
     Examples:
@@ -967,18 +971,18 @@ def _setting(word: str) -> tuple[str, float]:
     show_default=True,
     help="Match radius, arcsec.",
 )
-@click.option("--ra", help="Column of right ascension in LIST, degrees or hours, if its name is not a usual one.")
-@click.option("--dec", help="Column of declination in LIST, degrees or sexagesimal, if its name is not a usual one.")
+@click.option("--ra", help="Column of right ascension in LIST, degrees or hours, if it has an unusual name.")
+@click.option("--dec", help="Column of declination in LIST, degrees or sexagesimal, if it has an unusual name.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write the comparison, star by star, to this CSV file.",
 )
 def compare(published, catalog, view, radius, ra, dec, out) -> None:
-    """Compare a published LIST of Be stars with the catalogue: who is in both, who only in one, and why.
+    """Compare a published LIST of Be stars with the catalogue: which stars are in both, which only in one, and why.
 
-    LIST is a file with positions, a table or view of the catalogue, a source that was fetched (zhang_2022, an_2026), or
-    a table of the paper (table5 to table9).
+    LIST is a file with positions, a table or view of the catalogue, a fetched source (zhang_2022, an_2026), or a table of the paper
+    (table5 to table9).
 
     \b
     Examples:
@@ -1001,9 +1005,9 @@ def compare(published, catalog, view, radius, ra, dec, out) -> None:
 def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
     """Show or change the thresholds of the catalogue.
 
-    Without arguments it lists all of them; with NAME it shows that one in full. NAME=VALUE keeps a new value in the catalogue:
-    the views follow at once, a snapshot with the next `becat publish`, and measurements with the next `becat measure`.
-    `becat diff` tries a value without keeping it.
+    Without arguments it lists all thresholds; with NAME it shows that one in full. NAME=VALUE stores a new value in the catalogue: the
+    views follow at once, a snapshot with the next `becat publish`, and measurements with the next `becat measure`. `becat diff` tries a
+    value without storing it.
 
     \b
     Examples:
@@ -1150,8 +1154,8 @@ def serve(
 def report(directory: Path, catalog: Path) -> None:
     """Write the paper's figures and tables, made from the catalogue, to DIRECTORY.
 
-    It has a self-contained web page, a PDF, each figure as a file, and each table in the formats of CDS and AAS. It replaces
-    an earlier report, and touches no file that is not becat's.
+    The report has a self-contained web page, a PDF, each figure as a file, and each table in the formats of CDS and AAS. It replaces an
+    earlier report, and touches no other files.
 
     \b
     Example:
@@ -1199,11 +1203,11 @@ def inspector(labels: Path, name: str, password: str) -> None:
 @click.option(
     "--nights",
     type=click.IntRange(min=2, max=200),
-    help="Stars that change, and constant ones, each seen on this many nights with every exposure in its file. SPECTRA files"
+    help="Stars that change, and constant ones, each observed on this number of nights with every exposure in its file. SPECTRA files"
     " are written, one for each star and night.",
 )
 def simulate(directory: Path, spectra: int, seed: int, archives: bool, nights: int | None) -> None:
-    """Write a simulated survey in LAMOST's own file layouts, and beside it what is true of each spectrum.
+    """Write a simulated survey in LAMOST's own file layouts, and the true properties of each spectrum.
 
     \b
     Examples:
@@ -1309,7 +1313,7 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 @click.option(
     "--teacher",
     type=Training(exists=True, path_type=Path),
-    help="Training, model or `becat`, as for --start-from, whose profile networks tell ResNet-18 how sure it may be.",
+    help="Training, model or `becat`, as for --start-from, whose profile networks tell ResNet-18 how certain it should be.",
 )
 @click.option(
     "--spectra",
@@ -1321,7 +1325,7 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
     type=int,
     default=1,
     show_default=True,
-    help="Seed; when starting from a training, use one that it did not.",
+    help="Seed; with --start-from, use one that the training did not use.",
 )
 @click.option(
     "--workers",
@@ -1341,7 +1345,7 @@ def train(
     seed: int,
     workers: int | None,
 ) -> None:
-    """Train the classifiers; after an interruption the same command goes on.
+    """Train the classifiers; after an interruption, the same command resumes.
 
     \b
     Examples, becat's own profile networks trained further with one's own labels, and ResNet-18 anew:
@@ -1405,7 +1409,7 @@ def export() -> None:
 )
 @catalog_option
 def export_stars(view: str, path: Path, catalog: Path) -> None:
-    """Write all rows of VIEW, or of a table, to a file; all formats but CSV carry units and descriptions.
+    """Write all rows of VIEW, or of a table, to a file; all formats except CSV include units and descriptions.
 
     \b
     Examples:
@@ -1492,7 +1496,7 @@ def evaluate(
     quick: bool,
     docs: Path | None,
 ) -> None:
-    """Evaluate a classifier: accuracy, calibration, steadiness, completeness; tables and figures.
+    """Evaluate a classifier: accuracy, calibration, stability, completeness; tables and figures.
 
     \b
     Examples:
