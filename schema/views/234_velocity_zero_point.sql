@@ -1,6 +1,7 @@
--- 234 · Zero points of the velocities of each night, plate and spectrograph of LAMOST, for either arm: how far its constant stars lie from their own
--- means over all nights. A star is constant if no night of it is off by velocity_constant_sigma errors, to which
--- velocity_zero_point_scatter_km_s are added, since zero points themselves scatter. With fewer than velocity_zero_point_stars_min such stars there is none.
+-- 234 · Zero points of the velocities of each night, plate and spectrograph of LAMOST, for each arm: by how much its constant stars deviate
+-- from their own means over all nights. A star is constant if no night deviates by velocity_constant_sigma errors, to which
+-- velocity_zero_point_scatter_km_s is added, since zero points themselves scatter. With fewer than velocity_zero_point_stars_min such stars
+-- there is no zero point.
 with
 velocities as (
     select

@@ -1,8 +1,9 @@
--- 235 · The velocity of each spectrum, heliocentric: that of one method for all spectra of a star in a survey, so that epochs can be compared. It is the
--- method whose velocities together weigh most. Zero points of the night are taken off where there are any, and where the wavelengths are those seen from
--- the Earth, its motion is added; where nobody knows which they are, there is no velocity. Beside it stands what the release says.
+-- 235 · The heliocentric velocity of each spectrum. All spectra of a star in a survey use one method, so that epochs can be compared: the
+-- method whose velocities have the largest total weight. Zero points of the night are subtracted where they are known. Where the
+-- wavelengths are as seen from the Earth, its motion is corrected for; where it is not known which they are, there is no velocity. The
+-- release's velocity is given beside it.
 with
-measured as not materialized (      -- a question for one star reads its rows alone
+measured as not materialized (      -- a query for one star reads only its rows
     select
         radial_velocity.*,
         spectrum.star_id, spectrum.survey, spectrum.spectrograph, spectrum.plan_id, spectrum.mjd, spectrum.snr_r,

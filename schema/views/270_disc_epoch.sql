@@ -1,10 +1,10 @@
--- 270 · Epochs of the disc of each star: its spectra that are good enough, with what H-alpha showed. The width is the one without telluric water; the class is
--- the measured one, on a second look where the classifier sees a Be star, as the selection takes it; the height of the highest peak is given where it is
--- one of emission. e_core_flux holds the continuum and the zero level too. counts: exposures, where a
--- night of a survey has any that is good enough, else its coadds, so that no photon counts twice. night is the day of MJD at LAMOST, elsewhere that on
--- which the night began, a night ending where the star was not seen for half a day. Ask for one star_id: it is quick.
+-- 270 · Epochs of the disc of each star: its good spectra, with what H-alpha shows. The width is that without telluric water. The class is
+-- the measured one, on a second look if the classifier sees a Be star, as in the selection. The height of the highest peak is given if it
+-- is emission. e_core_flux includes the continuum and the zero level. counts: exposures count if a night of a survey has any that are good
+-- enough, otherwise its coadds, so that no photon counts twice. night is the day of MJD for LAMOST; elsewhere it is the day on which the
+-- night began, and a night ends where the star was not observed for half a day. A query for one star_id is fast.
 with
-good as (      -- each is named once, so that a question for one star reads its rows alone
+good as (      -- each is named once, so that a query for one star reads only its rows
     select spectrum_id, star_id, designation, is_simulated, survey, coadd, resolving_power, mjd, snr_r, continuum_error_red
     from spectrum
     where star_id is not null and passes_snr_r(snr_r)

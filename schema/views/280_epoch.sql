@@ -1,5 +1,5 @@
--- 280 · Epochs of each star: what its disc showed (disc_epoch) and how fast it moved (epoch_velocity), spectrum by spectrum. counts marks the spectra
--- that count, so that no photon counts twice.
+-- 280 · Epochs of each star: what its disc showed (disc_epoch) and how fast it moved (epoch_velocity), spectrum by spectrum. counts marks
+-- the spectra that count, so that no photon counts twice.
 with
 final as (
     select

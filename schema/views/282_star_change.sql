@@ -1,10 +1,10 @@
--- 282 · Whether a star's H-alpha changes: of every star the significance of the change of each quantity, from chi-square about the weighted mean
--- over the epochs that count, as standard deviations of a normal variable (Wilson & Hilferty 1931). EW(H-alpha) is compared over all
--- epochs; peaks and core, which depend on the resolution, over those of the instrument that has most. change_chance is the probability that
--- chance gives so large a change in any star of the catalogue and any of the quantities. change_result is changes, constant (within the errors), or unknown: too few
--- epochs to tell. Ask for one star_id: it is quick.
+-- 282 · Whether a star's H-alpha changes: for every star the significance of the change of each quantity, from chi-square about the
+-- weighted mean over the epochs that count, converted to standard deviations of a normal variable (Wilson & Hilferty 1931). EW(H-alpha) is
+-- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs.
+-- change_chance is the probability that chance gives so large a change in any star of the catalogue and in any of the quantities.
+-- change_result is changes, constant (within the errors), or unknown: too few epochs to decide. A query for one star_id is fast.
 with
-epochs as (      -- each of these is named once: DuckDB computes what is named twice for all stars, whichever is asked for
+epochs as (      -- each of these is named once: what is named twice DuckDB computes for all stars, even in a query for one
     select
         star_id,
         mjd,

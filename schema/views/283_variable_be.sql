@@ -1,7 +1,7 @@
--- 283 · Be stars in time: every candidate Be star, the surest change first, with the kind of change in words: emission appears, emission goes (EW(H-alpha), peak
--- or core changes, and the class of the profile with it), V/R reversal, shell phase, brightening, fading (a trend of EW(H-alpha) that makes at least half of its
--- chi-square), or what varies without any of these.
--- change_result is unknown, not constant, where a star has one epoch.
+-- 283 · Be stars in time: every candidate Be star, the most significant change first, with the kind of change in words: emission appears,
+-- emission goes (EW(H-alpha), peak or core changes, and with it the class of the profile), V/R reversal, shell phase, brightening or fading
+-- (a trend of EW(H-alpha) that makes up at least half of its chi-square), or the quantity that varies without any of these. change_result
+-- is unknown, not constant, for a star with one epoch.
 with
 candidates as (select star_id from be_candidate),
 changes as (select star_change.* from star_change join candidates on candidates.star_id = star_change.star_id),
