@@ -17,8 +17,9 @@ import numpy as np
 from becat.etl.readers.spectrum import RawArm
 from becat.etl.reduce import Reduced, reduce_batch
 from becat.schema.grid import ARMS
-from becat.simulate.changing_stars import ChangingStars, draw_changing_stars
+from becat.simulate.changing_stars import draw_changing_stars
 from becat.simulate.moving import expose_moving
+from becat.simulate.spectra import Exposure
 from becat.udfs import measure_batch
 from becat.udfs.velocity import velocity_batch
 
@@ -31,11 +32,8 @@ QUANTITIES = {
 STARS_AT_ONCE = 24
 
 
-def measured(
-    stars: ChangingStars, velocity_km_s: np.ndarray, snr: np.ndarray, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """(n, k) columns of what becat measures in k exposures of n stars, and snr_r."""
-    exposures = expose_moving(stars, velocity_km_s, snr, rng)
+def measured(exposures: dict[str, Exposure], n_exposures: int) -> dict[str, np.ndarray]:
+    """(n, n_exposures) columns of what becat measures in the exposures of n stars, as `becat.simulate.moving` makes them, and snr_r."""
     red, blue = (_reduced(exposures[arm], arm) for arm in ("red", "blue"))
     arms = (red.flux, red.ivar, blue.flux, blue.ivar)
     snr_r = exposures["red"].snr
@@ -44,7 +42,7 @@ def measured(
         *arms, snr_r, resolving_power=np.full(len(snr_r), 7500.0), continuum_error_red=red.continuum_error
     )
     columns |= {"snr_r": snr_r}
-    return {name: np.ma.filled(values, -1).reshape(velocity_km_s.shape) for name, values in columns.items()}
+    return {name: np.ma.filled(values, -1).reshape(-1, n_exposures) for name, values in columns.items()}
 
 
 def _reduced(exposure, arm) -> Reduced:
@@ -72,7 +70,7 @@ def constant_stars(kind: str, n: int, k: int, limits: tuple[float, float], rng: 
         stars = draw_changing_stars(np.repeat(kind, min(STARS_AT_ONCE, n - start)), rng)
         still = np.repeat(stars.systemic_km_s[:, None], k, axis=1)
         snr = np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1]), (len(still), 1))) * np.ones(k)
-        parts.append(measured(stars, still, snr, rng) | {"systemic_km_s": still})
+        parts.append(measured(expose_moving(stars, still, snr, rng), k))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -1,4 +1,4 @@
-"""Many exposures of stars whose spectra only move: rendered once, in memory, for tables that need a hundred thousand of them."""
+"""Many exposures of stars, in memory: for tables that need tens of thousands of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from becat.simulate.changing_stars import ChangingStars
 from becat.simulate.draw import distributions, draw
 from becat.simulate.epochs import respond
 from becat.simulate.instrument import telluric_transmission
-from becat.simulate.spectra import GRIDS, Exposure, detect, render_stars, shape_of_counts
+from becat.simulate.spectra import GRIDS, Exposure, Stars, detect, render_stars, shape_of_counts
 from becat.simulate.velocity import VelocityGrid, fourier_shift, multiply
 
-__all__ = ["expose_moving", "move"]
+__all__ = ["expose_changing", "expose_moving", "move"]
+
+_RANGES = "epoch_distributions.toml"
 
 
 def expose_moving(
     stars: ChangingStars, velocity_km_s: np.ndarray, snr: np.ndarray, rng: np.random.Generator
 ) -> dict[str, Exposure]:
-    """Expose each star several times, each time at another velocity and in another night.
+    """Expose stars whose spectra only move, each time at another velocity and in another night: rendered once.
 
     Parameters
     ----------
@@ -35,20 +37,45 @@ def expose_moving(
         By arm, n k rows, the exposures of a star one after another. The wavelengths of each are wrong by an error of its own
         (``exposure_error_km_s`` of epoch_distributions.toml).
     """
-    n, k = velocity_km_s.shape
+    moved = (velocity_km_s - stars.systemic_km_s[:, None]).ravel()
+    k = velocity_km_s.shape[1]
     at_rest = stars.still()
+
+    def light(grid, seed):
+        return move(np.repeat(_bare(at_rest, grid, seed), k, axis=0), moved, grid)
+
+    return _expose(light, at_rest, snr, rng)
+
+
+def expose_changing(
+    stars: ChangingStars, mjd: np.ndarray, snr: np.ndarray, rng: np.random.Generator
+) -> dict[str, Exposure]:
+    """Expose stars that change at the given times, (k,) MJD, all of them at the same: rendered each time. Else as `expose_moving`."""
+
+    def light(grid, seed):
+        each = np.stack([_bare(stars.at(float(time)), grid, seed) for time in mjd], axis=1)
+        return each.reshape(-1, grid.n_pixels)
+
+    return _expose(light, stars.still(), snr, rng)
+
+
+def _bare(stars, grid, seed):
+    """(n, p) noiseless spectra over the continuum; the points of a disc are the same with the same seed."""
+    return render_stars(stars, grid, np.random.default_rng(seed))[2]
+
+
+def _expose(light_of, stars: Stars, snr, rng):
+    """Exposures of noiseless spectra, k of each star; the response of a fibre has a part that is the same in all."""
+    n, k = snr.shape
     share = np.repeat(draw(distributions()["survey"]["blue_over_red"], rng, n), k)
-    error = draw(distributions("epoch_distributions.toml")["survey"]["exposure_error_km_s"], rng, n * k)
-    moved = velocity_km_s.ravel() - np.repeat(stars.systemic_km_s, k) + error
+    error = draw(distributions(_RANGES)["survey"]["exposure_error_km_s"], rng, n * k)
     seed = int(rng.integers(2**62))
     exposures = {}
     for arm in ("blue", "red"):
         grid, wanted = GRIDS[arm], snr.ravel() * (share if arm == "blue" else 1)
-        fixed = np.random.default_rng(seed)
-        _, _, light = render_stars(at_rest, grid, fixed)
-        shape = shape_of_counts(at_rest, grid, arm, fixed)
-        seen = move(np.repeat(light, k, axis=0), moved, grid) * telluric_transmission(rng, n * k, grid)
-        exposures[arm] = detect(respond(seen, grid, rng) * np.repeat(shape, k, axis=0), grid, arm, wanted, rng, True)
+        shape = np.repeat(shape_of_counts(stars, grid, arm, np.random.default_rng(seed)), k, axis=0)
+        seen = move(light_of(grid, seed), error, grid) * telluric_transmission(rng, n * k, grid)
+        exposures[arm] = detect(respond(seen, grid, rng) * shape, grid, arm, wanted, rng, True)
     return exposures
 
 

@@ -97,6 +97,18 @@ def semi_amplitude_km_s(
     return _SPEED_KM_S * (mass_msun / period_d) ** (1 / 3) * shape / np.sqrt(1 - eccentricity**2)
 
 
+def draw_eccentricities(rng: np.random.Generator, period_d: np.ndarray) -> np.ndarray:
+    """Eccentricities of orbits of the given periods: any up to the largest that leaves the stars apart.
+
+    References
+    ----------
+    Moe & Di Stefano 2017, ApJS 230, 15, eq. 3.
+    """
+    table = distributions(RANGES)["orbit"]
+    highest = 1 - (period_d / table["circular_below_d"]) ** (-2 / 3)
+    return np.clip(highest, 0, table["eccentricity_max"]) * rng.random(np.shape(period_d))
+
+
 def draw_orbits(rng: np.random.Generator, teff_k: np.ndarray, mass_ratio: np.ndarray) -> dict[str, np.ndarray]:
     """Orbits of primaries of the given temperatures with companions of the given share of their mass.
 
@@ -113,8 +125,7 @@ def draw_orbits(rng: np.random.Generator, teff_k: np.ndarray, mass_ratio: np.nda
     table, n = distributions(RANGES)["orbit"], len(teff_k)
     orbit = {name: draw(table[name], rng, n) for name in ("period_d", "omega_deg", "orbit_inclination_deg")}
     orbit["periastron_mjd"] = distributions(RANGES)["survey"]["first_mjd"] + orbit["period_d"] * rng.random(n)
-    highest = np.clip(1 - (orbit["period_d"] / table["circular_below_d"]) ** (-2 / 3), 0, table["eccentricity_max"])
-    orbit["eccentricity"] = highest * rng.random(n)
+    orbit["eccentricity"] = draw_eccentricities(rng, orbit["period_d"])
     mass = np.exp(np.interp(np.log(teff_k), np.log(table["teff_k"]), np.log(table["mass_msun"])))
     orbit["k1_km_s"] = semi_amplitude_km_s(
         mass, mass_ratio, orbit["period_d"], orbit["eccentricity"], orbit["orbit_inclination_deg"]
