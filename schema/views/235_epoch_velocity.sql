@@ -1,12 +1,17 @@
 -- 235 · The heliocentric velocity of each spectrum. All spectra of a star in a survey use one method, so that epochs can be compared: the
--- method whose velocities have the largest total weight. Zero points of the night are subtracted where they are known. Where the
+-- method whose velocities have the largest total weight. Zero points of the night are subtracted where they are known; else velocity_night_elements is part of the error. Where the
 -- wavelengths are as seen from the Earth, its motion is corrected for; where it is not known which they are, there is no velocity. The
 -- release's velocity is given beside it.
 with
 measured as not materialized (      -- a query for one star reads only its rows
     select
         radial_velocity.*,
-        spectrum.star_id, spectrum.survey, spectrum.spectrograph, spectrum.plan_id, spectrum.mjd, spectrum.snr_r,
+        spectrum.star_id, spectrum.survey, spectrum.spectrograph, spectrum.plan_id, spectrum.mjd,
+        case
+            when spectrum.survey like 'LAMOST%'
+                then parameter('velocity_night_elements') * 299792.458 / coalesce(spectrum.resolving_power, 7500.0)
+            else 0.0
+        end as night_error_km_s,
         spectrum.rv_km_s as rv_release_km_s, spectrum.e_rv_km_s as e_rv_release_km_s,
         case
             when spectrum.survey like 'LAMOST%' or spectrum.bss_vhel_km_s <> 0 then 0.0
@@ -55,7 +60,7 @@ final as (
         adopted.rv_km_s + measured.heliocentric_correction_km_s - coalesce(zero.offset_km_s, 0.0) as rv_km_s,
         case
             when measured.heliocentric_correction_km_s is not null
-                then sqrt(power(cast(adopted.e_rv_km_s as double), 2) + power(coalesce(zero.e_offset_km_s, 0.0), 2))
+                then sqrt(power(cast(adopted.e_rv_km_s as double), 2) + power(coalesce(zero.e_offset_km_s, measured.night_error_km_s), 2))
         end as e_rv_km_s,
         adopted.rv_method,
         zero.offset_km_s as rv_zero_point_km_s,
@@ -63,9 +68,15 @@ final as (
         measured.rv_release_km_s,
         measured.e_rv_release_km_s,
         measured.rv_primary_km_s + measured.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_primary_km_s,
-        measured.e_rv_primary_km_s,
+        sqrt(
+            power(cast(measured.e_rv_primary_km_s as double), 2)
+            + power(coalesce(blue_zero.e_offset_km_s, measured.night_error_km_s), 2)
+        ) as e_rv_primary_km_s,
         measured.rv_secondary_km_s + measured.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_secondary_km_s,
-        measured.e_rv_secondary_km_s
+        sqrt(
+            power(cast(measured.e_rv_secondary_km_s as double), 2)
+            + power(coalesce(blue_zero.e_offset_km_s, measured.night_error_km_s), 2)
+        ) as e_rv_secondary_km_s
     from measured
     left join adopted on measured.spectrum_id = adopted.spectrum_id
     left join velocity_zero_point as zero

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from becat.schema.grid import BLUE
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 from becat.schema.parameters import load
 from becat.udfs.velocity.correlate import binned, match
+from becat.udfs.velocity.double import Double, double_lines
 from becat.udfs.velocity.templates import LAGS_KM_S, blue_bank, helium_bank
 from becat.udfs.velocity.wings import halpha_wings
 
@@ -91,14 +93,14 @@ def _columns(flux_red, ivar_red, flux_blue, ivar_blue, power, of_continuum, cali
     if flux_blue is None:
         flux_blue, ivar_blue = np.full((n, BLUE.n_pixels), np.nan, np.float32), np.zeros((n, BLUE.n_pixels), np.float32)
     helium = _correlated(flux_red, ivar_red, helium_bank, power, significance_min)
-    blue = _correlated(flux_blue, ivar_blue, blue_bank, power, significance_min)
+    blue = _correlated(flux_blue, ivar_blue, blue_bank, power, significance_min, doubles=True)
     is_late = blue["is_cool"] & np.isfinite(blue["velocity"])
     columns |= _with_error("hei_6680", np.where(is_late, np.nan, helium["velocity"]), helium["error"], calibration)
     columns |= _with_error("blue", blue["velocity"], blue["error"], calibration)
     columns["blue_template"] = np.where(np.isfinite(blue["velocity"]), blue["name"], None)
     for name in ("primary", "secondary"):
-        columns |= {f"rv_{name}_km_s": np.full(n, np.nan), f"e_rv_{name}_km_s": np.full(n, np.nan)}
-    columns["secondary_strength_ratio"] = np.full(n, np.nan)
+        columns |= _with_error(name, blue[f"{name}_km_s"], blue[f"e_{name}_km_s"], calibration)
+    columns["secondary_strength_ratio"] = blue["ratio"]
     columns["velocity_note"] = _notes(columns, helium, blue, is_late)
     return columns
 
@@ -108,10 +110,12 @@ def _with_error(name, velocity, error, calibration):
     return {f"rv_{name}_km_s": velocity, f"e_rv_{name}_km_s": error}
 
 
-def _correlated(flux, ivar, bank_of, power, significance_min):
+def _correlated(flux, ivar, bank_of, power, significance_min, doubles=False):
     """Velocity, error, name of the template and why there is no velocity, with templates of each spectrum's resolution."""
     n = len(flux)
     found = {name: np.full(n, np.nan) for name in ("velocity", "error")}
+    if doubles:
+        found |= {field.name: np.full(n, np.nan) for field in fields(Double)}
     found |= {name: np.full(n, None, object) for name in ("name", "why")} | {"is_cool": np.zeros(n, bool)}
     low = power < _RESOLVED_POWER
     for rows, of_bank in ((np.flatnonzero(low), _POWERS[0]), (np.flatnonzero(~low), _POWERS[1])):
@@ -120,7 +124,12 @@ def _correlated(flux, ivar, bank_of, power, significance_min):
         bank = bank_of(of_bank)
         # All rows as they stand, without a copy, is the usual case.
         part = slice(None) if rows.size == n else rows
-        best = match(*binned(flux[part], ivar[part], bank), bank)
+        depth, weight = binned(flux[part], ivar[part], bank)
+        best = match(depth, weight, bank)
+        if doubles:
+            two = double_lines(depth, weight, bank, best, significance_min)
+            for field in fields(Double):
+                found[field.name][rows] = getattr(two, field.name)
         covered = np.isfinite(best.significance)
         with np.errstate(invalid="ignore"):
             seen = covered & (best.significance >= significance_min) & (np.abs(best.velocity_km_s) < LAGS_KM_S[-1])

@@ -8,11 +8,13 @@ import numpy as np
 
 from becat.udfs.velocity.templates import LAGS_KM_S, Bank, coarser
 
-__all__ = ["Match", "binned", "fit", "match"]
+__all__ = ["Match", "binned", "correlation", "error_of", "fit", "match"]
 
 _TURNS = 4  # of the fit: each takes away all but some percent of what is left
 _LONGEST_STEP_KM_S = 15.0
 _MIN_GOOD = 0.7  # of the pixels
+# Errors of the fitted continuum: waves of this size, of which stretches of this length are independent.
+_WAVE, _WAVE_A = 0.002, 4.0
 _LAG_KM_S = LAGS_KM_S[1] - LAGS_KM_S[0]
 
 
@@ -49,7 +51,7 @@ def binned(flux: np.ndarray, ivar: np.ndarray, bank: Bank) -> tuple[np.ndarray, 
     flux, ivar : (n, grid.n_pixels) float arrays
         Rectified flux and inverse variance on the grid of the bank.
     """
-    shape = (len(flux), -1, bank.bin_px)
+    shape = (len(flux), bank.wavelength_a.size, bank.bin_px)
     part, weight = flux[:, bank.window].reshape(shape), ivar[:, bank.window].reshape(shape)
     good = (weight > 0) & np.isfinite(part)
     weight = np.where(good, weight, 0).astype(np.float32, copy=False).sum(axis=2)
@@ -71,8 +73,8 @@ def match(depth: np.ndarray, weight: np.ndarray, bank: Bank, templates: np.ndarr
         Templates that are tried; by default all.
     """
     value = correlation(depth, weight, bank, templates)
-    n, _, n_lags = value.shape
-    best = value.reshape(n, -1).argmax(axis=1)
+    n, n_templates, n_lags = value.shape
+    best = value.reshape(n, n_templates * n_lags).argmax(axis=1)
     template, lag = np.divmod(best, n_lags)
     rows = np.arange(n)
     around = np.stack([value[rows, template, np.clip(lag + d, 0, n_lags - 1)] for d in (-1, 0, 1)])
@@ -87,10 +89,10 @@ def correlation(depth, weight, bank, templates=None):
     """(n, n_templates, n_lags) correlation of spectra with templates of unit length, continuum taken off."""
     rest = depth - (depth @ bank.smooth) @ bank.smooth.T
     rest = np.where(weight > 0, rest, np.float32(0))
-    matrix = bank.coarse
+    matrix, n_templates = bank.coarse, len(bank.names)
     if templates is not None:
-        matrix = matrix.reshape(len(matrix), -1, LAGS_KM_S.size)[:, templates].reshape(len(matrix), -1)
-    return (coarser(rest) @ matrix).reshape(len(depth), -1, LAGS_KM_S.size)
+        matrix, n_templates = matrix.reshape(len(matrix), -1, LAGS_KM_S.size)[:, templates], len(templates)
+    return (coarser(rest) @ matrix.reshape(len(matrix), -1)).reshape(len(depth), n_templates, LAGS_KM_S.size)
 
 
 def fit(depth: np.ndarray, weight: np.ndarray, bank: Bank, template: np.ndarray, start_km_s: np.ndarray) -> Match:
@@ -124,7 +126,7 @@ def fit(depth: np.ndarray, weight: np.ndarray, bank: Bank, template: np.ndarray,
         with np.errstate(divide="ignore", invalid="ignore"):
             step = moved / strength
         velocity = velocity + np.clip(np.nan_to_num(step), -_LONGEST_STEP_KM_S, _LONGEST_STEP_KM_S)
-    return _with_errors(weight, template, velocity, strength, shape, slope, rest)
+    return _with_errors(weight, bank, template, velocity, strength, shape, slope, rest)
 
 
 def _free(bank, template, velocity):
@@ -142,18 +144,34 @@ def _solve(shape, slope, rest):
         return (bb * ar - ab * br) / determinant, (aa * br - ab * ar) / determinant
 
 
-def _with_errors(weight, template, velocity, strength, shape, slope, rest):
+def error_of(amounts: np.ndarray, weight: np.ndarray, bank: Bank) -> np.ndarray:
+    """Standard error of a sum of pixels by given amounts: of noise, and of waves of the continuum; masked pixels count as others.
+
+    Parameters
+    ----------
+    amounts, weight : (n, p) float arrays
+        What each pixel counts, and its inverse variance.
+    bank : Bank
+    """
     good = weight > 0
     variance = np.where(good, 1 / np.maximum(weight, 1e-30), 0)
-    share = good.mean(axis=1)
+    share = np.maximum(good.mean(axis=1), 1e-3)
+    stretch = max(1, round(_WAVE_A / (bank.grid.step_a * bank.bin_px)))
+    count = amounts.shape[1] // stretch
+    whole = amounts[:, : count * stretch].reshape(len(amounts), count, stretch).sum(axis=2)
+    return np.sqrt((amounts**2 * variance).sum(1) / share + _WAVE**2 * (whole**2).sum(1))
+
+
+def _with_errors(weight, bank, template, velocity, strength, shape, slope, rest):
+    share = (weight > 0).mean(axis=1)
     aa, ab, bb = (shape * shape).sum(1), (shape * slope).sum(1), (slope * slope).sum(1)
     determinant = aa * bb - ab * ab
     with np.errstate(divide="ignore", invalid="ignore"):
         # The weights with which pixels enter strength and velocity, and so their errors.
         of_velocity = (aa[:, None] * slope - ab[:, None] * shape) / (determinant * strength)[:, None]
         of_strength = (bb[:, None] * shape - ab[:, None] * slope) / determinant[:, None]
-        e_velocity = np.sqrt((of_velocity**2 * variance).sum(1) / share)
-        significance = strength / np.sqrt((of_strength**2 * variance).sum(1) / share)
+        e_velocity = error_of(of_velocity, weight, bank)
+        significance = strength / error_of(of_strength, weight, bank)
     seen = share >= _MIN_GOOD
     columns = (velocity, e_velocity, strength, significance)
     return Match(template, *(np.where(seen, column, np.nan) for column in columns), rest)

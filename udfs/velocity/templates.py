@@ -106,7 +106,8 @@ class Bank:
 
 def coarser(values: np.ndarray) -> np.ndarray:
     """(n, p // 2) means of neighbouring pixels."""
-    return values[:, : values.shape[1] // _COARSE * _COARSE].reshape(len(values), -1, _COARSE).mean(axis=2)
+    count = values.shape[1] // _COARSE
+    return values[:, : count * _COARSE].reshape(len(values), count, _COARSE).mean(axis=2)
 
 
 @cache

@@ -23,13 +23,15 @@ _PEAKS_KM_S = 600.0  # that peaks of one line are apart at most; [N II] is farth
 _SMOOTH_PX = 12  # 1.5 Angstrom, the same at any S/N, so that a star's profile is always smoothed alike
 # Shares of the line's height at which the Gaussians stand, and at which the bisector is read: low in emission, where the fast
 # gas near the star is seen; deep in absorption, whose core is steep, while its Stark wings follow each slope of the continuum.
-WING_HEIGHT = {"emission": 1 / 3, "absorption": 0.6}
-BISECTOR_HEIGHTS = {"emission": (0.25, 0.35, 0.45, 0.55), "absorption": (0.5, 0.6, 0.7, 0.8)}
+WING_HEIGHT = {"emission": 0.25, "absorption": 0.6}
+BISECTOR_HEIGHTS = {"emission": (0.2, 0.25, 0.3, 0.4), "absorption": (0.5, 0.6, 0.7, 0.8)}
 _HEIGHT_MIN = 0.04  # of the continuum; what is flatter may be the continuum's own waves
 # Sigma of the Gaussians over half of their separation, and its limits, km/s.
 _SIGMA_SHARE, _SIGMA_MIN_KM_S, _SIGMA_MAX_KM_S = 0.35, 35.0, 150.0
 _SEPARATION_MAX_KM_S = 700.0  # half
 _SLOPE_KM_S = 700.0  # half of the band for which the continuum's error holds
+_SPIKE_PX, _SPIKE_SHARE = 4, 0.45  # a resolution element of the medium-resolution survey is 9 pixels
+_AT_LEVEL, _JUMP = 2.0, 2.5  # standard errors
 _NOISE_SHARE = 0.11  # of the variance that the smoothing leaves
 _TURNS, _CONVERGED_KM_S = 6, 0.1
 _FWHM_OF_SIGMA = 2.3548
@@ -89,12 +91,15 @@ def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=
     level = height * np.where(sign > 0, WING_HEIGHT["emission"], WING_HEIGHT["absorption"])
     ends = _flanks(line, level, *_outermost(line, level, *seen))
     half, start = 0.5 * (ends[1] - ends[0]), 0.5 * (ends[1] + ends[0])
+    jump = _jump(line, level, seen)
     half = np.where((half > 0) & (half < _SEPARATION_MAX_KM_S), half, np.nan)
     least = np.maximum(_SIGMA_MIN_KM_S, SPEED_OF_LIGHT_KM_S / resolving_power / _FWHM_OF_SIGMA)
     sigma = np.clip(_SIGMA_SHARE * half, least, np.maximum(least, _SIGMA_MAX_KM_S))
     slope_error = np.nan_to_num(continuum_error) / _SLOPE_KM_S
     wing, e_wing = _two_gaussians(flux, variance, good, start, half, sigma, slope_error)
     bisector, e_bisector = _bisector(line, variance, good, height, seen, slope_error)
+    # Noise alone moves the middle by some errors, a jump by many.
+    e_wing, e_bisector = (np.where(jump > _JUMP * error, jump, error) for error in (e_wing, e_bisector))
     separation = np.where(np.isfinite(wing), half, np.nan)
     return Wings(sign > 0, separation, wing, e_wing, bisector, e_bisector)
 
@@ -106,7 +111,9 @@ def _line(smooth, noise, significance_min):
     rows = np.arange(len(core))
     high, deep = core[rows, up] - 1, 1 - core[rows, down]
     least = np.maximum(_HEIGHT_MIN, significance_min * noise)
-    emission = high > least
+    # What is left of a cosmic ray is a spike, which has lost most of its height some pixels off; a line has not.
+    beside = np.minimum(smooth[rows, up + _CORE.start - _SPIKE_PX], smooth[rows, up + _CORE.start + _SPIKE_PX]) - 1
+    emission = (high > least) & (beside > _SPIKE_SHARE * high)
     height = np.where(emission, high, np.where(deep > least, deep, np.nan))
     return np.where(emission, 1, -1).astype(np.float32), height, np.where(emission, up, down) + _CORE.start
 
@@ -137,6 +144,15 @@ def _flanks(line, level, left, right):
         reached = there[rows, first] & (share >= 0) & (share <= 1) & (start != first)
         found.append(np.where(reached, _V_KM_S[inner] + step * share * _STEP_KM_S, np.nan))
     return found
+
+
+def _jump(line, level, seen):
+    """By how much the middle of both flanks can jump when noise moves the level: where a second peak only just reaches it."""
+    moved = _AT_LEVEL * seen[2]
+    middles = [
+        np.mean(_flanks(line, near, *_outermost(line, near, *seen)), axis=0) for near in (level - moved, level + moved)
+    ]
+    return np.nan_to_num(0.5 * np.abs(middles[1] - middles[0]))
 
 
 def _two_gaussians(flux, variance, good, start, half, sigma, slope_error):
@@ -197,14 +213,15 @@ def _bisector(line, variance, good, height, seen, slope_error):
         steep = np.abs(line[rows, left + 3] - line[rows, left - 2]) / (5 * _STEP_KM_S)
         with np.errstate(divide="ignore", invalid="ignore"):
             push = np.array([[-0.5], [0.5]]) / steep  # by which a higher flux moves the middle
+        pushed = np.where(np.isfinite(push), push, 0)
         part = place - left
         for side in (0, 1):
-            np.add.at(weights, (rows, left[side]), push[side] * (1 - part[side]) / len(heights))
-            np.add.at(weights, (rows, left[side] + 1), push[side] * part[side] / len(heights))
-        of_level.append(push.sum(axis=0))
-        of_slope.append((push * found).sum(axis=0))
+            weights[rows, left[side]] += pushed[side] * (1 - part[side]) / len(heights)
+            weights[rows, left[side] + 1] += pushed[side] * part[side] / len(heights)
+        of_level.append(pushed.sum(axis=0))
+        of_slope.append((pushed * found).sum(axis=0))
         ends = found if share is heights[0] else ends
-    weights = smooth_bartlett(np.where(np.isfinite(weights), weights, 0), np.full(n, _SMOOTH_PX))
+    weights = smooth_bartlett(weights, np.full(n, _SMOOTH_PX))
     masked = np.where(good, 0, np.abs(weights)).sum(axis=1) / np.maximum(np.abs(weights).sum(axis=1), 1e-30)
     with np.errstate(invalid="ignore", divide="ignore"):
         level_error = np.hypot(0.5 * seen[2], _SLOPE_KM_S * slope_error)

@@ -1,0 +1,156 @@
+"""Double lines: two velocities of spectra in which templates at one velocity leave a second star's lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from becat.udfs.velocity.correlate import Match, correlation, error_of
+from becat.udfs.velocity.templates import LAGS_KM_S, Bank
+
+__all__ = ["Double", "double_lines"]
+
+_APART_KM_S = 60.0  # at least: nearer lines are one line that is as broad
+_RATIO_MIN = 0.2  # of the depths
+_GAIN_MIN = 0.10  # share of what one template leaves that a second must take away
+_BEST_AT_FIRST = 12.0  # significance of the single match below which no second one is looked for
+_TURNS = 8
+_REST_MIN = (
+    5.5  # of the correlation of what one template leaves, over its scatter; late types have 4 by their own lines
+)
+_LONGEST_STEP_KM_S = 10.0
+
+
+@dataclass(frozen=True)
+class Double:
+    """Two velocities of n spectra, km/s; NaN where one star is all that is seen.
+
+    Attributes
+    ----------
+    primary_km_s, e_primary_km_s, secondary_km_s, e_secondary_km_s : (n,) float arrays
+        Of the star with the deeper lines, and of the other.
+    ratio : (n,) float array
+        Depth of the secondary's lines over that of the primary's.
+    """
+
+    primary_km_s: np.ndarray
+    e_primary_km_s: np.ndarray
+    secondary_km_s: np.ndarray
+    e_secondary_km_s: np.ndarray
+    ratio: np.ndarray
+
+
+def double_lines(depth, weight, bank: Bank, single: Match, significance_min: float) -> Double:
+    """Fit the sum of two templates of one kind at two velocities, where it is far better than one of any rotation.
+
+    Parameters
+    ----------
+    depth, weight : (n, p) float32 arrays
+        As of `becat.udfs.velocity.correlate.binned`.
+    bank : Bank
+    single : Match
+        What one template gives.
+    significance_min : float
+        Standard errors by which the lines of either star must stand out.
+
+    References
+    ----------
+    Zucker & Mazeh 1994, ApJ 420, 806 (correlation in two dimensions).
+    """
+    n = len(depth)
+    found = Double(*(np.full(n, np.nan) for _ in range(5)))
+    rows = np.flatnonzero(np.nan_to_num(single.significance) > _BEST_AT_FIRST)
+    rows = rows[_second_is_seen(single, weight, bank, rows)] if rows.size else rows
+    if not rows.size:
+        return found
+    template, start = _start(depth[rows], weight[rows], bank)
+    values, errors, strengths, rest = _fit(depth[rows], weight[rows], bank, template, start)
+    better = 1 - (rest**2).sum(axis=1) / (single.rest[rows] ** 2).sum(axis=1)
+    strong = strengths.argmax(axis=0)
+    order = np.stack([strong, 1 - strong])
+    values, errors, strengths, significance = (
+        np.take_along_axis(x, order, axis=0) for x in (values, errors[0], strengths, strengths / errors[1])
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = strengths[1] / strengths[0]
+        seen = (
+            (better > _GAIN_MIN)
+            & (ratio > _RATIO_MIN)
+            & (significance.min(axis=0) > significance_min)
+            & (np.abs(values[0] - values[1]) > _APART_KM_S)
+            & (np.abs(values).max(axis=0) < LAGS_KM_S[-1])
+        )
+    for column, given in (
+        (found.primary_km_s, values[0]),
+        (found.secondary_km_s, values[1]),
+        (found.e_primary_km_s, errors[0]),
+        (found.e_secondary_km_s, errors[1]),
+        (found.ratio, ratio),
+    ):
+        column[rows[seen]] = given[seen]
+    return found
+
+
+def _second_is_seen(single, weight, bank, rows):
+    """Whether what one template leaves correlates with a sharp one as it would not by chance."""
+    sharp = np.flatnonzero(bank.is_sharp)
+    value = correlation(single.rest[rows], weight[rows], bank, sharp).max(axis=(1, 2))
+    scatter = single.rest[rows].std(axis=1)
+    return value > _REST_MIN * scatter / np.sqrt(2)  # of pairs of pixels
+
+
+def _start(depth, weight, bank):
+    """Template, and the two lags, at which the sum of two takes most away; (n,) int and (2, n) float arrays."""
+    n, n_lags = len(depth), LAGS_KM_S.size
+    value = correlation(depth, weight, bank).astype(float)
+    apart = np.abs(LAGS_KM_S[:, None] - LAGS_KM_S) >= _APART_KM_S
+    best, template, pair = np.full(n, -1.0), np.zeros(n, int), np.zeros(n, int)
+    for k in range(len(bank.names)):
+        shapes = bank.coarse[:, k * n_lags : (k + 1) * n_lags]
+        overlap = (shapes.T @ shapes).astype(float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, other = value[:, k, :, None], value[:, k, None, :]
+            free = 1 - overlap**2
+            first, second = (one - overlap * other) / free, (other - overlap * one) / free
+            gain = np.where(apart & (second > 0) & (first >= second), one * first + other * second, -1.0)
+        gain = gain.reshape(n, -1)
+        place = gain.argmax(axis=1)
+        top = gain[np.arange(n), place]
+        better = top > best
+        best[better], template[better], pair[better] = top[better], k, place[better]
+    return template, LAGS_KM_S[np.stack(np.divmod(pair, n_lags))]
+
+
+def _fit(depth, weight, bank, template, start):
+    """Least squares of two depths and two velocities: velocities (2, n), errors of velocities and of depths, depths (2, n), rest."""
+    bad, smooth = weight <= 0, bank.smooth
+    velocity, depths = start.copy(), None
+    continuum = np.where(bad, 0, depth) @ smooth
+    rest = depth
+    shapes = np.zeros((0,))
+    for _ in range(_TURNS):
+        raw = [bank.at(template, v) for v in velocity]
+        shapes = np.stack([s - (s @ smooth) @ smooth.T for pair in raw for s in pair], axis=1).astype(float)
+        if depths is None:
+            depths = _amounts(shapes[:, ::2], depth - (depth @ smooth) @ smooth.T).T
+        model = sum(a[:, None] * pair[0] for a, pair in zip(depths, raw, strict=True))
+        rest = np.where(bad, 0, depth - continuum @ smooth.T - model)
+        change = rest @ smooth
+        continuum, rest = continuum + change, rest - change @ smooth.T
+        found = _amounts(shapes, rest)
+        depths = depths + found[:, ::2].T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.nan_to_num(found[:, 1::2].T / depths)
+        velocity = velocity + np.clip(step, -_LONGEST_STEP_KM_S, _LONGEST_STEP_KM_S)
+    # Weights with which the pixels enter the four numbers.
+    amounts = np.linalg.pinv(shapes @ shapes.transpose(0, 2, 1)) @ shapes
+    errors = np.stack([error_of(amounts[:, i], weight, bank) for i in range(4)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return velocity, (errors[1::2] / np.abs(depths), errors[::2]), depths, rest
+
+
+def _amounts(shapes, target):
+    """(n, k) least-squares amounts of k shapes."""
+    inverse = np.linalg.pinv(shapes @ shapes.transpose(0, 2, 1))
+    return (inverse @ (shapes @ target[:, :, None].astype(float)))[:, :, 0]
