@@ -646,6 +646,27 @@ def measure(catalog: Path, scheduler: str | None) -> None:
 
 @becat.command()
 @catalog_option
+def periods(catalog: Path) -> None:
+    """Search the periods of stars with many nights: of velocity, EW(H-alpha) and V/R, in the table star_period.
+
+    Only stars whose nights are new or have changed are searched. The thresholds period_nights_min and period_shortest_d
+    say which ones, and how short.
+
+    \b
+    Example:
+        becat periods --catalog catalog.duckdb
+    """
+    from becat.etl.periods.fill import search_periods
+
+    with open_catalogue(catalog) as connection:
+        counts = search_periods(connection)
+    click.echo(
+        f"{counted(counts['searched'], 'star')} searched; {counted(counts['significant'], 'star')} with a significant period"
+    )
+
+
+@becat.command()
+@catalog_option
 @click.option("--model", type=existing_file, help="An ONNX model to use instead of the two that come with becat.")
 @click.option("--all", "every", is_flag=True, help="Also score the spectra that an earlier step has rejected.")
 @scheduler_option

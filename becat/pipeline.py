@@ -126,6 +126,7 @@ def run_pipeline(configuration: Configuration) -> None:
     from becat.etl.match.gather import gather_stars
     from becat.etl.measure import measure_spectra
     from becat.etl.missing import count_missing
+    from becat.etl.periods.fill import search_periods
     from becat.etl.score import score_spectra
     from becat.inspections import take_inspections
     from becat.named import withdraw_unnamed
@@ -177,6 +178,10 @@ def run_pipeline(configuration: Configuration) -> None:
         )
         click.echo(f"stars:   {gather_stars(connection):,}{nowhere}")
         click.echo(f"measure: {counted(measure_spectra(connection, configuration.scheduler)['measured'], 'spectrum')}")
+        searched = search_periods(connection)
+        click.echo(
+            f"periods: {counted(searched['searched'], 'star')} searched, {searched['significant']:,} significant"
+        )
         scored = score_spectra(connection, configuration.model, configuration.scheduler, every=configuration.score_all)
         click.echo(f"score:   {counted(int(scored['scored']), 'spectrum')}, {scored['models']}, {scored['provider']}")
         if n_missing := [

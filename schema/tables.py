@@ -679,7 +679,7 @@ ASTROMETRY = _table(
 
 GAIA_PARAMETERS = _table(
     "gaia_parameters",
-    "Gaia DR3's own results on emission lines (ESP-ELS) and hot stars (ESP-HS), from its low-resolution spectra",
+    "Gaia DR3's own results on emission lines (ESP-ELS) and hot stars (ESP-HS), from its low-resolution spectra, and on companions",
     _star_key(),
     _col("source_id", BigInteger, "Gaia source_id", ucd="meta.id"),
     _col(
@@ -706,6 +706,13 @@ GAIA_PARAMETERS = _table(
     _col("vsini_esphs_km_s", REAL, "Projected rotational velocity from ESP-HS", "km.s**-1", "phys.veloc.rotat"),
     _col("ebpminrp_esphs_mag", REAL, "Colour excess E(BP-RP) from ESP-HS", "mag", "phot.color.excess"),
     _col("esphs_spectral_type", Text, "Kind of star according to ESP-HS: O, B, A, CSTAR ...", ucd="src.spType"),
+    _col(
+        "non_single_star",
+        Integer,
+        "Gaia's tables of non-single stars that have it, as bits: 1 astrometric, 2 spectroscopic, 4 eclipsing binary; 0: none",
+        "",
+        "meta.code",
+    ),
     _run(),
 )
 
@@ -932,6 +939,56 @@ COMPLETENESS = _table(
     _col("host", Text, "Host spectra: real or simulated", ucd="meta.code", key=True),
     _col("n_injected", Integer, "Spectra tested", ucd="meta.number"),
     _col("n_detected", Integer, "Spectra with a score above the threshold", ucd="meta.number"),
+    _run(),
+)
+
+STAR_PERIOD = _table(
+    "star_period",
+    "The period that fits best what changes in a star with enough nights, whether or not it is significant: false_alarm_probability"
+    " says how far chance would go",
+    _star_key(),
+    _col("quantity", Text, "What was searched: rv_km_s, ew_halpha_a or violet_red_ratio", ucd="meta.id", key=True),
+    _col("period_d", Double, "Period; NULL where no sine can be fitted", "d", "time.period"),
+    _error("period_d", Double, "period_d, were it the right one and no alias", "d", "time.period"),
+    _col(
+        "false_alarm_probability",
+        Double,
+        "Probability that noise alone has so high a peak at any period searched (Baluev 2008)",
+        "",
+        "stat.probability",
+    ),
+    _col(
+        "n_nights",
+        Integer,
+        "Nights, of which the means were searched: of velocities and V/R those of the survey that has most",
+        ucd="meta.number;obs",
+    ),
+    _col("baseline_d", Double, "Time between the first and the last night", "d", "time.interval"),
+    _col(
+        "mean",
+        Double,
+        "Mean of the fitted sine, in the unit of the quantity: km/s, Angstrom or none",
+        "",
+        "stat.mean",
+    ),
+    _col("semi_amplitude", Double, "Semi-amplitude of the fitted sine, in the unit of the quantity", "", "stat.value"),
+    _error("semi_amplitude", Double, "semi_amplitude", ""),
+    _col(
+        "mjd_phase_zero",
+        Double,
+        "A maximum of the fitted sine near the middle of the nights (UTC): phase 0",
+        "d",
+        "time.epoch",
+    ),
+    _error("mjd_phase_zero", Double, "mjd_phase_zero", "d", "time.epoch"),
+    _col(
+        "reduced_chi2",
+        Double,
+        "Chi-square of the nights about the sine, by its degrees of freedom",
+        "",
+        "stat.fit.chi2",
+    ),
+    _col("period_version", Text, "Version of the code and its parameters, and of the epochs", ucd="meta.version"),
     _run(),
 )
 

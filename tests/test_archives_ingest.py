@@ -191,7 +191,7 @@ def test_gaia_parameters_follow_the_number_of_the_source(connection, tmp_path):
     names = [names[0] for names in source("gaia_parameters").columns.values()]
     rows = [
         [str(BIG + 1), *["9"] * (len(names) - 1)],
-        [str(BIG), "-1.25", "0.5", "0", "beStar", "1", "0.9", "", "21000"],
+        [str(BIG), "-1.25", "0.5", "0", "beStar", "1", "0.9", "", "21000", *[""] * (len(names) - 10), "3"],
     ]
     text = [",".join([*row, *[""] * (len(names) - len(row))]) for row in rows]
     (tmp_path / "parameters.csv").write_text("\n".join([",".join(names), *text]) + "\n")
@@ -199,10 +199,10 @@ def test_gaia_parameters_follow_the_number_of_the_source(connection, tmp_path):
     ingest_file(connection, "gaia_parameters", tmp_path / "parameters.csv")
     apply(connection, 1)
     found = connection.execute(
-        "select source_id, ew_espels_halpha_nm, espels_class, espels_be_probability, espels_herbig_probability, teff_esphs_k"
-        " from gaia_parameters"
+        "select source_id, ew_espels_halpha_nm, espels_class, espels_be_probability, espels_herbig_probability, teff_esphs_k,"
+        " non_single_star from gaia_parameters"
     ).fetchall()
-    assert found == [(BIG, -1.25, "beStar", pytest.approx(0.9), None, 21000)]
+    assert found == [(BIG, -1.25, "beStar", pytest.approx(0.9), None, 21000, 3)]
 
 
 def test_only_what_changed_is_written(connection, tmp_path):

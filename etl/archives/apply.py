@@ -39,7 +39,7 @@ _TEXT = {
     "espels_class_flag",
     "esphs_spectral_type",
 }
-_WHOLE = {"source_id", "member_source_id", "n_members", "astrometric_params_solved"}
+_WHOLE = {"source_id", "member_source_id", "n_members", "astrometric_params_solved", "non_single_star"}
 
 
 def apply(connection: duckdb.DuckDBPyConnection, run_id: int) -> dict[str, int]:

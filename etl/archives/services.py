@@ -179,7 +179,7 @@ def _query_around(source, radius_arcsec):
     """ADQL for the rows of a table near uploaded places, in their order; a table without positions is joined to one."""
     join = f" join {source.table} as d on d.source_id = g.source_id" if source.joined else ""
     columns = dict.fromkeys(names[0] for names in source.wanted().values())
-    listed = ", ".join(f"{'d' if source.joined else 'g'}.{name}" for name in columns)
+    listed = ", ".join(f"{'d' if source.joined and name not in source.of_joined else 'g'}.{name}" for name in columns)
     return (
         f"select u.{ID}, {listed} from TAP_UPLOAD.stars as u join {source.joined or source.table} as g"
         f" on 1 = contains(point('ICRS', g.ra, g.dec), circle('ICRS', u.{RA}, u.{DEC}, {radius_arcsec / 3600:.9f}))"

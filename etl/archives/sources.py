@@ -39,6 +39,7 @@ class Source:
     columns: dict[str, list[str]]
     tables: tuple[str, ...] = ()
     joined: str = ""
+    of_joined: tuple[str, ...] = ()
     catalogue: str = ""
     title: str = ""
     reference: str = ""
@@ -107,7 +108,7 @@ def load() -> dict[str, Source]:
         fields: dict[str, Any] = shared | given
         table = fields.pop("table", [])
         fields["tables"] = (table,) if isinstance(table, str) else tuple(table)
-        fields |= {key: tuple(fields[key]) for key in ("fills", "optional") if key in fields}
+        fields |= {key: tuple(fields[key]) for key in ("fills", "optional", "of_joined") if key in fields}
         known[name] = Source(name=name, **fields)
     return known
 

@@ -42,6 +42,7 @@ DEPENDS_ON = {
         "schema/lines.py",
         "schema/telluric_lines.csv",
     ),
+    "periods": ("etl/periods",),
     "score": ("models/score.py", "models/classifiers.py", "models/window.py", "schema/grid.py", "udfs/bands.py"),
 }
 

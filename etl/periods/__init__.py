@@ -1,0 +1,1 @@
+"""Periods of what changes in stars with enough epochs."""
