@@ -1,5 +1,7 @@
 """What `becat load` costs beside reading and reducing alone: CPU, bytes written, size and memory, by number of workers.
 
+Then what the stages after it cost on the catalogue that was loaded last: gathering stars, measuring, scoring.
+
     python -m benchmarks.loading [--files 6144] [--distinct 64] [--workers 1 2] [--dir DIR]
 
 `--distinct` files are simulated and written again and again under new names with a new OBSID. They are read and reduced alone, by one
@@ -38,6 +40,20 @@ from becat.etl.catalogue.connection import open_catalogue
 from becat.etl.load.load import load_spectra
 with open_catalogue({catalogue!r}) as connection:
     n = load_spectra(connection, [{folder!r}], workers={workers})["spectra"]
+"""
+# What `becat run` does once the files are loaded; scoring with `--all` takes every spectrum, else those that reach the classifier.
+STAGES = {
+    "gather stars": "from becat.etl.match.gather import gather_stars as stage\nkeywords = {}",
+    "measure": "from becat.etl.measure import measure_spectra as stage\nkeywords = {}",
+    "score": "from becat.etl.score import score_spectra as stage\nkeywords = {}",
+    "score --all": "from becat.etl.score import score_spectra as stage\nkeywords = {'every': True}",
+}
+STAGE = """
+from becat.etl.catalogue.connection import open_catalogue
+{stage}
+with open_catalogue({catalogue!r}) as connection:
+    stage(connection, **keywords)
+    n = connection.execute("select count(*) from spectrum").fetchone()[0]
 """
 # The imports of becat are not counted; readers are forked, and have them already.
 PROGRAM = """
@@ -146,7 +162,6 @@ def main() -> None:
             if done.n_spectra != alone.n_spectra:
                 raise SystemExit(f"{done.n_spectra} spectra were loaded, and {alone.n_spectra} read")
             size_kb = (catalogue.stat().st_size - empty) / done.n_spectra / 1e3
-            catalogue.unlink()
             read_ms = only if workers == 1 else done.readers_cpu_ms
             write_ms = done.writer_cpu_ms + done.readers_cpu_ms - read_ms
             total_ms = done.writer_cpu_ms + done.readers_cpu_ms
@@ -159,6 +174,21 @@ def main() -> None:
                 f" the one writer bounds any number of readers at {N_SURVEY * write_ms / 3.6e6:.1f} h",
                 flush=True,
             )
+            if workers == options.workers[-1]:
+                show_stages(catalogue, folder, total_ms)
+            catalogue.unlink()
+
+
+def show_stages(catalogue: Path, folder: Path, load_ms: float) -> None:
+    """A line for each stage after loading, and the projection of the whole chain."""
+    print("\n| stage | CPU ms | to disk, kB | memory, MB |\n|---|---:|---:|---:|")
+    spent = {}
+    for name, stage in STAGES.items():
+        done = cost(STAGE.format(stage=stage, catalogue=str(catalogue)), folder)
+        spent[name] = done.writer_cpu_ms + done.readers_cpu_ms
+        print(f"| {name} | {spent[name]:.2f} | {done.written_kb:.1f} | {done.memory_mb:.0f} |", flush=True)
+    chain_ms = load_ms + sum(spent.values())
+    print(f"  {N_SURVEY:,} spectra, files to scores of every one: {N_SURVEY * chain_ms / 3.6e6:.1f} h of one core")
 
 
 if __name__ == "__main__":
