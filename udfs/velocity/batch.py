@@ -12,7 +12,7 @@ from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 from becat.schema.parameters import load
 from becat.udfs.velocity.correlate import binned, match
 from becat.udfs.velocity.double import Double, double_lines
-from becat.udfs.velocity.templates import LAGS_KM_S, blue_bank, helium_bank
+from becat.udfs.velocity.templates import COOL_K, LAGS_KM_S, blue_bank, helium_bank
 from becat.udfs.velocity.wings import halpha_wings
 
 __all__ = ["VELOCITY_PARAMETERS", "velocity_batch"]
@@ -24,7 +24,7 @@ VELOCITY_PARAMETERS = (
     "velocity_calibration_elsewhere_elements",
 )
 
-_SPECTRA_AT_ONCE = 256  # enough that calls cost little, few enough for the processor's cache
+_SPECTRA_AT_ONCE = 128  # enough that calls cost little, few enough for the processor's cache
 _POWER = 7500.0  # where the file gives none
 # Templates are made for these resolving powers; sharper spectra take those of the medium-resolution survey.
 _POWERS = np.array([1800.0, 7500.0])
@@ -136,7 +136,7 @@ def _correlated(flux, ivar, bank_of, power, significance_min, doubles=False):
         found["velocity"][rows] = np.where(seen, best.velocity_km_s, np.nan)
         found["error"][rows] = np.where(seen, best.e_velocity_km_s, np.nan)
         found["name"][rows] = np.array(bank.names, object)[best.template]
-        found["is_cool"][rows] = bank.is_cool[best.template]
+        found["is_cool"][rows] = bank.teff_k[best.template] < COOL_K
         found["why"][rows] = np.where(seen, None, np.where(covered, "no line", "no data"))
     return found
 

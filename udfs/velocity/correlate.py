@@ -10,11 +10,11 @@ from becat.udfs.velocity.templates import LAGS_KM_S, Bank, coarser
 
 __all__ = ["Match", "binned", "correlation", "error_of", "fit", "match"]
 
-_TURNS = 4  # of the fit: each takes away all but some percent of what is left
+_TURNS = 3  # of the fit: each takes away all but some percent of what is left
 _LONGEST_STEP_KM_S = 15.0
 _MIN_GOOD = 0.7  # of the pixels
 # Errors of the fitted continuum: waves of this size, of which stretches of this length are independent.
-_WAVE, _WAVE_A = 0.002, 4.0
+_WAVE, _WAVE_A = 0.003, 4.0
 _LAG_KM_S = LAGS_KM_S[1] - LAGS_KM_S[0]
 
 
@@ -51,14 +51,16 @@ def binned(flux: np.ndarray, ivar: np.ndarray, bank: Bank) -> tuple[np.ndarray, 
     flux, ivar : (n, grid.n_pixels) float arrays
         Rectified flux and inverse variance on the grid of the bank.
     """
-    shape = (len(flux), bank.wavelength_a.size, bank.bin_px)
-    part, weight = flux[:, bank.window].reshape(shape), ivar[:, bank.window].reshape(shape)
-    good = (weight > 0) & np.isfinite(part)
-    weight = np.where(good, weight, 0).astype(np.float32, copy=False).sum(axis=2)
-    n_good = good.sum(axis=2)
-    depth = np.where(good, 1 - part, 0).astype(np.float32, copy=False).sum(axis=2)
-    # Where half of a bin is masked, the mean of the other half stands for it: weights of halves differ little.
-    return depth / np.maximum(n_good, 1), weight
+    first, second = (slice(bank.window.start + k, bank.window.stop, 2) for k in (0, 1))
+    weights = [ivar[:, part].astype(np.float32) for part in (first, second)]
+    good = [part > 0 for part in weights]
+    depths = [
+        np.where(here, np.float32(1) - flux[:, part], np.float32(0))
+        for here, part in zip(good, (first, second), strict=True)
+    ]
+    depth = depths[0] + depths[1]
+    depth[good[0] & good[1]] *= np.float32(0.5)  # else the good one of two stands for both
+    return depth, weights[0] + weights[1]
 
 
 def match(depth: np.ndarray, weight: np.ndarray, bank: Bank, templates: np.ndarray | None = None) -> Match:
@@ -88,7 +90,7 @@ def match(depth: np.ndarray, weight: np.ndarray, bank: Bank, templates: np.ndarr
 def correlation(depth, weight, bank, templates=None):
     """(n, n_templates, n_lags) correlation of spectra with templates of unit length, continuum taken off."""
     rest = depth - (depth @ bank.smooth) @ bank.smooth.T
-    rest = np.where(weight > 0, rest, np.float32(0))
+    rest[weight <= 0] = 0
     matrix, n_templates = bank.coarse, len(bank.names)
     if templates is not None:
         matrix, n_templates = matrix.reshape(len(matrix), -1, LAGS_KM_S.size)[:, templates], len(templates)
@@ -105,23 +107,26 @@ def fit(depth: np.ndarray, weight: np.ndarray, bank: Bank, template: np.ndarray,
     ----------
     Zucker 2003, MNRAS 342, 1291 (what the maximum of the correlation is, and its error).
     """
-    bad = weight <= 0
+    bad, smooth = weight <= 0, bank.smooth
+    rows, columns = np.nonzero(bad)
     velocity = start_km_s.astype(float)
-    smooth = bank.smooth
-    shape, slope = _free(bank, template, velocity)
-    target = depth - (depth @ smooth) @ smooth.T
-    strength = (target * shape).sum(1) / (shape * shape).sum(1)
-    continuum = np.where(bad, 0, depth) @ smooth
-    rest = target
+    continuum = depth @ smooth
+    strength, rest = None, depth
+    shape = slope = depth
     for _ in range(_TURNS):
-        value, _ = bank.at(template, velocity)
-        rest = depth - continuum @ smooth.T - strength[:, None].astype(np.float32) * value
-        rest[bad] = 0
+        value, rise = bank.at(template, velocity)
+        shape, slope = (x - (x @ smooth) @ smooth.T for x in (value, rise))
+        if strength is None:
+            strength = _dot(shape, depth) / _dot(shape, shape)
+            continuum = continuum - strength[:, None] * (value @ smooth)
+        rest = depth - continuum @ smooth.T - strength[:, None] * value
+        rest[rows, columns] = 0
         change = rest @ smooth
         continuum = continuum + change
-        rest = rest - change @ smooth.T
-        shape, slope = _free(bank, template, velocity)
+        rest -= change @ smooth.T
         deeper, moved = _solve(shape, slope, rest)
+        # The continuum gives back what the lines now take.
+        continuum = continuum - deeper[:, None] * (value @ smooth)
         strength = strength + deeper
         with np.errstate(divide="ignore", invalid="ignore"):
             step = moved / strength
@@ -129,16 +134,14 @@ def fit(depth: np.ndarray, weight: np.ndarray, bank: Bank, template: np.ndarray,
     return _with_errors(weight, bank, template, velocity, strength, shape, slope, rest)
 
 
-def _free(bank, template, velocity):
-    """Template and its derivative without what the continuum takes."""
-    smooth = bank.smooth
-    return tuple(values - (values @ smooth) @ smooth.T for values in bank.at(template, velocity))
+def _dot(one, other):
+    return np.einsum("np,np->n", one, other)
 
 
 def _solve(shape, slope, rest):
     """Least squares of two shapes: (n,) amounts of either."""
-    aa, ab, bb = (shape * shape).sum(1), (shape * slope).sum(1), (slope * slope).sum(1)
-    ar, br = (shape * rest).sum(1), (slope * rest).sum(1)
+    aa, ab, bb = _dot(shape, shape), _dot(shape, slope), _dot(slope, slope)
+    ar, br = _dot(shape, rest), _dot(slope, rest)
     determinant = aa * bb - ab * ab
     with np.errstate(divide="ignore", invalid="ignore"):
         return (bb * ar - ab * br) / determinant, (aa * br - ab * ar) / determinant
@@ -156,15 +159,15 @@ def error_of(amounts: np.ndarray, weight: np.ndarray, bank: Bank) -> np.ndarray:
     good = weight > 0
     variance = np.where(good, 1 / np.maximum(weight, 1e-30), 0)
     share = np.maximum(good.mean(axis=1), 1e-3)
-    stretch = max(1, round(_WAVE_A / (bank.grid.step_a * bank.bin_px)))
+    stretch = max(1, round(_WAVE_A / (2 * bank.grid.step_a)))
     count = amounts.shape[1] // stretch
     whole = amounts[:, : count * stretch].reshape(len(amounts), count, stretch).sum(axis=2)
-    return np.sqrt((amounts**2 * variance).sum(1) / share + _WAVE**2 * (whole**2).sum(1))
+    return np.sqrt(_dot(amounts * amounts, variance) / share + _WAVE**2 * _dot(whole, whole))
 
 
 def _with_errors(weight, bank, template, velocity, strength, shape, slope, rest):
     share = (weight > 0).mean(axis=1)
-    aa, ab, bb = (shape * shape).sum(1), (shape * slope).sum(1), (slope * slope).sum(1)
+    aa, ab, bb = _dot(shape, shape), _dot(shape, slope), _dot(slope, slope)
     determinant = aa * bb - ab * ab
     with np.errstate(divide="ignore", invalid="ignore"):
         # The weights with which pixels enter strength and velocity, and so their errors.

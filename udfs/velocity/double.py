@@ -11,9 +11,15 @@ from becat.udfs.velocity.templates import LAGS_KM_S, Bank
 
 __all__ = ["Double", "double_lines"]
 
-_APART_KM_S = 60.0  # at least: nearer lines are one line that is as broad
-_RATIO_MIN = 0.2  # of the depths
-_GAIN_MIN = 0.10  # share of what one template leaves that a second must take away
+_APART_KM_S = 60.0  # at least, and the rotation more: nearer lines are one line that is as broad
+_FASTEST_KM_S = 450.0  # at greater speed are the chance maxima of lines that the templates have too strong or too weak
+# Templates that are tried: in cooler stars hundreds of lines are no template's, and in faster ones everything overlaps.
+_COOLEST_K, _ROTATION_MAX_KM_S = 5500.0, 100.0
+_BROAD_KM_S = 50.0
+_ABOUT_AS_HOT = 0.35  # natural logarithm of the temperatures' ratio
+# Ratio of the depths, and share of what one template leaves that the second one must take away; of broad lines more.
+_RATIO_MIN, _RATIO_BROAD_MIN = 0.35, 0.5
+_GAIN_MIN, _GAIN_BROAD_MIN = 0.03, 0.1
 _BEST_AT_FIRST = 12.0  # significance of the single match below which no second one is looked for
 _TURNS = 8
 _REST_MIN = (
@@ -61,10 +67,11 @@ def double_lines(depth, weight, bank: Bank, single: Match, significance_min: flo
     n = len(depth)
     found = Double(*(np.full(n, np.nan) for _ in range(5)))
     rows = np.flatnonzero(np.nan_to_num(single.significance) > _BEST_AT_FIRST)
+    rows = rows[bank.teff_k[single.template[rows]] >= _COOLEST_K]
     rows = rows[_second_is_seen(single, weight, bank, rows)] if rows.size else rows
     if not rows.size:
         return found
-    template, start = _start(depth[rows], weight[rows], bank)
+    template, start = _start(depth[rows], weight[rows], bank, bank.teff_k[single.template[rows]])
     values, errors, strengths, rest = _fit(depth[rows], weight[rows], bank, template, start)
     better = 1 - (rest**2).sum(axis=1) / (single.rest[rows] ** 2).sum(axis=1)
     strong = strengths.argmax(axis=0)
@@ -72,14 +79,16 @@ def double_lines(depth, weight, bank: Bank, single: Match, significance_min: flo
     values, errors, strengths, significance = (
         np.take_along_axis(x, order, axis=0) for x in (values, errors[0], strengths, strengths / errors[1])
     )
+    rotation = bank.v_sin_i_km_s[template]
+    broad = rotation > _BROAD_KM_S
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = strengths[1] / strengths[0]
         seen = (
-            (better > _GAIN_MIN)
-            & (ratio > _RATIO_MIN)
+            (better > np.where(broad, _GAIN_BROAD_MIN, _GAIN_MIN))
+            & (ratio > np.where(broad, _RATIO_BROAD_MIN, _RATIO_MIN))
             & (significance.min(axis=0) > significance_min)
-            & (np.abs(values[0] - values[1]) > _APART_KM_S)
-            & (np.abs(values).max(axis=0) < LAGS_KM_S[-1])
+            & (np.abs(values[0] - values[1]) > _APART_KM_S + rotation)
+            & (np.abs(values).max(axis=0) < _FASTEST_KM_S)
         )
     for column, given in (
         (found.primary_km_s, values[0]),
@@ -94,31 +103,35 @@ def double_lines(depth, weight, bank: Bank, single: Match, significance_min: flo
 
 def _second_is_seen(single, weight, bank, rows):
     """Whether what one template leaves correlates with a sharp one as it would not by chance."""
-    sharp = np.flatnonzero(bank.is_sharp)
-    value = correlation(single.rest[rows], weight[rows], bank, sharp).max(axis=(1, 2))
+    sharp = np.flatnonzero((bank.v_sin_i_km_s == 0) & (bank.teff_k >= _COOLEST_K))
+    value = correlation(single.rest[rows], weight[rows], bank, sharp)[:, :, np.abs(LAGS_KM_S) < _FASTEST_KM_S].max(
+        axis=(1, 2)
+    )
     scatter = single.rest[rows].std(axis=1)
     return value > _REST_MIN * scatter / np.sqrt(2)  # of pairs of pixels
 
 
-def _start(depth, weight, bank):
-    """Template, and the two lags, at which the sum of two takes most away; (n,) int and (2, n) float arrays."""
+def _start(depth, weight, bank, teff_k):
+    """Template about as hot as the single one, and the two lags, at which the sum of two takes most away; (n,) int and (2, n) floats."""
     n, n_lags = len(depth), LAGS_KM_S.size
-    value = correlation(depth, weight, bank).astype(float)
+    value = correlation(depth, weight, bank)
     apart = np.abs(LAGS_KM_S[:, None] - LAGS_KM_S) >= _APART_KM_S
     best, template, pair = np.full(n, -1.0), np.zeros(n, int), np.zeros(n, int)
-    for k in range(len(bank.names)):
-        shapes = bank.coarse[:, k * n_lags : (k + 1) * n_lags]
-        overlap = (shapes.T @ shapes).astype(float)
+    for k in np.flatnonzero((bank.teff_k >= _COOLEST_K) & (bank.v_sin_i_km_s <= _ROTATION_MAX_KM_S)):
+        rows = np.flatnonzero(np.abs(np.log(teff_k / bank.teff_k[k])) < _ABOUT_AS_HOT)
+        if not rows.size:
+            continue
+        overlap = bank.overlap[k]
         with np.errstate(divide="ignore", invalid="ignore"):
-            one, other = value[:, k, :, None], value[:, k, None, :]
+            one, other = value[rows, k, :, None], value[rows, k, None, :]
             free = 1 - overlap**2
             first, second = (one - overlap * other) / free, (other - overlap * one) / free
             gain = np.where(apart & (second > 0) & (first >= second), one * first + other * second, -1.0)
-        gain = gain.reshape(n, -1)
+        gain = gain.reshape(len(rows), n_lags * n_lags)
         place = gain.argmax(axis=1)
-        top = gain[np.arange(n), place]
-        better = top > best
-        best[better], template[better], pair[better] = top[better], k, place[better]
+        top = gain[np.arange(len(rows)), place]
+        better = top > best[rows]
+        best[rows[better]], template[rows[better]], pair[rows[better]] = top[better], k, place[better]
     return template, LAGS_KM_S[np.stack(np.divmod(pair, n_lags))]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from becat.schema.grid import BLUE, RED, Grid
 from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 
-__all__ = ["LAGS_KM_S", "Bank", "blue_bank", "helium_bank"]
+__all__ = ["COOL_K", "LAGS_KM_S", "Bank", "blue_bank", "helium_bank"]
 
 LAGS_KM_S = np.arange(-600.0, 601.0, 25.0)
 _STEP_KM_S = 4.0  # of the tables: a tenth of a resolution element
@@ -19,7 +19,7 @@ _COARSE = 2  # fitted pixels in one of those in which the best lag is looked for
 _LIMB_DARKENING = 0.5
 _FWHM_OF_SIGMA = 2.3548
 # Rotations of the templates, km/s: below about 7000 K a star turns slowly.
-_COOL_K = 7000.0
+COOL_K = 7000.0
 _ROTATIONS_COOL_KM_S = (0.0, 30.0, 70.0)
 _ROTATIONS_KM_S = (0.0, 50.0, 100.0, 160.0, 240.0, 330.0)
 _ROTATIONS_HELIUM_KM_S = (0.0, 40.0, 80.0, 120.0, 170.0, 230.0, 300.0, 380.0)
@@ -31,42 +31,38 @@ _CONTINUUM_A = {"blue": 40.0, "red": 24.0}
 
 @dataclass(frozen=True)
 class Bank:
-    """Templates on the binned pixels of an arm.
+    """Templates on the pixels of an arm, two and two together.
 
     Attributes
     ----------
     names : list of str
         What each template is of.
-    is_cool : (n_templates,) bool array
-        True for a star below 7000 K.
-    is_sharp : (n_templates,) bool array
-        True for the least rotation of its kind.
+    teff_k, v_sin_i_km_s : (n_templates,) float arrays
+        NaN where a template stands for all temperatures.
     grid : becat.schema.grid.Grid
     window : slice
         Pixels of the grid that are used.
-    bin_px : int
-        Pixels of the grid in one that is fitted.
     table : (n_templates, n_fine) float32 array
         Depth of the lines (1 - flux) on steps of ln(wavelength).
     """
 
     names: list[str]
-    is_cool: np.ndarray
-    is_sharp: np.ndarray
+    teff_k: np.ndarray
+    v_sin_i_km_s: np.ndarray
     grid: Grid
     window: slice
-    bin_px: int
     table: np.ndarray = field(repr=False)
 
     @cached_property
     def wavelength_a(self) -> np.ndarray:
         """(p,) float64 array of centres of the binned pixels."""
-        return self.grid.wavelength_a[self.window].reshape(-1, self.bin_px).mean(axis=1)
+        return self.grid.wavelength_a[self.window].reshape(-1, 2).mean(axis=1)
 
     @cached_property
     def place(self) -> np.ndarray:
-        """(p,) position of the binned pixels in the table at rest, in steps."""
-        return (np.log(self.wavelength_a) - _first(self.grid, self.window)) * (SPEED_OF_LIGHT_KM_S / _STEP_KM_S)
+        """(p,) float32 position of the binned pixels in the table at rest, in steps."""
+        place = (np.log(self.wavelength_a) - _first(self.grid, self.window)) * (SPEED_OF_LIGHT_KM_S / _STEP_KM_S)
+        return place.astype(np.float32)
 
     @cached_property
     def smooth(self) -> np.ndarray:
@@ -80,6 +76,12 @@ class Bank:
         value, _ = self.at(rows, np.tile(LAGS_KM_S, len(self.names)))
         whole = coarser(value - (value @ self.smooth) @ self.smooth.T)
         return np.ascontiguousarray((whole / np.linalg.norm(whole, axis=1, keepdims=True)).T)
+
+    @cached_property
+    def overlap(self) -> np.ndarray:
+        """(n_templates, n_lags, n_lags) float32 products of each template at one lag with itself at another."""
+        shapes = self.coarse.reshape(len(self.coarse), len(self.names), LAGS_KM_S.size).transpose(1, 2, 0)
+        return shapes @ shapes.transpose(0, 2, 1)
 
     def at(self, template: np.ndarray, velocity_km_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Templates moved by velocities.
@@ -95,13 +97,25 @@ class Bank:
             Depth of the lines, and its derivative by velocity, per km/s.
         """
         shift = SPEED_OF_LIGHT_KM_S / _STEP_KM_S * np.log1p(np.asarray(velocity_km_s) / SPEED_OF_LIGHT_KM_S)
-        place = self.place - shift[:, None]
-        left = place.astype(np.int32)
-        share = (place - left).astype(np.float32)
-        flat = left + (template * self.table.shape[1])[:, None].astype(np.int32)
-        low, high = np.take(self.table, flat), np.take(self.table, flat + 1)
-        rise = high - low
-        return low + share * rise, rise * np.float32(-1 / _STEP_KM_S)
+        place = self.place - shift[:, None].astype(np.float32)
+        left = place.astype(np.intp)
+        share = place - left.astype(np.float32)
+        left += (template * self.table.shape[1])[:, None]
+        return tuple(_between(table, left, share) for table in (self.table, self.slope))
+
+    @cached_property
+    def slope(self) -> np.ndarray:
+        """(n_templates, n_fine) float32 derivative of the table by velocity, per km/s: smooth, so that a fit does not swing about a kink."""
+        return (np.gradient(self.table, axis=1) * (-1 / _STEP_KM_S)).astype(np.float32)
+
+
+def _between(table, left, share):
+    """Values of a table between two neighbours."""
+    low, high = np.take(table, left), np.take(table, left + 1)
+    high -= low
+    high *= share
+    low += high
+    return low
 
 
 def coarser(values: np.ndarray) -> np.ndarray:
@@ -115,18 +129,17 @@ def blue_bank(resolving_power: float) -> Bank:
     """Templates of the blue arm by temperature and rotation, from ``blue_templates.csv``."""
     lines = _read_lines()
     teff = [float(name.split("_")[1]) for name in lines.dtype.names or () if name.startswith("ew_")]
-    kinds = [(t, v) for t in teff for v in (_ROTATIONS_COOL_KM_S if t < _COOL_K else _ROTATIONS_KM_S)]
+    kinds = [(t, v) for t in teff for v in (_ROTATIONS_COOL_KM_S if t < COOL_K else _ROTATIONS_KM_S)]
     window = slice(0, BLUE.n_pixels // 4 * 4)
     fine = _fine(BLUE, window)
     still = {t: _opacity(lines["wavelength_a"], lines["fwhm_km_s"], lines[f"ew_{t:.0f}_k_a"], fine) for t in teff}
     table = [_broadened(1 - np.exp(-still[t]), v, resolving_power) for t, v in kinds]
     return Bank(
         [f"{t:.0f} K, v sin i {v:.0f} km/s" for t, v in kinds],
-        np.array([t < _COOL_K for t, _ in kinds]),
-        np.array([v == 0 for _, v in kinds]),
+        np.array([t for t, _ in kinds]),
+        np.array([v for _, v in kinds]),
         BLUE,
         window,
-        2,
         np.array(table, np.float32),
     )
 
@@ -142,7 +155,7 @@ def helium_bank(resolving_power: float) -> Bank:
     table = [_broadened(still, v, resolving_power) for v in _ROTATIONS_HELIUM_KM_S]
     rotation = np.array(_ROTATIONS_HELIUM_KM_S)
     names = [f"v sin i {v:.0f} km/s" for v in rotation]
-    return Bank(names, np.zeros(rotation.size, bool), rotation == 0, RED, window, 2, np.array(table, np.float32))
+    return Bank(names, np.full(rotation.size, np.nan), rotation, RED, window, np.array(table, np.float32))
 
 
 def _read_lines() -> np.ndarray:

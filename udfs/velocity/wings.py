@@ -31,6 +31,7 @@ _SIGMA_SHARE, _SIGMA_MIN_KM_S, _SIGMA_MAX_KM_S = 0.35, 35.0, 150.0
 _SEPARATION_MAX_KM_S = 700.0  # half
 _SLOPE_KM_S = 700.0  # half of the band for which the continuum's error holds
 _SPIKE_PX, _SPIKE_SHARE = 4, 0.45  # a resolution element of the medium-resolution survey is 9 pixels
+_BISECTOR_ERROR = 1.1  # scatter of simulated stars over what the noise at the crossings makes of it
 _AT_LEVEL, _JUMP = 2.0, 2.5  # standard errors
 _NOISE_SHARE = 0.11  # of the variance that the smoothing leaves
 _TURNS, _CONVERGED_KM_S = 6, 0.1
@@ -98,6 +99,7 @@ def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=
     slope_error = np.nan_to_num(continuum_error) / _SLOPE_KM_S
     wing, e_wing = _two_gaussians(flux, variance, good, start, half, sigma, slope_error)
     bisector, e_bisector = _bisector(line, variance, good, height, seen, slope_error)
+    e_bisector = _BISECTOR_ERROR * e_bisector
     # Noise alone moves the middle by some errors, a jump by many.
     e_wing, e_bisector = (np.where(jump > _JUMP * error, jump, error) for error in (e_wing, e_bisector))
     separation = np.where(np.isfinite(wing), half, np.nan)
