@@ -36,13 +36,13 @@ def page(result: dict, completeness: list[dict], figures: str) -> str:
         "# Evaluation of the classifier",
         "",
         f"Written by `becat evaluate DIRECTORY{real} --spectra {result['n']} --docs docs/classifier_evaluation.md`."
-        f" Model {result['model_id']}, threshold {result['threshold']}, {result['n']} simulated spectra a table, run by"
+        f" Model {result['model_id']}, threshold {result['threshold']}, {result['n']} simulated spectra per table, run by"
         f" {result['provider']}.",
         "",
-        "Only spectra that belong to a class are counted: a feature that cannot be seen is in the completeness table. The ROC of a"
-        " class is that against all spectra of the other label. *Found at 1 % false*: the share of Be spectra over the probability"
-        " that one in a hundred of the others exceeds. *Significance*: how many sigma the feature is from the spectrum's own star"
-        " without it, or from every star without a disc, whichever is less; a spectrum is labelled Be from five on.",
+        "Only spectra that belong to a class are counted; features that cannot be seen are in the completeness table. The ROC of a"
+        " class compares it with all spectra of the other label. *Found at 1 % false*: the fraction of Be spectra above the probability"
+        " that one in a hundred of the others exceeds. *Significance*: by how many sigma the spectrum differs from its own star"
+        " without the feature, or from every star without a disc, whichever is less; from five on it is labelled Be.",
     ]
     lines += _side_by_side(result)
     for generator, title in _SIMULATED.items():
@@ -82,7 +82,7 @@ def _side_by_side(result) -> list[str]:
     if "sky_line" in result:
         lines += [
             "",
-            "## A sky line beside H-alpha, OH 6555.43 A, hidden or put in: real plain spectra never trained on",
+            "## A sky line beside H-alpha, OH 6555.43 A, hidden or added: real spectra without emission, never trained on",
             "",
         ]
         lines += ["| classifier | change | spectra | decisions that change | to Be |", "|---|---|---|---|---|"]
@@ -105,7 +105,7 @@ def _simulated(title, generator, part, figures) -> list[str]:
 
 
 def _misses(generator, part, figures) -> list[str]:
-    """What the errors are: counts and middle values by class, and the picture of the surest ones."""
+    """What the errors are: counts and medians by class, and the picture of the most certain ones."""
     misses = part["misses"]
     if not misses:
         return ["", "No error at S/N >= 10."]
@@ -153,7 +153,7 @@ def _reliability(result) -> list[str]:
         lines += [
             f"Generator {generator}, S/N >= 10: expected calibration error {part['expected_calibration_error']:.4f}.",
             "",
-            "| mean probability | observed share | spectra |",
+            "| mean probability | observed fraction | spectra |",
             "|---|---|---|",
             *(
                 f"| {p:.3f} | {o:.3f} | {m} |"
@@ -167,9 +167,9 @@ def _reliability(result) -> list[str]:
 
 def _flips(table) -> list[str]:
     lines = [
-        "## Changes that mean nothing, S/N >= 20",
+        "## Irrelevant changes, S/N >= 20",
         "",
-        "Noise redrawn: two observations of one spectrum, each with as much noise again as it had, at native pixels.",
+        "Noise redrawn: two observations of one spectrum, each with its noise added once more, at native pixels.",
         "",
         "| spectra | change | number | decisions that flip | median change of the probability |",
         "|---|---|---|---|---|",
