@@ -647,10 +647,10 @@ def measure(catalog: Path, scheduler: str | None) -> None:
 @becat.command()
 @catalog_option
 def periods(catalog: Path) -> None:
-    """Search the periods of stars with many nights: of velocity, EW(H-alpha) and V/R, in the table star_period.
+    """Search for periods in the velocity, EW(H-alpha) and V/R of stars with many nights, for the table star_period.
 
-    Only stars whose nights are new or have changed are searched. The thresholds period_nights_min and period_shortest_d
-    say which ones, and how short.
+    Only stars with new or changed nights are searched. The thresholds period_nights_min and period_shortest_d set how many
+    nights a star needs, and the shortest period.
 
     \b
     Example:

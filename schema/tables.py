@@ -709,7 +709,7 @@ GAIA_PARAMETERS = _table(
     _col(
         "non_single_star",
         Integer,
-        "Gaia's tables of non-single stars that have it, as bits: 1 astrometric, 2 spectroscopic, 4 eclipsing binary; 0: none",
+        "Gaia's tables of non-single stars that contain it, as bits: 1 astrometric, 2 spectroscopic, 4 eclipsing binary; 0: none",
         "",
         "meta.code",
     ),
@@ -944,12 +944,18 @@ COMPLETENESS = _table(
 
 STAR_PERIOD = _table(
     "star_period",
-    "The period that fits best what changes in a star with enough nights, whether or not it is significant: false_alarm_probability"
-    " says how far chance would go",
+    "The period that best fits the changes of a star with enough nights, whether or not it is significant:"
+    " false_alarm_probability tells how likely it is by chance",
     _star_key(),
-    _col("quantity", Text, "What was searched: rv_km_s, ew_halpha_a or violet_red_ratio", ucd="meta.id", key=True),
-    _col("period_d", Double, "Period; NULL where no sine can be fitted", "d", "time.period"),
-    _error("period_d", Double, "period_d, were it the right one and no alias", "d", "time.period"),
+    _col(
+        "quantity",
+        Text,
+        "Quantity that was searched: rv_km_s, ew_halpha_a or violet_red_ratio",
+        ucd="meta.id",
+        key=True,
+    ),
+    _col("period_d", Double, "Period; NULL if no sine can be fitted", "d", "time.period"),
+    _error("period_d", Double, "period_d, if it is the true period and not an alias", "d", "time.period"),
     _col(
         "false_alarm_probability",
         Double,
@@ -960,7 +966,7 @@ STAR_PERIOD = _table(
     _col(
         "n_nights",
         Integer,
-        "Nights, of which the means were searched: of velocities and V/R those of the survey that has most",
+        "Nights whose means were searched; for velocities and V/R those of the survey with the most nights",
         ucd="meta.number;obs",
     ),
     _col("baseline_d", Double, "Time between the first and the last night", "d", "time.interval"),
@@ -984,7 +990,7 @@ STAR_PERIOD = _table(
     _col(
         "reduced_chi2",
         Double,
-        "Chi-square of the nights about the sine, by its degrees of freedom",
+        "Chi-square of the nights about the sine, divided by its degrees of freedom",
         "",
         "stat.fit.chi2",
     ),

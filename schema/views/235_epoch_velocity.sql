@@ -1,7 +1,7 @@
 -- 235 · The heliocentric velocity of each spectrum. All spectra of a star in a survey use one method, so that epochs can be compared: the
--- method whose velocities have the largest total weight. Zero points of the night are subtracted where they are known; else velocity_night_elements is part of the error. Where the
--- wavelengths are as seen from the Earth, its motion is corrected for; where it is not known which they are, there is no velocity. The
--- release's velocity is given beside it.
+-- method whose velocities have the largest total weight. Zero points of the night are subtracted where they are known; otherwise
+-- velocity_night_elements is part of the error. Where the wavelengths are as seen from the Earth, its motion is corrected for; where it is
+-- not known which they are, there is no velocity. The release's velocity is given beside it.
 with
 measured as not materialized (      -- a query for one star reads only its rows
     select

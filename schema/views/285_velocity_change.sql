@@ -1,7 +1,8 @@
--- 285 · Whether a star's radial velocity changes. Chi-square of the velocities that count about their mean, to the errors of which rv_floor_error_km_s is added; each
--- survey has a mean of its own, for their zero points differ. rv_change_probability is that of so large a chi-square for a constant star. The largest difference is between
--- the epoch whose velocity is surely the highest (velocity less two errors) and the one whose is surely the lowest. velocity_result is changes, constant, or
--- unknown, where no two velocities can be compared.
+-- 285 · Whether a star's radial velocity changes: chi-square about the mean of the velocities that count, to whose errors
+-- rv_floor_error_km_s is added. Each survey has its own mean, because their zero points differ. rv_change_probability is the probability
+-- that a constant star has so large a chi-square. The largest difference is between the epoch whose velocity is most certainly the highest
+-- (velocity minus two errors) and the one whose velocity is most certainly the lowest. velocity_result is changes, constant, or unknown,
+-- where no two velocities can be compared.
 with
 velocities as (
     select

@@ -1,6 +1,7 @@
--- 286 · What speaks for a companion, star by star, each piece by itself: whether the velocity changes (velocity_change), double lines and whether
--- they swap, the period of the velocity, Gaia's RUWE and its own flag of non-single stars, and published lists of spectroscopic binaries. evidence
--- names the pieces, NULL where there is none; what has not been looked at is NULL, not no. Ask for one star_id: it is quick.
+-- 286 · The evidence for a companion, star by star, each piece separately: whether the velocity changes (velocity_change), double lines and
+-- whether they swap, the period of the velocity, Gaia's RUWE and its own flag of non-single stars, and published lists of spectroscopic
+-- binaries. evidence names the pieces, NULL where there is none; what has not been examined is NULL, not no. A query for one star_id is
+-- fast.
 with
 listed as (
     select star_id, count(distinct catalogue_id) as n_sb_lists, min(catalogue_id) as sb_list

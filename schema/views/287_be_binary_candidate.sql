@@ -1,5 +1,6 @@
--- 287 · Candidate Be stars with evidence of a companion: each piece in its column, none hidden in a score (binary_evidence says what each means). RUWE alone is
--- weak: one bright star in ten has it above the limit. First those whose velocity changes, the least probable to be constant before the others.
+-- 287 · Candidate Be stars with evidence of a companion: each piece in its own column, none hidden in a score (binary_evidence explains
+-- each). RUWE alone is weak evidence: one bright star in ten is above the limit. Stars whose velocity changes come first, ordered by the
+-- probability of being constant, the smallest first.
 with
 candidates as (select star_id from be_candidate),
 final as (
