@@ -48,7 +48,7 @@ EXPORTS = {
     **{
         f"flux_{arm}": (
             "spectrum_id",
-            f"select s.star_id, s.ra_deg, s.dec_deg, s.mjd, f.* from flux_{arm} f join spectrum s using (spectrum_id)",
+            f"select s.star_id, s.ra_deg, s.dec_deg, s.mjd, s.is_simulated, f.* from flux_{arm} f join spectrum s using (spectrum_id)",
         )
         for arm in ARMS
     },

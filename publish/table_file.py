@@ -15,6 +15,7 @@ from becat.publish.snapshot.metadata import column_note
 from becat.publish.vo import fits_table, votable
 from becat.publish.vo.votable import Field
 from becat.schema.errors import BecatError
+from becat.schema.simulated import IS_SIMULATED, simulated_sql
 from becat.schema.sql_names import quoted
 
 __all__ = ["write_table"]
@@ -33,7 +34,7 @@ def write_table(connection: duckdb.DuckDBPyConnection, name: str, path: Path) ->
     connection : duckdb connection
         Of a catalogue.
     name : str
-        View or table.
+        View or table; a table of stars or spectra is given a column that says which rows are simulated.
     path : path
         New file: ``.csv``; ``.parquet`` (units, UCDs and descriptions as metadata of its fields); ``.fits``; ``.vot`` or
         ``.xml`` (VOTable). It is there whole or not at all.
@@ -72,7 +73,7 @@ def _fields(connection: duckdb.DuckDBPyConnection, name: str) -> list[Field]:
         near = difflib.get_close_matches(name.lower(), known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "docs/reference.md lists them"
         raise BecatError(f"the catalogue has no view or table {name}: {hint}")
-    described = connection.execute(f"describe from {quoted(name)}").fetchall()
+    described = connection.execute(f"describe {_rows(connection, name)}").fetchall()
     fields = []
     for column, kind, *_ in described:
         description, unit, ucd = column_note(known[name.lower()], column)
@@ -82,14 +83,21 @@ def _fields(connection: duckdb.DuckDBPyConnection, name: str) -> list[Field]:
     return fields
 
 
+def _rows(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """The query for all rows, with what says which of them are simulated."""
+    columns = [column.lower() for column, *_ in connection.execute(f"describe from {quoted(name)}").fetchall()]
+    simulated = simulated_sql(name, columns)
+    return f"select *{f', {simulated} as {IS_SIMULATED}' if simulated else ''} from {quoted(name)}"
+
+
 def _batches(connection: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> pa.RecordBatchReader:
     """Rows in bounded batches; what the format writes as text is text already."""
     columns = ", ".join(f"{quoted(field.name)}{_CASTS.get(field.kind, '')} as {quoted(field.name)}" for field in fields)
-    return connection.execute(f"select {columns} from {quoted(name)}").to_arrow_reader(_BATCH_ROWS)
+    return connection.execute(f"select {columns} from ({_rows(connection, name)})").to_arrow_reader(_BATCH_ROWS)
 
 
 def _write_csv(connection, name: str, fields: Sequence[Field], path: Path) -> int:
-    row = connection.execute(f"copy (from {quoted(name)}) to ? (format csv, header)", [str(path)]).fetchone()
+    row = connection.execute(f"copy ({_rows(connection, name)}) to ? (format csv, header)", [str(path)]).fetchone()
     return row[0]
 
 
@@ -98,7 +106,7 @@ def _write_parquet(connection, name: str, fields: Sequence[Field], path: Path) -
         field.name: {key: note for key, note in (("unit", field.unit), ("ucd", field.ucd), ("description", field.description)) if note}
         for field in fields
     }  # fmt: skip
-    reader = connection.execute(f"from {quoted(name)}").to_arrow_reader(_BATCH_ROWS)
+    reader = connection.execute(_rows(connection, name)).to_arrow_reader(_BATCH_ROWS)
     schema = pa.schema([field.with_metadata(notes[field.name]) for field in reader.schema])
     n_rows = 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:

@@ -3,6 +3,12 @@
 The files of the views say `parameter('snr_min')`, or call a macro that does, wherever they need a threshold. DuckDB plans
 each such subquery by itself, a millisecond apiece, and a view that stands on ten others has dozens of them. So the
 catalogue keeps the same query with one more row to join to: plain SQL still, and it still follows selection_parameter.
+
+A view that only looks something up ends with a join that says which rows are simulated. A view that reads it knows that from
+elsewhere, and each join costs planning: so it is kept with the query before the join, `bare`, in its place.
+
+A closed catalogue forgets `not materialized`, and a part that is read twice is then made whole before a row is asked for. So what is
+marked so is written out wherever it is read.
 """
 
 from __future__ import annotations
@@ -14,10 +20,10 @@ from sqlglot import exp
 
 __all__ = ["bind"]
 
-ROW = "threshold_row"
+ROW, BARE, UNMADE = "threshold_row", "bare", "not materialized"
 
 
-def bind(sql: str, macros) -> str:
+def bind(sql: str, macros, views=()) -> str:
     """A query of DuckDB's dialect that reads its thresholds from a joined row.
 
     Parameters
@@ -26,11 +32,13 @@ def bind(sql: str, macros) -> str:
         A select statement that may call `parameter` and the macros.
     macros : dict of str to Macro
         Arguments and expression of each macro; those that need a threshold are written out.
+    views : iterable of View, optional
+        All views; those with a part `bare` are written out as that part.
 
     Returns
     -------
     str
-        The query. A threshold in a condition of a join, or beside a group, stays a subquery.
+        The query, with what is `not materialized` in the place of its names. A threshold in a condition of a join, or beside a group, stays a subquery.
 
     Raises
     ------
@@ -38,9 +46,10 @@ def bind(sql: str, macros) -> str:
         A `*` stands for more than one table, where the joined row would come with it.
     """
     needing = _needing_thresholds(tuple((name, *macro[:2]) for name, macro in macros.items()))
-    if not any(f"{name}(" in sql for name in (*needing, "parameter")):
+    looked_up = {v.name: v.sql for v in views if f"{BARE} as (" in v.sql and v.name in sql and v.sql != sql}
+    if not looked_up and not any(word in sql for word in (UNMADE, *(f"{name}(" for name in (*needing, "parameter")))):
         return sql
-    tree = _written_out(sqlglot.parse_one(sql, read="duckdb"), needing)
+    tree = _written_out(_unmade(_bare(sqlglot.parse_one(sql, read="duckdb"), looked_up)), needing)
     for select in list(tree.find_all(exp.Select)):
         _join_row(select)
     return tree.sql(dialect="duckdb")
@@ -57,6 +66,28 @@ def _needing_thresholds(macros):
         if found == needing:
             return {name: parsed[name] for name in needing}
         needing = found
+
+
+def _bare(tree, looked_up):
+    """The queries of views that are looked up in the place of their names, without what says which rows are simulated."""
+    own = {part.alias for part in tree.find_all(exp.CTE)}
+    for table in [table for table in tree.find_all(exp.Table) if table.name in looked_up and table.name not in own]:
+        query = sqlglot.parse_one(looked_up[table.name], read="duckdb")
+        parts = query.args.get("with_") or query.args["with"]
+        *before, bare = parts.expressions[: [part.alias for part in parts.expressions].index(BARE) + 1]
+        for part in before:
+            bare.this.with_(part.alias, part.this, append=True, copy=False)
+        table.replace(bare.this.subquery(table.alias_or_name))
+    return tree
+
+
+def _unmade(tree):
+    """The parts that are not to be materialised in the place of their names."""
+    for part in [part for part in tree.find_all(exp.CTE) if part.args.get("materialized") is False]:
+        for table in [table for table in tree.find_all(exp.Table) if table.name == part.alias]:
+            table.replace(part.this.copy().subquery(table.alias_or_name))
+        part.pop()
+    return tree
 
 
 def _called(tree):

@@ -162,7 +162,7 @@ def _create_views(connection):
 @cache
 def _bound(sql):
     """A view as it is kept: translated once in a process, however many catalogues it makes."""
-    return bind(sql, MACROS)
+    return bind(sql, MACROS, VIEWS)
 
 
 @cache

@@ -73,8 +73,9 @@ def test_a_new_step_is_its_file_and_its_parameter(con, tmp_path, capsys):
     shutil.copytree(Path(selection.__file__).with_name("views"), folder)
     (folder / "095_sound_star.sql").write_text(RUWE)
     declared = selection.read(folder)
-    for view in build.read_views(folder, declared):
-        con.execute(f"create or replace view {view.name} as\n{bind(view.sql, build.MACROS)}")
+    views = build.read_views(folder, declared)
+    for view in views:
+        con.execute(f"create or replace view {view.name} as\n{bind(view.sql, build.MACROS, views)}")
     for star_id, ruwe in ((1, 1.0), (2, 3.0), (3, None)):
         add_star(con, star_id)
         if ruwe:
@@ -150,8 +151,9 @@ def test_a_step_of_the_spectrum_alone_can_stand_anywhere(con, tmp_path, number):
     folder = tmp_path / "views"
     shutil.copytree(Path(selection.__file__).with_name("views"), folder)
     (folder / f"0{number}_step_{number}_north.sql").write_text(NORTH.format(number=number))
-    for view in build.read_views(folder, selection.read(folder)):
-        con.execute(f"create or replace view {view.name} as\n{bind(view.sql, build.MACROS)}")
+    views = build.read_views(folder, selection.read(folder))
+    for view in views:
+        con.execute(f"create or replace view {view.name} as\n{bind(view.sql, build.MACROS, views)}")
     for star_id, dec_deg in ((1, 5.0), (2, 50.0), (3, 60.0)):
         add_star(con, star_id, dec_deg=dec_deg)
     assert con.execute(f"select count(*) from step_{number}_north").fetchone() == (2,)

@@ -25,6 +25,7 @@ from markupsafe import escape
 from becat.compare import compare_with
 from becat.publish import serve, site
 from becat.publish.plugins.template_vars import commands
+from becat.publish.snapshot import metadata
 from becat.publish.snapshot import write as snapshot
 from becat.publish.vo.votable import Field, to_votable
 from becat.schema.find_star import read_position
@@ -328,6 +329,25 @@ def test_votable_writer_keeps_what_xml_cannot_say():
     assert 'value="OVERFLOW"' in body
 
 
+def test_every_table_view_and_query_of_stars_or_spectra_says_which_are_simulated(get, names):
+    columns = {name: get(f"/catalog/{name}.json?_size=1").json()["columns"] for name in names}
+    for name, _ in metadata.queries():
+        columns[name] = get(f"/catalog/{name}.json?designation=J0&margin=").json()["columns"]
+    listed = {name: found for name, found in columns.items() if {"star_id", "spectrum_id"} & set(found)}
+    assert [name for name, found in listed.items() if "is_simulated" not in found] == []
+    assert {"be_score", "photometry", "star_alias", "current_score", "new_classical_be"} <= set(listed)
+
+
+@pytest.mark.parametrize("table", ["be_score", "photometry"])
+def test_a_download_of_a_table_has_the_mark_in_every_format(get, table):
+    assert get(f"/catalog/{table}.json?_shape=array&_size=3").json()[0]["is_simulated"] == 1
+    assert get(f"/catalog/{table}.csv?_size=3").text.splitlines()[0].endswith(",is_simulated")
+    assert all(parse_single_table(io.BytesIO(get(f"/catalog/{table}.votable").content)).to_table()["is_simulated"])
+    assert all(Table.read(io.BytesIO(get(f"/catalog/{table}.fits").content))["is_simulated"])
+    columns = get("/catalog.json", params={"sql": f"select * from column_kind where table_name = '{table}'"}).json()
+    assert [table, "is_simulated", "short"] in columns["rows"]
+
+
 def test_cone_search_finds_the_stars_that_astropy_finds(get):
     stars = get("/catalog/star.json?_shape=array&_size=max").json()
     sky = SkyCoord([star["ra_deg"] for star in stars], [star["dec_deg"] for star in stars], unit="deg")
@@ -341,6 +361,7 @@ def test_cone_search_finds_the_stars_that_astropy_finds(get):
         expected = {star["star_id"] for star, inside in zip(stars, near, strict=True) if inside}
         found = parse_single_table(io.BytesIO(get(f"/vo/cone?RA={ra}&DEC={dec}&SR={radius}").content))
         assert {int(star) for star in found.array["star_id"]} == expected
+        assert all(found.array["is_simulated"])
         assert [field.ucd for field in found.fields][:4:2] == ["ID_MAIN", "POS_EQ_RA_MAIN"]
     empty = parse_single_table(io.BytesIO(get("/vo/cone?RA=0&DEC=-90&SR=0").content))
     assert len(empty.array) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -146,3 +149,17 @@ def test_noisy_epochs_and_single_exposures_of_coadds_do_not_count(con):
     found = visits(con)
     assert (found["n_ew"][0], found["n_spectra"][0], found["n_visits"][0]) == (3, 4, 3)
     assert found["ew_chi2"][0] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_one_star_is_read_by_itself_in_a_catalogue_that_was_opened_again(tmp_path):
+    """A closed file forgets `not materialized`: a part that is read twice would be made whole first."""
+    catalogue(tmp_path / "c.duckdb").close()
+    with duckdb.connect(str(tmp_path / "c.duckdb"), read_only=True) as again:
+        ((_, plan),) = again.execute("explain (format json) select * from star_visits where star_id = 7").fetchall()
+    parts = json.loads(plan)
+    whole = []
+    while parts:
+        part = parts.pop()
+        parts += part["children"]
+        whole += [part["extra_info"]["CTE Name"]] if part["name"].strip() == "CTE" else []
+    assert [name for name in whole if not name.startswith("__")] == []

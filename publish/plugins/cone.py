@@ -18,11 +18,17 @@ UCD1 = {
     "dec_deg": "POS_EQ_DEC_MAIN",
 }  # the standard asks for the old words
 SQL = """
-    select star.star_id, star.designation, star.ra_deg, star.dec_deg, star.source_id,
+    select star.star_id, star.designation, star.ra_deg, star.dec_deg, star.source_id, star.is_simulated,
         verdict.name as first_failed_step, verdict.is_classical_be
     from star left join verdict using (star_id)
     where star.star_id in ({})"""
-KINDS = {"star_id": "long", "ra_deg": "double", "dec_deg": "double", "is_classical_be": "boolean"}
+KINDS = {
+    "star_id": "long",
+    "ra_deg": "double",
+    "dec_deg": "double",
+    "is_simulated": "boolean",
+    "is_classical_be": "boolean",
+}
 NOTES = {"first_failed_step": "First step of the selection that the star fails; null: none"}
 
 
@@ -73,7 +79,16 @@ async def _find(database, ra: float, dec: float, radius: float) -> str:
 
 
 def _table(near: list[tuple[int, float]], found: dict[int, dict], overflow: bool) -> str:
-    names = ["star_id", "designation", "ra_deg", "dec_deg", "source_id", "first_failed_step", "is_classical_be"]
+    names = [
+        "star_id",
+        "designation",
+        "ra_deg",
+        "dec_deg",
+        "source_id",
+        "is_simulated",
+        "first_failed_step",
+        "is_classical_be",
+    ]
     fields = [_field(name) for name in names] + [
         Field("separation_deg", "double", "deg", "POS_ANG_DIST_GENERAL", "Distance from the position asked for")
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from becat.schema.simulated import IS_SIMULATED
+
 __all__ = ["write_kinds"]
 
 OF_DUCKDB = {
@@ -32,3 +34,7 @@ def write_kinds(source, target: sqlite3.Connection) -> None:
     rows = source.execute(sql).fetchall()
     known = [(table, column, OF_DUCKDB[kind]) for table, column, kind in rows if kind in OF_DUCKDB]
     target.executemany("insert into column_kind values (?, ?, ?)", known)
+    target.execute(
+        f"insert or ignore into column_kind select held.name, '{IS_SIMULATED}', 'short' from sqlite_master as held"
+        f" join pragma_table_info(held.name) as of_table on of_table.name = '{IS_SIMULATED}'"
+    )

@@ -27,6 +27,7 @@ TABLE_SQL = """create table halpha_profile (
   "step_a" REAL not null,
   "flux" TEXT not null,
   "extrema" TEXT not null,
+  "is_simulated" INTEGER not null,
   foreign key ("spectrum_id") references "spectrum" ("spectrum_id")
 )"""
 # Which spectra: those of candidates; those of all stars that are asked for the classifier's probability too; all.
@@ -80,21 +81,21 @@ def copy(source, target: sqlite3.Connection, profile_sql: str = "") -> int:
     parameters = in_force(source)
     source.execute(
         f"select spectrum_id, flux[{first + 1}:{last + 1}] as flux, ivar[{first + 1}:{last + 1}] as ivar, snr_r,"
-        " velocity_shift_km_s from flux_red join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)"
+        " velocity_shift_km_s, is_simulated from flux_red join spectrum using (spectrum_id) left join line_measurement using (spectrum_id)"
         f" where spectrum_id in (select spectrum_id from ({profile_sql or chosen_sql()})) order by spectrum_id"
     )
     n_written = 0
     while rows := source.fetchmany(BATCH_SPECTRA):
         target.executemany(
-            "insert into halpha_profile values (?, ?, ?, ?, ?)", _profiles(rows, wavelength_a, parameters)
+            "insert into halpha_profile values (?, ?, ?, ?, ?, ?)", _profiles(rows, wavelength_a, parameters)
         )
         n_written += len(rows)
     return n_written
 
 
 def _profiles(rows: list[tuple], wavelength_a: np.ndarray, parameters: dict[str, float]) -> Iterator[tuple]:
-    """Rows of the table for rows of spectrum_id, flux, ivar, S/N and velocity shift."""
-    identity, flux, ivar, snr, velocity = zip(*rows, strict=True)
+    """Rows of the table for rows of spectrum_id, flux, ivar, S/N, velocity shift and whether it is simulated."""
+    identity, flux, ivar, snr, velocity, simulated = zip(*rows, strict=True)
     flux, ivar = np.array(flux, np.float32), np.array(ivar, np.float32)
     found = bartlett_peaks(
         flux,
@@ -114,7 +115,8 @@ def _profiles(rows: list[tuple], wavelength_a: np.ndarray, parameters: dict[str,
             )
             for at_a, level in zip(places[rows_of == row], levels[rows_of == row], strict=True)
         ]
-        yield spectrum_id, float(wavelength_a[0]), RED.step_a, _json(flux[row], ivar[row]), json.dumps(extrema)
+        values = _json(flux[row], ivar[row])
+        yield spectrum_id, float(wavelength_a[0]), RED.step_a, values, json.dumps(extrema), simulated[row]
 
 
 def _json(flux, ivar) -> str:

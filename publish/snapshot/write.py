@@ -27,6 +27,7 @@ from becat.publish.snapshot.transpile import read_macros, to_sqlite
 from becat.schema import build, leftovers
 from becat.schema.errors import BecatError
 from becat.schema.find_star import NAMES
+from becat.schema.simulated import IS_SIMULATED, simulated_sql
 from becat.schema.tables import TABLES
 
 __all__ = ["UNPUBLISHED", "Published", "write"]
@@ -241,11 +242,13 @@ def _quoted(text: str) -> str:
 
 def _copy_table(source, target: sqlite3.Connection, table: Table, prefix: str, bar: tqdm) -> None:
     keys = [column.name for column in table.primary_key]
-    target.execute(_create_sql(table, keys))
-    values = ", ".join(_value_sql(column, prefix) for column in table.columns)
+    simulated = simulated_sql(table.name, table.columns.keys())
+    target.execute(_create_sql(table, keys, is_told=bool(simulated)))
+    values = [_value_sql(column, prefix) for column in table.columns]
+    values += [f"cast({simulated} as integer)"] if simulated else []
     order = f" order by {', '.join(keys)}" if keys else ""
-    source.execute(f'select {values} from "{table.name}"{order}')
-    insert = f'insert into "{table.name}" values ({", ".join("?" * len(table.columns))})'
+    source.execute(f'select {", ".join(values)} from "{table.name}"{order}')
+    insert = f'insert into "{table.name}" values ({", ".join("?" * len(values))})'
     for rows in _batches(source):
         target.executemany(insert, rows)
         bar.update(len(rows))
@@ -259,12 +262,15 @@ def _batches(source) -> Iterator[list]:
         yield rows
 
 
-def _create_sql(table: Table, keys: list[str]) -> str:
+def _create_sql(table: Table, keys: list[str], is_told: bool) -> str:
+    """What makes a table; `is_told`: its star or spectrum tells which rows are simulated."""
     lines = []
     for column in table.columns:
         single = " primary key" if keys == [column.name] else ""
         required = " not null" if not column.nullable and not single else ""
         lines.append(f'"{column.name}" {_declared_type(column)}{single}{required}')
+    if is_told:
+        lines.append(f'"{IS_SIMULATED}" INTEGER')
     if len(keys) > 1:
         lines.append(f"primary key ({', '.join(keys)})")
     for column in table.columns:

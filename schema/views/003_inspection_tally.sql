@@ -20,7 +20,7 @@ votes as (
         max(inspection_id) over (partition by star_id, profile_class) as last_id
     from latest
 ),
-final as (
+bare as (
     select
         star_id,
         n_be,
@@ -32,5 +32,10 @@ final as (
         partition by star_id
         order by profile_class is null, n_votes desc, last_at desc, last_id desc, inspected_at desc, inspection_id desc
     ) = 1
+),
+final as (
+    select bare.*, star.is_simulated
+    from bare
+    left join star using (star_id)
 )
 select * from final

@@ -17,12 +17,17 @@ counterpart as (
     from photometry
     left join reddening using (star_id)
 ),
-final as (
+bare as (
     select
         *,
         reddening_free_q(j_mag, h_mag, k_mag) as q_mag,
         dereddened_hk(h_mag, k_mag, ebv_mag) as hk0_mag,
         dereddened_kw1(k_mag, w1_mag, ebv_mag) as kw10_mag
     from counterpart
+),
+final as (
+    select bare.*, star.is_simulated
+    from bare
+    left join star using (star_id)
 )
 select * from final

@@ -9,7 +9,7 @@ matches as (
       and coalesce(try_cast(substr(literature_catalogue.bibcode, 1, 4) as integer) <= parameter('known_until_year'), true)
       and literature_catalogue.object_class in ('CBe', 'Herbig Ae/Be', 'H II region', 'emission-line star', 'mixed')
 ),
-final as (
+bare as (
     select
         star_id,
         count(distinct case when object_class = 'CBe' then catalogue_id end) as n_cbe_lists,
@@ -20,5 +20,10 @@ final as (
         min(case when object_class = 'H II region' then catalogue_id end) as hii_list
     from matches
     group by star_id
+),
+final as (
+    select bare.*, star.is_simulated
+    from bare
+    left join star using (star_id)
 )
 select * from final

@@ -6,7 +6,7 @@ with
 measured as not materialized (      -- a query for one star reads only its rows
     select
         radial_velocity.*,
-        spectrum.star_id, spectrum.survey, spectrum.spectrograph, spectrum.plan_id, spectrum.mjd,
+        spectrum.star_id, spectrum.survey, spectrum.spectrograph, spectrum.plan_id, spectrum.mjd, spectrum.is_simulated,
         case
             when spectrum.survey like 'LAMOST%'
                 then parameter('velocity_night_elements') * 299792.458 / coalesce(spectrum.resolving_power, 7500.0)
@@ -57,6 +57,7 @@ final as (
         measured.spectrum_id,
         measured.star_id,
         measured.mjd,
+        measured.is_simulated,
         adopted.rv_km_s + measured.heliocentric_correction_km_s - coalesce(zero.offset_km_s, 0.0) as rv_km_s,
         case
             when measured.heliocentric_correction_km_s is not null
