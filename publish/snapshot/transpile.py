@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import duckdb
 import sqlglot
@@ -19,9 +20,9 @@ COMPARISON = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In,
 ATOM = (exp.Paren, exp.Subquery, exp.Column, exp.Literal, exp.Func)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Macro:
-    """A scalar SQL macro: the names of its arguments and the expression that it stands for."""
+    """A scalar SQL macro: the names of its arguments and the expression that it stands for, which nobody changes."""
 
     arguments: tuple[str, ...]
     body: exp.Expr
@@ -34,11 +35,15 @@ def read_macros(connection: duckdb.DuckDBPyConnection) -> dict[str, Macro]:
         " where function_type = 'macro' and not internal and schema_name = current_schema()"
     ).fetchall()
     return {
-        name.lower(): Macro(
-            tuple(argument.lower() for argument in arguments), sqlglot.parse_one(definition, read="duckdb")
-        )
-        for name, arguments, definition in rows
+        name.lower(): _macro(tuple(argument.lower() for argument in arguments), definition)
+        for name, arguments, definition in sorted(rows)
     }
+
+
+@cache
+def _macro(arguments: tuple[str, ...], definition: str) -> Macro:
+    """One object for one definition, however many catalogues hold it."""
+    return Macro(arguments, sqlglot.parse_one(definition, read="duckdb"))
 
 
 def inline(tree: exp.Expr, macros: dict[str, Macro]) -> exp.Expr:
@@ -116,7 +121,12 @@ def to_sqlite(sql: str, macros: dict[str, Macro], columns: Iterable[str] = ()) -
     str
         The query, laid out over lines, without a closing semicolon.
     """
-    tree = inline(sqlglot.parse_one(sql, read="duckdb"), macros)
+    return _to_sqlite(sql, tuple(macros.items()), tuple(columns))
+
+
+@lru_cache(maxsize=256)  # some times the number of views: the next snapshot of a process has the same ones
+def _to_sqlite(sql: str, macros: tuple[tuple[str, Macro], ...], columns: tuple[str, ...]) -> str:
+    tree = inline(sqlglot.parse_one(sql, read="duckdb"), dict(macros))
     if columns and isinstance(tree, exp.Select) and [*map(type, tree.expressions)] == [exp.Star]:
         tree.set("expressions", [exp.column(name) for name in columns])
     for change in (_rewrite, _without_parentheses):
