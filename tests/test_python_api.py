@@ -92,7 +92,11 @@ def check_against(catalogue: becat.Catalogue, spectrum: becat.Spectrum) -> None:
             f"select * from {table} where spectrum_id = ?", [spectrum.spectrum_id]
         ).fetchone()
         for column, value in zip(row.columns, stored, strict=True):
-            if column not in ("spectrum_id", "run_id", "measure_version", "profile_version", "velocity_version"):
+            if column in ("spectrum_id", "run_id", "measure_version", "profile_version", "velocity_version"):
+                continue
+            if table == "radial_velocity" and isinstance(value, float):
+                assert measured[column] == pytest.approx(value, abs=1e-3), column  # sums of thousands of pixels
+            else:
                 assert measured[column] == approximately(value), column
     assert kept.measure() == measured
     computed, stored = spectrum.score(), kept.score()

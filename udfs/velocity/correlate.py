@@ -169,7 +169,7 @@ def _with_errors(weight, bank, template, velocity, strength, shape, slope, rest)
     share = (weight > 0).mean(axis=1)
     aa, ab, bb = _dot(shape, shape), _dot(shape, slope), _dot(slope, slope)
     determinant = aa * bb - ab * ab
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # The weights with which pixels enter strength and velocity, and so their errors.
         of_velocity = (aa[:, None] * slope - ab[:, None] * shape) / (determinant * strength)[:, None]
         of_strength = (bb[:, None] * shape - ab[:, None] * slope) / determinant[:, None]

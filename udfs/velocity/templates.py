@@ -59,6 +59,11 @@ class Bank:
         return self.grid.wavelength_a[self.window].reshape(-1, 2).mean(axis=1)
 
     @cached_property
+    def fine_a(self) -> np.ndarray:
+        """(n_fine,) float64 wavelengths of the tables, Angstrom."""
+        return _fine(self.grid, self.window)
+
+    @cached_property
     def place(self) -> np.ndarray:
         """(p,) float32 position of the binned pixels in the table at rest, in steps."""
         place = (np.log(self.wavelength_a) - _first(self.grid, self.window)) * (SPEED_OF_LIGHT_KM_S / _STEP_KM_S)

@@ -1,0 +1,143 @@
+"""Velocities of rectified spectra: against profiles whose velocity is known, and against Monte Carlo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from becat.schema.grid import BLUE, RED
+from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
+from becat.simulate.velocity_templates import TEFF_K, blue_lines
+from becat.udfs.velocity import velocity_batch
+from becat.udfs.velocity.templates import _read_lines, blue_bank, helium_bank
+
+HALPHA_A = LINES["halpha"].wavelength_a
+NO_FLOOR = {"velocity_calibration_elements": 0.0}
+METHODS = ("halpha_wing", "halpha_bisector", "hei_6680", "blue")
+
+
+def red_arm(velocity_km_s, height, fwhm_km_s=300.0, helium=0.0, separation_km_s=0.0):
+    """Rectified red arms, (n, 4001): H-alpha as one or two Gaussians, and He I 6678 as one."""
+    factor = (1 + np.asarray(velocity_km_s, float) / SPEED_OF_LIGHT_KM_S)[:, None]
+    sigma_a = HALPHA_A * fwhm_km_s / SPEED_OF_LIGHT_KM_S / 2.3548
+    apart_a = HALPHA_A * separation_km_s / SPEED_OF_LIGHT_KM_S / 2
+    line = sum(
+        0.5 * np.exp(-0.5 * ((RED.wavelength_a - (HALPHA_A + side) * factor) / sigma_a) ** 2)
+        for side in (-apart_a, apart_a)
+    )
+    other = np.exp(-0.5 * ((RED.wavelength_a - LINES["hei_6680"].wavelength_a * factor) / 1.2) ** 2)
+    return 1 + height * line - helium * other
+
+
+def blue_arm(velocity_km_s, template, share=1.0):
+    """Rectified blue arms of a template of the bank, (n, 3201)."""
+    bank = blue_bank(7500.0)
+    depth = bank.table[bank.names.index(template)]
+    rest = BLUE.wavelength_a / (1 + np.asarray(velocity_km_s, float) / SPEED_OF_LIGHT_KM_S)[:, None]
+    return 1 - share * np.interp(rest, bank.fine_a, depth)
+
+
+def observed(flux, snr, seed=1):
+    rng = np.random.default_rng(seed)
+    return (flux + rng.normal(size=flux.shape) / snr).astype("f4"), np.full(flux.shape, snr**2, "f4")
+
+
+def test_the_velocity_that_was_put_in_comes_out():
+    velocity = np.array([-280.0, -60.0, -3.3, 0.0, 47.1, 250.0])
+    red, blue = red_arm(velocity, -0.5, helium=0.2), blue_arm(velocity, "14000 K, v sin i 100 km/s")
+    found = velocity_batch(*observed(red, 2000.0), *observed(blue, 2000.0))
+    for method in METHODS:
+        np.testing.assert_allclose(found[f"rv_{method}_km_s"], velocity, atol=0.5, err_msg=method)
+    assert set(found["halpha_wing_of"]) == {"absorption"}
+    assert set(found["blue_template"]) == {"14000 K, v sin i 100 km/s"}
+    assert list(found["velocity_note"]) == [None] * len(velocity)
+    assert np.isnan(found["rv_primary_km_s"]).all()
+
+
+@pytest.mark.parametrize(("height", "separation_km_s"), [(2.0, 0.0), (1.0, 350.0), (0.3, 250.0)])
+def test_emission_with_one_peak_or_two(height, separation_km_s):
+    velocity = np.array([-120.0, 0.0, 33.0])
+    found = velocity_batch(*observed(red_arm(velocity, height, 220.0, 0, separation_km_s), 1000.0), None, None)
+    assert set(found["halpha_wing_of"]) == {"emission"}
+    for method in ("halpha_wing", "halpha_bisector"):
+        np.testing.assert_allclose(found[f"rv_{method}_km_s"], velocity, atol=1.0)
+
+
+@pytest.mark.parametrize("snr", [15.0, 60.0])
+def test_errors_are_those_of_monte_carlo(snr):
+    n = 400
+    red, blue = red_arm(np.zeros(n), -0.5, helium=0.3), blue_arm(np.zeros(n), "9000 K, v sin i 100 km/s")
+    found = velocity_batch(*observed(red, snr), *observed(blue, snr, 2), parameters=NO_FLOOR)
+    for method in METHODS:
+        velocity, error = found[f"rv_{method}_km_s"], found[f"e_rv_{method}_km_s"]
+        seen = np.isfinite(velocity)
+        assert seen.mean() > 0.9, method
+        low, high = np.percentile(velocity[seen] / error[seen], (15.87, 84.13))
+        assert 0.5 * (high - low) == pytest.approx(1.0, abs=0.2), method
+
+
+def test_where_a_line_does_not_allow_it_there_is_no_velocity_and_a_reason():
+    n = 4
+    red, blue = red_arm(np.zeros(n), -0.5, helium=0.2), blue_arm(np.zeros(n), "14000 K, v sin i 100 km/s")
+    (flux, ivar), (flux_blue, ivar_blue) = observed(red, 100.0), observed(blue, 100.0)
+    flat = np.random.default_rng(3).normal(1, 0.01, RED.n_pixels)
+    flux[0], flux_blue[0] = flat, flat[: BLUE.n_pixels]  # no lines
+    cut = RED.wavelength_a > HALPHA_A + 1.0  # the red wing lies beyond the data
+    flux[1, cut], ivar[1, cut], ivar_blue[1] = np.nan, 0, 0
+    flux[2], ivar[2] = 1 + (flux[2] - 1) * 0.01, ivar[2] / 100  # too weak for its noise
+    found = velocity_batch(flux, ivar, flux_blue, ivar_blue)
+    for method in METHODS:
+        velocity, error = found[f"rv_{method}_km_s"], found[f"e_rv_{method}_km_s"]
+        assert np.isnan(velocity[:2]).all() and np.isfinite(velocity[3]), method
+        assert (np.isnan(velocity) == np.isnan(error)).all()
+    assert np.isnan(found["rv_halpha_wing_km_s"][2]) and np.isfinite(found["rv_blue_km_s"][2])
+    notes = found["velocity_note"]
+    assert (
+        notes[0].count("no line") == 3 and "blue arm: no data" in notes[1] and "wings" in notes[2] and notes[3] is None
+    )
+
+
+def test_a_spike_is_no_emission_line():
+    red = red_arm(np.array([0.0]), -0.5)
+    red[0, np.searchsorted(RED.wavelength_a, HALPHA_A * 1.001)] += 0.8
+    found = velocity_batch(*observed(red, 200.0), None, None)
+    assert found["halpha_wing_of"][0] == "absorption" and abs(found["rv_halpha_wing_km_s"][0]) < 8
+
+
+def test_two_stars_have_two_velocities_and_one_star_has_none():
+    template = "7500 K, v sin i 0 km/s"
+    one, other = np.array([-70.0, 60.0, 15.0]), np.array([90.0, -110.0, 15.0])
+    blue = blue_arm(one, template, 0.65) + blue_arm(other, template, 0.35) - 1
+    red = red_arm(one, -0.4)
+    found = velocity_batch(*observed(red, 60.0), *observed(blue, 60.0))
+    np.testing.assert_allclose(found["rv_primary_km_s"], [-70, 60, np.nan], atol=3)
+    np.testing.assert_allclose(found["rv_secondary_km_s"], [90, -110, np.nan], atol=5)
+    assert found["secondary_strength_ratio"][:2] == pytest.approx(0.35 / 0.65, abs=0.1)
+
+
+def test_spectra_do_not_depend_on_their_batch():
+    velocity = np.linspace(-200, 200, 300)
+    red, blue = red_arm(velocity, 0.5), blue_arm(velocity, "18000 K, v sin i 160 km/s")
+    arrays = [*observed(red, 40.0), *observed(blue, 40.0)]
+    together, alone = velocity_batch(*arrays), velocity_batch(*(x[130:131] for x in arrays))
+    for name, values in together.items():
+        if values.dtype == object:
+            assert alone[name][0] == values[130]
+        else:
+            np.testing.assert_allclose(alone[name][0], values[130], atol=1e-3)
+    empty = velocity_batch(*(x[:0] for x in arrays))
+    assert {len(values) for values in empty.values()} == {0}
+
+
+def test_low_resolution_has_templates_of_its_own():
+    assert blue_bank(1800.0).table.max() < blue_bank(7500.0).table.max()
+    assert helium_bank(1800.0).table.max() < helium_bank(7500.0).table.max()
+
+
+def test_the_file_of_lines_is_what_the_command_makes():
+    wavelength_a, fwhm_km_s, width_a = blue_lines()
+    lines = _read_lines()
+    np.testing.assert_allclose(lines["wavelength_a"], wavelength_a, atol=6e-4)
+    np.testing.assert_allclose(lines["fwhm_km_s"], fwhm_km_s)
+    for i, teff in enumerate(TEFF_K):
+        np.testing.assert_allclose(lines[f"ew_{teff:.0f}_k_a"], width_a[:, i], atol=6e-5)
