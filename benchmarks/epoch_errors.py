@@ -90,7 +90,11 @@ def pulls(n_stars, n_visits, snr, power, rng):
         seen = measured(visits(x, flux, snr, side, rng), power, snr)
         same = seen["n_emission_peaks"] == truth["n_emission_peaks"]
         for name in QUANTITIES:
-            kept = same & (seen["n_emission_peaks"] > 0) if name == "peak_flux" else same
+            kept = same
+            if name == "peak_flux":  # where it is one of emission above the continuum, as in the view
+                kept = (
+                    same & (seen["n_emission_peaks"] > 0) & (seen["peak_flux"] > 1 + load()["profile_height_min"].value)
+                )
             found[name].append(((seen[name] - truth[name]) / seen[f"e_{name}"])[kept])
     return {name: np.concatenate(values) for name, values in found.items()}
 

@@ -1,6 +1,7 @@
 -- 282 · Whether a star's H-alpha changes: for every star the significance of the change of each quantity, from chi-square about the
 -- weighted mean over the epochs that count, converted to standard deviations of a normal variable (Wilson & Hilferty 1931). EW(H-alpha) is
--- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs.
+-- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. A core
+-- between two peaks is not compared with the deepest point of a line that shows no two peaks.
 -- change_chance is the probability that chance gives so large a change in any star of the catalogue and in any of the quantities.
 -- change_result is changes, constant (within the errors), or unknown: too few epochs to decide. A query for one star_id is fast.
 with
@@ -25,7 +26,8 @@ epochs as (      -- each of these is named once: what is named twice DuckDB comp
             when peak_separation_km_s is not null and e_peak_separation_km_s > 0 then 1.0 / power(e_peak_separation_km_s, 2)
         end as separation_weight,
         cast(core_flux as double) as core,
-        case when core_flux is not null and e_core_flux > 0 then 1.0 / power(e_core_flux, 2) end as core_weight
+        case when core_flux is not null and e_core_flux > 0 then 1.0 / power(e_core_flux, 2) end as core_weight,
+        case when violet_red_ratio is not null then 1 else 0 end as is_between_peaks
     from disc_epoch
     where counts and mjd is not null
 ),
@@ -60,10 +62,12 @@ of_instrument as (
         min(case when separation_weight > 0 then separation end) as peak_separation_min_km_s,
         max(case when separation_weight > 0 then separation end) as peak_separation_max_km_s,
         chi2_about_mean(separation, separation_weight) as chi2_separation,
-        count(core_weight) as n_core,
+        greatest(count(case when is_between_peaks = 1 then core_weight end) - 1, 0)
+        + greatest(count(case when is_between_peaks = 0 then core_weight end) - 1, 0) as degrees_core,
         min(case when core_weight > 0 then core end) as core_flux_min,
         max(case when core_weight > 0 then core end) as core_flux_max,
-        chi2_about_mean(core, core_weight) as chi2_core,
+        coalesce(chi2_about_mean(core, case when is_between_peaks = 1 then core_weight end), 0.0)
+        + coalesce(chi2_about_mean(core, case when is_between_peaks = 0 then core_weight end), 0.0) as chi2_core,
         count(case when profile_class like 'emission%' then 1 end) as n_emission,
         count(case when profile_class like 'absorption%' then 1 end) as n_absorption,
         count(case when profile_class like '%shell' then 1 end) as n_shell,
@@ -113,7 +117,7 @@ best_sampled as (      -- the row of the instrument with most spectra, with what
         chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_sigma,
         chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_change_sigma,
         chi2_sigma(chi2_separation, n_separation - 1) as peak_separation_change_sigma,
-        chi2_sigma(chi2_core, n_core - 1) as core_flux_change_sigma
+        chi2_sigma(chi2_core, degrees_core) as core_flux_change_sigma
     from of_instrument
     qualify row_number() over (partition by star_id order by n_spectra desc, instrument) = 1
 ),

@@ -1,45 +1,78 @@
--- 285 · Whether a star's radial velocity changes: chi-square about the mean of the velocities that count, to whose errors
--- rv_floor_error_km_s is added. Each survey has its own mean, because their zero points differ. rv_change_probability is the probability
--- that a constant star has so large a chi-square. The largest difference is between the epoch whose velocity is most certainly the highest
--- (velocity minus two errors) and the one whose velocity is most certainly the lowest. velocity_result is changes, constant, or unknown,
--- where no two velocities can be compared.
+-- 285 · Whether a star's radial velocity changes from night to night. rv_floor_error_km_s is added to the error of each night. Each survey has
+-- its own mean, because zero points differ; where exposures of one night scatter by more than their errors, all errors are enlarged by as
+-- much. rv_change_probability is the probability of so large a chi-square for a constant star. The largest difference is that between the
+-- night whose velocity is most certainly high (velocity minus two errors) and the one most certainly low. velocity_result is changes,
+-- constant, or unknown, and decided_by says what is missing then: wings of emission move with the disc, so where the disc changes they
+-- say nothing about the star.
 with
 velocities as (
     select
         star_id,
         survey,
-        mjd,
+        night,
         cast(rv_km_s as double) as rv_km_s,
-        sqrt(power(e_rv_km_s, 2) + power(parameter('rv_floor_error_km_s'), 2)) as e_km_s,
+        1.0 / power(cast(e_rv_km_s as double), 2) as weight,
+        case when rv_method like '%emission' then 1 else 0 end as is_of_emission,
         rv_primary_km_s - rv_secondary_km_s as lines_km_s,
         (rv_primary_km_s - rv_secondary_km_s) / sqrt(power(e_rv_primary_km_s, 2) + power(e_rv_secondary_km_s, 2)) as lines_sigma
     from epoch
-    where counts and (e_rv_km_s > 0 or rv_secondary_km_s is not null)
+    where counts and night is not null and (e_rv_km_s > 0 or rv_secondary_km_s is not null)
 ),
-ranked as (
-    select
-        *,
-        row_number() over (partition by star_id, survey order by rv_km_s - 2.0 * e_km_s desc nulls last, mjd) as from_highest,
-        row_number() over (partition by star_id, survey order by rv_km_s + 2.0 * e_km_s nulls last, mjd) as from_lowest
-    from velocities
-),
-of_survey as (
+nights as (
     select
         star_id,
-        count(e_km_s) as n_velocities,
-        sum(rv_km_s / (e_km_s * e_km_s)) as weight_km_s,
-        sum(1.0 / (e_km_s * e_km_s)) as weight,
-        chi2_about_mean(rv_km_s, 1.0 / (e_km_s * e_km_s)) as chi2,
+        survey,
+        count(weight) as n_velocities,
+        sum(weight * rv_km_s) / sum(weight) as rv_km_s,
+        sum(weight) as weight_of_noise,
+        chi2_about_mean(rv_km_s, weight) as chi2_within,
+        max(is_of_emission) as is_of_emission,
         min(rv_km_s) as rv_min_km_s,
         max(rv_km_s) as rv_max_km_s,
-        max(case when from_highest = 1 then rv_km_s end) - max(case when from_lowest = 1 then rv_km_s end) as difference_km_s,
-        max(case when from_highest = 1 then e_km_s end) as e_highest_km_s,
-        max(case when from_lowest = 1 then e_km_s end) as e_lowest_km_s,
         count(lines_km_s) as n_double_lined,
         min(lines_km_s) as lines_min_km_s,
         max(lines_km_s) as lines_max_km_s,
         min(lines_sigma) as lines_min_sigma,
         max(lines_sigma) as lines_max_sigma
+    from velocities
+    group by star_id, survey, night
+),
+with_floor as (
+    select
+        *,
+        1.0 / (1.0 / weight_of_noise + power(parameter('rv_floor_error_km_s'), 2)) as weight,
+        sqrt(1.0 / weight_of_noise + power(parameter('rv_floor_error_km_s'), 2)) as e_km_s
+    from nights
+),
+ranked as (
+    select
+        *,
+        row_number() over (partition by star_id, survey order by rv_km_s - 2.0 * e_km_s desc nulls last) as from_highest,
+        row_number() over (partition by star_id, survey order by rv_km_s + 2.0 * e_km_s nulls last) as from_lowest
+    from with_floor
+),
+of_survey as (
+    select
+        star_id,
+        cast(sum(n_velocities) as bigint) as n_velocities,
+        count(weight) as n_nights,
+        sum(chi2_within) as chi2_within,
+        cast(sum(greatest(n_velocities - 1, 0)) as bigint) as degrees_within,
+        chi2_about_mean(rv_km_s, weight) as chi2_between,
+        greatest(count(weight) - 1, 0) as degrees_between,
+        sum(weight * rv_km_s) as weight_km_s,
+        sum(weight) as weight,
+        max(is_of_emission) as is_of_emission,
+        min(rv_min_km_s) as rv_min_km_s,
+        max(rv_max_km_s) as rv_max_km_s,
+        max(case when from_highest = 1 then rv_km_s end) - max(case when from_lowest = 1 then rv_km_s end) as difference_km_s,
+        max(case when from_highest = 1 then e_km_s end) as e_highest_km_s,
+        max(case when from_lowest = 1 then e_km_s end) as e_lowest_km_s,
+        cast(sum(n_double_lined) as bigint) as n_double_lined,
+        min(lines_min_km_s) as lines_min_km_s,
+        max(lines_max_km_s) as lines_max_km_s,
+        min(lines_min_sigma) as lines_min_sigma,
+        max(lines_max_sigma) as lines_max_sigma
     from ranked
     group by star_id, survey
 ),
@@ -47,18 +80,22 @@ of_star as (
     select
         star_id,
         cast(sum(n_velocities) as bigint) as n_velocities,
-        cast(sum(greatest(n_velocities - 1, 0)) as bigint) as degrees,
+        cast(sum(n_nights) as bigint) as n_nights,
+        sum(chi2_within) as chi2_within,
+        cast(sum(degrees_within) as bigint) as degrees_within,
+        sum(chi2_between) as chi2_between,
+        cast(sum(degrees_between) as bigint) as degrees_between,
         sum(weight_km_s) / sum(weight) as rv_mean_km_s,
+        max(is_of_emission) as is_of_emission,
         min(rv_min_km_s) as rv_min_km_s,
         max(rv_max_km_s) as rv_max_km_s,
-        sum(case when n_velocities > 1 then chi2 end) as rv_chi2,
-        max(case when n_velocities > 1 then difference_km_s end) as rv_difference_km_s,
+        max(case when degrees_between > 0 then difference_km_s end) as rv_difference_km_s,
         max(
             case
-                when n_velocities > 1
+                when degrees_between > 0
                 then difference_km_s / sqrt(e_highest_km_s * e_highest_km_s + e_lowest_km_s * e_lowest_km_s)
             end
-        ) as rv_difference_sigma,
+        ) as difference_sigma,
         cast(sum(n_double_lined) as bigint) as n_double_lined,
         min(lines_min_km_s) as lines_min_km_s,
         max(lines_max_km_s) as lines_max_km_s,
@@ -67,9 +104,30 @@ of_star as (
     from of_survey
     group by star_id
 ),
-tested as (select *, chi2_sigma(rv_chi2, degrees) as rv_change_sigma from of_star),
+scattered as (      -- how much wider than their errors exposures of a night scatter, squared, if certainly so
+    select
+        *,
+        case
+            when chi2_sigma(chi2_within, degrees_within) > parameter('change_part_significance_min') then chi2_within / degrees_within
+            else 1.0
+        end as scatter
+    from of_star
+),
+tested as (
+    select
+        *,
+        case when degrees_between > 0 then chi2_between / scatter when scatter = 1.0 then chi2_within end as rv_chi2,
+        case when degrees_between > 0 then degrees_between when scatter = 1.0 then degrees_within end as degrees
+    from scattered
+),
+significant as (select *, chi2_sigma(rv_chi2, degrees) as rv_change_sigma from tested),
 judged as (
-    select *, case when rv_change_sigma is not null then normal_cdf(-rv_change_sigma) end as rv_change_probability from tested
+    select
+        significant.*,
+        case when rv_change_sigma is not null then normal_cdf(-rv_change_sigma) end as rv_change_probability,
+        case when significant.is_of_emission = 1 then coalesce(star_change.change_result = 'changes', false) else false end as follows_disc
+    from significant
+    left join star_change on star_change.star_id = significant.star_id
 ),
 final as (
     select
@@ -79,13 +137,20 @@ final as (
         star.dec_deg,
         star.is_simulated,
         case
-            when judged.rv_change_probability is null then 'unknown'
+            when judged.rv_change_probability is null or judged.follows_disc then 'unknown'
             when judged.rv_change_probability <= parameter('rv_change_probability_max')
                 and judged.rv_difference_km_s >= parameter('rv_difference_min_km_s')
             then 'changes'
             else 'constant'
         end as velocity_result,
+        case
+            when judged.follows_disc then 'the disc changes, and its emission gives the velocity: velocities from lines of the star'
+            when judged.n_velocities > 1 and judged.rv_change_probability is null and judged.scatter > 1.0
+            then 'exposures of one night scatter by more than their errors: a second night'
+            when judged.rv_change_probability is null then 'no two velocities that can be compared: a second spectrum'
+        end as decided_by,
         judged.n_velocities,
+        judged.n_nights,
         judged.rv_mean_km_s,
         judged.rv_min_km_s,
         judged.rv_max_km_s,
@@ -93,7 +158,7 @@ final as (
         judged.rv_change_sigma,
         judged.rv_change_probability,
         judged.rv_difference_km_s,
-        judged.rv_difference_sigma,
+        judged.difference_sigma / sqrt(judged.scatter) as rv_difference_sigma,
         judged.n_double_lined,
         judged.lines_min_km_s,
         judged.lines_max_km_s,
