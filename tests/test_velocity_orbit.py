@@ -15,8 +15,8 @@ from becat.etl.measure import measure_spectra
 from becat.sample_spectra import real_spectra
 from tests.tools.pipeline_tools import new_catalogue
 
-# Pavlovski et al. 2022, A&A 658, A92; Bischoff et al. 2017, AN 338, 671.
-PERIOD_D, ECCENTRICITY, K1_KM_S = 51.42, 0.42, 47.5
+# Pavlovski et al. 2022, A&A 658, A92.
+PERIOD_D, ECCENTRICITY, K1_KM_S = 51.41891, 0.43, 48.5
 RA_DEG, DEC_DEG = 211.09729, 64.37585
 
 

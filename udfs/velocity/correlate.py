@@ -14,7 +14,7 @@ _TURNS = 3  # of the fit: each takes away all but some percent of what is left
 _LONGEST_STEP_KM_S = 15.0
 _MIN_GOOD = 0.7  # of the pixels
 # Errors of the fitted continuum: waves of this size, of which stretches of this length are independent.
-_WAVE, _WAVE_A = 0.003, 4.0
+_WAVE, _WAVE_A = {"blue": 0.003, "red": 0.002}, 4.0
 _LAG_KM_S = LAGS_KM_S[1] - LAGS_KM_S[0]
 
 
@@ -162,7 +162,7 @@ def error_of(amounts: np.ndarray, weight: np.ndarray, bank: Bank) -> np.ndarray:
     stretch = max(1, round(_WAVE_A / (2 * bank.grid.step_a)))
     count = amounts.shape[1] // stretch
     whole = amounts[:, : count * stretch].reshape(len(amounts), count, stretch).sum(axis=2)
-    return np.sqrt(_dot(amounts * amounts, variance) / share + _WAVE**2 * _dot(whole, whole))
+    return np.sqrt(_dot(amounts * amounts, variance) / share + _WAVE[bank.grid.arm] ** 2 * _dot(whole, whole))
 
 
 def _with_errors(weight, bank, template, velocity, strength, shape, slope, rest):

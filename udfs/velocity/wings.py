@@ -31,7 +31,7 @@ _SIGMA_SHARE, _SIGMA_MIN_KM_S, _SIGMA_MAX_KM_S = 0.35, 35.0, 150.0
 _SEPARATION_MAX_KM_S = 700.0  # half
 _SLOPE_KM_S = 700.0  # half of the band for which the continuum's error holds
 _SPIKE_PX, _SPIKE_SHARE = 4, 0.45  # a resolution element of the medium-resolution survey is 9 pixels
-_BISECTOR_ERROR = 1.1  # scatter of simulated stars over what the noise at the crossings makes of it
+_APART_KM_S = 40.0
 _AT_LEVEL, _JUMP = 2.0, 2.5  # standard errors
 _NOISE_SHARE = 0.11  # of the variance that the smoothing leaves
 _TURNS, _CONVERGED_KM_S = 6, 0.1
@@ -99,7 +99,6 @@ def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=
     slope_error = np.nan_to_num(continuum_error) / _SLOPE_KM_S
     wing, e_wing = _two_gaussians(flux, variance, good, start, half, sigma, slope_error)
     bisector, e_bisector = _bisector(line, variance, good, height, seen, slope_error)
-    e_bisector = _BISECTOR_ERROR * e_bisector
     # Noise alone moves the middle by some errors, a jump by many.
     e_wing, e_bisector = (np.where(jump > _JUMP * error, jump, error) for error in (e_wing, e_bisector))
     separation = np.where(np.isfinite(wing), half, np.nan)
@@ -120,12 +119,12 @@ def _line(smooth, noise, significance_min):
     return np.where(emission, 1, -1).astype(np.float32), height, np.where(emission, up, down) + _CORE.start
 
 
-def _outermost(line, level, sign, top, noise):
+def _outermost(line, level, sign, top, noise, always=False):
     """Pixels from which the flanks are followed outwards: the outermost that stand above the level in emission, the core else."""
     pixel = np.arange(line.shape[1])
     reach = np.abs(pixel - top[:, None]) < _PEAKS_KM_S / _STEP_KM_S
     above = (line > (level + 2.5 * noise)[:, None]) & reach
-    any_above = above.any(axis=1) & (sign > 0)
+    any_above = above.any(axis=1) & (always | (sign > 0))
     left, right = above.argmax(axis=1), line.shape[1] - 1 - above[:, ::-1].argmax(axis=1)
     return np.where(any_above, left, top), np.where(any_above, right, top)
 
@@ -149,12 +148,18 @@ def _flanks(line, level, left, right):
 
 
 def _jump(line, level, seen):
-    """By how much the middle of both flanks can jump when noise moves the level: where a second peak only just reaches it."""
+    """By how much the middle of both flanks can jump, km/s.
+
+    It jumps where noise moves the level, if a second emission peak only just reaches it; and from one core of an absorption to
+    the other, if emission or a second star parts them.
+    """
     moved = _AT_LEVEL * seen[2]
-    middles = [
-        np.mean(_flanks(line, near, *_outermost(line, near, *seen)), axis=0) for near in (level - moved, level + moved)
-    ]
-    return np.nan_to_num(0.5 * np.abs(middles[1] - middles[0]))
+    lower, upper, parted = (
+        np.mean(_flanks(line, near, *_outermost(line, near, *seen, always)), axis=0)
+        for near, always in ((level - moved, False), (level + moved, False), (level, True))
+    )
+    of_level, of_core = 0.5 * np.abs(upper - lower), 0.5 * np.abs(parted - 0.5 * (lower + upper))
+    return np.fmax(np.nan_to_num(of_level), np.nan_to_num(of_core))
 
 
 def _two_gaussians(flux, variance, good, start, half, sigma, slope_error):
@@ -233,5 +238,7 @@ def _bisector(line, variance, good, height, seen, slope_error):
             + (slope_error * np.mean(of_slope, axis=0)) ** 2
         )
         middle = np.mean(middles, axis=0)
+        apart = np.ptp(middles, axis=0)  # far apart where a peak or core counts at some heights only
+        error = np.where(apart > _APART_KM_S, np.maximum(error, 0.5 * apart), error)
         usable = np.isfinite(middle) & (masked < _MASKED_MAX) & _inside(good, ends[0] - 50, ends[1] + 50)
     return np.where(usable, middle, np.nan), np.where(usable, error, np.nan)
