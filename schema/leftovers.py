@@ -1,4 +1,6 @@
-"""Hidden files beside a catalogue or snapshot while it is written or served, and taking away those that a killed process left."""
+"""Hidden files beside a catalogue or snapshot while it is written or served, or among the temporary files of the machine, and taking away those
+that a killed process left.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ import os
 import re
 import shutil
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["own_prefix", "remove_stale"]
+__all__ = ["own_prefix", "remove_stale", "scratch"]
 
 HOST = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())
 
@@ -33,6 +37,15 @@ def remove_stale(snapshot: Path) -> list[Path]:
                     path.unlink()
             removed.append(path)
     return removed
+
+
+@contextlib.contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A folder among the machine's temporary files; it goes at the end, and those of killed processes go first."""
+    mark = Path(tempfile.gettempdir(), name)
+    remove_stale(mark)
+    with tempfile.TemporaryDirectory(prefix=own_prefix(mark), dir=mark.parent) as folder:
+        yield Path(folder)
 
 
 def _is_running(pid: int) -> bool:

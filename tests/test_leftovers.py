@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from becat.publish.snapshot import write as snapshot
@@ -21,6 +23,15 @@ folder = Path(tempfile.mkdtemp(prefix=own_prefix(path), dir=path.parent))
 (folder / "catalog.sqlite").write_text("linked")
 print("ready", flush=True)
 time.sleep(600)
+"""
+
+
+SCRATCH = """
+import time
+from becat.schema.leftovers import scratch
+with scratch("becat-test") as folder:
+    print(folder, flush=True)
+    time.sleep(600)
 """
 
 
@@ -48,3 +59,18 @@ def test_a_killed_process_leaves_nothing_beyond_the_next_snapshot(tmp_path):
     finally:
         living.kill()
         living.wait()
+
+
+def test_a_killed_process_leaves_nothing_among_the_temporary_files_beyond_the_next(tmp_path, monkeypatch):
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    words = [sys.executable, "-c", SCRATCH]
+    killed = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
+    assert killed.stdout
+    left = Path(killed.stdout.readline().strip())
+    killed.kill()
+    killed.wait()
+    assert left.is_dir() and left.parent == tmp_path
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with leftovers.scratch("becat-test") as folder:
+        assert [*tmp_path.iterdir()] == [folder]
+    assert [*tmp_path.iterdir()] == []

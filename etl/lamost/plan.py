@@ -7,7 +7,6 @@ of the plan gives what one on all files of the release gives.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from becat.etl.lamost.rates import Rates, known_rates
 from becat.etl.lamost.wishes import Wishes
 from becat.etl.match.columns import position_in_degrees
 from becat.etl.match.sphere import Side, match
-from becat.schema import parameters
+from becat.schema import leftovers, parameters
 from becat.schema.errors import BecatError
 from becat.schema.releases import Release
 from becat.schema.sphere import separation_sql
@@ -173,15 +172,16 @@ class _scratch:
         self._connection = connection
 
     def __enter__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="becat-")
+        self._folder = leftovers.scratch("becat-plan")
+        folder = self._folder.__enter__()
         row = self._connection.execute("select current_setting('temp_directory')").fetchone()
         self._before = row[0]
-        self._connection.execute(f"set temp_directory = '{self._folder.name}'")
+        self._connection.execute(f"set temp_directory = '{folder}'")
 
     def __exit__(self, *_) -> None:
         for table in ("_spectra", "_file", "_chosen", "_wanted_place", "_near"):
             self._connection.execute(f"drop table if exists temp.{table}")
-        self._folder.cleanup()
+        self._folder.__exit__(None, None, None)
 
 
 def _fingerprint(connection, catalogues, release, survey, wishes: Wishes, is_whole: bool) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pyarrow import csv
 
 from becat.etl.catalogue.connection import interruptible
 from becat.etl.catalogue.errors import Rejected
+from becat.schema import leftovers
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
 __all__ = ["COLUMNS", "CatalogueBatch", "read_catalogue"]
@@ -155,8 +155,8 @@ def read_catalogue(path: str | Path, rows_a_batch: int = ROWS_A_SLICE) -> Iterat
     path = Path(path)
     bad = _BadRows(path)
     with (
-        tempfile.TemporaryDirectory(prefix="becat-") as scratch,
-        duckdb.connect(str(Path(scratch, "rows.duckdb"))) as connection,
+        leftovers.scratch("becat-release") as scratch,
+        duckdb.connect(str(scratch / "rows.duckdb")) as connection,
         interruptible(connection),
     ):
         connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")

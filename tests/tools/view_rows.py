@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import tempfile
-from functools import cache
 from pathlib import Path
 
 import duckdb
 
-from becat.schema import build
+from tests.tools.pipeline_tools import new_catalogue
 
 PAPER = Path(__file__).parents[2] / "etl" / "data" / "wang2022"
 
@@ -41,17 +38,9 @@ TYPE_RANGES = {
 }
 
 
-@cache
-def _empty() -> Path:
-    path = Path(tempfile.mkdtemp()) / "empty.duckdb"
-    build.create(path)
-    return path
-
-
 def catalogue(path) -> duckdb.DuckDBPyConnection:
     """A new catalogue with a current model, open for writing."""
-    shutil.copyfile(_empty(), path)  # ten times as fast as building it for every test
-    connection = duckdb.connect(str(path))
+    connection = duckdb.connect(str(new_catalogue(Path(path))))
     insert(connection, "model", model_id="m1", is_current=True)
     insert(connection, "model", model_id="m0", is_current=False)
     return connection
