@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from becat.arm import Arm, Smoothed
     from becat.catalogue import Catalogue, open_catalogue
+    from becat.epochs import Epochs
     from becat.reading import read_spectra, read_spectrum
     from becat.schema.errors import BecatError
     from becat.spectrum import Spectra, Spectrum
@@ -35,6 +36,7 @@ __all__ = [
     "Arm",
     "BecatError",
     "Catalogue",
+    "Epochs",
     "Smoothed",
     "Spectra",
     "Spectrum",
@@ -48,6 +50,7 @@ _HOME = {
     "Arm": "becat.arm",
     "BecatError": "becat.schema.errors",
     "Catalogue": "becat.catalogue",
+    "Epochs": "becat.epochs",
     "Smoothed": "becat.arm",
     "Spectra": "becat.spectrum",
     "Spectrum": "becat.spectrum",

@@ -11,6 +11,7 @@ import duckdb
 
 import becat.udfs as udfs
 from becat.arm import Arm
+from becat.epochs import Epochs
 from becat.etl.catalogue import connection as opening
 from becat.etl.catalogue.batches import matrix
 from becat.etl.load.arms_of_file import find_in_file
@@ -155,6 +156,26 @@ class Catalogue:
             "select spectrum_id from spectrum where star_id = ? order by mjd, spectrum_id", [chosen.star_id]
         ).fetchall()
         return Spectra([self._spectrum(row[0]) for row in found] or [chosen])
+
+    def epochs(self, star: str | int) -> Epochs:
+        """A star in time: what was measured of each of its spectra, its velocities, period and light curves.
+
+        Parameters
+        ----------
+        star : str or int
+            As for `spectrum`.
+
+        Raises
+        ------
+        BecatError
+            No star is found, or several have such a name.
+        """
+        self._need_open()
+        spectrum_id = find_spectrum(self.connection, str(star))
+        row = self._row("select star_id, designation from spectrum where spectrum_id = ?", spectrum_id)
+        if row is None or row["star_id"] is None:
+            raise BecatError(f"{star} has no position and is no star: it has no epochs")
+        return Epochs(self.connection, row["star_id"], row["designation"] or f"star {row['star_id']}")
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""

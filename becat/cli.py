@@ -874,7 +874,17 @@ def why(star: str, catalog: Path) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Picture to write (.png, .pdf or .svg), if not a .png named after the star or file.",
 )
-def plot(star_or_file: str, catalog: Path, output: Path | None) -> None:
+@click.option(
+    "--epochs",
+    is_flag=True,
+    help="Draw all epochs of a star: the profiles, and equivalent width, V/R and velocity against time.",
+)
+@click.option(
+    "--folded/--not-folded",
+    default=None,
+    help="Draw the epochs against the phase of the star's period, or against time; by default folded where there is a period.",
+)
+def plot(star_or_file: str, catalog: Path, output: Path | None, epochs: bool, folded: bool | None) -> None:
     """Draw a spectrum: H-alpha with its error, smoothed profile, peaks and numbers, and both arms.
 
     A file may have any layout of docs/formats.md, and needs no catalogue: it is measured with the shipped thresholds. A star (name,
@@ -885,11 +895,28 @@ def plot(star_or_file: str, catalog: Path, output: Path | None) -> None:
     Examples:
         becat plot my_spectrum.fits -o my_spectrum.png
         becat plot J192814.09+435531.0 --catalog catalog.duckdb
+        becat plot J192814.09+435531.0 --epochs -o epochs.pdf
     """
+    if epochs:
+        _plot_epochs(star_or_file, catalog, output, folded)
+        return
+    if folded is not None:
+        raise click.UsageError("--folded and --not-folded are for --epochs")
     spectrum = _spectrum_of(star_or_file, catalog)
     path = output or Path(f"{Path(spectrum.name).name.split('.fits')[0] or 'spectrum'}.png")
     spectrum.plot(path)
     click.echo(repr(spectrum))
+    click.echo(f"picture {path}")
+
+
+def _plot_epochs(star: str, catalog: Path, output: Path | None, folded: bool | None) -> None:
+    from becat.catalogue import Catalogue
+
+    with Catalogue(catalog) as opened:
+        found = opened.epochs(star)
+        path = output or Path(f"{Path(found.name).name}_epochs.png")
+        found.plot(path, folded)
+    click.echo(repr(found))
     click.echo(f"picture {path}")
 
 
