@@ -23,7 +23,7 @@ PAGES = (
     "/", "/star/10000", "/star/10005", "/explore", "/thresholds", "/catalog", "/catalog/be_candidate", "/catalog/classical_be",
     "/catalog/spectrum", "/catalog/star?_search=J0182", "/catalog/verdict", "/catalog/verdict_step", "/catalog/spectrum_verdict",
     "/catalog/colour_magnitude", "/catalog/runaway_by_model", "/catalog/published_number", "/catalog/funnel",
-    "/catalog/new_classical_be", "/catalog/variable_emission", "/catalog/near_misses?margin=0.1",
+    "/catalog/new_classical_be", "/catalog/changed_most", "/catalog/near_misses?margin=0.1",
     "/catalog/why_rejected?designation=J0182",
     "/search?q=J0182", "/explore/sky.json", "/explore/ew.json", "/explore/colours.json", "/explore/diagram.json",
     "/explore/velocity.json", "/thresholds.json?be_probability_min=0.8", "/catalog/be_candidate.votable",

@@ -28,7 +28,7 @@ import numpy as np
 PAGES = (
     "/", "/explore", "/thresholds", "/catalog", "/catalog/be_candidate", "/catalog/classical_be", "/catalog/spectrum",
     "/catalog/verdict", "/catalog/funnel", "/catalog/runaway", "/catalog/published_number", "/catalog/new_classical_be",
-    "/catalog/variable_emission", "/catalog/near_misses?margin=0.1", "/catalog/star?_search=J018", "/search?q=J0182",
+    "/catalog/changed_most", "/catalog/near_misses?margin=0.1", "/catalog/star?_search=J018", "/search?q=J0182",
     "/explore/sky.json", "/explore/ew.json", "/explore/velocity.json", "/catalog/be_candidate.json?_size=100",
     "/catalog/be_candidate.votable", "/catalog/new_cbe.csv", "/vo/cone?RA=100&DEC=45&SR=1", "/star/10000", "/star/10005",
     "/thresholds.json?be_probability_min=0.{n}", "/assets/plot.js",

@@ -17,17 +17,20 @@ import numpy as np
 import pytest
 from astropy.io.votable import parse_single_table
 
+from becat.catalogue import open_catalogue
 from becat.models.classifiers import decides, load
 from becat.models.explain import occlusion
 from becat.models.score import DEFAULT_MODEL, Scorer
 from becat.publish import saliency, site
 from becat.publish.plugins import star as star_plugin
+from becat.publish.plugins.in_time import POINTS_MAX
 from becat.publish.snapshot import write as snapshot
 from becat.schema.errors import BecatError
 from becat.schema.grid import RED
 from becat.schema.tables import TABLES
 from becat.udfs.bands import repair
 from becat.udfs.bartlett import bartlett_peaks, smooth_bartlett
+from tests.tools.epochs_fixture import MANY, STARS, add_epochs
 from tests.tools.serving import Server
 from tests.tools.site_fixture import make_catalogue
 
@@ -36,7 +39,7 @@ HALPHA_A = 6564.6
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory):
-    return make_catalogue(tmp_path_factory.mktemp("star") / "catalog.duckdb", n_stars=40)
+    return add_epochs(make_catalogue(tmp_path_factory.mktemp("star") / "catalog.duckdb", n_stars=40))
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +270,47 @@ def test_units_of_a_votable_are_read_without_a_warning(get):
 
 
 @pytest.fixture(scope="module")
+def in_time(get):
+    """Pages of the stars with epochs, and what their scripts draw."""
+    texts = [page.text for page in get(*(f"/star/{star_id}" for star_id in STARS))]
+    return texts, [
+        json.loads(re.search(r'<script[^>]* id="data">(.*?)</script>', text, re.DOTALL)[1]) for text in texts
+    ]
+
+
+def test_the_page_says_what_python_says(in_time, catalogue, tmp_path):
+    shutil.copy(catalogue, tmp_path / "c.duckdb")
+    with open_catalogue(tmp_path / "c.duckdb") as opened:
+        for text, star_id in zip(in_time[0], STARS, strict=True):
+            said = re.search(r"In time</h2>\s*<p>(.*?)</p>", text)[1]
+            assert said == ". ".join(opened.epochs(star_id).words) + "."
+
+
+def test_the_page_has_plots_of_what_there_is_alone(in_time):
+    ids = [set(re.findall(r'class="plot in-time" id="([\w-]+)"', text)) for text in in_time[0]]
+    assert ids == [{"ew-plot", "vr-plot", "rv-plot"}, {"ew-plot", "magnitude-plot", "flux-plot"}, set(), set()]
+    assert ['id="fold"' in text for text in in_time[0]] == [True, False, False, False]
+    velocities = re.findall(r'<td class="number">-?\d+\.\d ± 2\.\d</td>', in_time[0][0])
+    assert len(velocities) == MANY  # they stand in the table too
+
+
+def test_long_light_curves_are_means_of_all_their_points(in_time):
+    tess = next(curve for curve in in_time[1][1]["light"] if curve["name"] == "TESS")
+    assert tess["mean_of"] == 3 and len(tess["y"]) == -(-(2 * POINTS_MAX + 10) // 3)
+    assert np.mean(tess["y"][:-1]) == pytest.approx(1.01, abs=1e-4)
+    asas = [curve for curve in in_time[1][1]["light"] if curve["name"] == "ASAS-SN V"]
+    assert [(curve["is_limit"], len(curve["y"])) for curve in asas] == [(False, 19), (True, 1)]
+    assert "means of 3" in in_time[0][1]
+
+
+def test_the_query_of_those_that_changed_most_has_the_surest_first(get):
+    found = get("/catalog/changed_most.json?_shape=array").json()
+    significance = [row["change_sigma"] for row in found]
+    assert significance and significance == sorted(significance, reverse=True)
+    assert all(row["kind_of_change"] for row in found)
+
+
+@pytest.fixture(scope="module")
 def address(published):
     """The site behind a real server in a process of its own: what it leaves open is not of this one."""
     server = Server(published)
@@ -296,7 +340,7 @@ def test_names_of_upright_lines_do_not_overlap(browser, address, star):
     page = browser.new_page(viewport={"width": 400, "height": 900})
     page.goto(f"{address}/star/{star['star_id']}", wait_until="networkidle")
     taken = page.evaluate("""() => {
-        const box = document.getElementById("ew-plot");
+        const box = document.getElementById("colour-plot");
         const marks = [24, 25, 59].map((x) => ({ x, label: `this star ${x}` }));
         const plot = new Plot(box, { title: "t", x: { label: "x", range: [0, 60] }, y: { label: "y", range: [0, 1] }, series: [], marks });
         return [plot.taken, plot.width];
@@ -306,4 +350,34 @@ def test_names_of_upright_lines_do_not_overlap(browser, address, star):
     for i, one in enumerate(labels):
         for other in labels[:i]:
             assert one["row"] != other["row"] or one["left"] > other["right"] or other["left"] > one["right"]
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
+def test_the_page_draws_and_folds_by_the_keyboard(browser, address, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    faults = []
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(f"{address}/star/{STARS[0]}", wait_until="domcontentloaded")
+    page.locator("#rv-plot canvas").wait_for()
+    assert page.get_attribute("#rv-plot canvas", "aria-label") == f"Velocity against time, {3 * MANY} measurements"
+    axis = "timePlots[2].plot.xr"
+    assert page.evaluate(axis) == [0, 2]
+    page.focus("#fold")
+    page.keyboard.press("Space")
+    assert page.evaluate(axis)[0] > 57_990
+    assert page.is_checked("#dynamic") and page.is_disabled("#apart")
+    page.focus("#dynamic")
+    page.keyboard.press("Space")
+    assert page.is_enabled("#apart")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    inked = """(id) => {
+        const canvas = document.querySelector(`#${id} canvas`);
+        const { data } = canvas.getContext("2d").getImageData(64, 12, canvas.width - 80, canvas.height - 60);
+        return data.some((value) => value > 0);
+    }"""
+    for plot in ("ew-plot", "vr-plot", "rv-plot", "profile-plot"):
+        assert page.evaluate(inked, plot), plot
+    assert not faults
     page.close()

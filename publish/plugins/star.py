@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlencode
 import numpy as np
 from datasette import NotFound, Response, hookimpl
 
+from becat.publish.plugins.in_time import CHANGE, EPOCHS, LIGHT_CURVES, PERIOD, in_time
 from becat.publish.plugins.search import find
 from becat.publish.reading import first, rows, scored_by, snapshot_of
 from becat.publish.saliency import Busy, Explainer
@@ -54,6 +55,8 @@ OF_STAR = {
         select cluster, catalogue_id, membership_probability, distance_pc, log_age_yr
         from cluster_match left join cluster using (cluster) where star_id = :star""",
     "verdict": "select * from verdict_step where star_id = :star and rank_in_star = 1 order by test",
+    "epochs": EPOCHS,
+    "light": LIGHT_CURVES,
     "inspections": "select inspector, is_be, profile_class, comment, inspected_at from inspection where star_id = :star",
 }
 ONE_OF_STAR = {
@@ -62,6 +65,8 @@ ONE_OF_STAR = {
     "astrometry": "select * from astrometry where star_id = :star",
     "colours": "select q_mag, hk0_mag, kw10_mag from infrared_colour where star_id = :star",
     "diagram": "select bp_rp_mag, abs_g_mag, bp_rp0_mag, abs_g0_mag from colour_magnitude where star_id = :star",
+    "change": CHANGE,
+    "period": PERIOD,
     "kinematics": """
         select kinematics.*, v_limit_km_s from kinematics join runaway_limit using (kinematic_model)
         where star_id = :star and runaway_limit.is_default""",
@@ -111,6 +116,7 @@ async def star_page(datasette, request):
         context[name] = await first(database, sql, {"star": star_id}) or {}
     context["loaded"] = await first(database, LOADED)
     context["profiles"] = await profile_data(database, star_id)
+    context |= in_time(context)
     context["decisive"] = next((row for row in context["verdict"] if row["is_verdict"]), None)
     context["outside"] = _outside_links(star, context["spectra"], context["astrometry"])
     context["data"] = _plot_data(context)
@@ -197,16 +203,13 @@ def _smoothed(flux: list[float | None], width_px: int | None) -> list[float | No
 
 
 def _plot_data(context: dict) -> dict:
-    """What the page's script draws: profiles, equivalent widths in time, and where the star lies in the diagrams."""
-    widths = [
-        {key: row[key] for key in ("mjd", "ew_halpha_a", "e_ew_halpha_a", "spectrum_id")}
-        for row in context["spectra"]
-        if row["ew_halpha_a"] is not None
-    ]
+    """What the page's script draws: profiles, epochs, light curves, and where the star lies in the diagrams."""
     return {
         "star_id": context["star"]["star_id"],
         "profiles": context["profiles"],
-        "widths": widths,
+        "epochs": context["drawn_epochs"],
+        "period": context["period"] or None,
+        "light": context["light_curves"],
         "colours": context["colours"],
         "diagram": context["diagram"],
         "v_tp_km_s": context["kinematics"].get("v_tp_km_s"),

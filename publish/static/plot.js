@@ -31,11 +31,16 @@ function limits(values, margin = 0.05) {
   return [low - pad, high + pad];
 }
 
+/** The colour of a fraction of the time that is shown: blue is first, red is last; as legible on dark paper as on light. */
+function colourOfTime(fraction) {
+  return `hsl(${215 + 145 * fraction} 62% 54%)`;
+}
+
 class Plot {
   /**
    * @param {HTMLElement} box  Where to draw.
    * @param {object} options   title (for readers of the screen), x and y: {label, range, flip}, series: a list of
-   *   {kind: "points" | "line" | "area" | "bars", x, y, e, colour, size, names, links}, marks: a list of {x} | {y} | {x: [,], y: [,]}
+   *   {kind: "points" | "line" | "area" | "bars" | "image", x, y, e, colour, colours, size, names, links}, marks: a list of {x} | {y} | {x: [,], y: [,]}
    *   with label and colour; onbrush(indices) instead of zooming.
    */
   constructor(box, options) {
@@ -127,7 +132,7 @@ class Plot {
     for (const value of ticks(...this.yr, Math.max(3, this.height / 65))) {
       const at = this.py(value);
       pen.beginPath(); pen.moveTo(EDGE.left, at); pen.lineTo(EDGE.left + 5, at); pen.stroke();
-      pen.fillText(this.number(value), EDGE.left - 6, at);
+      pen.fillText(y.format ? y.format(value) : this.number(value), EDGE.left - 6, at);
     }
     pen.fillStyle = this.colour("ink");
     pen.textAlign = "center";
@@ -151,6 +156,7 @@ class Plot {
     pen.fillStyle = pen.strokeStyle = this.colour(series.colour);
     for (let i = 0; i < series.x.length; i++) {
       if (series.y[i] === null || series.x[i] === null) continue;
+      if (series.colours) pen.fillStyle = pen.strokeStyle = this.colour(series.colours[i]);
       const px = this.px(series.x[i]);
       const py = this.py(series.y[i]);
       if (series.e && series.e[i]) {
@@ -201,6 +207,30 @@ class Plot {
       pen.fillRect(left + 0.5, this.py(series.y[i]), right - left - 1, this.py(0) - this.py(series.y[i]));
     }
     pen.globalAlpha = 1;
+  }
+
+  /** A row of pixels for each of `rows` ({values, from, step}), at y = 0, 1, ...: paper where a value is `centre`, and more colour with its distance. */
+  image(pen, series) {
+    const rgb = (name) => this.colour(name).match(/[0-9a-f]{2}/gi).map((byte) => parseInt(byte, 16));
+    const [paper, below, above] = [rgb("paper"), rgb(series.below), rgb(series.above)];
+    pen.imageSmoothingEnabled = false;
+    series.rows.forEach((row, k) => {
+      const strip = document.createElement("canvas");
+      [strip.width, strip.height] = [row.values.length, 1];
+      const ink = strip.getContext("2d");
+      const image = ink.createImageData(row.values.length, 1);
+      row.values.forEach((value, i) => {
+        if (value === null) return;
+        const far = Math.max(-1, Math.min(1, (value - series.centre) / series.reach));
+        const end = far < 0 ? below : above;
+        for (let c = 0; c < 3; c++) image.data[4 * i + c] = paper[c] + Math.abs(far) * (end[c] - paper[c]);
+        image.data[4 * i + 3] = 255;
+      });
+      ink.putImageData(image, 0, 0);
+      const [left, right] = [row.from - row.step / 2, row.from + (row.values.length - 0.5) * row.step].map((x) => this.px(x));
+      const [top, bottom] = [this.py(k + 0.5), this.py(k - 0.5)];
+      pen.drawImage(strip, left, top, right - left, bottom - top);
+    });
   }
 
   mark(pen, mark) {

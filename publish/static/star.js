@@ -3,38 +3,55 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const BASE = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
-const EPOCH_COLOURS = ["known", "new", "good", "candidate", "herbig", "muted"];
+
+/** The colour of each of some times, which may be null. */
+function coloursOfTimes(times) {
+  const known = times.filter((mjd) => mjd !== null);
+  const [first, last] = [Math.min(...known), Math.max(...known)];
+  return times.map((mjd) => (mjd === null || first === last ? "known" : colourOfTime((mjd - first) / (last - first))));
+}
 
 function profilePlot(box) {
   const checked = (id) => document.getElementById(id).checked;
-  const build = () => {
+  const colours = coloursOfTimes(DATA.profiles.map((profile) => profile.mjd));
+  const name = (profile) => `MJD ${profile.mjd ? profile.mjd.toFixed(3) : "unknown"}, S/N ${Math.round(profile.snr_r)}`;
+  const marks = DATA.lines.map((line, i) => ({ x: line.wavelength_a, label: line.label, colour: i ? undefined : "accent" }));
+  const values = (profile) => (checked("smooth") ? profile.smooth : profile.flux);
+  const x = { label: "Vacuum wavelength (Å)" };
+  const image = () => {
+    const rows = DATA.profiles.map((profile) => ({ values: values(profile), from: profile.start_a, step: profile.step_a }));
+    const ends = DATA.profiles.flatMap((p) => [p.start_a, p.start_a + (p.flux.length - 1) * p.step_a]);
+    const reach = Math.max(0.1, ...DATA.profiles.map((p) => Math.max(...limits(p.flux, 0).map((flux) => Math.abs(flux - 1)))));
+    const at = (row) => (DATA.profiles[row] && DATA.profiles[row].mjd ? DATA.profiles[row].mjd.toFixed(0) : "");
+    return {
+      x: { ...x, range: limits(ends, 0) }, y: { label: "Epochs (MJD)", range: [-0.5, rows.length - 0.5], format: at },
+      series: [{ kind: "image", x: [], y: [], rows, centre: 1, reach, below: "known", above: "new", mute: true }], marks,
+    };
+  };
+  const lines = () => {
     const series = [];
-    const marks = DATA.lines.map((line, i) => ({ x: line.wavelength_a, label: line.label, colour: i ? undefined : "accent" }));
+    const levels = [];
     const depth = checked("apart") ? Math.max(0.4, ...DATA.profiles.map((p) => spread(p.flux))) * 0.55 : 0;
     DATA.profiles.forEach((profile, k) => {
-      const x = profile.flux.map((_, i) => profile.start_a + i * profile.step_a);
-      const lift = (values) => values.map((value) => (value === null ? null : value + k * depth));
-      const colour = EPOCH_COLOURS[k % EPOCH_COLOURS.length];
-      const label = `MJD ${profile.mjd ? profile.mjd.toFixed(3) : "unknown"}, S/N ${Math.round(profile.snr_r)}`;
-      series.push({ kind: "line", x, y: lift(checked("smooth") ? profile.smooth : profile.flux), colour, label });
+      const lift = (flux) => flux.map((value) => (value === null ? null : value + k * depth));
+      series.push({ kind: "line", x: profile.flux.map((_, i) => profile.start_a + i * profile.step_a), y: lift(values(profile)), colour: colours[k], label: name(profile) });
       if (checked("peaks")) {
         for (const [kind, label] of [[1, "peak"], [-1, "valley"]]) {
           const found = profile.extrema.filter((extremum) => extremum[2] === kind);
-          series.push({ kind: "points", x: found.map((e) => e[0]), y: lift(found.map((e) => e[1])), colour, size: 3.2, hollow: kind < 0, label });
+          series.push({ kind: "points", x: found.map((e) => e[0]), y: lift(found.map((e) => e[1])), colour: colours[k], size: 3.2, hollow: kind < 0, label });
         }
       }
-      marks.push({ y: 1 + k * depth });
+      levels.push({ y: 1 + k * depth });
     });
-    return { series, marks };
+    return { x, y: { label: "Rectified flux" + (depth && DATA.profiles.length > 1 ? " (+ offset)" : "") }, series, marks: [...marks, ...levels] };
   };
-  const plot = new Plot(box, {
-    title: `H-alpha profiles of ${DATA.profiles.length} spectra: rectified flux against wavelength`,
-    x: { label: "Vacuum wavelength (Å)" }, y: { label: "Rectified flux" + (DATA.profiles.length > 1 ? " (+ offset)" : "") }, ...build(),
-  });
-  for (const id of ["smooth", "apart", "peaks"]) {
-    document.getElementById(id).addEventListener("change", (event) => {
+  const build = () => (checked("dynamic") ? image() : lines());
+  const plot = new Plot(box, { title: `H-alpha profiles of ${DATA.profiles.length} spectra: rectified flux against wavelength`, ...build() });
+  for (const id of ["smooth", "apart", "peaks", "dynamic"]) {
+    document.getElementById(id).addEventListener("change", () => {
+      for (const other of ["apart", "peaks"]) document.getElementById(other).disabled = checked("dynamic");
       Object.assign(plot.options, build());
-      if (event.target.id === "apart") plot.whole(); else plot.draw();
+      if (id === "apart" || id === "dynamic") plot.whole(); else plot.draw();
     });
   }
   document.getElementById("reset").addEventListener("click", () => plot.whole());
@@ -43,18 +60,6 @@ function profilePlot(box) {
 function spread(flux) {
   const [low, high] = limits(flux, 0);
   return high - low;
-}
-
-function widthPlot(box) {
-  if (!DATA.widths.length) return nothing(box, "No equivalent width was measured.");
-  const rows = DATA.widths.filter((row) => row.mjd !== null);
-  new Plot(box, {
-    title: `EW of H-alpha against time, ${rows.length} spectra`,
-    x: { label: "MJD (d)", range: rows.length > 1 ? undefined : limits(rows.map((row) => row.mjd), 0.0005) },
-    y: { label: "EW(Hα) (Å), emission up", flip: true, range: limits(rows.flatMap((r) => [r.ew_halpha_a - Math.max(0.5, 2 * r.e_ew_halpha_a), r.ew_halpha_a + Math.max(0.5, 2 * r.e_ew_halpha_a)]), 0.2) },
-    series: [{ kind: "points", size: 3.5, colour: "known", x: rows.map((r) => r.mjd), y: rows.map((r) => r.ew_halpha_a), e: rows.map((r) => r.e_ew_halpha_a), names: rows.map((r) => String(r.spectrum_id)) }],
-    marks: [{ y: 0 }],
-  });
 }
 
 async function amongOthers(id, figure, mine, options, missing) {
@@ -81,8 +86,7 @@ async function velocityPlot(box) {
 if (document.getElementById("profile-plot")) {
   profilePlot(document.getElementById("profile-plot"));
 }
-if (document.getElementById("ew-plot")) {
-  widthPlot(document.getElementById("ew-plot"));
+if (document.getElementById("colour-plot")) {
   amongOthers("colour-plot", "colours", [DATA.colours.hk0_mag, DATA.colours.kw10_mag], (p) => ({
     title: "Dereddened infrared colours of the star among all others",
     x: { label: "(H − K)₀ (mag)", range: [-0.4, Math.max(1.6, DATA.colours.hk0_mag + 0.1)] },
