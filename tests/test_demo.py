@@ -273,7 +273,7 @@ def test_the_notebook_runs_beside_it(demo, tmp_path):
     done = nbformat.read(run, as_version=4)
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     shown = [output.get("data", {}) for output in outputs]
-    assert sum("image/png" in data for data in shown) == 4
+    assert sum("image/png" in data for data in shown) == 5
     tables = " ".join(data.get("text/html", "") for data in shown)
     for said in ("LAMOST MRS", "Equivalent width of H-alpha", "be_probability", "good_snr", "spectral_type"):
         assert said in tables
