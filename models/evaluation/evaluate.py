@@ -17,7 +17,7 @@ from becat.models.evaluation.completeness import completeness, write_completenes
 from becat.models.evaluation.page import page
 from becat.models.evaluation.perturb import MIN_SNR, flips, noisy_twice, sky_line_flips
 from becat.models.evaluation.scored import Scored, confusion, roc_area, roc_curve, score_profiles, wilson_interval
-from becat.models.score import Scorer
+from becat.models.score import NETWORKS, Scorer
 from becat.models.training.training_data import Labelled
 from becat.simulate.sample import GENERATORS, sample_profiles
 
@@ -26,6 +26,7 @@ __all__ = ["evaluate"]
 SNR_EDGES = (0, 10, 20, 50, 100, 1000)
 RESOLUTION_EDGES = (0, 3000, 6000, 9000, 100_000)
 SIGNIFICANCE_EDGES = (5, 6, 7, 8, 10, 20, 100_000)
+_WEAK_SIGMA = 8
 # What is read off an ROC curve: the share of Be spectra found while so many of the others are called Be.
 _FALSE_SHARE = 0.01
 
@@ -71,17 +72,22 @@ def evaluate(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     result: dict = {"model_id": scorer.model_id, "provider": scorer.provider, "threshold": threshold, "n": n}
-    result["side_by_side"] = {}
+    result["side_by_side"], result["each_for_itself"] = {}, {}
     scored = {}
     for generator in GENERATORS:
         drawn = sample_profiles(n, np.random.default_rng([seed, ord(generator)]), generator)
         scored[generator] = score_profiles(scorer, drawn, f"generator {generator}")
         result[f"simulated_{generator}"] = _accuracy(scored[generator], threshold)
-        for name, other in (beside or {}).items():
-            found = (
-                scored[generator] if other is scorer else score_profiles(other, drawn, f"{name}, generator {generator}")
-            )
-            result["side_by_side"].setdefault(f"simulated, generator {generator}", {})[name] = _alone(found, threshold)
+        found = {
+            name: scored[generator]
+            if other is scorer
+            else score_profiles(other, drawn, f"{name}, generator {generator}")
+            for name, other in (beside or {}).items()
+        }
+        if found:
+            title = f"simulated, generator {generator}"
+            result["side_by_side"][title] = {name: _alone(part, threshold) for name, part in found.items()}
+            result["each_for_itself"] |= _each_for_itself(title, found, threshold)
     result["flips"] = {}
     for generator, part in scored.items():
         rng = np.random.default_rng([seed, 3, ord(generator)])
@@ -137,7 +143,29 @@ def _alone(scored: Scored, threshold: float) -> dict:
     p, label = scored.probability[enough], scored.label[enough]
     found = _figures(p, label, np.ones(len(p), bool), threshold)
     error = round(expected_calibration_error(p, label), 4)
-    return {key: found[key] for key in _COUNTS} | {"expected_calibration_error": error}
+    weak = (label == 1) & (p < threshold) & (scored.visibility[enough] < _WEAK_SIGMA)
+    return {key: found[key] for key in _COUNTS} | {
+        "expected_calibration_error": error,
+        "missed_under_8_sigma": int(weak.sum()),
+    }
+
+
+def _each_for_itself(title: str, found: Mapping[str, Scored], threshold: float) -> dict[str, dict]:
+    """Where one of the two networks errs and the other does not, S/N of 10 and more: how often, and which of them both together follow."""
+    if not {*NETWORKS, "both"} <= set(found):
+        return {}
+    one = found["both"]
+    counted = (one.label >= 0) & (one.truth("snr") >= 10)
+    wrong = {name: ((part.probability >= threshold) != (part.label == 1))[counted] for name, part in found.items()}
+    first, second = (wrong[name] for name in NETWORKS)
+    sides = {"right": ~first & ~second, "wrong": first & second}
+    sides |= {name: wrong[name] & (first != second) for name in NETWORKS}
+    return {
+        title: {
+            name: {"n": int(side.sum()), "both_wrong": int((side & wrong["both"]).sum())}
+            for name, side in sides.items()
+        }
+    }
 
 
 def _neither(scorer: Scorer | Both, labelled: Labelled) -> dict[str, float]:

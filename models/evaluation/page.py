@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from becat.models.score import NETWORKS
+
 __all__ = ["page"]
 
 _HEAD = "| group | Be found | Be missed | false Be | not Be | right | 95 % interval | ROC area | found at 1 % false |"
@@ -33,7 +35,7 @@ def page(result: dict, completeness: list[dict], figures: str) -> str:
     """
     real = " --catalog CATALOGUE --labels models/real_labels.csv" if "real" in result else ""
     lines = [
-        "# Evaluation of the classifier",
+        "# Evaluation of the classifiers",
         "",
         f"Written by `becat evaluate DIRECTORY{real} --spectra {result['n']} --docs docs/classifier_evaluation.md`."
         f" Model {result['model_id']}, threshold {result['threshold']}, {result['n']} simulated spectra per table, run by"
@@ -64,21 +66,23 @@ def _side_by_side(result) -> list[str]:
             "",
             "## The classifiers side by side, S/N >= 10",
             "",
-            "| spectra | classifier | Be missed | false Be | of | right | calibration error |",
+            "| spectra | classifier | Be missed | of these under 8 sigma | false Be | of | right | calibration error |",
         ]
-        lines += ["|---|---|---|---|---|---|---|"]
+        lines += ["|---|---|---|---|---|---|---|---|"]
     for spectra, rows in result["side_by_side"].items():
         for name, row in rows.items():
             total = sum(row[key] for key in ("be_found", "be_missed", "false_be", "not_be"))
-            error = row.get("expected_calibration_error", "")
+            right = (row["be_found"] + row["not_be"]) / total
+            weak, error = row.get("missed_under_8_sigma", ""), row.get("expected_calibration_error", "")
             lines.append(
-                f"| {spectra} | {name} | {row['be_missed']} | {row['false_be']} | {total} | {row['accuracy']:.2%} | {error} |"
+                f"| {spectra} | {name} | {row['be_missed']} | {weak} | {row['false_be']} | {total} | {right:.2%} | {error} |"
             )
     for spectra, rows in result["side_by_side"].items():
         for name, row in rows.items():
             if row.get("wrong"):
                 wrong = ", ".join(f"{file} ({p})" for file, p in row["wrong"].items())
                 lines += ["", f"Wrong by {name} ({spectra}): {wrong}"]
+    lines += _each_for_itself(result["each_for_itself"])
     if "sky_line" in result:
         lines += [
             "",
@@ -94,6 +98,26 @@ def _side_by_side(result) -> list[str]:
     if result.get("neither"):
         told = ", ".join(f"{name} ({p})" for name, p in result["neither"].items())
         lines += ["", f"Of neither class, with the probability: {told}"]
+    return lines
+
+
+def _each_for_itself(table) -> list[str]:
+    """What each of the two networks is good for beside the other."""
+    if not table:
+        return []
+    lines = [
+        "",
+        "## What each is good for",
+        "",
+        "How often both networks are right, one of them errs, or both do, and how many of these spectra the combination calls wrongly. Where"
+        " one errs alone, the other is what saves the spectrum.",
+        "",
+        "| spectra | both right | only resnet18 errs: wrong by both together | only profile errs: wrong by both together | both err |",
+        "|---|---|---|---|---|",
+    ]
+    for spectra, row in table.items():
+        first, second = (f"{row[name]['n']}: {row[name]['both_wrong']}" for name in NETWORKS)
+        lines.append(f"| {spectra} | {row['right']['n']} | {first} | {second} | {row['wrong']['n']} |")
     return lines
 
 

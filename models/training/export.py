@@ -300,11 +300,12 @@ def apply(part: Callable[[torch.Tensor], torch.Tensor], flux: np.ndarray) -> np.
 def _training_data(network, record) -> str:
     """One sentence for table `model`."""
     config, data = record["config"], record["data"]
+    trained = config if network == "resnet18" else config["profile"]
+    further = " more than in the training before" if trained.get("start_from") else ""
     if network == "resnet18":
-        seen = f"{record['validation'][-1]['step'] * config['batch']} spectra"
+        seen = f"{record['validation'][-1]['step'] * config['batch']} spectra{further}"
         seen += ", and what profile networks say of them" if config.get("teacher") else ""
     else:
-        further = " more than in the training before" if config["profile"].get("start_from") else ""
         seen = f"{config['profile']['n_spectra']} spectra for each network{further}"
     if not data["real_spectra"]:
         return f"{seen}: simulated (becat.simulate.sample, generator a)"
