@@ -88,8 +88,6 @@ def load(model: str | Path | None = None) -> Classifiers:
     if model is not None:
         scorer = Scorer(model)
         return {scorer.network: scorer}
-    if own_model("profile") == own_model("resnet18"):
-        return {"profile": Scorer()}
     parts = {network: Scorer(network=network) for network in NETWORKS}
     return {**parts, "both": both_of(parts)}
 
@@ -122,10 +120,7 @@ def hashes() -> dict[str, str]:
     cards = {network: own_model(network).with_suffix(".json") for network in NETWORKS}
     of = {name: json.loads(card.read_text(encoding="utf-8"))["files"] for name, card in cards.items()}
     alone = {entry["sha256"]: name for name, files in of.items() for entry in files.values()}
-    card = card_of_both(own_model("resnet18"))
-    if not card.is_file():
-        return dict.fromkeys(alone, "profile")
-    told = json.loads(card.read_text(encoding="utf-8"))
+    told = json.loads(card_of_both(own_model("resnet18")).read_text(encoding="utf-8"))
     pairs = product(*(told["files"][name] for name in NETWORKS))
     together = (_sha256(dict(zip(NETWORKS, pair, strict=True)), told["log_odds_weight"]) for pair in pairs)
     return {**alone, **dict.fromkeys(together, "both")}

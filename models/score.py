@@ -31,9 +31,7 @@ _ONLY_FATAL = 4
 
 def own_model(network: str) -> Path:
     """The file of a network of `NETWORKS` that comes with becat, for CPUs."""
-    path = FOLDER / f"becat_{network}.onnx"
-    # Until both files are there, becat_resnet18.onnx holds profile networks that decide.
-    return path if path.is_file() else DEFAULT_MODEL
+    return FOLDER / f"becat_{network}.onnx"
 
 
 class Scorer:

@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from becat.etl.readers import read_file
 from becat.etl.reduce import reduce_batch
+from becat.models.classifiers import decides, load
 from becat.models.examples import Examples
 from becat.models.explain import occlusion
 from becat.models.score import DEFAULT_MODEL, Scorer
@@ -114,7 +115,9 @@ def test_saliency_lies_on_the_emission(scorer, real_data):
     assert found["be_probability"] == pytest.approx(scorer.score(reduced.flux, reduced.ivar)[0], abs=1e-3)
 
 
-def test_saliency_lies_on_the_line_of_strong_and_weak_discs_alike(scorer):
+def test_saliency_lies_on_the_line_of_strong_and_weak_discs_alike():
+    """Of the classifier that decides, which the site explains; ResNet-18 alone, in which the profile networks have no say, does so for 27 of these 30."""
+    scorer = decides(load(), "both")
     profiles = sample_profiles(120, np.random.default_rng(77))
     window, usable = window_of(profiles)
     rows = np.flatnonzero(usable & (profiles.label == 1))[:30]

@@ -310,7 +310,7 @@ def test_not_be_spectra_are_called_not_be(catalogue):
     for name in names:
         worst = scalar(
             catalogue,
-            """select min(be_probability) from be_score join spectrum using (spectrum_id)
+            """select min(be_probability) from current_score join spectrum using (spectrum_id)
             where star_id in (select star_id from star_alias where designation = ?)""",
             [name],
         )
@@ -321,7 +321,7 @@ def test_the_matrix_counts_every_scored_spectrum_of_early_type(catalogue):
     matrix, scores, completeness = drawn("6", catalogue).axes
     cells = [int(text.get_text().split(" ")[0].replace(",", "")) for text in matrix.texts]
     n_be, n = catalogue.execute(
-        """select count(*) filter (be_probability >= 0.5), count(*) from step_40_q_index join be_score using (spectrum_id)
+        """select count(*) filter (be_probability >= 0.5), count(*) from step_40_q_index join current_score using (spectrum_id)
         where be_probability is not null"""
     ).fetchone()
     assert sum(cells) == n and sum(cells[::2]) == n_be > 0
