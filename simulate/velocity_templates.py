@@ -52,7 +52,7 @@ def blue_lines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def main() -> None:
     """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path, default=_FOLDER / "blue_templates.csv")
     path = parser.parse_args().file
     rows = [",".join(["wavelength_a", "fwhm_km_s", *(f"ew_{teff:.0f}_k_a" for teff in TEFF_K)])]

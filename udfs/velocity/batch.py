@@ -87,8 +87,8 @@ def _columns(flux_red, ivar_red, flux_blue, ivar_blue, power, of_continuum, cali
     wings = halpha_wings(flux_red, ivar_red, power, of_continuum, significance_min)
     columns = _with_error("halpha_wing", wings.wing_km_s, wings.e_wing_km_s, calibration)
     columns["wing_separation_km_s"] = wings.separation_km_s
-    kind = np.where(wings.is_emission, "emission", "absorption").astype(object)
-    columns["halpha_wing_of"] = np.where(np.isfinite(wings.separation_km_s), kind, None)
+    kind = np.where(wings.is_emission, "emission", "absorption")
+    columns["halpha_wing_of"] = _words(kind, np.isfinite(wings.separation_km_s))
     columns |= _with_error("halpha_bisector", wings.bisector_km_s, wings.e_bisector_km_s, calibration)
     if flux_blue is None:
         flux_blue, ivar_blue = np.full((n, BLUE.n_pixels), np.nan, np.float32), np.zeros((n, BLUE.n_pixels), np.float32)
@@ -97,7 +97,7 @@ def _columns(flux_red, ivar_red, flux_blue, ivar_blue, power, of_continuum, cali
     is_late = blue["is_cool"] & np.isfinite(blue["velocity"])
     columns |= _with_error("hei_6680", np.where(is_late, np.nan, helium["velocity"]), helium["error"], calibration)
     columns |= _with_error("blue", blue["velocity"], blue["error"], calibration)
-    columns["blue_template"] = np.where(np.isfinite(blue["velocity"]), blue["name"], None)
+    columns["blue_template"] = _words(blue["name"], np.isfinite(blue["velocity"]))
     for name in ("primary", "secondary"):
         columns |= _with_error(name, blue[f"{name}_km_s"], blue[f"e_{name}_km_s"], calibration)
     columns["secondary_strength_ratio"] = blue["ratio"]
@@ -116,7 +116,8 @@ def _correlated(flux, ivar, bank_of, power, significance_min, doubles=False):
     found = {name: np.full(n, np.nan) for name in ("velocity", "error")}
     if doubles:
         found |= {field.name: np.full(n, np.nan) for field in fields(Double)}
-    found |= {name: np.full(n, None, object) for name in ("name", "why")} | {"is_cool": np.zeros(n, bool)}
+    nothing = np.full(n, None, object)
+    found |= {"name": nothing, "why": nothing.copy(), "is_cool": np.zeros(n, bool)}
     low = power < _RESOLVED_POWER
     for rows, of_bank in ((np.flatnonzero(low), _POWERS[0]), (np.flatnonzero(~low), _POWERS[1])):
         if not rows.size:
@@ -137,14 +138,21 @@ def _correlated(flux, ivar, bank_of, power, significance_min, doubles=False):
         found["error"][rows] = np.where(seen, best.e_velocity_km_s, np.nan)
         found["name"][rows] = np.array(bank.names, object)[best.template]
         found["is_cool"][rows] = bank.teff_k[best.template] < COOL_K
-        found["why"][rows] = np.where(seen, None, np.where(covered, "no line", "no data"))
+        found["why"][rows] = _words(np.where(covered, "no line", "no data"), ~seen)
+    return found
+
+
+def _words(words, there):
+    """Text where a condition holds, None elsewhere."""
+    found = np.full(there.shape, None, object)
+    found[there] = np.broadcast_to(words, there.shape)[there]
     return found
 
 
 def _notes(columns, helium, blue, is_late):
     """Why there is no velocity, or None where all methods gave one."""
     words = {
-        "H-alpha wings": np.where(np.isnan(columns["rv_halpha_wing_km_s"]), "no line or wings cut off", None),
+        "H-alpha wings": _words("no line or wings cut off", np.isnan(columns["rv_halpha_wing_km_s"])),
         "He I 6678": np.where(is_late, "late type", helium["why"]),
         "blue arm": blue["why"],
     }

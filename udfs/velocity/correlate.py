@@ -176,5 +176,7 @@ def _with_errors(weight, bank, template, velocity, strength, shape, slope, rest)
         e_velocity = error_of(of_velocity, weight, bank)
         significance = strength / error_of(of_strength, weight, bank)
     seen = share >= _MIN_GOOD
-    columns = (velocity, e_velocity, strength, significance)
-    return Match(template, *(np.where(seen, column, np.nan) for column in columns), rest)
+    velocity, e_velocity, strength, significance = (
+        np.where(seen, column, np.nan) for column in (velocity, e_velocity, strength, significance)
+    )
+    return Match(template, velocity, e_velocity, strength, significance, rest)

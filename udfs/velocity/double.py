@@ -138,16 +138,13 @@ def _start(depth, weight, bank, teff_k):
 def _fit(depth, weight, bank, template, start):
     """Least squares of two depths and two velocities: velocities (2, n), errors of velocities and of depths, depths (2, n), rest."""
     bad, smooth = weight <= 0, bank.smooth
-    velocity, depths = start.copy(), None
+    velocity, rest = start.copy(), depth
     continuum = np.where(bad, 0, depth) @ smooth
-    rest = depth
-    shapes = np.zeros((0,))
+    raw, shapes = _shapes(bank, template, velocity)
+    depths = _amounts(shapes[:, ::2], depth - (depth @ smooth) @ smooth.T).T
     for _ in range(_TURNS):
-        raw = [bank.at(template, v) for v in velocity]
-        shapes = np.stack([s - (s @ smooth) @ smooth.T for pair in raw for s in pair], axis=1).astype(float)
-        if depths is None:
-            depths = _amounts(shapes[:, ::2], depth - (depth @ smooth) @ smooth.T).T
-        model = sum(a[:, None] * pair[0] for a, pair in zip(depths, raw, strict=True))
+        raw, shapes = _shapes(bank, template, velocity)
+        model = depths[0][:, None] * raw[0] + depths[1][:, None] * raw[1]
         rest = np.where(bad, 0, depth - continuum @ smooth.T - model)
         change = rest @ smooth
         continuum, rest = continuum + change, rest - change @ smooth.T
@@ -161,6 +158,13 @@ def _fit(depth, weight, bank, template, start):
     errors = np.stack([error_of(amounts[:, i], weight, bank) for i in range(4)])
     with np.errstate(divide="ignore", invalid="ignore"):
         return velocity, (errors[1::2] / np.abs(depths), errors[::2]), depths, rest
+
+
+def _shapes(bank, template, velocity):
+    """Templates at two velocities (2, n, p), and they and their derivatives without what the continuum takes, (n, 4, p)."""
+    pairs = [bank.at(template, v) for v in velocity]
+    free = [shape - (shape @ bank.smooth) @ bank.smooth.T for pair in pairs for shape in pair]
+    return np.stack([value for value, _ in pairs]), np.stack(free, axis=1).astype(float)
 
 
 def _amounts(shapes, target):

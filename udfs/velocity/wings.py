@@ -155,7 +155,7 @@ def _jump(line, level, seen):
     """
     moved = _AT_LEVEL * seen[2]
     lower, upper, parted = (
-        np.mean(_flanks(line, near, *_outermost(line, near, *seen, always)), axis=0)
+        np.mean(_flanks(line, near, *_outermost(line, near, *seen, always=always)), axis=0)
         for near, always in ((level - moved, False), (level + moved, False), (level, True))
     )
     of_level, of_core = 0.5 * np.abs(upper - lower), 0.5 * np.abs(parted - 0.5 * (lower + upper))
