@@ -13,6 +13,7 @@ from becat.etl.catalogue.memory import need_address_space
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, open_pool, partition_table, work_through
 from becat.etl.missing import missing_table, write_missing
+from becat.etl.velocity_offsets import fill_velocity_offsets
 from becat.schema import parameters
 from becat.schema.words import counted
 
@@ -76,6 +77,7 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
                 write_missing(connection, "measure", ids, tables["missing_result"], run.run_id)
             n_measured += n
             run.n_done = n_measured
+        fill_velocity_offsets(connection, run)
         run.message = f"{counted(n_measured, 'spectrum')} measured"
     return {"measured": n_measured}
 

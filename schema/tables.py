@@ -942,6 +942,33 @@ COMPLETENESS = _table(
     _run(),
 )
 
+VELOCITY_OFFSET = _table(
+    "velocity_offset",
+    "Zero points of the velocities as of the last `becat measure`: the rows of the view velocity_zero_point, for which all stars must be"
+    " read. The velocities of epoch_velocity use them",
+    _col("survey", Text, "LAMOST MRS or LAMOST LRS", ucd="meta.id;instr", key=True),
+    _col("spectrograph", Integer, "LAMOST spectrograph number", ucd="meta.id;instr", key=True),
+    _col("plan_id", Text, "LAMOST plate plan", ucd="meta.id;obs.field", key=True),
+    _col("night", BigInteger, "Night: day of the middle of its exposures", "d", "time.epoch", key=True),
+    _col(
+        "arm",
+        Text,
+        "Arm: blue, by the lines of the blue arm, or red, by H-alpha in absorption",
+        ucd="meta.id;instr",
+        key=True,
+    ),
+    _col("n_stars", BigInteger, "Constant stars from which it was computed", ucd="meta.number;src"),
+    _col(
+        "offset_km_s",
+        Double,
+        "Zero point: how far the constant stars deviate from their own means",
+        "km.s**-1",
+        "spect.dopplerVeloc.opt;arith.diff",
+    ),
+    _error("offset_km_s", Double, "offset_km_s", "km.s**-1", "spect.dopplerVeloc.opt;arith.diff"),
+    _run(),
+)
+
 STAR_PERIOD = _table(
     "star_period",
     "The period that best fits the changes of a star with enough nights, whether or not it is significant:"

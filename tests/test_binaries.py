@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
+from becat.etl.catalogue.connection import Run
 from becat.etl.periods.fill import search_periods
 from becat.etl.periods.search import best_period
+from becat.etl.velocity_offsets import fill_velocity_offsets
 from tests.tools.view_rows import add_astrometry, add_match, add_spectrum, add_star, catalogue, insert
 
 
@@ -23,7 +25,7 @@ def empty(con):
     """Every test has the catalogue to itself."""
     yield
     for table in ("star", "spectrum", "line_measurement", "be_score", "profile_class", "photometry", "reddening", "spectral_type",
-                  "radial_velocity", "astrometry", "kinematics", "gaia_parameters", "literature_match", "star_period"):  # fmt: skip
+                  "radial_velocity", "astrometry", "kinematics", "gaia_parameters", "literature_match", "star_period", "velocity_offset"):  # fmt: skip
         con.execute(f"delete from {table}")
     con.execute("update literature_catalogue set n_rows = null")
 
@@ -158,6 +160,25 @@ def test_exposures_and_their_coadd_do_not_count_twice(con):
     add_velocities(con, 1, [10.0, 12.0, 11.0], mjd=58000 + np.array([0.60, 0.61, 0.62]))
     con.execute("update spectrum set coadd = false where spectrum_id <> 1")
     assert evidence(con, 1, "n_velocities") == (2,)
+
+
+def test_zero_points_are_kept_and_follow_what_is_measured(con):
+    """They are a table, for all stars must be read for them; epoch_velocity takes them off."""
+    for star_id in range(1, 13):
+        add_velocities(con, star_id, [10.0 * star_id, 10.0 * star_id + 3.0], 0.5)
+    con.execute("update spectrum set plan_id = 'p', spectrograph = 1")
+    with Run(con, "measure") as run:
+        fill_velocity_offsets(con, run)
+    kept = con.execute("select night, arm, n_stars, offset_km_s from velocity_offset order by night").fetchall()
+    assert kept == [(58000, "blue", 12, pytest.approx(-1.5)), (58001, "blue", 12, pytest.approx(1.5))]
+    assert evidence(con, 1, "rv_difference_km_s")[0] == pytest.approx(0.0, abs=1e-5)
+    with Run(con, "measure") as run:
+        fill_velocity_offsets(con, run)
+        assert not run.has_written
+    con.execute("delete from radial_velocity where spectrum_id > 4000")
+    with Run(con, "measure") as run:
+        fill_velocity_offsets(con, run)
+    assert con.execute("from velocity_offset").fetchall() == []
 
 
 def sine(mjd, period_d, semi_amplitude, mjd_phase_zero, mean=10.0):

@@ -78,7 +78,10 @@ def test_the_class_of_an_epoch_is_the_one_that_the_selection_takes(con):
     assert epochs(con, "profile_class") == [("unclassified",), ("absorption",)]
 
 
-@pytest.mark.parametrize("view", ["disc_epoch", "star_change", "variable_be"])
+@pytest.mark.parametrize(
+    "view",
+    ["disc_epoch", "epoch_velocity", "epoch", "star_change", "variable_be", "velocity_change", "binary_evidence"],
+)
 def test_a_question_for_one_star_reads_its_spectra_alone(con, view):
     add_star(con, 1)
     (plan,) = (row[1] for row in con.execute(f"explain (format json) from {view} where star_id = 1").fetchall())

@@ -3,9 +3,13 @@
 -- velocity_night_elements is part of the error. Where the wavelengths are as seen from the Earth, its motion is corrected for; where it is
 -- not known which they are, there is no velocity. The release's velocity is given beside it.
 with
-measured as not materialized (      -- a query for one star reads only its rows
+measured as (      -- each is named once, so that a query for one star reads only its rows
     select
-        radial_velocity.*,
+        radial_velocity.spectrum_id, radial_velocity.rv_blue_km_s, radial_velocity.e_rv_blue_km_s,
+        radial_velocity.rv_halpha_wing_km_s, radial_velocity.e_rv_halpha_wing_km_s, radial_velocity.halpha_wing_of,
+        radial_velocity.rv_hei_6680_km_s, radial_velocity.e_rv_hei_6680_km_s,
+        radial_velocity.rv_primary_km_s, radial_velocity.e_rv_primary_km_s,
+        radial_velocity.rv_secondary_km_s, radial_velocity.e_rv_secondary_km_s,
         spectrum.star_id, spectrum.survey, spectrum.spectrograph, spectrum.plan_id, spectrum.mjd, spectrum.is_simulated,
         case
             when spectrum.survey like 'LAMOST%'
@@ -19,72 +23,92 @@ measured as not materialized (      -- a query for one star reads only its rows
             when spectrum.bss_vhel_km_s = 0
                 then heliocentric_correction_km_s(spectrum.mjd, coalesce(spectrum.ra_deg, star.ra_deg), coalesce(spectrum.dec_deg, star.dec_deg))
         end as heliocentric_correction_km_s
-    from radial_velocity
-    join spectrum using (spectrum_id)
-    left join star using (star_id)
+    from spectrum
+    join radial_velocity on radial_velocity.spectrum_id = spectrum.spectrum_id
+    left join star on star.star_id = spectrum.star_id
+),
+ways as (      -- the ways to a velocity: each spectrum three times
+    select 'blue arm' as way, 'blue' as arm
+    union all
+    select 'H-alpha wings', 'red'
+    union all
+    select 'He I 6678', 'red'
 ),
 candidates as (
-    select spectrum_id, star_id, survey, 'blue arm' as rv_method, 'blue' as arm, rv_blue_km_s as rv_km_s, e_rv_blue_km_s as e_rv_km_s
+    select
+        measured.*,
+        ways.arm,
+        ways.way || case when ways.way = 'H-alpha wings' then ', ' || measured.halpha_wing_of else '' end as method,
+        case ways.way
+            when 'blue arm' then measured.rv_blue_km_s
+            when 'H-alpha wings' then measured.rv_halpha_wing_km_s
+            else measured.rv_hei_6680_km_s
+        end as method_rv_km_s,
+        case ways.way
+            when 'blue arm' then measured.e_rv_blue_km_s
+            when 'H-alpha wings' then measured.e_rv_halpha_wing_km_s
+            else measured.e_rv_hei_6680_km_s
+        end as e_method_rv_km_s
     from measured
-    union all
-    select spectrum_id, star_id, survey, 'H-alpha wings, ' || halpha_wing_of, 'red', rv_halpha_wing_km_s, e_rv_halpha_wing_km_s
-    from measured
-    union all
-    select spectrum_id, star_id, survey, 'He I 6678', 'red', rv_hei_6680_km_s, e_rv_hei_6680_km_s
-    from measured
+    cross join ways
 ),
-weights as (
-    select star_id, survey, rv_method, sum(1.0 / (e_rv_km_s * e_rv_km_s)) as weight
+weighed as (
+    select
+        *,
+        sum(case when method_rv_km_s is not null and e_method_rv_km_s > 0 then 1.0 / (e_method_rv_km_s * e_method_rv_km_s) end)
+            over (partition by star_id, survey, method) as weight
     from candidates
-    where rv_km_s is not null and e_rv_km_s > 0 and star_id is not null
-    group by star_id, survey, rv_method
 ),
-methods as (
-    select *
-    from weights
-    qualify row_number() over (partition by star_id, survey order by weight desc, rv_method) = 1
+ranked as (
+    select
+        *,
+        weight is not null and star_id is not null
+            and rank() over (partition by star_id, survey order by weight desc nulls last, method) = 1
+            and method_rv_km_s is not null as is_adopted
+    from weighed
 ),
 adopted as (
-    select candidates.*
-    from candidates
-    join methods
-        on candidates.star_id = methods.star_id and candidates.survey = methods.survey
-        and candidates.rv_method = methods.rv_method
-    where candidates.rv_km_s is not null
+    select
+        *,
+        case when is_adopted then method_rv_km_s end as rv_km_s,
+        case when is_adopted then e_method_rv_km_s end as e_rv_km_s,
+        case when is_adopted then method end as rv_method,
+        case when is_adopted then arm end as adopted_arm
+    from ranked
+    qualify row_number() over (partition by star_id, spectrum_id order by is_adopted desc, method) = 1
 ),
 final as (
     select
-        measured.spectrum_id,
-        measured.star_id,
-        measured.mjd,
-        measured.is_simulated,
-        adopted.rv_km_s + measured.heliocentric_correction_km_s - coalesce(zero.offset_km_s, 0.0) as rv_km_s,
+        adopted.spectrum_id,
+        adopted.star_id,
+        adopted.mjd,
+        adopted.is_simulated,
+        adopted.rv_km_s + adopted.heliocentric_correction_km_s - coalesce(zero.offset_km_s, 0.0) as rv_km_s,
         case
-            when measured.heliocentric_correction_km_s is not null
-                then sqrt(power(cast(adopted.e_rv_km_s as double), 2) + power(coalesce(zero.e_offset_km_s, measured.night_error_km_s), 2))
+            when adopted.heliocentric_correction_km_s is not null
+                then sqrt(power(cast(adopted.e_rv_km_s as double), 2) + power(coalesce(zero.e_offset_km_s, adopted.night_error_km_s), 2))
         end as e_rv_km_s,
         adopted.rv_method,
         zero.offset_km_s as rv_zero_point_km_s,
-        measured.heliocentric_correction_km_s,
-        measured.rv_release_km_s,
-        measured.e_rv_release_km_s,
-        measured.rv_primary_km_s + measured.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_primary_km_s,
+        adopted.heliocentric_correction_km_s,
+        adopted.rv_release_km_s,
+        adopted.e_rv_release_km_s,
+        adopted.rv_primary_km_s + adopted.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_primary_km_s,
         sqrt(
-            power(cast(measured.e_rv_primary_km_s as double), 2)
-            + power(coalesce(blue_zero.e_offset_km_s, measured.night_error_km_s), 2)
+            power(cast(adopted.e_rv_primary_km_s as double), 2)
+            + power(coalesce(blue_zero.e_offset_km_s, adopted.night_error_km_s), 2)
         ) as e_rv_primary_km_s,
-        measured.rv_secondary_km_s + measured.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_secondary_km_s,
+        adopted.rv_secondary_km_s + adopted.heliocentric_correction_km_s - coalesce(blue_zero.offset_km_s, 0.0) as rv_secondary_km_s,
         sqrt(
-            power(cast(measured.e_rv_secondary_km_s as double), 2)
-            + power(coalesce(blue_zero.e_offset_km_s, measured.night_error_km_s), 2)
+            power(cast(adopted.e_rv_secondary_km_s as double), 2)
+            + power(coalesce(blue_zero.e_offset_km_s, adopted.night_error_km_s), 2)
         ) as e_rv_secondary_km_s
-    from measured
-    left join adopted on measured.spectrum_id = adopted.spectrum_id
-    left join velocity_zero_point as zero
-        on measured.survey = zero.survey and measured.spectrograph = zero.spectrograph and measured.plan_id = zero.plan_id
-        and floor(measured.mjd) = zero.night and adopted.arm = zero.arm
-    left join velocity_zero_point as blue_zero
-        on measured.survey = blue_zero.survey and measured.spectrograph = blue_zero.spectrograph
-        and measured.plan_id = blue_zero.plan_id and floor(measured.mjd) = blue_zero.night and blue_zero.arm = 'blue'
+    from adopted
+    left join velocity_offset as zero
+        on adopted.survey = zero.survey and adopted.spectrograph = zero.spectrograph and adopted.plan_id = zero.plan_id
+        and floor(adopted.mjd) = zero.night and adopted.adopted_arm = zero.arm
+    left join velocity_offset as blue_zero
+        on adopted.survey = blue_zero.survey and adopted.spectrograph = blue_zero.spectrograph
+        and adopted.plan_id = blue_zero.plan_id and floor(adopted.mjd) = blue_zero.night and blue_zero.arm = 'blue'
 )
 select * from final
