@@ -510,19 +510,19 @@ RADIAL_VELOCITY = _table(
     _spectrum_key(),
     *_velocity(
         "halpha_wing",
-        "Velocity of the wings of H-alpha by two Gaussians at a third of the line's height (Schneider & Young 1980)",
+        "Velocity of the wings of H-alpha by two Gaussians, at 25 % of the height of emission or 60 % of the depth of absorption (Schneider & Young 1980)",
     ),
     _col(
         "wing_separation_km_s",
         REAL,
-        "Half the distance between the two Gaussians, which is half the width of the line at a third of its height",
+        "Half the distance between the two Gaussians, which is half the width of the line there",
         "km.s**-1",
         "spect.line.width",
     ),
     _col("halpha_wing_of", Text, "emission or absorption: the line whose wings these are", ucd="meta.code"),
     *_velocity(
         "halpha_bisector",
-        "Velocity of the bisector of H-alpha: mean of the midpoints at 25, 35, 45 and 55 % of its height",
+        "Velocity of the bisector of H-alpha: mean of the midpoints at 20 to 40 % of the height of emission or 50 to 80 % of the depth of absorption",
     ),
     *_velocity("hei_6680", "Velocity of He I 6678 in absorption, by correlation with rotating stars"),
     *_velocity(

@@ -31,9 +31,9 @@ _SIGMA_SHARE, _SIGMA_MIN_KM_S, _SIGMA_MAX_KM_S = 0.35, 35.0, 150.0
 _SEPARATION_MAX_KM_S = 700.0  # half
 _SLOPE_KM_S = 700.0  # half of the band for which the continuum's error holds
 _SPIKE_PX, _SPIKE_SHARE = 4, 0.45  # a resolution element of the medium-resolution survey is 9 pixels
-_APART_KM_S = 40.0
+_APART_KM_S = 40.0  # of the middles at different heights: a peak or core counts at some of them only
 _AT_LEVEL, _JUMP = 2.0, 2.5  # standard errors
-_NOISE_SHARE = 0.11  # of the variance that the smoothing leaves
+_NOISE_SHARE = 0.12  # of the variance that the smoothing leaves
 _TURNS, _CONVERGED_KM_S = 6, 0.1
 _FWHM_OF_SIGMA = 2.3548
 _MASKED_MAX = 0.15  # of the weight of the Gaussians
@@ -63,8 +63,8 @@ class Wings:
 def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=5.0) -> Wings:
     """Velocity of the wings of H-alpha, and of its bisector at several heights.
 
-    Two Gaussians of opposite sign stand at a third of the line's height; the velocity is where both take the same light of
-    the line. The bisector is the mean of the middles between both flanks at 25 to 55 % of the height.
+    Two Gaussians of opposite sign stand on the flanks at `WING_HEIGHT` of the line's height; the velocity is where both take the same
+    light of the line. The bisector is the mean of the middles between both flanks at `BISECTOR_HEIGHTS`.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _bisector(line, variance, good, height, seen, slope_error):
             + (slope_error * np.mean(of_slope, axis=0)) ** 2
         )
         middle = np.mean(middles, axis=0)
-        apart = np.ptp(middles, axis=0)  # far apart where a peak or core counts at some heights only
+        apart = np.ptp(middles, axis=0)
         error = np.where(apart > _APART_KM_S, np.maximum(error, 0.5 * apart), error)
         usable = np.isfinite(middle) & (masked < _MASKED_MAX) & _inside(good, ends[0] - 50, ends[1] + 50)
     return np.where(usable, middle, np.nan), np.where(usable, error, np.nan)
