@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
 
 from becat.etl.catalogue.connection import Run
 from becat.etl.periods.fill import search_periods
-from becat.etl.periods.search import best_period
+from becat.etl.periods.search import best_period, eccentric_orbit
 from becat.etl.velocity_offsets import fill_velocity_offsets
 from tests.tools.view_rows import add_astrometry, add_match, add_spectrum, add_star, catalogue, insert
 
@@ -201,6 +202,34 @@ def test_periods_have_errors_that_are_errors():
         assert found.false_alarm_probability < 1e-3
     low, high = np.percentile(pulls, (15.87, 84.13), axis=0)
     assert ((high - low) / 2 > 0.6).all() and ((high - low) / 2 < 1.25).all()
+
+
+def orbit_km_s(mjd, period_d, eccentricity, omega, periastron_mjd):
+    """Velocity over K1, Kepler's equation solved by brentq."""
+    mean = np.mod(2 * np.pi * (mjd - periastron_mjd) / period_d, 2 * np.pi)
+    anomaly = np.array([brentq(lambda x, m=m: x - eccentricity * np.sin(x) - m, 0, 2 * np.pi) for m in mean])
+    true = 2 * np.arctan2(
+        np.sqrt(1 + eccentricity) * np.sin(anomaly / 2), np.sqrt(1 - eccentricity) * np.cos(anomaly / 2)
+    )
+    return np.cos(true + omega) + eccentricity * np.cos(omega)
+
+
+def test_an_eccentric_orbit_is_found_where_there_is_one():
+    rng = np.random.default_rng(6)
+    mjd, error = np.sort(60000 + rng.uniform(0, 110, 24)), np.full(24, 2.0)
+    truth = orbit_km_s(mjd, 51.42, 0.43, 0.38, 60030.0)
+    velocity = -13 + 47 * truth + error * rng.normal(size=24)
+    found = eccentric_orbit(mjd, velocity, error, best_period(mjd, velocity, error, 2.0))
+    assert found.period_d == pytest.approx(51.42, abs=max(0.51, 3 * found.e_period_d)) and found.e_period_d < 1
+    assert found.eccentricity == pytest.approx(0.43, abs=4 * found.e_eccentricity) and found.e_eccentricity < 0.1
+    assert found.semi_amplitude == pytest.approx(47, abs=4 * found.e_semi_amplitude)
+    assert found.mean == pytest.approx(-13, abs=3) and found.reduced_chi2 < 2
+    dense = np.linspace(60030, 60081.42, 2000)
+    highest = dense[np.argmax(orbit_km_s(dense, 51.42, 0.43, 0.38, 60030.0))]
+    phase = (found.mjd_phase_zero - highest) / 51.42
+    assert abs(phase - round(phase)) < 0.02
+    circular = -13 + sine(mjd, 17.0, 40.0, 60030.0, 0.0) + error * rng.normal(size=24)
+    assert eccentric_orbit(mjd, circular, error, best_period(mjd, circular, error, 2.0)).eccentricity is None
 
 
 def test_noise_has_the_false_alarms_that_are_told():

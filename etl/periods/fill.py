@@ -13,7 +13,7 @@ from becat.etl.catalogue.batches import insert_columns
 from becat.etl.catalogue.checksums import rows_digest
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.versions import code_version
-from becat.etl.periods.search import Period, best_period
+from becat.etl.periods.search import Period, best_period, eccentric_orbit
 from becat.schema import parameters
 from becat.schema.words import counted
 
@@ -143,6 +143,8 @@ def _rows(nights: dict[str, np.ndarray], shortest_d: float) -> Iterator[dict]:
     for part in np.split(np.arange(key.size), np.flatnonzero(key[1:] != key[:-1]) + 1):
         mjd, value, error = (nights[name][part].astype(float) for name in ("mjd", "value", "error"))
         found = best_period(mjd, value, error, shortest_d)
+        if found and nights["quantity"][part[0]] == "rv_km_s":
+            found = eccentric_orbit(mjd, value, error, found)
         yield {
             "star_id": int(nights["star_id"][part[0]]),
             "quantity": str(nights["quantity"][part[0]]),

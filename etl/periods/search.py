@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Period", "best_period"]
+__all__ = ["Period", "best_period", "eccentric_orbit"]
 
 # Frequencies tried within the width of a peak, which is one over the baseline.
 SAMPLES_PER_PEAK = 10
@@ -16,7 +16,7 @@ LEAST_FREEDOM = 2
 
 @dataclass(frozen=True)
 class Period:
-    """A sine fitted to epochs; errors are standard errors, enlarged where the epochs scatter about it by more than their own."""
+    """A sine or an eccentric orbit fitted to epochs; errors are standard errors, enlarged where the epochs scatter by more than their own."""
 
     period_d: float
     e_period_d: float
@@ -27,6 +27,8 @@ class Period:
     mjd_phase_zero: float
     e_mjd_phase_zero: float
     reduced_chi2: float
+    eccentricity: float | None = None
+    e_eccentricity: float | None = None
 
 
 def best_period(mjd, value, error, shortest_d, longest_d=None) -> Period | None:
@@ -117,4 +119,93 @@ def _as_period(fit, middle, probability):
         mjd_phase_zero=middle + phase / (2 * np.pi * frequency),
         e_mjd_phase_zero=np.sqrt(of_time @ covariance @ of_time),
         reduced_chi2=reduced,
+    )
+
+
+def eccentric_orbit(mjd, velocity, error, circular: Period) -> Period:
+    """The orbit near a period that fits velocities better than a sine does, else the sine.
+
+    The orbit has two parameters more; it is taken if Bayes's information criterion says that they are worth it.
+
+    Parameters
+    ----------
+    mjd, velocity, error : (n,) float array
+        As for `best_period`; velocities in km/s.
+    circular : Period
+        The sine.
+
+    Returns
+    -------
+    Period
+        Of an orbit: the period, K1 as semi_amplitude, the velocity of the centre of mass as mean, the time of the highest velocity,
+        and the eccentricity.
+    """
+    from scipy.optimize import least_squares
+
+    mjd, velocity, error = (np.asarray(x, dtype=float) for x in (mjd, velocity, error))
+    n, middle = mjd.size, 0.5 * (mjd.min() + mjd.max())
+    if n < 6 + LEAST_FREEDOM:
+        return circular
+    day, width, frequency = mjd - middle, 1.0 / np.ptp(mjd), 1.0 / circular.period_d
+
+    def design(frequency, eccentricity, phase):
+        anomaly = _true_anomaly(2 * np.pi * frequency * day - phase, eccentricity)
+        return np.column_stack((np.ones(n), np.cos(anomaly) + eccentricity, -np.sin(anomaly)))
+
+    def deviations(parameters):
+        return (velocity - design(*parameters[:3]) @ parameters[3:]) / error
+
+    starts = []
+    for eccentricity in (0.1, 0.4, 0.7):
+        for phase in np.arange(12) * np.pi / 6:
+            linear, *_ = np.linalg.lstsq(
+                design(frequency, eccentricity, phase) / error[:, None], velocity / error, rcond=None
+            )
+            start = np.array([frequency, eccentricity, phase, *linear])
+            starts.append((np.sum(deviations(start) ** 2), start))
+    start = min(starts, key=lambda pair: pair[0])[1]
+    free = [np.inf] * 4
+    found = least_squares(
+        deviations,
+        start,
+        bounds=([max(frequency - width, 1e-9), 0.0, *[-np.inf] * 4], [frequency + width, 0.95, *free]),
+        x_scale=[0.1 * width, 0.1, 0.3, *[max(np.ptp(velocity), 1e-9)] * 3],
+    )
+    of_sine = circular.reduced_chi2 * (n - 4)
+    if 2 * found.cost + 6 * np.log(n) > of_sine + 4 * np.log(n):
+        return circular
+    reduced = 2 * found.cost / (n - 6)
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * max(reduced, 1.0)
+    frequency, eccentricity, phase, mean, cosine, sine = found.x
+    amplitude = np.hypot(cosine, sine)
+    along = np.array([0.0, 0.0, 0.0, 0.0, cosine, sine]) / amplitude
+    highest = -np.arctan2(sine, cosine)  # true anomaly at the highest velocity
+    eccentric = 2 * np.arctan2(
+        np.sqrt(1 - eccentricity) * np.sin(highest / 2), np.sqrt(1 + eccentricity) * np.cos(highest / 2)
+    )
+    turn = (phase + eccentric - eccentricity * np.sin(eccentric)) / (2 * np.pi)
+    errors = np.sqrt(np.diag(covariance))
+    return Period(
+        period_d=1.0 / frequency,
+        e_period_d=errors[0] / frequency**2,
+        false_alarm_probability=circular.false_alarm_probability,
+        mean=mean,
+        semi_amplitude=amplitude,
+        e_semi_amplitude=np.sqrt(along @ covariance @ along),
+        mjd_phase_zero=middle + (turn - np.round(turn)) / frequency,
+        e_mjd_phase_zero=np.nan,
+        reduced_chi2=reduced,
+        eccentricity=eccentricity,
+        e_eccentricity=errors[1],
+    )
+
+
+def _true_anomaly(mean_anomaly, eccentricity):
+    """True anomaly, by Newton's steps for Kepler's equation from where they converge for every eccentricity."""
+    turned = np.mod(mean_anomaly + np.pi, 2 * np.pi) - np.pi
+    anomaly = turned + 0.85 * eccentricity * np.sign(turned)
+    for _ in range(12):
+        anomaly -= (anomaly - eccentricity * np.sin(anomaly) - turned) / (1 - eccentricity * np.cos(anomaly))
+    return 2 * np.arctan2(
+        np.sqrt(1 + eccentricity) * np.sin(anomaly / 2), np.sqrt(1 - eccentricity) * np.cos(anomaly / 2)
     )
