@@ -12,6 +12,7 @@ from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.memory import need_address_space
 from becat.etl.catalogue.versions import code_version
 from becat.etl.catalogue.workers import Tables, open_pool, partition_table, work_through
+from becat.etl.completeness import fill_binary_completeness
 from becat.etl.missing import missing_table, write_missing
 from becat.etl.velocity_offsets import fill_velocity_offsets
 from becat.schema import parameters
@@ -78,6 +79,8 @@ def measure_spectra(connection: duckdb.DuckDBPyConnection, scheduler: str | None
             n_measured += n
             run.n_done = n_measured
         fill_velocity_offsets(connection, run)
+        if connection.execute("select 1 from radial_velocity limit 1").fetchone():
+            fill_binary_completeness(connection, run)
         run.message = f"{counted(n_measured, 'spectrum')} measured"
     return {"measured": n_measured}
 

@@ -1039,6 +1039,42 @@ STAR_PERIOD = _table(
     _run(),
 )
 
+BINARY_COMPLETENESS = _table(
+    "binary_completeness",
+    "How many simulated binaries have a velocity that changes or double lines in view binary_evidence, with the thresholds as shipped, by"
+    " period, semi-amplitude, S/N and number of exposures; with k1_km_s 0 how many stars without a companion: docs/simulation.md",
+    _col(
+        "star_kind",
+        Text,
+        "B star (without a disc), Be star, double-lined star, or Be star whose disc changes",
+        ucd="meta.code",
+        key=True,
+    ),
+    _col(
+        "period_d", Double, "Period of the orbit, middle of a bin; 0 for constant stars", "d", "time.period", key=True
+    ),
+    _col(
+        "k1_km_s",
+        Double,
+        "Semi-amplitude of the primary's velocity, middle of a bin; 0 for constant stars",
+        "km.s**-1",
+        "spect.dopplerVeloc",
+        key=True,
+    ),
+    _col(
+        "snr",
+        Double,
+        "Signal to noise per pixel of an exposure in the red arm, middle of a bin",
+        "",
+        "stat.snr",
+        key=True,
+    ),
+    _col("n_exposures", Integer, "Exposures of a star, each in a night of its own", ucd="meta.number;obs", key=True),
+    _col("n_stars", Integer, "Stars tried", ucd="meta.number"),
+    _col("n_found", Integer, "Stars found to be binaries", ucd="meta.number"),
+    _run(),
+)
+
 SELECTION_PARAMETER = _table(
     "selection_parameter",
     "Every threshold that the views use. If you change a value, the views follow at once",
