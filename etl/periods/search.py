@@ -170,13 +170,15 @@ def eccentric_orbit(mjd, velocity, error, circular: Period) -> Period:
         start,
         bounds=([max(frequency - width, 1e-9), 0.0, *[-np.inf] * 4], [frequency + width, 0.95, *free]),
         x_scale=[0.1 * width, 0.1, 0.3, *[max(np.ptp(velocity), 1e-9)] * 3],
+        loss="soft_l1",  # a velocity far off pulls with its error, not with its square
     )
+    chi2, of_orbit = np.sum(deviations(found.x) ** 2), found.x
     of_sine = circular.reduced_chi2 * (n - 4)
-    if 2 * found.cost + 6 * np.log(n) > of_sine + 4 * np.log(n):
+    if chi2 + 6 * np.log(n) > of_sine + 4 * np.log(n):
         return circular
-    reduced = 2 * found.cost / (n - 6)
+    reduced = chi2 / (n - 6)
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * max(reduced, 1.0)
-    frequency, eccentricity, phase, mean, cosine, sine = found.x
+    frequency, eccentricity, phase, mean, cosine, sine = of_orbit
     amplitude = np.hypot(cosine, sine)
     along = np.array([0.0, 0.0, 0.0, 0.0, cosine, sine]) / amplitude
     highest = -np.arctan2(sine, cosine)  # true anomaly at the highest velocity
