@@ -58,6 +58,8 @@ class Epochs:
         The surest of them, if its false-alarm probability is at most `period_false_alarm_max`.
     change : dict
         The star's row of ``star_change``, with the ``kind_of_change`` of ``variable_be`` if it is a candidate; empty without epochs.
+    companion : dict
+        The star's row of ``binary_evidence``; empty without epochs.
     profiles : (n_shown, n_pixels) float64 array
         Rectified flux around H-alpha of the epochs in `shown`, at `velocity_km_s`; NaN in masked pixels.
     """
@@ -69,6 +71,8 @@ class Epochs:
         self.light_curves: pd.DataFrame = connection.execute(_LIGHT_CURVES, [star_id]).df()
         rows = connection.execute(_CHANGE, [star_id]).to_arrow_table().to_pylist()
         self.change: dict[str, Any] = rows[0] if rows else {}
+        rows = connection.execute("from binary_evidence where star_id = ?", [star_id]).to_arrow_table().to_pylist()
+        self.companion: dict[str, Any] = rows[0] if rows else {}
         sure = self.periods[self.periods["false_alarm_probability"] <= value("period_false_alarm_max", connection)]
         self.period: dict[str, Any] | None = None if sure.empty else sure.iloc[0].to_dict()
         self.profiles = _profiles(connection, self.shown["spectrum_id"])
@@ -120,7 +124,7 @@ class Epochs:
             bool(shown[list(names)].notna().any(axis=None)) for names in (["violet_red_ratio"], _VELOCITIES)
         )
         return [
-            *epoch_words(len(table), table["night"].nunique(), len(shown), self.change, self.period),
+            *epoch_words(len(table), table["night"].nunique(), len(shown), self.change, self.companion, self.period),
             *(missing_words(has_ratio, has_velocity, n_timeless) if len(table) else []),
         ]
 

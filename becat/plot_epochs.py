@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
@@ -156,17 +155,11 @@ def _draw_profiles(figure: Figure, axes: Axes, epochs: Epochs, time: Time) -> np
     axes.set_ylabel("flux / continuum")
     axes.axhline(1, color=QUIET, lw=0.5, zorder=0)
     mjd = epochs.shown["mjd"].to_numpy(float)
-    if mjd.min() == mjd.max():
-        colours = np.array([to_rgba(INK)] * len(mjd))
-    else:
-        scale = Normalize(mjd.min(), mjd.max())
-        colours = COLOURS_OF_TIME(scale(mjd))
-        bar = figure.colorbar(ScalarMappable(scale, COLOURS_OF_TIME), ax=axes, location="top", aspect=40, pad=0.02)
-        bar.set_label("MJD / d")
-        bar.ax.ticklabel_format(useOffset=False, style="plain")
-        bar.ax.locator_params(nbins=4)
-    for flux, colour in zip(epochs.profiles, colours, strict=True):
-        axes.plot(epochs.velocity_km_s, flux, color=colour, lw=0.8, drawstyle="steps-mid")
+    colours = COLOURS_OF_TIME(np.linspace(0, 1, len(mjd))) if len(mjd) > 1 else np.array([to_rgba(INK)])
+    for flux, colour, when in zip(epochs.profiles, colours, mjd, strict=True):
+        axes.plot(epochs.velocity_km_s, flux, color=colour, lw=0.8, drawstyle="steps-mid", label=f"{when:.2f}")
+    if len(mjd) > 1:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, title="MJD / d", title_fontsize=7, **LEGEND)
     return colours
 
 

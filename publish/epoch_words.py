@@ -18,7 +18,12 @@ QUANTITIES = {
 
 
 def epoch_words(
-    n_spectra: int, n_nights: int, n_shown: int, change: Mapping[str, Any], period: Mapping[str, Any] | None
+    n_spectra: int,
+    n_nights: int,
+    n_shown: int,
+    change: Mapping[str, Any],
+    companion: Mapping[str, Any],
+    period: Mapping[str, Any] | None,
 ) -> list[str]:
     """How many epochs there are, whether the star changes, and with which period.
 
@@ -30,6 +35,8 @@ def epoch_words(
         How many of them count and have a time.
     change : mapping
         The star's row of ``star_change``, with the ``kind_of_change`` of ``variable_be``; empty if it has none.
+    companion : mapping
+        The star's row of ``binary_evidence``; empty if it has none.
     period : mapping or None
         The row of ``star_period`` to fold with.
     """
@@ -43,7 +50,13 @@ def epoch_words(
         what = change.get("kind_of_change") or f"{change['surest_quantity']} varies"
         found.append(f"H-alpha changes: {what} ({change['change_sigma']:.1f} standard deviations)")
     elif change.get("change_result") == "constant":
-        found.append("H-alpha is constant within the errors")
+        found.append("EW, peaks, V/R and core of H-alpha do not change significantly")
+    if companion.get("velocity_result") == "changes":
+        found.append(f"The velocity changes by {companion['rv_difference_km_s']:.0f} km/s")
+    elif companion.get("velocity_result") == "constant":
+        found.append("The velocity does not change significantly")
+    if companion.get("evidence"):
+        found.append(f"Evidence of a companion: {companion['evidence']}")
     return [*found, period_words(period)] if period else found
 
 

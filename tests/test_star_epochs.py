@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -46,6 +47,8 @@ def test_epochs_have_what_the_view_has_in_the_order_of_time(opened):
 def test_words_of_a_period_say_its_error_and_chance(opened):
     words = opened.epochs("E10002").words
     assert "Period 6.5000 ± 0.0012 d in the velocity, false-alarm probability 1e-07" in words
+    assert any(re.fullmatch(r"The velocity changes by \d+ km/s", sentence) for sentence in words)
+    assert any(sentence.startswith("Evidence of a companion: velocity changes") for sentence in words)
     assert f"{MANY} spectra of {MANY} nights with enough S/N, {MANY} of them independent epochs" in words
 
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from becat.publish.epoch_words import epoch_words, missing_words
 
-__all__ = ["CHANGE", "EPOCHS", "LIGHT_CURVES", "PERIOD", "in_time"]
+__all__ = ["CHANGE", "COMPANION", "EPOCHS", "LIGHT_CURVES", "PERIOD", "in_time"]
 
 POINTS_MAX = 1500  # of one light curve
 VELOCITIES = ("rv_km_s", "rv_primary_km_s", "rv_secondary_km_s", "rv_release_km_s")
@@ -20,6 +20,7 @@ CHANGE = """
     select star_change.*, kind_of_change
     from star_change left join variable_be on variable_be.star_id = star_change.star_id
     where star_change.star_id = :star"""
+COMPANION = "select evidence, velocity_result, rv_difference_km_s from binary_evidence where star_id = :star"
 PERIOD = """
     select * from star_period where star_id = :star and false_alarm_probability <= (
         select value from selection_parameter where name = 'period_false_alarm_max')
@@ -50,7 +51,7 @@ def in_time(context: dict) -> dict:
     Parameters
     ----------
     context : dict
-        Rows of ``epochs`` and ``light``, and the rows ``change`` and ``period``, empty if there are none.
+        Rows of ``epochs`` and ``light``, and the rows ``change``, ``companion`` and ``period``, empty if there are none.
 
     Returns
     -------
@@ -69,7 +70,7 @@ def in_time(context: dict) -> dict:
     names: dict[str, int] = {}
     for curve in curves:
         names[curve["name"]] = max(curve["mean_of"], names.get(curve["name"], 1))
-    words = epoch_words(len(epochs), n_nights, len(drawn), context["change"], context["period"])
+    words = epoch_words(len(epochs), n_nights, len(drawn), context["change"], context["companion"], context["period"])
     if epochs:
         words += missing_words(has_ratio, has_velocity, len(counted) - len(drawn))
     return {

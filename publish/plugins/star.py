@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlencode
 import numpy as np
 from datasette import NotFound, Response, hookimpl
 
-from becat.publish.plugins.in_time import CHANGE, EPOCHS, LIGHT_CURVES, PERIOD, in_time
+from becat.publish.plugins.in_time import CHANGE, COMPANION, EPOCHS, LIGHT_CURVES, PERIOD, in_time
 from becat.publish.plugins.search import find
 from becat.publish.reading import first, rows, scored_by, snapshot_of
 from becat.publish.saliency import Busy, Explainer
@@ -66,6 +66,7 @@ ONE_OF_STAR = {
     "colours": "select q_mag, hk0_mag, kw10_mag from infrared_colour where star_id = :star",
     "diagram": "select bp_rp_mag, abs_g_mag, bp_rp0_mag, abs_g0_mag from colour_magnitude where star_id = :star",
     "change": CHANGE,
+    "companion": COMPANION,
     "period": PERIOD,
     "kinematics": """
         select kinematics.*, v_limit_km_s from kinematics join runaway_limit using (kinematic_model)

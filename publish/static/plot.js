@@ -31,7 +31,7 @@ function limits(values, margin = 0.05) {
   return [low - pad, high + pad];
 }
 
-/** The colour of a fraction of the time that is shown: blue is first, red is last; as legible on dark paper as on light. */
+/** The colour of a place among others in time: 0 is the first, blue, 1 the last, red; as legible on dark paper as on light. */
 function colourOfTime(fraction) {
   return `hsl(${215 + 145 * fraction} 62% 54%)`;
 }

@@ -4,11 +4,10 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const BASE = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
 
-/** The colour of each of some times, which may be null. */
+/** The colours of some times, which may be null, in their order: nights that follow each other are told apart, too. */
 function coloursOfTimes(times) {
-  const known = times.filter((mjd) => mjd !== null);
-  const [first, last] = [Math.min(...known), Math.max(...known)];
-  return times.map((mjd) => (mjd === null || first === last ? "known" : colourOfTime((mjd - first) / (last - first))));
+  const order = [...new Set(times.filter((mjd) => mjd !== null))].sort((a, b) => a - b);
+  return times.map((mjd) => (mjd === null || order.length < 2 ? "known" : colourOfTime(order.indexOf(mjd) / (order.length - 1))));
 }
 
 function profilePlot(box) {
