@@ -54,11 +54,15 @@ deviations as (
         on visits.star_id = means.star_id and visits.survey = means.survey and visits.arm = means.arm
     where means.n_visits > 1
 ),
-constant as (
-    select star_id, survey, arm
+extremes as (
+    select star_id, survey, arm, max(abs(deviation_km_s) * sqrt(weight)) as largest_sigma
     from deviations
     group by star_id, survey, arm
-    having max(abs(deviation_km_s) * sqrt(weight)) < parameter('velocity_constant_sigma')
+),
+constant as (
+    select star_id, survey, arm
+    from extremes
+    where largest_sigma < parameter('velocity_constant_sigma')
 ),
 offsets as (
     select
