@@ -1,7 +1,8 @@
 """The star that a user means: by number, by name or part of one, by position; the same on the terminal and on the site.
 
 A name is compared in capitals and without its spaces, so that ``hd236689`` finds HD 236689. A whole name comes before the
-beginning of one, and that before any other part.
+beginning of one, and that before any other part. A Greek letter before a constellation may be written in any of its ways:
+``gam Cas``, ``gamma Cas`` and ``γ Cas`` are one star.
 """
 
 from __future__ import annotations
@@ -16,6 +17,20 @@ __all__ = ["NAMES", "RADIUS_ARCSEC", "Question", "questions", "read_position", "
 RADIUS_ARCSEC = 60.0
 PART_MIN = 3  # letters of a part of a name: of fewer, hundreds of thousands of stars have it
 INT64 = 2**63
+
+# Greek letters as names of stars have them, in capitals: the letter, its name, and its abbreviations, SIMBAD's among them.
+_GREEK = tuple(
+    words.split()
+    for words in (
+        "Α ALPHA ALP ALF", "Β BETA BET", "Γ GAMMA GAM", "Δ DELTA DEL", "Ε EPSILON EPS", "Ζ ZETA ZET", "Η ETA", "Θ THETA THE TET",
+        "Ι IOTA IOT", "Κ KAPPA KAP", "Λ LAMBDA LAM", "Μ MU MU.", "Ν NU NU.", "Ξ XI KSI", "Ο OMICRON OMI", "Π PI PI.", "Ρ RHO",
+        "Σ SIGMA SIG", "Τ TAU", "Υ UPSILON UPS", "Φ PHI", "Χ CHI", "Ψ PSI", "Ω OMEGA OME",
+    )
+)  # fmt: skip
+# The letter, the number of a component, and the constellation, abbreviated.
+_GREEK_NAME = re.compile(
+    rf"({'|'.join(sorted((re.escape(word) for words in _GREEK for word in words), key=len, reverse=True))})(\d{{0,2}}[A-Z]{{3}})"
+)
 
 # Every name of every star, for a query of the catalogue.
 NAMES = """
@@ -70,6 +85,23 @@ def squeezed(name: str) -> str:
     return name.upper().replace(" ", "")
 
 
+def _by_name(name: str, dialect: str, where: str = "") -> Question:
+    part = name if len(name) >= PART_MIN else ""
+    quoted = '"' + name.replace('"', '""') + '"'
+    sql = f"select * from ({_BY_NAME[dialect]}) as named {where}"
+    return Question(sql, {"name": name, "part": quoted if dialect == "sqlite" else part})
+
+
+def _greek_spellings(name: str) -> list[str]:
+    """A squeezed name with its Greek letter as it was given, then written in the other ways; empty where it has none."""
+    greek = _GREEK_NAME.fullmatch(name)
+    if greek is None:
+        return []
+    letter, rest = greek.groups()
+    others = next(words for words in _GREEK if letter in words)
+    return [name, *(word + rest for word in others if word != letter)]
+
+
 def questions(words: str, dialect: str, limit: int) -> list[Question]:
     """Queries that look for a star, to be asked in turn until one finds something.
 
@@ -89,9 +121,10 @@ def questions(words: str, dialect: str, limit: int) -> list[Question]:
         found.append(Question(_BY_NUMBER, {"number": int(words)}))
     name = re.sub(r"^LAMOST(?=J)", "", squeezed(words))
     if name and (dialect == "duckdb" or len(name) >= PART_MIN):
-        part = name if len(name) >= PART_MIN else ""
-        quoted = '"' + name.replace('"', '""') + '"'
-        found.append(Question(_BY_NAME[dialect], {"name": name, "part": quoted if dialect == "sqlite" else part}))
+        spellings = _greek_spellings(name)
+        # Not as any part of a name: eta Cas would be found in beta Cas.
+        found += [_by_name(spelled, dialect, "where preference < 2") for spelled in spellings]
+        found += [_by_name(part, dialect) for part in ([f"*{spelled}" for spelled in spellings] or [name])]
     position = read_position(words)
     if position is not None:
         place: dict[str, int | float | str] = {"ra_deg": position[0], "dec_deg": position[1], "radius": RADIUS_ARCSEC}

@@ -278,14 +278,17 @@ def write_catalogues(directory: Path, truth: pd.DataFrame) -> None:
         for order, (band, column) in enumerate((("B", "snr_b"), ("R", "snr_r")))
     ]).sort_values(["obsid", "order"], kind="stable")  # fmt: skip
     bands = bands.assign(lmjm=0, coadd=1, obsdate=Time(bands.mjd.to_numpy(), format="mjd").strftime("%Y-%m-%d"))
-    general = bands.rename(columns={"plan_id": "planid", "ra_deg": "ra", "dec_deg": "dec"})
-    columns = ["obsid", "designation", "obsdate", "lmjd", "planid", "lmjm", "band", "coadd", "snr", "ra", "dec"]
+    bands[["spid", "fiberid"]] = bands.file.str.extract(r"_sp(\d+)-(\d+)").astype(int)
+    bands = bands.rename(columns={"plan_id": "planid"})
+    of_file, of_band = ["lmjd", "planid", "spid", "fiberid"], ["lmjm", "band", "coadd", "snr"]
+    general = bands.rename(columns={"ra_deg": "ra", "dec_deg": "dec"})
+    columns = ["obsid", "designation", "obsdate", *of_file, *of_band, "ra", "dec"]
     _csv(general[columns], directory / "mrs_general_catalogue.csv")
     # LASP gives parameters from 3100 to 8500 K, and none to stars whose H-alpha is in emission.
     cool = bands[bands.teff_k.between(3100, 8500) & (bands.label == 0) & (bands.snr > 5)]
     rng = np.random.default_rng(len(cool))
     noise = 1 / np.maximum(cool.snr.to_numpy(), 10)
-    parameters = cool[["obsid", "lmjm", "band", "coadd", "snr"]].copy()
+    parameters = cool[["obsid", *of_file, *of_band]].copy()
     for name, values, error in (
         ("teff_lasp", cool.teff_k, 600 * noise),
         ("logg_lasp", cool.logg_dex, 1.5 * noise),

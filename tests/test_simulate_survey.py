@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
 
+from becat.etl.lamost.release_rows import gather_files
 from becat.schema.lines import LINES, vacuum_to_air
 from becat.simulate.spectra import draw_stars, expose
 from becat.simulate.survey import FIRST_OBSID, designations, write_survey
@@ -140,6 +142,11 @@ def test_forced_stars_catalogues_and_truth(survey):
     parameters = pd.read_csv(folder / "mrs_stellar_parameter_catalogue.csv", sep="|")
     joined = parameters.merge(truth, on="obsid")
     assert joined.teff_k.between(3100, 8500).all() and (joined.label == 0).all()
+    with duckdb.connect() as connection:  # from the catalogues a plan names the files that there are
+        paths = [folder / f"mrs_{kind}_catalogue.csv" for kind in ("general", "stellar_parameter")]
+        gather_files(connection, paths, "mrs", "all", "planned")
+        planned = connection.execute("select distinct parse_filename(file) from planned").fetchall()
+        assert {name for (name,) in planned} == set(mrs.file)
     assert np.abs(joined.teff_lasp - joined.teff_k).median() < 100
     pd.testing.assert_frame_equal(
         pd.read_csv(folder / "truth.csv")[["file", "kind", "label"]],
