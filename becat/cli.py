@@ -813,6 +813,7 @@ def match(table, catalog, radius, ra, dec, into) -> None:
     """
     from becat.etl.archives.stage import match_archives
     from becat.etl.archives.take_in import take_in_file
+    from becat.etl.catalogue.connection import transaction
     from becat.etl.match.sphere import match_table
 
     if table is None and (radius or ra or dec or into):
@@ -822,9 +823,10 @@ def match(table, catalog, radius, ra, dec, into) -> None:
             _print_matched(match_archives(connection))
             return
         try:
-            if Path(table).is_file():
-                table = take_in_file(connection, Path(table))
-            made, n_pairs = match_table(connection, table, radius or 3.0, ra, dec, into)
+            with transaction(connection):  # a file whose positions cannot be read leaves no table behind
+                if Path(table).is_file():
+                    table = take_in_file(connection, Path(table))
+                made, n_pairs = match_table(connection, table, radius or 3.0, ra, dec, into)
         except ValueError as error:
             raise BecatError(str(error)) from None
     click.echo(f"{counted(n_pairs, 'pair')} within {radius or 3.0:g} arcsec in table {made}")
@@ -1309,10 +1311,8 @@ def _labelled(catalog: Path | None, labels: Path | None):
         if labels is not None:
             raise click.UsageError("--labels needs --catalog, where the flux of its spectra is")
         return None
-    if not catalog.is_file():
-        raise BecatError(f"no catalogue at {catalog}: make one with `becat init {catalog}`")
     with open_catalogue(catalog, read_only=True):
-        pass  # says in its own words what is wrong with a file that is no catalogue, or of another becat
+        pass  # says in its own words what is wrong with a file that is missing, no catalogue, or of another becat
     try:
         return labelled_from_catalogue(catalog, labels)
     except ValueError as error:

@@ -247,8 +247,8 @@ def _print_heading(connection, spectrum_id: int) -> int | None:
     """Print which star and spectrum it is; gives the star_id."""
     star_id, designation, ra, dec, mjd, file, simulated = connection.execute(
         """
-        select star_id, coalesce(star.designation, spectrum.designation), spectrum.ra_deg, spectrum.dec_deg, mjd, file,
-            spectrum.is_simulated
+        select star_id, coalesce(star.designation, spectrum.designation), coalesce(star.ra_deg, spectrum.ra_deg),
+            coalesce(star.dec_deg, spectrum.dec_deg), mjd, file, spectrum.is_simulated
         from spectrum left join star using (star_id) where spectrum_id = ?
         """,
         [spectrum_id],

@@ -56,6 +56,10 @@ def test_a_file_of_ones_own(catalogue, tmp_path):
     star = tmp_path / "star.csv"
     star.write_text(own.read_text())
     assert "rename the file" in becat("match", star, "--radius", 2, "-c", catalogue, check=1).stderr
+    bad = tmp_path / "unreadable.csv"
+    bad.write_text("name,ra,dec\na,12:00:00,+10:00:00\nb,somewhere,+10:00:00\n")
+    assert "somewhere" in becat("match", bad, "-c", catalogue, check=1).stderr
+    assert "somewhere" not in becat("match", "unreadable", "-c", catalogue, check=1).stderr  # no table is left of it
     star.write_text("nothing")
     assert "star.csv" in becat("match", star, "--radius", 2, "-c", catalogue, check=1).stderr
     with duckdb.connect(str(catalogue), read_only=True) as connection:

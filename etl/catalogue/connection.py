@@ -91,7 +91,7 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
     """
     path = Path(path)
     if not path.is_file():
-        raise BecatError(f"no catalogue at {path}: make one with `becat init {path}`")
+        raise BecatError(f"no catalogue at {path}: name yours (--catalog FILE), or make one with `becat init {path}`")
     if _is_sqlite(path):
         raise BecatError(
             f"{path} is a snapshot for the site, not the catalogue: name the catalogue (a DuckDB file), or look at the snapshot"
