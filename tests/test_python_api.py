@@ -376,7 +376,8 @@ def test_the_python_of_the_readme_runs(laspec, tmp_path, monkeypatch):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     shutil.copy(real_spectra()[-1], "my_star.fits")  # gzipped, which the content tells, not the name
-    shutil.copy(laspec, "catalog.duckdb")
+    Path("demo").mkdir()
+    shutil.copy(laspec, "demo/catalog.duckdb")
     exec(compile(block, "README.md", "exec"), {})
     assert Path("my_star.png").is_file()
 
