@@ -138,7 +138,7 @@ def test_what_was_not_looked_at_is_not_no(con):
 
 def test_double_lines_and_their_swap(con):
     strong, weak, error = [-60.0, 5.0, 60.0], [60.0, None, -60.0], [5.0] * 3
-    lines = {"e_rv_primary_km_s": error, "e_rv_secondary_km_s": error}
+    lines: dict = {"e_rv_primary_km_s": error, "e_rv_secondary_km_s": error}
     add_velocities(con, 1, [0.0] * 3, rv_primary_km_s=strong, rv_secondary_km_s=weak, **lines)
     add_velocities(con, 2, [0.0] * 3, rv_primary_km_s=[-60.0] * 3, rv_secondary_km_s=[50.0, 60.0, 70.0], **lines)
     add_velocities(con, 3, [0.0] * 3, rv_primary_km_s=strong, rv_secondary_km_s=[60.0, None, None], **lines)
