@@ -1002,7 +1002,7 @@ STAR_PERIOD = _table(
         Double,
         "Mean of the fitted sine, in the unit of the quantity: km/s, Angstrom or none; for an orbit the velocity of the centre of mass",
         "",
-        "stat.mean",
+        "stat.value",
     ),
     _col(
         "semi_amplitude",

@@ -63,7 +63,7 @@ def test_a_threshold_is_shown_kept_and_followed_by_the_views(catalogue):
     with duckdb.connect(str(catalogue), read_only=True) as connection:
         assert connection.execute("select spectra from funnel where name = 'good_snr'").fetchone() == (1,)
     shown = becat("threshold", "snr_min", "-c", catalogue).stdout
-    assert shown.startswith("snr_min = 20 (shipped as 10)\n  Lowest signal to noise")
+    assert shown.startswith("snr_min = 20 (shipped as 10)\n  Lowest signal-to-noise ratio")
     assert "(shipped as 10)" in next(
         x for x in becat("threshold", "-c", catalogue).stdout.splitlines() if "snr_min" in x
     )
