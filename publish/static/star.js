@@ -4,9 +4,10 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const BASE = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
 
-/** The colours of some times, which may be null, in their order: nights that follow each other are told apart, too. */
+/** The colours of some times, which may be null, by their place among all spectra: nights that follow each other are told apart, too. */
 function coloursOfTimes(times) {
-  const order = [...new Set(times.filter((mjd) => mjd !== null))].sort((a, b) => a - b);
+  const all = [...DATA.profiles, ...DATA.epochs].map((row) => row.mjd).filter((mjd) => mjd !== null);
+  const order = [...new Set(all)].sort((a, b) => a - b);
   return times.map((mjd) => (mjd === null || order.length < 2 ? "known" : colourOfTime(order.indexOf(mjd) / (order.length - 1))));
 }
 
