@@ -174,7 +174,7 @@ def test_late_and_double_lined_real_stars_are_not_be(demo, catalogue, tmp_path):
     becat("score", "--all", "-c", path)
     with duckdb.connect(str(path), read_only=True) as connection:
         rows = connection.execute(
-            "select be_probability from current_score join spectrum using (spectrum_id) where not is_simulated and snr_r > 10"
+            "select be_probability from current_score join spectrum using (spectrum_id) where not current_score.is_simulated and snr_r > 10"
         ).fetchall()
     assert len(rows) == 6 and all(p < 0.5 for (p,) in rows)
     assert catalogue.execute(

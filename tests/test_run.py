@@ -65,7 +65,7 @@ def test_a_site_answers_while_the_next_run_writes(survey):
     becat("run", survey)
     shutil.copy(real_spectra()[4], survey.parent / "spectra")
     server = Server(survey.parent / "c.sqlite")
-    question = "/c.json?sql=select+(select+count(*)+from+spectrum),(select+count(*)+from+be_score)&_shape=arrays"
+    question = "/c.json?sql=select+(select+count(*)+from+spectrum),(select+count(distinct+spectrum_id)+from+be_score)&_shape=arrays"
     statuses, seen, while_running = set(), [], 0
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(becat, "run", survey)
