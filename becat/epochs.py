@@ -75,12 +75,12 @@ class Epochs:
         self.companion: dict[str, Any] = rows[0] if rows else {}
         sure = self.periods[self.periods["false_alarm_probability"] <= value("period_false_alarm_max", connection)]
         self.period: dict[str, Any] | None = None if sure.empty else sure.iloc[0].to_dict()
-        self.profiles = _profiles(connection, self.shown["spectrum_id"])
+        self.profiles = _profiles(connection, self.shown.loc[:, "spectrum_id"])
 
     @property
     def shown(self) -> pd.DataFrame:
         """Epochs that are drawn: those that count and have a time."""
-        return self.table[self.table["counts"].astype(bool) & self.table["mjd"].notna()]
+        return self.table.loc[self.table["counts"].astype(bool) & self.table["mjd"].notna()]
 
     @property
     def velocity_km_s(self) -> np.ndarray:
@@ -119,12 +119,14 @@ class Epochs:
     def words(self) -> list[str]:
         """How many epochs there are, whether the star changes, with which period, and what is missing: a sentence each."""
         table, shown = self.table, self.shown
-        n_timeless = int((table["counts"].astype(bool) & table["mjd"].isna()).sum())
+        n_timeless = len(table.loc[table["counts"].astype(bool) & table["mjd"].isna()])
         has_ratio, has_velocity = (
-            bool(shown[list(names)].notna().any(axis=None)) for names in (["violet_red_ratio"], _VELOCITIES)
+            bool(shown[list(names)].notna().to_numpy().any()) for names in (["violet_red_ratio"], _VELOCITIES)
         )
         return [
-            *epoch_words(len(table), table["night"].nunique(), len(shown), self.change, self.companion, self.period),
+            *epoch_words(
+                len(table), len(table["night"].dropna().unique()), len(shown), self.change, self.companion, self.period
+            ),
             *(missing_words(has_ratio, has_velocity, n_timeless) if len(table) else []),
         ]
 

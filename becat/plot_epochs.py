@@ -110,7 +110,7 @@ def picture(epochs: Epochs, folded: bool) -> Picture:
         if time.period_d is not None:
             for one in axes:
                 one.set_xlim(0, 2)
-        simulated = ", simulated" if epochs.table["is_simulated"].all() else ""
+        simulated = ", simulated" if epochs.table["is_simulated"].to_numpy(bool).all() else ""
         figure.suptitle(plain(f"{epochs.name}{simulated}"), fontsize=9)
         lines = textwrap.wrap(". ".join(epochs.words), LINE_WIDTH_CHARACTERS)
         figure.supxlabel("\n".join(map(plain, lines)), fontsize=8)
@@ -135,12 +135,12 @@ def _curves(shown: pd.DataFrame) -> list[Callable[[Axes, pd.DataFrame, Time, np.
         _draw_ratio: ["violet_red_ratio"],
         _draw_velocities: [name for name, *_ in DRAWN_VELOCITIES],
     }
-    return [draw for draw, columns in wanted.items() if shown[columns].notna().any(axis=None)]
+    return [draw for draw, columns in wanted.items() if shown[columns].notna().to_numpy().any()]
 
 
 def _light_curves(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Light curves by the column that they are given in: magnitudes first."""
-    found = {unit: curves[curves[unit].notna()] for unit in ("magnitude_mag", "relative_flux")}
+    found = {unit: curves.loc[curves[unit].notna()] for unit in ("magnitude_mag", "relative_flux")}
     return {unit: rows for unit, rows in found.items() if len(rows)}
 
 
@@ -243,7 +243,8 @@ def _draw_points(
     place, value, error = time.twice(mjd, value, np.nan_to_num(error))
     paint = np.array([to_rgba(colour)] * len(mjd)) if colours is None else colours[known]
     paint = np.tile(paint, (len(place) // len(mjd), 1))
-    axes.errorbar(place, value, error, fmt="none", ecolor=paint, elinewidth=0.7, zorder=1)
+    bars: Any = list(map(tuple, paint))  # a colour each
+    axes.errorbar(place, value, error, fmt="none", ecolor=bars, elinewidth=0.7, zorder=1)
     axes.scatter(place, value, s=14, c=paint, marker=marker, lw=0.8 if marker == "x" else 0, zorder=2, label=label)
 
 
@@ -251,7 +252,8 @@ def _draw_light(axes: Axes, unit: str, rows: pd.DataFrame, time: Time, spectra_m
     """Light curves of all sources and bands that are given in one unit, with the times of the spectra where they fall into them."""
     axes.set_ylabel("magnitude" if unit == "magnitude_mag" else "relative flux")
     limit = rows["is_limit"].to_numpy(bool)
-    for i, ((source, band), curve) in enumerate(rows[~limit].groupby(["source", "band"], dropna=False)):
+    groups: Any = rows[~limit].groupby(["source", "band"], dropna=False)
+    for i, ((source, band), curve) in enumerate(groups):
         _dots(
             axes,
             curve,
@@ -262,7 +264,7 @@ def _draw_light(axes: Axes, unit: str, rows: pd.DataFrame, time: Time, spectra_m
             f"{source} {band}" if band not in (None, source) else source,
         )
     if limit.any():
-        _dots(axes, rows[limit], unit, time, "v", QUIET, "fainter than this")
+        _dots(axes, rows.loc[limit], unit, time, "v", QUIET, "fainter than this")
     first, last = axes.get_xlim()
     if time.period_d is None and (inside := spectra_mjd[(spectra_mjd >= first) & (spectra_mjd <= last)]).size:
         axes.plot(

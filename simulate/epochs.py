@@ -214,7 +214,7 @@ def _in_fields(n, rng):
     """(n,) right ascension and declination, degrees, of stars in fields as large as one spectrograph's."""
     survey = distributions(_RANGES)["survey"]
     field = np.arange(n) // survey["stars_a_field"]
-    centre = SkyCoord(*draw_positions(int(field[-1]) + 1, rng), unit="deg")[field]
+    centre: Any = SkyCoord(*draw_positions(int(field[-1]) + 1, rng), unit="deg")[field]
     apart = survey["field_radius_deg"] * np.sqrt(rng.random(n))
     sky: Any = centre.directional_offset_by(rng.uniform(0, 360, n) * u.deg, apart * u.deg)
     return np.round(sky.ra.deg, 6), np.round(sky.dec.deg, 6)

@@ -49,7 +49,7 @@ def eccentric_anomaly(mean_anomaly_rad: np.ndarray, eccentricity: np.ndarray) ->
     return found
 
 
-def orbital_velocity_km_s(mjd: np.ndarray, orbit: dict[str, np.ndarray]) -> np.ndarray:
+def orbital_velocity_km_s(mjd: np.ndarray | float, orbit: dict[str, np.ndarray]) -> np.ndarray:
     """Radial velocity of the primary from the centre of mass: K1 (cos(nu + omega) + e cos omega).
 
     Parameters
@@ -75,7 +75,7 @@ def orbital_velocity_km_s(mjd: np.ndarray, orbit: dict[str, np.ndarray]) -> np.n
     return orbit["k1_km_s"] * (np.cos(true + omega) + e * np.cos(omega))
 
 
-def orbital_phase(mjd: np.ndarray, orbit: dict[str, np.ndarray]) -> np.ndarray:
+def orbital_phase(mjd: np.ndarray | float, orbit: dict[str, np.ndarray]) -> np.ndarray:
     """Phase from periastron, between 0 and 1."""
     return np.mod((np.asarray(mjd, float) - orbit["periastron_mjd"]) / orbit["period_d"], 1.0)
 

@@ -104,14 +104,14 @@ def _tess(table: PhotometryTable, path: Path) -> LightCurve:
                 f"{path}: the median of {flux_name.upper()} is {median:g}, and flux is kept over its median"
             )
         columns |= {name: columns[name] / median for name in ("relative_flux", "e_relative_flux")}
-    place = table.header.get("RA_OBJ"), table.header.get("DEC_OBJ")
+    place = [angle for name in ("RA_OBJ", "DEC_OBJ") if isinstance(angle := table.header.get(name), int | float)]
     return LightCurve(
         "TESS",
         "BJD TDB",
         columns,
         left_out,
         (f"{flux_name.upper()} over its median",),
-        (float(place[0]), float(place[1])) if all(isinstance(angle, int | float) for angle in place) else None,
+        (float(place[0]), float(place[1])) if len(place) == 2 else None,
     )
 
 

@@ -56,7 +56,8 @@ class PhotometryTable:
 
         if name is None:
             return np.full(len(self.columns), np.nan)
-        return pd.to_numeric(self.columns[name], errors="coerce").to_numpy(float, na_value=np.nan)
+        numbers: Any = pd.to_numeric(self.columns[name], errors="coerce")
+        return numbers.to_numpy(float, na_value=np.nan)
 
     def words(self, name: str | None) -> np.ndarray:
         """(n_rows,) object array of a column's words without blanks around them; None where it is empty, or not there."""
@@ -98,10 +99,11 @@ def _read_fits(path: Path) -> PhotometryTable:
     try:
         with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
             warnings.simplefilter("ignore")  # of units such as e-/s, which are off the standard
-            table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
+            table: Any = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
             if table is None or table.data is None:
                 raise BecatError(f"{path} has no table: a light curve is a table of times and fluxes")
-            header = {key: card for hdu in (hdus[0], table) for key, card in hdu.header.items() if _is_set(card)}
+            first: Any = hdus[0]
+            header = {key: card for hdu in (first, table) for key, card in hdu.header.items() if _is_set(card)}
             columns = {name: table.data[name] for name in table.columns.names if table.data[name].ndim == 1}
             units = {column.name.lower(): column.unit for column in table.columns if column.unit}
     except BecatError:

@@ -177,7 +177,7 @@ def read_catalogue(path: str | Path, rows_a_batch: int = ROWS_A_SLICE) -> Iterat
             yield CatalogueBatch(reader.schema.empty_table(), rejected)
 
 
-def _slices(path: Path, n_rows: int, bad: _BadRows, scratch: str) -> Iterator[tuple[int, pa.Table]]:
+def _slices(path: Path, n_rows: int, bad: _BadRows, scratch: Path) -> Iterator[tuple[int, pa.Table]]:
     """Slices of the wanted columns with the number of their first row; columns have small letters."""
     try:
         with path.open("rb") as file:
