@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from becat.etl.catalogue.connection import open_catalogue
+from tests.tools import view_rows
 from tests.tools.pipeline_tools import new_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,3 +65,18 @@ def catalogue(blank, tmp_path):
     shutil.copy(blank, tmp_path / "c.duckdb")
     with open_catalogue(tmp_path / "c.duckdb") as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def rows_of_views(tmp_path_factory):
+    """A catalogue without stars, for all tests of a file."""
+    with view_rows.catalogue(tmp_path_factory.mktemp("views") / "c.duckdb") as connection:
+        yield connection
+
+
+@pytest.fixture
+def con(rows_of_views):
+    """The file's catalogue; what a test writes there is taken back after it."""
+    rows_of_views.execute("begin")
+    yield rows_of_views
+    rows_of_views.execute("rollback")

@@ -10,21 +10,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.epoch_errors import QUANTITIES, pulls, width
-from tests.tools.view_rows import add_spectrum, add_star, catalogue
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    with catalogue(tmp_path_factory.mktemp("epochs") / "c.duckdb") as connection:
-        yield connection
-
-
-@pytest.fixture(autouse=True)
-def empty(con):
-    """Every test has the catalogue to itself."""
-    con.execute("begin")
-    yield
-    con.execute("rollback")
+from tests.tools.view_rows import add_spectrum, add_star
 
 
 def epochs(con, columns):

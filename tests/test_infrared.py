@@ -5,25 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.tools.view_rows import add_star, catalogue, insert, printed
+from tests.tools.view_rows import add_star, insert, printed
 
 # The criteria and extinction ratios as the paper prints them (section 5.3).
 R_V, H, K, W1 = 3.1, 0.190, 0.114, 0.061
 CBE, HERBIG = (0.2, 0.5), (0.4, 0.8)
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    with catalogue(tmp_path_factory.mktemp("infrared") / "c.duckdb") as connection:
-        yield connection
-
-
-@pytest.fixture(autouse=True)
-def empty(con):
-    """Every test has the catalogue to itself."""
-    con.execute("begin")
-    yield
-    con.execute("rollback")
 
 
 def add_colours(con, star_id, hk_mag, kw1_mag, ebv_mag=0.0, **more):

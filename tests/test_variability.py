@@ -13,20 +13,6 @@ from scipy import stats
 from tests.tools.view_rows import add_spectrum, add_star, catalogue
 
 
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    with catalogue(tmp_path_factory.mktemp("variability") / "c.duckdb") as connection:
-        yield connection
-
-
-@pytest.fixture(autouse=True)
-def empty(con):
-    """Every test has the catalogue to itself."""
-    con.execute("begin")
-    yield
-    con.execute("rollback")
-
-
 def add_epochs(con, epochs, first_mjd=58000.2):
     """Stars with one coadd a night: widths and their errors by star_id."""
     star_id = np.repeat(list(epochs), [len(ew_a) for ew_a, _ in epochs.values()])

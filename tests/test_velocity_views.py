@@ -8,24 +8,10 @@ import pytest
 from astropy.coordinates import SkyCoord, get_body_barycentric_posvel
 from astropy.time import Time
 
-from tests.tools.view_rows import catalogue, insert
+from tests.tools.view_rows import insert
 
 SPECTRUM = {"is_simulated": False, "file": "f", "coadd": True, "has_blue": True, "snr_r": 50.0, "snr_b": 50.0}
 NIGHT_ERROR_KM_S = 0.025 * 299792.458 / 7500
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    with catalogue(tmp_path_factory.mktemp("velocities") / "c.duckdb") as connection:
-        yield connection
-
-
-@pytest.fixture(autouse=True)
-def empty(con):
-    """Every test has the catalogue to itself."""
-    con.execute("begin")
-    yield
-    con.execute("rollback")
 
 
 def add(con, spectrum_id, star_id, velocities, **changes):
