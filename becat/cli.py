@@ -12,8 +12,11 @@ import os
 # Before numpy is loaded: work is spread over processes, and threads of BLAS that wait for each other only cost time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import math
+import re
 import signal
 import sqlite3
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +25,7 @@ import duckdb
 
 from becat.ctrl_c import STOPPED, leave
 from becat.etl.catalogue.connection import open_catalogue, what_went_wrong
+from becat.etl.catalogue.errors import is_utf8
 from becat.etl.lamost.wishes import SERVICES
 from becat.schema.errors import BecatError, missing_extra
 from becat.schema.version import becat_version
@@ -29,6 +33,8 @@ from becat.schema.words import counted
 from becat.udfs.memory import keep_freed_memory
 
 __all__ = ["becat", "outcome"]
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Commands(click.Group):
@@ -45,7 +51,15 @@ class Commands(click.Group):
 
 
 def outcome() -> tuple[int, str]:
-    """Run the command that the words of the call name; exit code, and what to say of an error."""
+    """Run the command that the words of the call name; exit code, and what to say of an error.
+
+    Names that come from files are shown as they are, but nothing that a terminal would obey.
+    """
+    code, words = _run()
+    return code, CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", words)
+
+
+def _run() -> tuple[int, str]:
     keep_freed_memory()
     try:
         becat.main(prog_name="becat", standalone_mode=False)
@@ -66,6 +80,11 @@ def outcome() -> tuple[int, str]:
         return 1, what_went_wrong(error)
     except MemoryError:
         return 1, "there was not enough memory: end other programs, or give it more; the same command goes on"
+    except (UnicodeEncodeError, RuntimeError):
+        odd = next((word for word in sys.argv[1:] if not is_utf8(word)), None)
+        if odd is None:
+            raise
+        return 2, f"{odd!r} is not UTF-8, so that nothing here can be called so: rename it"
     return 0, ""
 
 
@@ -93,6 +112,16 @@ class Training(click.Path):
         from becat.models.score import FOLDER
 
         return FOLDER / "becat"
+
+
+class Number(click.FloatRange):
+    """A finite number: NaN is neither below nor above a limit, so that click takes it."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 MAX_LISTED = 20
@@ -327,15 +356,15 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
     show_default=True,
     help="Which spectra you will load.",
 )
-@click.option("--region", "regions", type=(float, float, float), multiple=True, metavar="RA DEC RADIUS",
+@click.option("--region", "regions", type=(Number(), Number(), Number()), multiple=True, metavar="RA DEC RADIUS",
               help="Only stars in this circle, degrees; may be repeated.")  # fmt: skip
-@click.option("--brightest", type=float, help="Only stars of this Gaia G or fainter.")
-@click.option("--faintest", type=float, help="Only stars of this Gaia G or brighter.")
+@click.option("--brightest", type=Number(), help="Only stars of this Gaia G or fainter.")
+@click.option("--faintest", type=Number(), help="Only stars of this Gaia G or brighter.")
 @click.option("--stars", type=existing_file, help="Only stars near the positions in this table.")
 @click.option("--view", default="", help="Only stars near those of this view or table of the catalogue.")
 @click.option(
     "--radius",
-    type=click.FloatRange(0, 3600, min_open=True),
+    type=Number(0, 3600, min_open=True),
     default=3.0,
     show_default=True,
     help="Search radius, arcsec.",
@@ -793,7 +822,7 @@ def _print_matched(changed: dict[str, int]) -> None:
 @becat.command()
 @click.argument("table", required=False)
 @catalog_option
-@click.option("--radius", type=click.FloatRange(min=0, min_open=True), help="Radius for TABLE, arcsec; 3 if not given.")
+@click.option("--radius", type=Number(min=0, min_open=True), help="Radius for TABLE, arcsec; 3 if not given.")
 @click.option(
     "--ra",
     help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3, if it has an unusual name.",
@@ -1018,7 +1047,7 @@ def _setting(word: str) -> tuple[str, float]:
 )
 @click.option(
     "--radius",
-    type=click.FloatRange(0, 3600, min_open=True),
+    type=Number(0, 3600, min_open=True),
     default=3.0,
     show_default=True,
     help="Match radius, arcsec.",
@@ -1476,7 +1505,7 @@ def export_stars(view: str, path: Path, catalog: Path) -> None:
 @export.command("model")
 @click.argument("training", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Decision threshold.")
+@click.option("--threshold", type=Number(0, 1), default=0.5, show_default=True, help="Decision threshold.")
 @click.option("--name", default="classifier", show_default=True, help="First part of the file names.")
 def export_model(training: Path, directory: Path, threshold: float, name: str) -> None:
     """Export the networks of a training to ONNX, each with its card; ResNet-18 in int8 for CPUs and in half precision for GPUs.

@@ -15,7 +15,7 @@ from becat.etl.archives.sources import load as known_sources
 from becat.etl.archives.take_in import take_in_file
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.match.columns import column_names, position_in_degrees
-from becat.etl.match.sphere import Side, match
+from becat.etl.match.sphere import Side, check_radius, match
 from becat.schema.errors import BecatError
 from becat.schema.sql_names import quoted, quoted_table
 
@@ -96,6 +96,7 @@ def compare_with(
     try:
         if "star_id" not in column_names(connection, view):
             raise BecatError(f"{view} is no view of stars: it has no column star_id")
+        check_radius(radius_arcsec)
         ra, dec = position_in_degrees(connection, table, ra, dec)
         columns = column_names(connection, table)
     except ValueError as error:
@@ -171,14 +172,14 @@ def _rows(view: str) -> str:
             case
                 when found_by <> 'only in the list' then null
                 when either.star_id is null then 'no spectrum here'
-                when why.step is null then 'a classical Be star here, but not in {view}'
+                when why.step is null then 'a classical Be star here, but not in ' || $2
                 when why.value is null then concat(why.name, ': ', coalesce(why.detail, 'no ' || why.quantity))
                 else printf('%s: %s %.4g, limit %.4g', why.name, why.quantity, why.value, why.threshold)
             end as reason,
             case
                 when found_by <> 'only in the list' then null
                 when either.star_id is null then 'no spectrum here'
-                when why.step is null then 'a classical Be star here, but not in {view}'
+                when why.step is null then 'a classical Be star here, but not in ' || $2
                 else concat('step ', why.step, ', ', why.name, case when why.value is null then ': ' || coalesce(why.detail, 'no value') else '' end)
             end as reason_kind
         from either

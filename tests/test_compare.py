@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import duckdb
 import pandas as pd
 import pytest
 
 from becat.compare import compare_with
+from becat.schema.errors import BecatError
 from tests.tools.pipeline_tools import becat
 from tests.tools.site_fixture import make_catalogue
 
@@ -97,3 +100,17 @@ def test_a_view_against_itself_is_complete_and_pure(catalogue):
 def test_what_cannot_be_compared_is_named_in_one_line(catalogue, words, said):
     stderr = becat("compare", *words, "-c", catalogue, check=1).stderr
     assert said in stderr and stderr.count("\n") == 1
+
+
+def test_a_view_of_any_name_is_compared_and_a_radius_that_is_no_number_is_told(catalogue, listed, tmp_path):
+    copy = tmp_path / "c.duckdb"
+    shutil.copy(catalogue, copy)
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("""create table "it's so" as select star_id from star""")
+        found = compare_with(connection, str(listed[0]), "it's so")
+        assert found.counts["both"] == len(listed[1]) - 1
+        compare_with(connection, str(listed[0]), "herbig_aebe")
+        reasons = connection.execute("select reason from list_comparison where reason like '%not in %'").fetchall()
+        assert {reason for (reason,) in reasons} == {"a classical Be star here, but not in herbig_aebe"}
+        with pytest.raises(BecatError, match="radius of nan"):
+            compare_with(connection, str(listed[0]), radius_arcsec=float("nan"))

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import resource
+import shutil
 import sys
 import time
 import warnings
@@ -21,6 +22,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from becat import cli
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.readers import RawSpectrum, read_file
 from becat.etl.readers.content import MAX_BYTES, read_content
@@ -514,3 +516,49 @@ def test_long_lines_of_text_are_read_once(tmp_path, line):
     path.write_text(f"{line}\n{rows}\n")
     (spectrum,), _ = read_file(path)  # an hour, where each blank or digit is begun with anew
     assert spectrum.arms["red"].flux.size > 2000
+
+
+@pytest.fixture(scope="module")
+def empty(blank, tmp_path_factory):
+    return shutil.copy(blank, tmp_path_factory.mktemp("empty") / "c.duckdb")
+
+
+def told(monkeypatch, *words) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["becat", *map(str, words)])
+    return cli.outcome()
+
+
+@pytest.mark.parametrize("command", ["why", "match", "compare", "init"])
+def test_words_that_are_not_utf8_are_told(empty, monkeypatch, command):
+    catalogue = [] if command == "init" else ["-c", empty]
+    code, words = told(monkeypatch, command, os.fsdecode(b"a\xff"), *catalogue)
+    assert code in (1, 2) and "is not UTF-8" in words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "x", "--radius", "nan"],
+        ["match", "x", "--radius", "inf"],
+        ["lamost", "plan", "--brightest", "nan"],
+        ["lamost", "plan", "--region", "1", "nan", "1"],
+    ],
+)
+def test_options_take_finite_numbers(monkeypatch, words):
+    code, said = told(monkeypatch, *words)
+    assert code == 2 and "is not a finite number" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "words"),
+    [
+        ("a.csv", b"", 1, "it is empty"),
+        (".csv", b"ra,dec\n1,2\n", 0, ""),
+        ("b.csv", b"x\x1b[2J,y\x00\n1,2\n", 1, r"it has x\x1b[2J"),
+    ],
+)
+def test_odd_tables_of_ones_own(empty, tmp_path, monkeypatch, name, content, code, words):
+    """Among them a name that a terminal would take for an order."""
+    (tmp_path / name).write_bytes(content)
+    found = told(monkeypatch, "match", tmp_path / name, "-c", empty)
+    assert found[0] == code and words in found[1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -166,11 +169,84 @@ def test_ztf_without_times_of_the_sun(tmp_path):
         (ZTF.replace("2458", "58"), "not what its columns claim"),
         (SKY_PATROL_1.splitlines()[0], "it is empty"),
         ("", "no whole CSV table"),
+        (f"{SKY_PATROL_1.splitlines()[0]}\n" + "1e308,2,b,1,1,12,1,1,1,V\n", r"from MJD 1e\+308 to 1e\+308"),
+        (",".join(f"c{i}" for i in range(10_000)), r"it has c0, .* \[\.\.\.\]$"),
+        (
+            ZTF.replace(",zg,", f",{'x' * 1000},").replace(",zr,", ",<b>,"),
+            "row that can be used: .* filter than g, r, i",
+        ),
     ],
 )
 def test_what_is_not_known_is_refused_in_words(tmp_path, text, words):
     with pytest.raises(BecatError, match=words):
         read(written(tmp_path / "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [({"BJDREFI": "2457000"}, "is no number"), ({"BJDREFI": 2457000, "BJDREFF": "x"}, "is no number")],
+)
+def test_headers_with_words_for_numbers_are_refused(tmp_path, header, words):
+    with pytest.raises(BecatError, match=words):
+        read(tess(tmp_path / "a.fits", header=header))
+
+
+def test_a_packed_fits_file_is_named_as_such(tmp_path):
+    path = tmp_path / "a.fits.gz"
+    path.write_bytes(gzip.compress(tess(tmp_path / "a.fits").read_bytes()))
+    with pytest.raises(BecatError, match="unpack it first"):
+        read(path)
+
+
+def test_numbers_that_are_none_are_left_out_and_told(tmp_path):
+    rows = [
+        f"2458{i}.5,{mag},{error},{flags},zg,{ra},{DEC_DEG}"
+        for i, (mag, error, flags, ra) in enumerate(
+            [
+                ("12", "0.01", "0", RA_DEG),
+                ("inf", "0.01", "0", RA_DEG),
+                ("-1e308", "0.01", "0", RA_DEG),
+                ("12", "-0.01", "0", RA_DEG),
+                ("12", "inf", "0", RA_DEG),
+                ("12", "0.01", "inf", RA_DEG),
+                ("12", "0.01", "0", "inf"),
+            ],
+            100,
+        )
+    ]
+    text = "hjd,mag,magerr,catflags,filtercode,ra,dec\n" + "\n".join([*rows, rows[0]])
+    found = read(written(tmp_path / "a.csv", text))
+    assert found.columns["row_in_file"].tolist() == [1, 4, 5]
+    assert found.columns["e_magnitude_mag"] == pytest.approx([0.01, np.nan, np.nan], nan_ok=True)
+    assert found.remarks == ["errors that are no positive number left empty: 2"]
+    assert found.left_out == {
+        "without a position": 1,
+        "flagged in catflags (bit 32768)": 1,
+        "without a measurement": 2,
+        "that stand in it twice": 1,
+    }
+
+
+def test_a_position_that_is_no_number_above_the_table_is_none(tmp_path):
+    assert read(written(tmp_path / "a.csv", CLIENT_2.replace(str(DEC_DEG), "..5"))).position_deg is None
+
+
+def test_flux_far_from_its_median_is_refused(tmp_path):
+    path = tmp_path / "a.fits"
+    columns = [
+        fits.Column("TIME", "D", unit="btjd", array=[1683.0, 1684.0, 1685.0]),
+        fits.Column("FLUX", "D", array=[1e-30, 1e-30, 1e29]),
+        fits.Column("FLUX_ERR", "D", array=[1e29, -1.0, 1e-31]),
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(path)
+    with pytest.raises(BecatError, match="too far from its median"):
+        read(path)
+
+
+def test_a_name_that_no_table_can_hold_is_told(tmp_path):
+    path = tmp_path / os.fsdecode(b"a\xff.csv")
+    with pytest.raises(BecatError, match=r"a\\xff.csv cannot be taken: .* is not UTF-8"):
+        read(written(path, ZTF))
 
 
 @pytest.fixture

@@ -325,6 +325,10 @@ def test_own_table_with_positions_as_text(ra, dec):
         ("create table mine as select date '2020-01-01' as ra, 2 as dec", ("mine", 2), "neither degrees nor text"),
         ("create table mine as select 1 as ra, 2 as dec, 3 as star_id", ("mine", 2), "has a column star_id"),
         ("create table mine as select 1 as ra, 2 as dec", ("mine", 0), "radius of 0"),
+        ("create table mine as select 1 as ra, 2 as dec", ("mine", float("nan")), "radius of nan"),
+        ("create table mine as select 1 as ra, 2 as dec", ("mine", 2, None, None, "STAR"), "that no match made"),
+        ("create view mine as select 1 as ra, 2 as dec", ("mine", 2, None, None, "mine"), "that no match made"),
+        ("select 1", ("http://127.0.0.1:1/x.csv", 2), "no table http://127.0.0.1:1/x.csv in this catalogue"),
     ],
 )
 def test_own_table_with_wrong_words(sql, arguments, words):

@@ -88,7 +88,9 @@ def _read(stream, start):
 def _read_csv(stream, start):
     import pandas as pd  # slow to import
 
-    header = start.decode("utf-8-sig", "replace").splitlines()[0]
+    header = next((line for line in start.decode("utf-8-sig", "replace").splitlines() if line.strip()), "")
+    if not header:
+        raise BecatError("it is empty")
     separator = max(_SEPARATORS, key=header.count)
     frame = pd.read_csv(stream, sep=separator, encoding="utf-8-sig", dtype_backend="pyarrow", skip_blank_lines=True)
     frame.columns = [str(name).strip() for name in frame.columns]

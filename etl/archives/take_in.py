@@ -24,7 +24,7 @@ def take_in_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
     ValueError
         The catalogue has another table or view of that name, which no file may replace.
     """
-    name = re.sub(r"\W", "_", path.name.split(".")[0])
+    name = re.sub(r"\W", "_", path.name.split(".")[0]) or "_"
     taken = connection.execute(
         "select comment from duckdb_tables() where table_name = ? and schema_name = 'main'"
         " union all select '' from duckdb_views() where view_name = ?",

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from becat.schema.errors import BecatError
 
-__all__ = ["Rejected", "refuse_odd"]
+__all__ = ["NAMELESS", "Rejected", "is_utf8", "refuse_odd"]
+
+NAMELESS = "its name, or that of a folder above it, is not UTF-8, so that no table can name it: rename it"
+
+
+def is_utf8(words: str) -> bool:
+    """Python reads bytes of a name or an argument that are not UTF-8 as halves of letters, which cannot be written."""
+    return words.isascii() or words == words.encode("utf-8", "ignore").decode()
 
 
 def refuse_odd(path: Path) -> None:
-    """Raise `BecatError` for a pipe or a device: reading the one may wait for ever, the other never ends."""
+    """Raise `BecatError` for a name that no table can hold, and for a pipe or a device: reading the one may wait for ever,
+    the other never ends."""
+    if not is_utf8(str(path)):
+        raise BecatError(f"{os.fsencode(path).decode('utf-8', 'backslashreplace')} cannot be taken: {NAMELESS}")
     if path.exists() and not path.is_file() and not path.is_dir():
         raise BecatError(f"{path} is not a regular file: write what comes from it to a file first, and name that")
 

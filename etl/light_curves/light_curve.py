@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["JD_OF_MJD_0", "LightCurve", "of_rows"]
+__all__ = ["JD_OF_MJD_0", "LARGEST", "LightCurve", "known_errors", "of_rows"]
 
 JD_OF_MJD_0 = 2_400_000.5
+LARGEST = 1e30  # of a number that the table keeps in four bytes
+REPEATED = "that stand in it twice"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,8 @@ def of_rows(
     ----------
     columns : mapping of str to (n,) array
     reasons : sequence of (str, (n,) bool array)
-        Why a row cannot be used, in words, and the rows of which it holds. A row counts for the first that does.
+        Why a row cannot be used, in words, and the rows of which it holds. A row counts for the first that does. Of rows that are
+        alike in all columns the first is used.
 
     Returns
     -------
@@ -65,7 +68,33 @@ def of_rows(
         if count := int((kept & holds).sum()):
             left_out[words] = count
         kept &= ~holds
+    import pandas as pd  # slow to import
+
+    frame = pd.DataFrame(dict(columns))
+    repeated = frame[kept].duplicated().to_numpy(bool)
+    if count := int(repeated.sum()):
+        left_out[REPEATED] = count
+        kept[np.flatnonzero(kept)[repeated]] = False
     return {
         "row_in_file": np.flatnonzero(kept) + 1,
         **{name: values[kept] for name, values in columns.items()},
     }, left_out
+
+
+def known_errors(errors: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Errors, NaN where one is no finite number above zero, and what is to be told of these.
+
+    Parameters
+    ----------
+    errors : (n,) array
+        NaN where the file has none.
+
+    Returns
+    -------
+    errors : (n,) array
+    remarks : list of str
+    """
+    is_none = ~((errors > 0) & (errors < LARGEST))
+    n_wrong = int((is_none & ~np.isnan(errors)).sum())
+    remarks = [f"errors that are no positive number left empty: {n_wrong:,}"] if n_wrong else []
+    return np.where(is_none, np.nan, errors), remarks

@@ -70,7 +70,7 @@ def load_light_curves(connection: duckdb.DuckDBPyConnection, star_id: int, paths
     row = connection.execute("select ra_deg, dec_deg from star where star_id = ?", [star_id]).fetchone()
     if row is None:
         raise BecatError(f"there is no star {star_id}")
-    taken = [Taken(path, read_light_curve(path, *row)) for path in paths]
+    taken = [Taken(path, read_light_curve(path, *row)) for path in dict.fromkeys(paths)]
     for one in taken:
         _refuse_another_star(one, *row)
     with Run(connection, "light-curve", code_version("light-curve")) as run, transaction(connection):

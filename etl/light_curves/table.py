@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["PhotometryTable", "read_photometry"]
+
+
+BYTES_MAX = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,11 @@ class PhotometryTable:
         numbers: Any = pd.to_numeric(self.columns[name], errors="coerce")
         return numbers.to_numpy(float, na_value=np.nan)
 
+    def places(self) -> np.ndarray:
+        """(n_rows, 2) right ascensions and declinations, degrees; (n_rows, 0) where the table has none."""
+        names = ("ra", "dec") if self.has("ra", "dec") else ()
+        return np.array([self.numbers(name) for name in names]).reshape(len(names), len(self.columns)).T
+
     def words(self, name: str | None) -> np.ndarray:
         """(n_rows,) object array of a column's words without blanks around them; None where it is empty, or not there."""
         found = np.full(len(self.columns), None, object)
@@ -80,17 +89,29 @@ def read_photometry(path: Path) -> PhotometryTable:
     """
     refuse_odd(path)
     try:
+        if path.stat().st_size > BYTES_MAX:
+            raise BecatError(f"{path} has more than {BYTES_MAX >> 20} MiB: that is no light curve of one star")
         with path.open("rb") as stream:
             start = stream.read(4096)
     except OSError as error:
         raise BecatError(f"{path} cannot be read: {error.strerror or error}") from None
     if start.startswith(b"SIMPLE  ="):
         return _read_fits(path)
+    if _unpacked(start).startswith(b"SIMPLE"):
+        raise BecatError(f"{path} is a packed FITS file: unpack it first (gunzip)")
     if start.startswith((b"PAR1", b"\x1f\x8b")) or start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(
         (b"<?xml", b"<VOTABLE")
     ):
         return PhotometryTable(_named(read_table(path)[0].to_pandas()))
     return _read_csv(path)
+
+
+def _unpacked(start: bytes) -> bytes:
+    """The first bytes of a gzip stream; none where it is none."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(start, 80)
+    except zlib.error:
+        return b""
 
 
 def _read_fits(path: Path) -> PhotometryTable:

@@ -28,7 +28,7 @@ from becat.etl.catalogue.connection import (
     one_thread,
     transaction,
 )
-from becat.etl.catalogue.errors import Rejected
+from becat.etl.catalogue.errors import NAMELESS, Rejected, is_utf8
 from becat.etl.catalogue.ledger import (
     FileRead,
     Waiting,
@@ -157,15 +157,12 @@ def load_spectra(
     return counts
 
 
-NAMELESS = "its name, or that of a folder above it, is not UTF-8, so that no table can name it: rename it"
 DANGLING = "it is a link to a file that is not there: mend or remove the link"
 
 
 def _why_never_opened(file: Path) -> str:
     """Why a file that is listed cannot even be looked at; empty where it can."""
-    try:
-        str(file).encode()
-    except UnicodeEncodeError:  # on Linux any bytes may be a name
+    if not is_utf8(str(file)):  # on Linux any bytes may be a name
         return NAMELESS
     return DANGLING if file.is_symlink() and not file.exists() else ""
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import duckdb
 import pyarrow as pa
 
+from becat.etl.catalogue.errors import is_utf8
 from becat.etl.match.sexagesimal import to_degrees
 from becat.schema.sql_names import quoted, quoted_table
 
@@ -41,9 +42,15 @@ def column_names(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str,
     ValueError
         There is no such table.
     """
+    if not is_utf8(table):
+        raise ValueError(f"no table {table!r} in this catalogue, and no such file: it is not UTF-8")
     try:
         rows = connection.execute(f"describe from {quoted_table(table)}").fetchall()
-    except (duckdb.CatalogException, duckdb.IOException):  # IO: a name that ends like a file, and is none
+    except (
+        duckdb.CatalogException,
+        duckdb.IOException,
+        duckdb.ParserException,
+    ):  # a name that ends like a file, or has many points
         known = connection.execute(
             "select table_name from duckdb_tables() union all select view_name from duckdb_views() where not internal"
         ).fetchall()

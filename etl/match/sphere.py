@@ -15,9 +15,11 @@ import duckdb
 
 from becat.etl.match.columns import column_names, position_in_degrees
 from becat.schema.sql_names import quoted_table
+from becat.schema.tables import TABLES
 
-__all__ = ["MAX_RADIUS_ARCSEC", "Side", "match", "match_table"]
+__all__ = ["MAX_RADIUS_ARCSEC", "Side", "check_radius", "match", "match_table"]
 
+ADDED = {"star_id", "separation_arcsec", "match_rank", "is_best", "is_ambiguous"}  # columns, to those of the table
 MAX_RADIUS_ARCSEC = 20 * 3600.0  # wider than any catalogue match; cells grow with it
 _CELL_MIN_DEG = 20 / 3600  # smaller cells: more circles lie across their limits than candidates are saved
 _CELLS_A_ZONE = 1_000_000  # more than any zone has: number of a cell = zone * this + cell in the zone
@@ -133,8 +135,7 @@ def match(
     ValueError
         The radius is not between 0 and `MAX_RADIUS_ARCSEC`.
     """
-    if not 0 < radius_arcsec <= MAX_RADIUS_ARCSEC:
-        raise ValueError(f"radius of {radius_arcsec} arcsec: give one above 0 and up to {MAX_RADIUS_ARCSEC:.0f}")
+    check_radius(radius_arcsec)
     kind = "table" if left.moves or right.moves else "view"  # motion reads both twice
     for name, side in (("_sphere_left", left), ("_sphere_right", right)):
         connection.execute(f"create or replace temporary {kind} {name} as {side.sql()}")
@@ -170,7 +171,7 @@ def match_table(
     ra_column, dec_column : str, optional
         Position (ICRS), degrees, or text in degrees or sexagesimal; guessed from the usual names if not given.
     into : str, optional
-        Table to make (replaced if it exists); ``match_<table>`` if not given.
+        Table to make (replaced if an earlier match made it); ``match_<table>`` if not given.
 
     Returns
     -------
@@ -183,15 +184,15 @@ def match_table(
     Raises
     ------
     ValueError
-        There is no such table, no column of positions or a text in it that is none, or the radius is out of range; the message says which.
+        There is no such table, no column of positions or a text in it that is none, the radius is out of range, or `into` is a table
+        of something else; the message says which.
     """
     ra, dec = position_in_degrees(connection, table, ra_column, dec_column)
     into = into or f"match_{table.split('.')[-1]}"
-    taken = {"star_id", "separation_arcsec", "match_rank", "is_best", "is_ambiguous"} & set(
-        column_names(connection, table)
-    )
+    taken = ADDED & set(column_names(connection, table))
     if taken:
         raise ValueError(f"{table} has a column {min(taken)}, which the result needs: rename it first")
+    _refuse_what_match_did_not_make(connection, into)
     connection.execute(
         f"create or replace temporary table _match_mine as select row_number() over () as _row, * from {quoted_table(table)}"
     )
@@ -211,6 +212,21 @@ def match_table(
     """)
     connection.execute("drop table _match_mine; drop table _match_pairs")
     return into, connection.execute(f"select count(*) from {quoted_table(into)}").fetchall()[0][0]
+
+
+def check_radius(radius_arcsec: float) -> None:
+    """Raise ValueError for a radius that is not between 0 and `MAX_RADIUS_ARCSEC`."""
+    if not 0 < radius_arcsec <= MAX_RADIUS_ARCSEC:
+        raise ValueError(f"radius of {radius_arcsec} arcsec: give one above 0 and up to {MAX_RADIUS_ARCSEC:.0f}")
+
+
+def _refuse_what_match_did_not_make(connection: duckdb.DuckDBPyConnection, into: str) -> None:
+    try:
+        columns = set(column_names(connection, into))
+    except ValueError:  # there is none
+        return
+    if into.lower() in TABLES or not columns >= ADDED:
+        raise ValueError(f"the catalogue has a table or view {into} that no match made: name another with --into")
 
 
 def _pairs_sql(moving, fixed, radius_arcsec, with_motion, where_moving, where_fixed):
