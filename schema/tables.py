@@ -519,6 +519,13 @@ RADIAL_VELOCITY = _table(
         "km.s**-1",
         "spect.line.width",
     ),
+    _col(
+        "wing_jump_km_s",
+        REAL,
+        "By how much the middle of the wings can jump, where noise decides which peak or core belongs to the line; NULL if it cannot",
+        "km.s**-1",
+        "stat.error;spect.dopplerVeloc.opt",
+    ),
     _col("halpha_wing_of", Text, "emission or absorption: the line whose wings these are", ucd="meta.code"),
     *_velocity(
         "halpha_bisector",

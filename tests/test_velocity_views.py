@@ -51,6 +51,19 @@ def test_all_spectra_of_a_star_have_one_method(con):
     assert found[2][3] is None
 
 
+def test_wings_that_jump_in_one_spectrum_may_jump_in_all(con):
+    """What one exposure shows of the line's peaks holds for the others, whose errors do not tell."""
+    for number, wing in enumerate((10.0, 190.0, 12.0)):
+        add(con, number, 7, {"halpha_wing": (wing, 2.0), "hei_6680": (20.0 + number, 15.0)}, mjd=58000.2 + number)
+        add(con, number + 10, 8, {"halpha_wing": (wing, 2.0)}, mjd=58000.2 + number)
+        add(con, number + 20, 9, {"halpha_wing": (12.0, 2.0), "hei_6680": (20.0, 15.0)}, mjd=58000.2 + number)
+    con.execute("update radial_velocity set wing_jump_km_s = 90 where spectrum_id in (2, 12)")
+    found = rows(con, "star_id, rv_km_s, rv_method, e_rv_km_s")
+    assert [row[1:3] for row in found[:3]] == [(20.0, "He I 6678"), (21.0, "He I 6678"), (22.0, "He I 6678")]
+    assert [row[3] for row in found[3:6]] == pytest.approx([np.hypot(90.0, NIGHT_ERROR_KM_S)] * 3)
+    assert [row[2] for row in found[6:]] == ["H-alpha wings, absorption"] * 3
+
+
 def test_two_velocities_and_the_release_stand_beside(con):
     add(con, 1, 7, {"blue": (10.0, 1.0), "primary": (-60.0, 1.0), "secondary": (90.0, 2.0)}, rv_km_s=9.0, e_rv_km_s=1.5)
     ((primary, secondary, error, release, e_release),) = rows(

@@ -1,12 +1,12 @@
 -- 235 · The heliocentric velocity of each spectrum. All spectra of a star in a survey use one method, so that epochs can be compared: the
--- method whose velocities have the largest total weight. Zero points of the night are subtracted where they are known; otherwise
+-- method whose velocities have the largest total weight. If the wings can jump in one spectrum, the jump is the least error of all. Zero points of the night are subtracted where they are known; otherwise
 -- velocity_night_elements is part of the error. Where the wavelengths are as seen from the Earth, its motion is corrected for; where it is
 -- not known which they are, there is no velocity. The release's velocity is given beside it.
 with
 measured as (      -- each is named once, so that a query for one star reads only its rows
     select
         radial_velocity.spectrum_id, radial_velocity.rv_blue_km_s, radial_velocity.e_rv_blue_km_s,
-        radial_velocity.rv_halpha_wing_km_s, radial_velocity.e_rv_halpha_wing_km_s, radial_velocity.halpha_wing_of,
+        radial_velocity.rv_halpha_wing_km_s, radial_velocity.e_rv_halpha_wing_km_s, radial_velocity.halpha_wing_of, radial_velocity.wing_jump_km_s,
         radial_velocity.rv_hei_6680_km_s, radial_velocity.e_rv_hei_6680_km_s,
         radial_velocity.rv_primary_km_s, radial_velocity.e_rv_primary_km_s,
         radial_velocity.rv_secondary_km_s, radial_velocity.e_rv_secondary_km_s,
@@ -38,6 +38,7 @@ candidates as (
     select
         measured.*,
         ways.arm,
+        ways.way,
         ways.way || case when ways.way = 'H-alpha wings' then ', ' || measured.halpha_wing_of else '' end as method,
         case ways.way
             when 'blue arm' then measured.rv_blue_km_s
@@ -48,16 +49,21 @@ candidates as (
             when 'blue arm' then measured.e_rv_blue_km_s
             when 'H-alpha wings' then measured.e_rv_halpha_wing_km_s
             else measured.e_rv_hei_6680_km_s
-        end as e_method_rv_km_s
+        end as e_spectrum_rv_km_s,
+        case when ways.way = 'H-alpha wings' then measured.wing_jump_km_s end as jump_km_s
     from measured
     cross join ways
+),
+with_jump as (      -- what one exposure shows of the line's peaks holds for all
+    select *, greatest(e_spectrum_rv_km_s, max(jump_km_s) over (partition by star_id, survey, way)) as e_method_rv_km_s
+    from candidates
 ),
 weighed as (
     select
         *,
         sum(case when method_rv_km_s is not null and e_method_rv_km_s > 0 then 1.0 / (e_method_rv_km_s * e_method_rv_km_s) end)
             over (partition by star_id, survey, method) as weight
-    from candidates
+    from with_jump
 ),
 ranked as (
     select

@@ -87,6 +87,7 @@ def _columns(flux_red, ivar_red, flux_blue, ivar_blue, power, of_continuum, cali
     wings = halpha_wings(flux_red, ivar_red, power, of_continuum, significance_min)
     columns = _with_error("halpha_wing", wings.wing_km_s, wings.e_wing_km_s, calibration)
     columns["wing_separation_km_s"] = wings.separation_km_s
+    columns["wing_jump_km_s"] = wings.jump_km_s
     kind = np.where(wings.is_emission, "emission", "absorption")
     columns["halpha_wing_of"] = _words(kind, np.isfinite(wings.separation_km_s))
     columns |= _with_error("halpha_bisector", wings.bisector_km_s, wings.e_bisector_km_s, calibration)

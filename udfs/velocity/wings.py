@@ -32,7 +32,10 @@ _SEPARATION_MAX_KM_S = 700.0  # half
 _SLOPE_KM_S = 700.0  # half of the band for which the continuum's error holds
 _SPIKE_PX, _SPIKE_SHARE = 4, 0.45  # a resolution element of the medium-resolution survey is 9 pixels
 _APART_KM_S = 40.0  # of the middles at different heights: a peak or core counts at some of them only
-_AT_LEVEL, _JUMP = 2.0, 2.5  # standard errors
+# Standard errors. Of two exposures, one sees the lower side of a level or core, the other the upper, and neither the jump, only if
+# their noise differs by six: as rare as what counts as a change of velocity.
+_AT_LEVEL, _RIVAL, _RIVAL_MIN = 3.0, 4.2, 4.0
+_FAR_SHARE = 0.5  # of half of the line's width: a flank that moves farther belongs to another peak or core
 _NOISE_SHARE = 0.12  # of the variance that the smoothing leaves
 _TURNS, _CONVERGED_KM_S = 6, 0.1
 _FWHM_OF_SIGMA = 2.3548
@@ -50,6 +53,9 @@ class Wings:
     separation_km_s : (n,) float array
         Half of the distance of the two Gaussians.
     wing_km_s, e_wing_km_s, bisector_km_s, e_bisector_km_s : (n,) float arrays
+    jump_km_s : (n,) float array
+        By how much the middle of the wings can jump, where that is more than noise: another exposure of the star may show
+        one flank alone, and tell nothing of the jump.
     """
 
     is_emission: np.ndarray
@@ -58,6 +64,7 @@ class Wings:
     e_wing_km_s: np.ndarray
     bisector_km_s: np.ndarray
     e_bisector_km_s: np.ndarray
+    jump_km_s: np.ndarray
 
 
 def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=5.0) -> Wings:
@@ -92,17 +99,17 @@ def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=
     level = height * np.where(sign > 0, WING_HEIGHT["emission"], WING_HEIGHT["absorption"])
     ends = _flanks(line, level, *_outermost(line, level, *seen))
     half, start = 0.5 * (ends[1] - ends[0]), 0.5 * (ends[1] + ends[0])
-    jump = _jump(line, level, seen)
+    jump = _jump(line, height, level, np.array(ends), seen, np.hypot(noise, np.nan_to_num(continuum_error)))
     half = np.where((half > 0) & (half < _SEPARATION_MAX_KM_S), half, np.nan)
     least = np.maximum(_SIGMA_MIN_KM_S, SPEED_OF_LIGHT_KM_S / resolving_power / _FWHM_OF_SIGMA)
     sigma = np.clip(_SIGMA_SHARE * half, least, np.maximum(least, _SIGMA_MAX_KM_S))
     slope_error = np.nan_to_num(continuum_error) / _SLOPE_KM_S
-    wing, e_wing = _two_gaussians(flux, variance, good, start, half, sigma, slope_error)
+    e_half = _error_of_half(line, ends, noise, np.nan_to_num(continuum_error))
+    wing, e_wing = _two_gaussians(flux, variance, good, start, half, e_half, sigma, slope_error)
     bisector, e_bisector = _bisector(line, variance, good, height, seen, slope_error)
-    # Noise alone moves the middle by some errors, a jump by many.
-    e_wing, e_bisector = (np.where(jump > _JUMP * error, jump, error) for error in (e_wing, e_bisector))
+    e_wing, e_bisector = np.maximum(e_wing, jump), np.maximum(e_bisector, jump)
     separation = np.where(np.isfinite(wing), half, np.nan)
-    return Wings(sign > 0, separation, wing, e_wing, bisector, e_bisector)
+    return Wings(sign > 0, separation, wing, e_wing, bisector, e_bisector, np.where(jump > 0, jump, np.nan))
 
 
 def _line(smooth, noise, significance_min):
@@ -119,14 +126,19 @@ def _line(smooth, noise, significance_min):
     return np.where(emission, 1, -1).astype(np.float32), height, np.where(emission, up, down) + _CORE.start
 
 
-def _outermost(line, level, sign, top, noise, always=False):
+def _outermost(line, level, sign, top, noise):
     """Pixels from which the flanks are followed outwards: the outermost that stand above the level in emission, the core else."""
+    left, right = _reach(line, (level + 2.5 * noise)[:, None], top)
+    return np.where(sign > 0, left, top), np.where(sign > 0, right, top)
+
+
+def _reach(line, least, top):
+    """Outermost pixels above a height, not far from the highest; this one where there is none."""
     pixel = np.arange(line.shape[1])
-    reach = np.abs(pixel - top[:, None]) < _PEAKS_KM_S / _STEP_KM_S
-    above = (line > (level + 2.5 * noise)[:, None]) & reach
-    any_above = above.any(axis=1) & (always | (sign > 0))
+    above = (line > least) & (np.abs(pixel - top[:, None]) < _PEAKS_KM_S / _STEP_KM_S)
     left, right = above.argmax(axis=1), line.shape[1] - 1 - above[:, ::-1].argmax(axis=1)
-    return np.where(any_above, left, top), np.where(any_above, right, top)
+    there = above.any(axis=1)
+    return np.where(there, left, top), np.where(there, right, top)
 
 
 def _flanks(line, level, left, right):
@@ -147,31 +159,56 @@ def _flanks(line, level, left, right):
     return found
 
 
-def _jump(line, level, seen):
-    """By how much the middle of both flanks can jump, km/s.
+def _jump(line, height, level, ends, seen, error):
+    """By how much the middle of both flanks can jump, km/s; 0 where it cannot.
 
-    It jumps where noise moves the level, if a second emission peak only just reaches it; and from one core of an absorption to
-    the other, if emission or a second star parts them.
+    It jumps where an error moves the level, if a second emission peak only just reaches it; and from one core of an absorption to
+    the other, if emission or a second star parts them and both are as deep as the error allows. A flank that moves little farther than its
+    slope says has not jumped: noise bends it.
     """
-    moved = _AT_LEVEL * seen[2]
-    lower, upper, parted = (
-        np.mean(_flanks(line, near, *_outermost(line, near, *seen, always=always)), axis=0)
-        for near, always in ((level - moved, False), (level + moved, False), (level, True))
-    )
-    of_level, of_core = 0.5 * np.abs(upper - lower), 0.5 * np.abs(parted - 0.5 * (lower + upper))
-    return np.fmax(np.nan_to_num(of_level), np.nan_to_num(of_core))
+    sign, top, noise = seen
+    with np.errstate(divide="ignore"):
+        width = 1 / np.abs(_slope(line, ends))
+    rival = np.maximum(np.maximum(level, height - _RIVAL * error), _RIVAL_MIN * noise)
+    others = [(level, _reach(line, rival[:, None], top), sign < 0)]  # emission is followed from its outermost peaks
+    for near in (np.maximum(level - _AT_LEVEL * error, 0.5 * level), level + _AT_LEVEL * error):
+        others.append((near, _outermost(line, near, *seen), True))
+    far = np.fmax(_APART_KM_S, _FAR_SHARE * 0.5 * (ends[1] - ends[0]))
+    middle = np.mean(ends, axis=0)
+    least, most = middle, middle
+    for near, (left, right), asked in others:
+        there = np.array(_flanks(line, near, left, right))
+        beyond = np.abs(there - ends) - width * np.abs(near - level)
+        jumped = np.where(asked & (beyond > far).any(axis=0), np.mean(there, axis=0), np.nan)
+        least, most = np.fmin(least, jumped), np.fmax(most, jumped)
+    return np.nan_to_num(0.5 * (most - least))
 
 
-def _two_gaussians(flux, variance, good, start, half, sigma, slope_error):
+def _slope(line, velocity):
+    """(2, n) change of the line per km/s on its flanks, over a resolution element."""
+    place = np.nan_to_num((velocity - _V_KM_S[0]) / _STEP_KM_S).astype(int)
+    left = np.clip(place, 2, line.shape[1] - 4)
+    rows = np.arange(len(line))
+    return (line[rows, left + 3] - line[rows, left - 2]) / (5 * _STEP_KM_S)
+
+
+def _error_of_half(line, ends, noise, continuum_error):
+    """Error of half of the distance of the flanks: of their noise, and of the continuum, which moves both."""
+    with np.errstate(divide="ignore"):
+        width = 1 / np.abs(_slope(line, np.array(ends)))
+    return 0.5 * np.hypot(noise * np.hypot(*width), continuum_error * width.sum(axis=0))
+
+
+def _two_gaussians(flux, variance, good, start, half, e_half, sigma, slope_error):
     """Velocity at which two Gaussians of opposite sign take the same from the line, and its error."""
     n = len(flux)
     velocity, tried = np.nan_to_num(start), np.isfinite(half)
     half, sigma = np.nan_to_num(half, nan=100.0), np.nan_to_num(sigma, nan=50.0)
     rest = flux - np.float32(1)
-    weights = np.zeros((n, flux.shape[1]), np.float32)
+    weights = farther = np.zeros((n, flux.shape[1]), np.float32)
     rise = np.ones(n)
     for _ in range(_TURNS):
-        weights, slope = _weights(velocity, half, sigma)
+        weights, slope, farther = _weights(velocity, half, sigma)
         rise = (slope * rest).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.nan_to_num(-(weights * rest).sum(axis=1) / rise)
@@ -181,19 +218,22 @@ def _two_gaussians(flux, variance, good, start, half, sigma, slope_error):
     masked = np.where(good, 0, size).sum(axis=1) / size.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = np.sqrt((weights**2 * variance).sum(axis=1) / (1 - masked)) / np.abs(rise)
+        # Gaussians farther apart see gas that is elsewhere, if the line is not symmetric.
+        of_half = np.minimum(np.nan_to_num(e_half), half) * (farther * rest).sum(axis=1) / np.abs(rise)
         of_slope = slope_error * (weights * flux * (_V_KM_S - velocity[:, None])).sum(axis=1) / np.abs(rise)
     found = tried & (np.abs(step) < _CONVERGED_KM_S) & (np.abs(velocity - start) < half) & (masked < _MASKED_MAX)
     found &= _inside(good, velocity - half - 2 * sigma, velocity + half + 2 * sigma)
-    return np.where(found, velocity, np.nan), np.where(found, np.hypot(noise, of_slope), np.nan)
+    return np.where(found, velocity, np.nan), np.where(found, np.sqrt(noise**2 + of_half**2 + of_slope**2), np.nan)
 
 
 def _weights(velocity, half, sigma):
-    """(n, p) weights of the two Gaussians on the pixels, and their derivative by velocity."""
+    """(n, p) weights of the two Gaussians on the pixels, and their derivatives by velocity and by half of the separation."""
     x = (_V_KM_S - velocity[:, None]) / sigma[:, None]
     apart = (half / sigma)[:, None]
     violet, red = x + apart, x - apart
     at_violet, at_red = (np.exp(np.float32(-0.5) * (y * y).astype(np.float32)) for y in (violet, red))
-    return at_red - at_violet, (red * at_red - violet * at_violet) / sigma[:, None]
+    red, violet = red * at_red / sigma[:, None], violet * at_violet / sigma[:, None]
+    return at_red - at_violet, red - violet, red + violet
 
 
 def _inside(good, low, high):
@@ -217,9 +257,8 @@ def _bisector(line, variance, good, height, seen, slope_error):
         middles.append(found.mean(axis=0))
         place = np.nan_to_num((found - _V_KM_S[0]) / _STEP_KM_S)
         left = np.clip(place.astype(int), 2, last - 3)
-        steep = np.abs(line[rows, left + 3] - line[rows, left - 2]) / (5 * _STEP_KM_S)
         with np.errstate(divide="ignore", invalid="ignore"):
-            push = np.array([[-0.5], [0.5]]) / steep  # by which a higher flux moves the middle
+            push = np.array([[-0.5], [0.5]]) / np.abs(_slope(line, found))  # by which a higher flux moves the middle
         pushed = np.where(np.isfinite(push), push, 0)
         part = place - left
         for side in (0, 1):
