@@ -76,6 +76,28 @@ def test_errors_are_those_of_monte_carlo(snr):
         assert 0.5 * (high - low) == pytest.approx(1.0, abs=0.2), method
 
 
+def test_errors_hold_where_noise_chooses_among_templates_and_maxima():
+    """Broad, weak lines between two templates, only just measured: the scatter is larger than any one template's error says."""
+    n, fast, slow = 500, "14000 K, v sin i 240 km/s", "14000 K, v sin i 160 km/s"
+    blue = 0.5 * (blue_arm(np.zeros(n), fast) + blue_arm(np.zeros(n), slow))
+    found = velocity_batch(np.ones((n, RED.n_pixels), "f4"), np.zeros((n, RED.n_pixels), "f4"), *observed(blue, 33.0))
+    velocity, error = found["rv_blue_km_s"], found["e_rv_blue_km_s"]
+    seen = np.isfinite(velocity)
+    assert seen.mean() > 0.3 and len(set(found["blue_template"][seen])) > 10
+    low, high = np.percentile(velocity[seen] / error[seen], (15.87, 84.13))
+    assert 0.5 * (high - low) == pytest.approx(1.0, abs=0.15)
+    assert np.mean(np.abs(velocity[seen]) > 4 * error[seen]) < 0.01
+
+
+def test_a_cosmic_ray_that_was_left_does_not_move_the_blue_arm():
+    template = "14000 K, v sin i 100 km/s"
+    flux, ivar = (np.repeat(x, 2, axis=0) for x in observed(blue_arm(np.zeros(1), template), 100.0))
+    flux[1, np.searchsorted(BLUE.wavelength_a, 5171.0) + np.arange(3)] += 3.0
+    found = velocity_batch(np.ones((2, RED.n_pixels), "f4"), np.zeros((2, RED.n_pixels), "f4"), flux, ivar)
+    clean, hit = found["rv_blue_km_s"]
+    assert abs(hit - clean) < found["e_rv_blue_km_s"][0]
+
+
 def test_where_a_line_does_not_allow_it_there_is_no_velocity_and_a_reason():
     n = 4
     red, blue = red_arm(np.zeros(n), -0.5, helium=0.2), blue_arm(np.zeros(n), "14000 K, v sin i 100 km/s")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from becat.udfs.velocity.templates import LAGS_KM_S, Bank, coarser
 
@@ -14,8 +15,14 @@ _TURNS = 3  # of the fit: each takes away all but some percent of what is left
 _LONGEST_STEP_KM_S = 15.0
 _MIN_GOOD = 0.7  # of the pixels
 # Errors of the fitted continuum: waves of this size, of which stretches of this length are independent.
-_WAVE, _WAVE_A = {"blue": 0.003, "red": 0.002}, 4.0
+_WAVE, _WAVE_A = {"blue": 0.002, "red": 0.0013}, 4.0
 _LAG_KM_S = LAGS_KM_S[1] - LAGS_KM_S[0]
+_HEIGHT_MIN = (
+    0.6  # of the highest maximum: in lines of 5 errors chi-square is then larger by 16, and noise does not choose it
+)
+_FLANK_MIN = 0.02  # of a maximum, so that its flanks have logarithms
+_BROADEST_KM_S = 400.0
+_SPIKE_MIN = 8.0  # height over the scatter about the continuum: of cosmic rays that were left, and of emission lines
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,6 @@ class Match:
     ----------
     template : (n,) int array
     velocity_km_s, e_velocity_km_s : (n,) float arrays
-        The error is that of the inverse variances.
     strength : (n,) float array
         Depth of the lines in units of the template's; negative where they are in emission.
     significance : (n,) float array
@@ -44,7 +50,7 @@ class Match:
 
 
 def binned(flux: np.ndarray, ivar: np.ndarray, bank: Bank) -> tuple[np.ndarray, np.ndarray]:
-    """Depth (1 - flux) and inverse variance on the pixels of a bank; both 0 where no pixel is good.
+    """Depth (1 - flux) and inverse variance on the pixels of a bank; both 0 where no pixel is good or a spike stands.
 
     Parameters
     ----------
@@ -60,7 +66,23 @@ def binned(flux: np.ndarray, ivar: np.ndarray, bank: Bank) -> tuple[np.ndarray, 
     ]
     depth = depths[0] + depths[1]
     depth[good[0] & good[1]] *= np.float32(0.5)  # else the good one of two stands for both
-    return depth, weights[0] + weights[1]
+    weight = weights[0] + weights[1]
+    _cut_spikes(depth, weight, bank)
+    return depth, weight
+
+
+def _cut_spikes(depth, weight, bank):
+    """Make depth and weight 0, in place, where a pixel stands far above the continuum, and within a resolution element of it."""
+    deep = depth * np.sqrt(weight)
+    limit = -_SPIKE_MIN * np.sqrt(0.5 * np.pi) * np.abs(deep).mean(axis=1)
+    rows = np.flatnonzero(deep.min(axis=1) < limit)
+    if not rows.size:
+        return
+    reach = int(np.ceil(bank.wavelength_a.mean() / bank.resolving_power / (2 * bank.grid.step_a)))
+    is_spike = np.pad(deep[rows] < limit[rows, None], ((0, 0), (reach, reach)))
+    near = sliding_window_view(is_spike, 2 * reach + 1, axis=1).any(axis=2)
+    for pixels in (depth, weight):
+        pixels[rows] = np.where(near, 0, pixels[rows])
 
 
 def match(depth: np.ndarray, weight: np.ndarray, bank: Bank, templates: np.ndarray | None = None) -> Match:
@@ -74,17 +96,89 @@ def match(depth: np.ndarray, weight: np.ndarray, bank: Bank, templates: np.ndarr
     templates : (k,) int array, optional
         Templates that are tried; by default all.
     """
-    value = correlation(depth, weight, bank, templates)
+    maxima = _maxima(correlation(depth, weight, bank, templates))
+    best = maxima.best
+    template = maxima.template[best] if templates is None else templates[maxima.template[best]]
+    found = fit(depth, weight, bank, template, maxima.velocity_km_s[best])
+    spread, broader = _by_choice(maxima, found.significance)
+    return replace(found, e_velocity_km_s=np.hypot(broader * found.e_velocity_km_s, spread))
+
+
+@dataclass(frozen=True)
+class _Maxima:
+    """The maxima of the correlation of n spectra, m in all, those of a spectrum one after another.
+
+    Attributes
+    ----------
+    row, template : (m,) int arrays
+    velocity_km_s, height : (m,) float arrays
+    width_km_s : (m,) float array
+        Standard deviation of a Gaussian that is as sharp.
+    best : (n,) int array
+        The highest of each spectrum.
+    """
+
+    row: np.ndarray
+    template: np.ndarray
+    velocity_km_s: np.ndarray
+    height: np.ndarray
+    width_km_s: np.ndarray
+    best: np.ndarray
+
+
+def _maxima(value):
+    """All maxima of a correlation, (n, n_templates, n_lags), that are at least `_HEIGHT_MIN` of the highest of their spectrum.
+
+    Between the lags a maximum is a Gaussian, as that of Gaussian lines is.
+    """
     n, n_templates, n_lags = value.shape
-    best = value.reshape(n, n_templates * n_lags).argmax(axis=1)
-    template, lag = np.divmod(best, n_lags)
-    rows = np.arange(n)
-    around = np.stack([value[rows, template, np.clip(lag + d, 0, n_lags - 1)] for d in (-1, 0, 1)])
+    flat, rows = value.reshape(n, n_templates * n_lags), np.arange(n)
+    highest = flat.argmax(axis=1)
+    is_top = value >= (np.float32(_HEIGHT_MIN) * flat[rows, highest])[:, None, None]
+    is_top[:, :, 1:] &= value[:, :, 1:] >= value[:, :, :-1]
+    is_top[:, :, :-1] &= value[:, :, :-1] > value[:, :, 1:]
+    is_top.reshape(flat.shape)[rows, highest] = True  # also in a spectrum without data
+    row, template, lag = np.nonzero(is_top)
+    middle = value[row, template, lag].astype(float)
+    beside = [value[row, template, np.clip(lag + d, 0, n_lags - 1)] for d in (-1, 1)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift = 0.5 * (around[0] - around[2]) / (around[0] - 2 * around[1] + around[2])
-    start = LAGS_KM_S[lag] + _LAG_KM_S * np.clip(np.nan_to_num(shift), -0.5, 0.5)
-    chosen = template if templates is None else templates[template]
-    return fit(depth, weight, bank, chosen, start)
+        left, right = (np.nan_to_num(np.log(np.maximum(x / middle, _FLANK_MIN))) for x in beside)
+    curvature = np.maximum(-left - right, (_LAG_KM_S / _BROADEST_KM_S) ** 2)
+    place = np.clip(0.5 * (right - left) / curvature, -0.5, 0.5)
+    height = middle * np.exp(0.25 * (right - left) * place)
+    velocity = LAGS_KM_S[lag] + _LAG_KM_S * place
+    order = np.lexsort((height, row))
+    best = order[np.searchsorted(row, rows, side="right") - 1]
+    return _Maxima(row, template, velocity, height, _LAG_KM_S / np.sqrt(curvature), best)
+
+
+def _by_choice(maxima, significance):
+    """What noise adds to the error by its choice of the best maximum.
+
+    With noise of a given size chi-square falls by the square of the correlation: by that of the significance at the best maximum, and
+    at others in proportion. All templates and velocities are as probable beforehand.
+
+    Parameters
+    ----------
+    maxima : _Maxima
+    significance : (n,) float array
+        Of the best maximum.
+
+    Returns
+    -------
+    spread_km_s : (n,) float array
+        Scatter of the maxima about the best one, each as probable as its chi-square says.
+    broader : (n,) float array
+        Error within a maximum, quadratic mean over all, over that within the best.
+    """
+    n, row, best = len(significance), maxima.row, maxima.best[maxima.row]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        height = maxima.height / maxima.height[best]
+        error = maxima.width_km_s / maxima.width_km_s[best] / height  # within a maximum, over that in the best
+        probability = error * np.exp(0.5 * np.nan_to_num(significance)[row] ** 2 * (height**2 - 1))
+        off = maxima.velocity_km_s - maxima.velocity_km_s[best]
+        whole, spread, broader = (np.bincount(row, probability * x, n) for x in (np.ones(len(row)), off**2, error**2))
+        return np.sqrt(spread / whole), np.sqrt(broader / whole)
 
 
 def correlation(depth, weight, bank, templates=None):

@@ -44,6 +44,7 @@ class Bank:
         Pixels of the grid that are used.
     table : (n_templates, n_fine) float32 array
         Depth of the lines (1 - flux) on steps of ln(wavelength).
+    resolving_power : float
     """
 
     names: list[str]
@@ -52,6 +53,7 @@ class Bank:
     grid: Grid
     window: slice
     table: np.ndarray = field(repr=False)
+    resolving_power: float
 
     @cached_property
     def wavelength_a(self) -> np.ndarray:
@@ -146,6 +148,7 @@ def blue_bank(resolving_power: float) -> Bank:
         BLUE,
         window,
         np.array(table, np.float32),
+        resolving_power,
     )
 
 
@@ -160,7 +163,8 @@ def helium_bank(resolving_power: float) -> Bank:
     table = [_broadened(still, v, resolving_power) for v in _ROTATIONS_HELIUM_KM_S]
     rotation = np.array(_ROTATIONS_HELIUM_KM_S)
     names = [f"v sin i {v:.0f} km/s" for v in rotation]
-    return Bank(names, np.full(rotation.size, np.nan), rotation, RED, window, np.array(table, np.float32))
+    no_teff, table = np.full(rotation.size, np.nan), np.array(table, np.float32)
+    return Bank(names, no_teff, rotation, RED, window, table, resolving_power)
 
 
 def _read_lines() -> np.ndarray:
