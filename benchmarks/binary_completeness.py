@@ -3,7 +3,7 @@
     python -m benchmarks.binary_completeness [--binaries N] [--constant N] [--seed N] [--workers N] [--csv FILE] [--figure FILE]
 
 Simulated stars are exposed 20 times, each time in another night, as in `benchmarks/epoch_pulls.py`; the reduction and the velocities are becat's,
-in memory. The rows of `radial_velocity` go into a scratch catalogue, in which the exposures of a star make as many stars of 2, 3, 4, 6, 10 and 20 exposures as
+in memory. What is measured goes into a scratch catalogue, in which the exposures of a star make as many stars of 2, 3, 4, 6, 10 and 20 exposures as
 they can, no exposure twice; view `binary_evidence`, on which `be_binary_candidate` stands, then tells whose velocity changes or whose lines are double. --csv writes the table that comes with becat
 (etl/data/binary_completeness.csv), --figure the figure of docs/epochs.md.
 """
@@ -47,7 +47,9 @@ BINARY = {"B star": ["sb1"], "Be star": ["be_sb1"], "double-lined star": ["sb2"]
 CHANGING = {"Be star whose disc changes": ["vr_cycle", "disc_appears", "disc_fades", "shell_phase"]}
 RENDERED_EACH_TIME = {"sb2", *CHANGING["Be star whose disc changes"]}
 CHANGING_SHARE = 0.2  # of the constant stars: their discs are rendered at each exposure
-VELOCITIES = [c.name for c in TABLES["radial_velocity"].columns if c.name not in ("spectrum_id", "run_id")]
+# What is measured, and the columns of `spectrum` that go with it.
+MEASURED = ("radial_velocity", "line_measurement", "profile_class")
+OF_SPECTRUM = ("snr_r", "continuum_error_red")
 KEY = ["star_kind", "period_d", "k1_km_s", "snr", "n_exposures"]
 
 
@@ -68,7 +70,7 @@ def cells(n_binaries: int, n_constant: int):
 
 
 def expose(scenarios, period, k1, snr, n, rng):
-    """Exposures of n stars of one cell: columns of radial_velocity and of spectrum, a row an exposure."""
+    """Exposures of n stars of one cell: columns of the tables of `MEASURED` and of spectrum, a row an exposure."""
     stars = draw_changing_stars(rng.choice(scenarios, n), rng)
     mjd = draw_nights(EXPOSURES, rng)
     wanted = np.exp(rng.uniform(np.log(snr[0]), np.log(snr[1]), (n, 1))) * np.ones(EXPOSURES)
@@ -83,7 +85,8 @@ def expose(scenarios, period, k1, snr, n, rng):
         velocity = np.stack([stars.velocities_km_s(float(time))[0] for time in mjd], axis=1)
         exposures = expose_moving(stars, velocity, wanted, rng)
     columns = measured(exposures, EXPOSURES)
-    frame = pd.DataFrame({name: columns[name].ravel() for name in [*VELOCITIES[:-1], "snr_r"]})
+    kept = {column.name for table in MEASURED for column in TABLES[table].columns}.union(OF_SPECTRUM)
+    frame = pd.DataFrame({name: values.ravel() for name, values in columns.items() if name in kept})
     return frame.assign(number=np.repeat(np.arange(n), EXPOSURES), mjd=np.tile(mjd, n))
 
 
@@ -124,12 +127,12 @@ def stars_of(exposures: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def fill(connection: duckdb.DuckDBPyConnection, exposures: pd.DataFrame) -> None:
-    """Put stars, spectra and velocities into a scratch catalogue."""
+    """Put stars, spectra and what is measured in them into a scratch catalogue."""
     rows = exposures.assign(
         spectrum_id=np.arange(len(exposures)) + 1, survey="LAMOST MRS", is_simulated=True, file="", coadd=False, has_blue=True,
         resolving_power=7500.0, quality=0, spectrograph=1, plan_id="SM", ra_deg=100.0, dec_deg=20.0,
     )  # fmt: skip
-    for table, where in (("star", "group by star_id"), ("spectrum", ""), ("radial_velocity", "")):
+    for table, where in (("star", "group by star_id"), ("spectrum", ""), *((table, "") for table in MEASURED)):
         names = [c.name for c in TABLES[table].columns if c.name in rows]
         values = [f"any_value({name})" if where and name != "star_id" else name for name in names]
         connection.execute(f"insert into {table} ({', '.join(names)}) select {', '.join(values)} from rows {where}")

@@ -20,7 +20,7 @@ from becat.schema.grid import ARMS
 from becat.simulate.changing_stars import draw_changing_stars
 from becat.simulate.moving import expose_moving
 from becat.simulate.spectra import Exposure
-from becat.udfs import measure_batch
+from becat.udfs import measure_batch, profile_batch
 from becat.udfs.velocity import velocity_batch
 
 KINDS = {"constant": "B and A stars", "steady_disc": "Be stars", "constant_late": "late types"}
@@ -33,15 +33,15 @@ STARS_AT_ONCE = 24
 
 
 def measured(exposures: dict[str, Exposure], n_exposures: int) -> dict[str, np.ndarray]:
-    """(n, n_exposures) columns of what becat measures in the exposures of n stars, as `becat.simulate.moving` makes them, and snr_r."""
+    """(n, n_exposures) columns of what becat measures in the exposures of n stars, as `becat.simulate.moving` makes them, and of spectrum."""
     red, blue = (_reduced(exposures[arm], arm) for arm in ("red", "blue"))
     arms = (red.flux, red.ivar, blue.flux, blue.ivar)
     snr_r = exposures["red"].snr
-    columns = velocity_batch(*arms, np.full(len(snr_r), 7500.0), continuum_error_red=red.continuum_error)
-    columns |= measure_batch(
-        *arms, snr_r, resolving_power=np.full(len(snr_r), 7500.0), continuum_error_red=red.continuum_error
-    )
-    columns |= {"snr_r": snr_r}
+    power = np.full(len(snr_r), 7500.0)
+    columns = velocity_batch(*arms, power, continuum_error_red=red.continuum_error)
+    columns |= measure_batch(*arms, snr_r, resolving_power=power, continuum_error_red=red.continuum_error)
+    columns |= profile_batch(red.flux, red.ivar, snr_r, resolving_power=power)
+    columns |= {"snr_r": snr_r, "continuum_error_red": red.continuum_error}
     return {name: np.ma.filled(values, -1).reshape(-1, n_exposures) for name, values in columns.items()}
 
 

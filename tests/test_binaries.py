@@ -96,6 +96,25 @@ def test_hardly_any_constant_star_is_a_binary(con, n_epochs):
     assert np.sum(found["velocity_result"] == "changes") <= n_stars / 1000
 
 
+def test_wings_of_a_disc_that_changes_say_nothing_about_the_star(con):
+    """EW, highest peak and V/R tell of the disc; the core an orbit moves as well. Lines of the star itself are believed."""
+    moving = [10.0, 60.0, -30.0]
+    wings = {"rv_halpha_wing_km_s": moving, "e_rv_halpha_wing_km_s": [1.0] * 3, "halpha_wing_of": ["emission"] * 3}
+    for star_id in (1, 2, 3, 4):
+        add_velocities(con, star_id, moving, 2.0, **(wings if star_id < 4 else {}))
+    con.execute("update line_measurement set ew_halpha_dry_a = -9, e_ew_halpha_dry_a = 0.1 where spectrum_id in (1001, 4001)")
+    con.execute("update profile_class set core_flux = 1.5, e_core_flux = 0.01")
+    con.execute("update profile_class set core_flux = 1.2 where spectrum_id in (2001)")
+    con.execute("update profile_class set violet_red_ratio = 1.1, e_violet_red_ratio = 0.01")
+    con.execute("update profile_class set violet_red_ratio = 1.2 where spectrum_id = 3001")
+    assert [evidence(con, star_id) for star_id in (1, 2, 3, 4)] == [
+        (None, "unknown"), ("velocity changes", "changes"), (None, "unknown"), ("velocity changes", "changes"),
+    ]  # fmt: skip
+    assert evidence(con, 1, "decided_by, velocity_changes") == (
+        "H-alpha changes, and its wings give the velocity: velocities from other lines", None,
+    )  # fmt: skip
+
+
 def test_each_piece_of_evidence_by_itself(con):
     quiet = [10.0, 11.0, 9.0]
     for star_id in range(1, 7):

@@ -2,8 +2,9 @@
 -- its own mean, because zero points differ; where exposures of one night scatter by more than their errors, all errors are enlarged by as
 -- much. rv_change_probability is the probability of so large a chi-square for a constant star. The largest difference is that between the
 -- night whose velocity is most certainly high (velocity minus two errors) and the one most certainly low. velocity_result is changes,
--- constant, or unknown, and decided_by says what is missing then: wings of emission move with the disc, so where the disc changes they
--- say nothing about the star.
+-- constant, or unknown, and decided_by says what is missing then: wings of H-alpha move with the disc, so where EW, highest peak or V/R
+-- may have changed, by change_part_significance_min standard deviations, they say nothing about the star. The peaks' separation and the core
+-- do not decide: an orbit changes them as well.
 with
 velocities as (
     select
@@ -12,7 +13,7 @@ velocities as (
         night,
         cast(rv_km_s as double) as rv_km_s,
         1.0 / power(cast(e_rv_km_s as double), 2) as weight,
-        case when rv_method like '%emission' then 1 else 0 end as is_of_emission,
+        case when rv_method like 'H-alpha%' then 1 else 0 end as is_of_halpha,
         rv_primary_km_s - rv_secondary_km_s as lines_km_s,
         (rv_primary_km_s - rv_secondary_km_s) / sqrt(power(e_rv_primary_km_s, 2) + power(e_rv_secondary_km_s, 2)) as lines_sigma
     from epoch
@@ -26,7 +27,7 @@ nights as (
         sum(weight * rv_km_s) / sum(weight) as rv_km_s,
         sum(weight) as weight_of_noise,
         chi2_about_mean(rv_km_s, weight) as chi2_within,
-        max(is_of_emission) as is_of_emission,
+        max(is_of_halpha) as is_of_halpha,
         min(rv_km_s) as rv_min_km_s,
         max(rv_km_s) as rv_max_km_s,
         count(lines_km_s) as n_double_lined,
@@ -62,7 +63,7 @@ of_survey as (
         greatest(count(weight) - 1, 0) as degrees_between,
         sum(weight * rv_km_s) as weight_km_s,
         sum(weight) as weight,
-        max(is_of_emission) as is_of_emission,
+        max(is_of_halpha) as is_of_halpha,
         min(rv_min_km_s) as rv_min_km_s,
         max(rv_max_km_s) as rv_max_km_s,
         max(case when from_highest = 1 then rv_km_s end) - max(case when from_lowest = 1 then rv_km_s end) as difference_km_s,
@@ -86,7 +87,7 @@ of_star as (
         sum(chi2_between) as chi2_between,
         cast(sum(degrees_between) as bigint) as degrees_between,
         sum(weight_km_s) / sum(weight) as rv_mean_km_s,
-        max(is_of_emission) as is_of_emission,
+        max(is_of_halpha) as is_of_halpha,
         min(rv_min_km_s) as rv_min_km_s,
         max(rv_max_km_s) as rv_max_km_s,
         max(case when degrees_between > 0 then difference_km_s end) as rv_difference_km_s,
@@ -125,7 +126,12 @@ judged as (
     select
         significant.*,
         case when rv_change_sigma is not null then normal_cdf(-rv_change_sigma) end as rv_change_probability,
-        case when significant.is_of_emission = 1 then coalesce(star_change.change_result = 'changes', false) else false end as follows_disc
+        coalesce(
+            significant.is_of_halpha = 1
+            and greatest(star_change.ew_change_sigma, star_change.peak_flux_change_sigma, star_change.violet_red_ratio_change_sigma)
+                > parameter('change_part_significance_min'),
+            false
+        ) as follows_disc
     from significant
     left join star_change on star_change.star_id = significant.star_id
 ),
@@ -144,7 +150,7 @@ final as (
             else 'constant'
         end as velocity_result,
         case
-            when judged.follows_disc then 'the disc changes, and its emission gives the velocity: velocities from lines of the star'
+            when judged.follows_disc then 'H-alpha changes, and its wings give the velocity: velocities from other lines'
             when judged.n_velocities > 1 and judged.rv_change_probability is null and judged.scatter > 1.0
             then 'exposures of one night scatter by more than their errors: a second night'
             when judged.rv_change_probability is null then 'no two velocities that can be compared: a second spectrum'
