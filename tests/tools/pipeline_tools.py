@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +21,8 @@ from becat.schema import build
 
 __all__ = ["becat", "contents", "new_catalogue", "obey_permissions", "real_spectra"]
 
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 300
 # Columns that tell when and by which run a row was written: they differ between runs that give the same catalogue.
 RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
 # Tables of which each row is that of a run.
@@ -47,11 +53,58 @@ def obey_permissions() -> None:
             raise OSError(ctypes.get_errno(), "root may not give up its privileges here")
 
 
+class _Warm:
+    """The process of `tests.tools.warm`, which becomes the commands; started with the first one, ended with the tests."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen | None = None
+        self.is_free = threading.Lock()
+
+    def run(self, words: list[str]) -> subprocess.CompletedProcess:
+        """Run a command of becat; one at a time."""
+        process = self._process = self._process or self._start()
+        assert process.stdin and process.stdout
+        with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as err:
+            asked = {"words": words, "environment": dict(os.environ), "out": out.name, "err": err.name}
+            print(json.dumps(asked), file=process.stdin, flush=True)
+            watch = threading.Timer(TIMEOUT_S, os.kill, (int(process.stdout.readline()), signal.SIGKILL))
+            watch.start()
+            try:
+                code = int(process.stdout.readline())
+            finally:
+                watch.cancel()
+            return subprocess.CompletedProcess(words, code, out.read(), err.read())
+
+    def _start(self) -> subprocess.Popen:
+        words = [sys.executable, "-m", "tests.tools.warm"]
+        process = subprocess.Popen(words, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        atexit.register(process.communicate)
+        return process
+
+
+_WARM = _Warm()
+
+
 def becat(*words, check: int | None = 0, before=None) -> subprocess.CompletedProcess:
-    """Run the command line in a process of its own, as a user does; `before` is called in it first."""
-    command = [sys.executable, "-m", "becat", *map(str, words)]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=root, preexec_fn=before)
+    """Run the command line in a process of its own, as a user does.
+
+    Parameters
+    ----------
+    *words
+    check : int, optional
+        Exit status that is expected.
+    before : callable, optional
+        Called in the process first, which then starts from nothing; otherwise it has imported already what commands import.
+    """
+    told = [*map(str, words)]
+    if before is None and _WARM.is_free.acquire(blocking=False):
+        try:
+            done = _WARM.run(told)
+        finally:
+            _WARM.is_free.release()
+    else:
+        command = [sys.executable, "-m", "becat", *told]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=ROOT, preexec_fn=before)
     assert check is None or done.returncode == check, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
