@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -182,9 +183,10 @@ def test_provenance_names_program_run_model_and_sources(site):
         assert doi in bibtex
 
 
-def test_the_file_is_replaced_in_one_step(catalogue, tmp_path):
+def test_the_file_is_replaced_in_one_step(catalogue, published, tmp_path):
     out = tmp_path / "catalog.sqlite"
-    snapshot.write(catalogue, out, progress=False)
+    for name in ("catalog.sqlite", "catalog.metadata.json"):
+        shutil.copy(published.path.with_name(name), out.with_name(name))
     stop, seen = threading.Event(), []
 
     def read():
