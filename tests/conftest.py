@@ -14,6 +14,13 @@ from tests.tools import view_rows
 from tests.tools.pipeline_tools import new_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
+LONG = ("crash", "demo", "docs", "incremental", "lamost_run", "models_evaluate", "models_train", "report", "report_figures", "run",
+        "selection", "simulate", "site", "verify", "vo_services")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that no process is left with one when the others have ended."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
 def pytest_make_parametrize_id(config, val, argname):
