@@ -121,9 +121,12 @@ class Snapshot(Database):
     async def execute(
         self, sql, params=None, truncate=False, custom_time_limit=None, page_size=None, log_sql_errors=True
     ):
-        """Rows of a query; what a visitor may have worded is asked in another process, and for a page no more than it shows."""
+        """Rows of a query; what a visitor may have worded is asked in another process, and for a page no more than it shows.
+
+        Nothing is logged: a page of a row that is not there would write its whole address, many times as long.
+        """
         if asker.get() is None:
-            return await super().execute(sql, params, truncate, custom_time_limit, page_size, log_sql_errors)
+            return await super().execute(sql, params, truncate, custom_time_limit, page_size, log_sql_errors=False)
         rows_max = self.ds.max_returned_rows if truncate else ROWS_MAX
         if truncate and rows_max == (page_size or self.ds.page_size):
             rows_max += 1

@@ -115,7 +115,7 @@ def questions(words: str, dialect: str, limit: int) -> list[Question]:
     limit : int
         Rows at most; the best come first.
     """
-    words = words.strip()
+    words = words.replace("\0", "").strip()  # which ends a text in the language of SQLite's index
     found = []
     if re.fullmatch(r"[+-]?\d{1,19}", words) and abs(int(words)) < INT64:
         found.append(Question(_BY_NUMBER, {"number": int(words)}))

@@ -260,6 +260,7 @@ def test_noise_has_the_false_alarms_that_are_told():
     assert stats.binomtest(int(np.sum(np.array(told) < 0.1)), 90, 0.1, "greater").pvalue > 1e-3
     assert best_period([1.0, 2.0, 3.0], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0], 2.0) is None
     assert best_period(np.arange(9) / 10, np.arange(9.0), np.ones(9), 2.0) is None  # a night
+    assert best_period([58000.0, 58010.0] * 6, np.arange(12.0), np.ones(12), 2.0) is None  # two times
 
 
 def test_the_stage_searches_what_is_new_and_takes_out_what_is_gone(con):
@@ -276,6 +277,9 @@ def test_the_stage_searches_what_is_new_and_takes_out_what_is_gone(con):
     assert rows[1][1] == pytest.approx(11.0, abs=3 * rows[1][2]) and rows[1][2] < 0.2
     assert evidence(con, 1) == ("velocity changes, period", "changes")
     assert search_periods(con)["searched"] == 0
+    con.execute("update line_measurement set ew_halpha_a = 'nan', e_ew_halpha_a = 'inf' where spectrum_id = 1002")
+    assert search_periods(con)["searched"] == 1  # without that night
+    assert con.execute("select n_nights from star_period order by quantity").fetchall() == [(9,), (10,)]
     con.execute("update radial_velocity set rv_blue_km_s = rv_blue_km_s + 5 where spectrum_id = 1003")
     assert search_periods(con)["searched"] == 1
     con.execute("update selection_parameter set value = 3 where name = 'period_shortest_d'")

@@ -549,6 +549,12 @@ def test_options_take_finite_numbers(monkeypatch, words):
     assert code == 2 and "is not a finite number" in said
 
 
+def test_periods_too_short_to_be_searched_are_refused(empty, monkeypatch):
+    """With 0 the search divided by it, with 1e-6 it took all the memory."""
+    code, words = told(monkeypatch, "threshold", "period_shortest_d=1e-6", "-c", empty)
+    assert code == 1 and "must be 0.1 or more" in words
+
+
 @pytest.mark.parametrize(
     ("name", "content", "code", "words"),
     [

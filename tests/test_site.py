@@ -46,6 +46,10 @@ def files(tmp_path_factory):
         catalogue = make_catalogue(folder / f"{name}.duckdb", n_stars=120, seed=seed)
         with duckdb.connect(str(catalogue)) as connection:
             compare_with(connection, "emission_star", "classical_be")
+            connection.execute(
+                "create table many as select ra_deg, dec_deg, concat('<b>', star_id) as class from star limit 50"
+            )
+            compare_with(connection, "many", "classical_be")
         made.append(snapshot.write(catalogue, folder / f"{name}.sqlite", progress=False).path)
     return made
 
@@ -432,13 +436,19 @@ def test_steps_have_one_name_on_the_terminal_and_on_every_page(get, files):
 
 def test_the_page_of_compared_lists_says_what_the_table_holds(get):
     page = get("/compare").text
-    rows = get("/catalog/list_comparison.json?_shape=array").json()
+    rows = get("/catalog/list_comparison.json?list=emission_star&_shape=array").json()
     for words in ("both", "only in the list"):
         n = sum(row["found_by"] == words for row in rows)
         assert n and f">{n} {words}</a>" in page
     reasons = [row["reason_kind"] for row in rows if row["reason_kind"]]
     assert reasons and all(f"</a> {reason}</li>" in page for reason in reasons)
-    assert get("/catalog/list_rate.json?part=all&_shape=array").json()[0]["purity"] == 1
+    assert get("/catalog/list_rate.json?part=all&list=emission_star&_shape=array").json()[0]["purity"] == 1
+
+
+def test_the_page_of_compared_lists_shows_the_most_frequent_of_many_classes(get):
+    page = get("/compare").text
+    assert page.count("class of the list &lt;b&gt;") == 30 and "<b>" not in page
+    assert "Only the 30 most frequent of 50 are here" in page
 
 
 @pytest.fixture(scope="module")

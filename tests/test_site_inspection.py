@@ -263,6 +263,8 @@ def test_senseless_judgements_are_refused(visit, labels):
         {"star_id": "1", "verdict": "be"}, {"star_id": "x", "verdict": "be"}, {"star_id": "10000", "verdict": "maybe"},
         {"star_id": "10000"}, {"star_id": "10000", "verdict": "be", "profile_class": "nova"},
         {"star_id": "10000", "verdict": "be", "shell_type": "7"}, {"star_id": "9" * 40, "verdict": "be"},
+        {"star_id": "9" * 5000, "verdict": "be"}, {"star_id": "²", "verdict": "be"}, {"star_id": "1_0000", "verdict": "be"},
+        {"star_id": "10000", "verdict": "be", "spectrum_id": "-1"}, {"star_id": "10000", "verdict": "be", "spectrum_id": "x"},
     ):  # fmt: skip
         assert visit("/inspect/judge", {"csrftoken": csrf, **said}).status_code == 400, said
     assert count(labels) == 0

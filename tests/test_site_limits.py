@@ -104,6 +104,25 @@ def test_what_takes_too_much_memory_or_time_is_refused(get, sql):
     assert time.perf_counter() - started < 40
 
 
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("/search?q=%00abc", 200),
+        ("/star/nobody%00", 302),
+        (f"/star/{'9' * 60_000}", 404),
+        ("/catalog/star?_facet={}", 400),
+        ("/catalog/star.json?_facet_array={%22column%22:1}", 400),
+        ("/catalog/star?_facet_date={", 400),
+        ("/catalog/star?_facet={%22column%22:%22is_simulated%22}", 200),
+        ("/catalog/star/1,2,3", 404),
+        (f"/catalog/-/{'1,' * 2000}1", 400),
+    ],
+)
+def test_odd_addresses_are_answered_and_leave_nothing_in_the_log(get, capfd, asked, status):
+    assert get(asked).status_code == status
+    assert capfd.readouterr().err == ""
+
+
 def test_pages_of_the_machine_are_not_shown(get, path):
     for page in ("databases", "plugins", "versions", "threads", "settings", "config", "metadata"):
         for ending in ("", ".json"):

@@ -43,7 +43,7 @@ NIGHTS = """
             sum(value / (error * error)) / sum(1 / (error * error)) as value,
             1 / sqrt(sum(1 / (error * error))) as error
         from epochs
-        where value is not null and error > 0
+        where isfinite(value) and isfinite(mjd) and error > 0 and isfinite(error)  -- for DuckDB, NaN is above zero
         group by star_id, quantity, survey, night
     ),
     numbered as (select *, count(*) over (partition by star_id, quantity, survey) as n_nights from nights),

@@ -48,7 +48,7 @@ def best_period(mjd, value, error, shortest_d, longest_d=None) -> Period | None:
     Returns
     -------
     Period or None
-        None where the epochs are too few for a sine, or span less than the shortest period.
+        None where the epochs are at too few times for a sine, or span less than the shortest period.
 
     References
     ----------
@@ -59,7 +59,7 @@ def best_period(mjd, value, error, shortest_d, longest_d=None) -> Period | None:
     mjd, value, error = (np.asarray(x, dtype=float) for x in (mjd, value, error))
     baseline_d = np.ptp(mjd) if mjd.size else 0.0
     longest_d = baseline_d if longest_d is None else longest_d
-    if mjd.size < 4 + LEAST_FREEDOM or longest_d <= shortest_d or np.ptp(value) == 0:
+    if np.unique(mjd).size < 4 + LEAST_FREEDOM or longest_d <= shortest_d or np.ptp(value) == 0:
         return None
     middle = 0.5 * (mjd.min() + mjd.max())
     periodogram = LombScargle(mjd - middle, value, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import secrets
 from pathlib import Path
 
@@ -34,6 +35,7 @@ STAR = """
     left join be_candidate using (star_id)
     left join (select * from classifier_disagreement where star_id = :star order by difference desc limit 1) as doubtful using (star_id)
     where star.star_id = :star"""
+OF_THE_STAR = "select 1 from spectrum where spectrum_id = :spectrum and star_id = :star"
 WRONG_PASSWORD_S = 1.0
 STALE = "This form is not one that you got from here, or it is too old: send it again."
 HASHING_AT_ONCE = 1  # a password takes 50 ms of a processor and 16 MB
@@ -198,20 +200,31 @@ async def judge(datasette, request):
     except Forged:
         return await _form(datasette, request, STALE, 403)
     try:
-        star_id, verdict = int(form["star_id"]), WORDS[form["verdict"]]
-        spectrum = form.get("spectrum_id") or ""
-        shell = form.get("shell_type") or ""
-        if await first(snapshot_of(datasette), "select 1 from star where star_id = :star", {"star": star_id}) is None:
+        star_id, spectrum, shell = (_number(form, name) for name in ("star_id", "spectrum_id", "shell_type"))
+        if star_id is None or form.get("verdict") not in WORDS:
+            raise ValueError("it names no star, or no verdict")
+        numbers = {"star": star_id, "spectrum": spectrum}
+        if await first(snapshot_of(datasette), "select 1 from star where star_id = :star", numbers) is None:
             raise ValueError(f"there is no star {star_id}")
+        if spectrum is not None and await first(snapshot_of(datasette), OF_THE_STAR, numbers) is None:
+            raise ValueError(f"star {star_id} has no spectrum {spectrum}")
         await asyncio.to_thread(
-            inspection.judge, labels, request.actor["id"], star_id, verdict,
-            spectrum_id=int(spectrum) if spectrum else None, profile_class=form.get("profile_class") or None,
-            shell_type=int(shell) if shell else None, comment=(form.get("comment") or "").strip(),
+            inspection.judge, labels, request.actor["id"], star_id, WORDS[form["verdict"]],
+            spectrum_id=spectrum, profile_class=form.get("profile_class") or None, shell_type=shell,
+            comment=(form.get("comment") or "").strip(),
         )  # fmt: skip
-    except (KeyError, ValueError, OverflowError) as error:
+    except ValueError as error:
         return await _form(datasette, request, f"This judgement cannot be taken: {error}", 400)
     blind = "" if form.get("blind", "1") == "1" else "?blind=0"
     return Response.redirect(datasette.urls.path("/inspect") + blind)
+
+
+def _number(form: dict[str, str], name: str) -> int | None:
+    """A whole number of a form, None where it is empty; ValueError where it is none that SQLite can hold."""
+    word = form.get(name) or ""
+    if not re.fullmatch(r"(-?[0-9]{1,19})?", word) or abs(int(word or 0)) >= 2**63:
+        raise ValueError(f"{name} must be a whole number, not {word[:30]}")
+    return int(word) if word else None
 
 
 async def _form(datasette, request, message: str = "", status: int = 200, headers: dict | None = None) -> Response:

@@ -67,7 +67,17 @@ def _too_much(query: bytes) -> str:
                 given = None
             if not isinstance(given, dict) or not {"table", "column", "value"} <= given.keys():
                 return "_through must be a JSON object with table, column and value."
+        if name.startswith("_facet") and value.startswith("{") and not _is_facet(value):
+            return "A facet is the name of a column, or a JSON object with it as column."
     return ""
+
+
+def _is_facet(value: str) -> bool:
+    try:
+        given = json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(given, dict) and isinstance(given.get("column") or given.get("simple"), str)
 
 
 def whole(path: str, query: bytes) -> bytes:

@@ -8,6 +8,7 @@ from becat.publish.reading import rows, snapshot_of
 from becat.schema.find_star import questions
 
 LIMIT = 50
+LETTERS_MAX = 200
 VERDICTS = "select star_id, name as first_failed_step, is_classical_be from verdict where star_id in ({})"
 
 
@@ -18,7 +19,7 @@ def register_routes():
 
 async def search_page(datasette, request):
     """HTML page of the stars found; a single one is shown at once."""
-    asked = (request.args.get("q") or "").strip()[:200]
+    asked = (request.args.get("q") or "").strip()[:LETTERS_MAX]
     found = await find(snapshot_of(datasette), asked) if asked else []
     if len(found) == 1:
         return Response.redirect(datasette.urls.path(f"/star/{found[0]['star_id']}"))
@@ -28,7 +29,7 @@ async def search_page(datasette, request):
 
 async def find(database, asked: str) -> list[dict]:
     """Stars that fit what was asked, the best first, each with its verdict; a whole name excludes parts of others."""
-    for sql, parameters in questions(asked, "sqlite", LIMIT):
+    for sql, parameters in questions(asked[:LETTERS_MAX], "sqlite", LIMIT):
         found = await rows(database, sql, parameters, LIMIT)
         if found and found[0]["preference"] == 0:
             found = [row for row in found if row["preference"] == 0]
