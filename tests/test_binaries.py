@@ -102,7 +102,9 @@ def test_wings_of_a_disc_that_changes_say_nothing_about_the_star(con):
     wings = {"rv_halpha_wing_km_s": moving, "e_rv_halpha_wing_km_s": [1.0] * 3, "halpha_wing_of": ["emission"] * 3}
     for star_id in (1, 2, 3, 4):
         add_velocities(con, star_id, moving, 2.0, **(wings if star_id < 4 else {}))
-    con.execute("update line_measurement set ew_halpha_dry_a = -9, e_ew_halpha_dry_a = 0.1 where spectrum_id in (1001, 4001)")
+    con.execute(
+        "update line_measurement set ew_halpha_dry_a = -9, e_ew_halpha_dry_a = 0.1 where spectrum_id in (1001, 4001)"
+    )
     con.execute("update profile_class set core_flux = 1.5, e_core_flux = 0.01")
     con.execute("update profile_class set core_flux = 1.2 where spectrum_id in (2001)")
     con.execute("update profile_class set violet_red_ratio = 1.1, e_violet_red_ratio = 0.01")
