@@ -20,6 +20,7 @@ from astropy.coordinates import SkyCoord
 import becat.etl as etl
 from becat.demo_sky import Intrinsic, distances, intrinsic, peculiar_velocities, spectral_types
 from becat.etl.kinematics.velocity import KinematicModel, peculiar_velocity
+from becat.simulate.places import star_of_place
 
 __all__ = ["demo_stars", "designation_position", "write_demo_archives"]
 
@@ -145,9 +146,8 @@ def _printed() -> pd.DataFrame:
 def _all_stars(extra_stars) -> pd.DataFrame:
     """Printed and extra stars, each once; what one star has under two designations is put together."""
     printed = _printed().assign(kind="printed")
-    # designations that differ in the last digit are one star: the first of them stands for both
-    place = printed.designation.str.replace(r"\.(\d+)", "", regex=True)
-    groups = printed.groupby(place.to_numpy(), sort=True)
+    # of designations at one place the first stands for all
+    groups = printed.groupby(star_of_place(printed.ra_deg.to_numpy(), printed.dec_deg.to_numpy()), sort=True)
     tables = groups.tables.agg(" ".join).to_numpy()
     printed = groups.first().assign(tables=tables).reset_index(drop=True)
     rng = np.random.default_rng(20220516)

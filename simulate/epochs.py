@@ -17,6 +17,7 @@ from becat.simulate.changing_stars import ChangingStars, draw_changing_stars
 from becat.simulate.draw import distributions, draw
 from becat.simulate.files import write_mrs
 from becat.simulate.labels import count_peaks
+from becat.simulate.places import draw_apart
 from becat.simulate.spectra import GRIDS, Exposure, combine, detect, pixels_of, render_stars, shape_of_counts
 from becat.simulate.survey import designations, draw_positions, file_name, times_of_night, write_catalogues
 from becat.simulate.velocity import VelocityGrid
@@ -214,10 +215,15 @@ def _in_fields(n, rng):
     """(n,) right ascension and declination, degrees, of stars in fields as large as one spectrograph's."""
     survey = distributions(_RANGES)["survey"]
     field = np.arange(n) // survey["stars_a_field"]
-    centre: Any = SkyCoord(*draw_positions(int(field[-1]) + 1, rng), unit="deg")[field]
-    apart = survey["field_radius_deg"] * np.sqrt(rng.random(n))
-    sky: Any = centre.directional_offset_by(rng.uniform(0, 360, n) * u.deg, apart * u.deg)
-    return np.round(sky.ra.deg, 6), np.round(sky.dec.deg, 6)
+    centre: Any = SkyCoord(*draw_positions(int(field[-1]) + 1, rng), unit="deg")
+
+    def draw_in_field(rows):
+        apart = survey["field_radius_deg"] * np.sqrt(rng.random(len(rows)))
+        towards = rng.uniform(0, 360, len(rows))
+        sky: Any = centre[field[rows]].directional_offset_by(towards * u.deg, apart * u.deg)
+        return np.round(sky.ra.deg, 6), np.round(sky.dec.deg, 6)
+
+    return draw_apart(draw_in_field, n)
 
 
 def _write_field(folder, number, table, stars, n_nights, rng, bar):

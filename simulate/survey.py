@@ -16,6 +16,7 @@ from tqdm import tqdm
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 from becat.simulate.draw import distributions, draw
 from becat.simulate.files import write_image, write_lrs, write_mrs
+from becat.simulate.places import draw_apart, star_of_place
 from becat.simulate.spectra import Simulated, Stars, draw_stars, expose
 
 __all__ = [
@@ -59,7 +60,8 @@ def write_survey(
     seed : int
     stars : table or sequence of mappings, optional
         Stars that must be in it: designation, ra_deg, dec_deg and, where wanted, kind, snr, n_epochs. A missing kind is
-        ``emission``, a missing S/N is drawn, a missing number of epochs is 1. They are observed as ``mrs_rows``.
+        ``emission``, a missing S/N is drawn, a missing number of epochs is 1. They are observed as ``mrs_rows``. Entries
+        at one place, as the catalogue tells stars apart, are one star, of the kind of the first of them.
     progress : bool
         Show a progress bar.
 
@@ -92,7 +94,7 @@ def write_survey(
 def _plan(n, rng, stars):
     """One row a spectrum: star, visit, kind, position, S/N, layout and plate."""
     fixed = _fixed_stars(stars, rng)
-    drawn = _draw_plan(n, rng, first=0 if fixed.empty else int(fixed.star.max()) + 1)
+    drawn = _draw_plan(n, rng, fixed)
     table = pd.concat([fixed, drawn], ignore_index=True) if len(fixed) else drawn
     # A plate has one layout and no star twice: the visits of a star are on different nights.
     table = table.sort_values(["layout", "visit", "star"], kind="stable", ignore_index=True)
@@ -118,14 +120,17 @@ def _fixed_stars(stars, rng):
         raise ValueError(f"unknown kinds of star {unknown}: use {list(distributions()['kinds'])}")
     frame["snr"] = frame.snr.fillna(pd.Series(draw({"log": [20, 120]}, rng, n), index=frame.index))
     frame["designation"] = frame.designation.str.removeprefix("LAMOST ").str.strip()
-    frame["star"], frame["layout"] = np.arange(n), "mrs_rows"
+    frame["star"], frame["layout"] = star_of_place(frame.ra_deg.to_numpy(), frame.dec_deg.to_numpy()), "mrs_rows"
     repeated = frame.loc[frame.index.repeat(frame.n_epochs.astype(int))]
     repeated = repeated.assign(visit=repeated.groupby("star").cumcount())
     return repeated[["star", "visit", "kind", "designation", "ra_deg", "dec_deg", "snr", "layout"]]
 
 
-def _draw_plan(n, rng, first):
-    """n spectra of stars drawn along the northern plane, some visited more than once."""
+def _draw_plan(n, rng, fixed):
+    """n spectra of stars drawn along the northern plane, some visited more than once; none is at the place of a fixed one."""
+    first, taken = 0, np.empty((2, 0))
+    if len(fixed):
+        first, taken = int(fixed.star.max()) + 1, fixed[["ra_deg", "dec_deg"]].to_numpy(float).T
     survey = distributions()["survey"]
     epochs = rng.choice(len(survey["epochs"]), n, p=survey["epochs"]) + 1
     n_stars = int(np.searchsorted(np.cumsum(epochs), n)) + 1
@@ -134,7 +139,7 @@ def _draw_plan(n, rng, first):
     kind = rng.choice(list(kinds), n_stars, p=_shares(kinds))
     kind[: min(n_stars, len(kinds))] = list(kinds)[:n_stars]  # each kind at least once
     layout = rng.choice(list(layouts), n_stars, p=_shares(layouts))
-    ra_deg, dec_deg = draw_positions(n_stars, rng)
+    ra_deg, dec_deg = draw_apart(lambda rows: draw_positions(len(rows), rng), n_stars, (taken[0], taken[1]))
     snr = draw(survey["snr"], rng, n_stars)
     noise = kind == "noise"
     snr[noise] = draw(distributions()["kinds"]["noise"]["snr"], rng, int(noise.sum()))

@@ -102,6 +102,16 @@ def test_runaways_are_the_printed_ones_and_no_other_printed_star(catalogue):
     assert limit == pytest.approx(24.05, abs=0.005)
 
 
+def test_a_star_of_the_catalogue_is_one_simulated_system(demo, catalogue):
+    """The paper lists two stars under two designations each."""
+    truth = str(demo[0] / "survey" / "truth.csv")
+    systems = catalogue.execute(
+        "select count(distinct star), count(distinct t.designation) from spectrum s join read_csv(?) t using (obsid) group by star_id",
+        [truth],
+    ).fetchall()
+    assert {n for n, _ in systems} == {1} and sum(n == 2 for _, n in systems) == 2
+
+
 def test_clusters_are_the_printed_ones(catalogue):
     found = dict(
         catalogue.execute(

@@ -9,10 +9,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
 from becat.etl.lamost.release_rows import gather_files
 from becat.schema.lines import LINES, vacuum_to_air
+from becat.simulate.places import draw_apart, star_of_place
 from becat.simulate.spectra import draw_stars, expose
 from becat.simulate.survey import FIRST_OBSID, designations, write_survey
 
@@ -163,6 +165,42 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
 
     first = digest(tmp_path / "one")
     assert first == digest(tmp_path / "two") and len(first) > 20
+
+
+def test_entries_at_one_place_are_one_star_seen_on_several_nights(tmp_path):
+    entries = [
+        {"designation": "J011623.65+590507.3", "ra_deg": 19.0985417, "dec_deg": 59.0853611, "kind": "shell_emission"},
+        {"designation": "J011623.65+590509.8", "ra_deg": 19.0985417, "dec_deg": 59.0860556, "kind": "emission"},
+        {"designation": "J011623.65+590507.4", "ra_deg": 19.0985417, "dec_deg": 59.0853889, "kind": "emission"},
+    ]  # the second lies 2.5 arcsec north of the first
+    truth = write_survey(tmp_path, n=3, seed=5, stars=entries).set_index("designation")
+    first, other, again = (truth.loc[entry["designation"]] for entry in entries)
+    for name in ("star", "kind", "ew_emission_a", "rv_km_s", "v_sin_i_km_s", "teff_k", "inclination_deg"):
+        assert first[name] == again[name] != other[name]
+    assert abs(first.mjd - again.mjd) > 0.5 and first.obsid != again.obsid
+
+
+def test_a_chain_of_places_is_one_star_across_zero_hours_and_at_the_pole():
+    ra_deg = np.array([359.9998, 40.0, 0.0002, 0.0006, 120.0, 300.0, 40.0])
+    dec_deg = np.array([0.0, 20.0, 0.0, 0.0, 89.9998, 89.9998, 20.0004])
+    assert star_of_place(ra_deg, dec_deg, 1.5).tolist() == [0, 1, 0, 0, 2, 2, 1]
+    assert star_of_place(ra_deg, dec_deg, 1.43).tolist() == list(range(7))
+    assert star_of_place(np.empty(0), np.empty(0)).tolist() == []
+
+
+def test_drawn_positions_are_apart_from_each_other_and_from_those_taken():
+    rng = np.random.default_rng(5)
+    taken = np.array([10.0, 10.05]), np.array([30.0, 30.05])
+
+    def draw_crowded(rows):
+        return rng.uniform(10, 10.1, len(rows)), rng.uniform(30, 30.1, len(rows))
+
+    places = SkyCoord(*draw_apart(draw_crowded, 40, taken), unit="deg")
+    _, nearest, _ = places.match_to_catalog_sky(places, nthneighbor=2)
+    _, nearest_taken, _ = places.match_to_catalog_sky(SkyCoord(*taken, unit="deg"))
+    assert len(places) == 40 and nearest.arcsec.min() > 20 and nearest_taken.arcsec.min() > 20
+    crowded = SkyCoord(*draw_crowded(np.arange(40)), unit="deg")
+    assert crowded.match_to_catalog_sky(crowded, nthneighbor=2)[1].arcsec.min() < 20
 
 
 def test_unknown_kind_of_a_forced_star_is_refused(tmp_path):
