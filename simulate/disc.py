@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from becat.simulate.draw import distributions, draw
+from becat.simulate.draw import OwnDraws, distributions, draw
 from becat.simulate.photosphere import HALPHA_A
 from becat.simulate.velocity import VelocityGrid, fourier_gaussian, multiply
 
@@ -34,7 +34,7 @@ def disc_emission(
     ew_a: np.ndarray,
     rv_km_s: np.ndarray,
     grid: VelocityGrid,
-    rng: np.random.Generator,
+    rng: np.random.Generator | OwnDraws,
     line_a: float = HALPHA_A,
 ) -> np.ndarray:
     """Emission of discs in Keplerian rotation, over the continuum.
@@ -51,7 +51,7 @@ def disc_emission(
     rv_km_s : (n,) float array
         Velocity of the star, km/s.
     grid : VelocityGrid
-    rng : numpy Generator
+    rng : numpy Generator or OwnDraws
     line_a : float
         Rest wavelength of the line, vacuum Angstrom.
 

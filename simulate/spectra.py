@@ -8,7 +8,7 @@ import numpy as np
 
 from becat.schema.lines import LINES
 from becat.simulate.disc_free import FIRST
-from becat.simulate.draw import distributions, draw
+from becat.simulate.draw import OwnDraws, distributions, draw
 from becat.simulate.instrument import feature_significance, gather, resolution_sigma_km_s, telluric_transmission
 from becat.simulate.labels import count_peaks, empty_truth, label_by_visibility
 from becat.simulate.systems import Systems, draw_radial_velocities, draw_systems, render
@@ -72,12 +72,21 @@ class Stars:
         The systems of each kind and where they stand among the n.
     reddening_mag, slope : (n,) float arrays
         E(B-V) that the diffuse bands show, and slope of the continuum over an arm.
+    seed : (n,) int array, optional
+        What is random in a star itself comes from it, and is the same whenever it is exposed: the points at which its disc is
+        sampled, the waves of its fibre. Without seeds these are drawn anew for each exposure.
     """
 
     kind: np.ndarray
     groups: list[tuple[np.ndarray, Systems]]
     reddening_mag: np.ndarray
     slope: np.ndarray
+    seed: np.ndarray | None = None
+
+    def own_draws(self, rows: np.ndarray | slice, grid: VelocityGrid) -> OwnDraws | None:
+        """Random numbers of some of the stars on one grid, if they have seeds."""
+        of = next(i for i, known in enumerate(GRIDS.values()) if known is grid)
+        return None if self.seed is None else OwnDraws(self.seed[rows], of)
 
     def take(self, rows: np.ndarray, velocity_factor: np.ndarray) -> Stars:
         """Some of the stars, each as often as wanted; binaries at another phase of their orbit.
@@ -95,7 +104,8 @@ class Stars:
             if len(wanted):
                 picked = np.array([order[star] for star in rows[wanted]])
                 groups.append((wanted, systems.take(picked, velocity_factor[wanted])))
-        return Stars(self.kind[rows], groups, self.reddening_mag[rows], self.slope[rows])
+        seed = None if self.seed is None else self.seed[rows]
+        return Stars(self.kind[rows], groups, self.reddening_mag[rows], self.slope[rows], seed)
 
     def truth(self) -> dict[str, np.ndarray]:
         """Table of `labels.empty_truth`, filled with what was drawn."""
@@ -172,7 +182,7 @@ def expose(
         if arm != "blue":
             _judge(truth, whole, feature, snr, grid, arm)
             _judge_against_all(truth, bare, stars.kind, grid)
-        light = whole * shape_of_counts(stars, grid, arm, rng)
+        light = whole * shape_of_counts(stars, grid, arm, stars.own_draws(slice(None), grid) or rng)
         wanted = snr * share if arm == "blue" else snr
         if n_singles:
             parts = [detect(light, grid, arm, wanted / np.sqrt(n_singles), rng, True) for _ in range(n_singles)]
@@ -196,7 +206,8 @@ def render_stars(
     grid : VelocityGrid
     rng : numpy Generator
     points : numpy Generator, optional
-        For the points at which discs are sampled: those of a disc that is seen again should be the same. Default: `rng`.
+        For the points at which discs are sampled: those of a disc that is seen again should be the same. Default: of the
+        stars' seeds, else `rng`.
 
     Returns
     -------
@@ -205,7 +216,7 @@ def render_stars(
     bare = np.empty((len(stars.kind), grid.n_pixels), dtype=np.float32)
     feature = np.empty_like(bare)
     for rows, systems in stars.groups:
-        bare[rows], feature[rows] = render(systems, grid, points or rng)
+        bare[rows], feature[rows] = render(systems, grid, points or stars.own_draws(rows, grid) or rng)
     whole = bare * telluric_transmission(rng, len(bare), grid) * _diffuse_bands(stars.reddening_mag, grid)
     arm = next(name for name, known in GRIDS.items() if known is grid)
     blur = fourier_gaussian(grid, resolution_sigma_km_s(np.full(len(whole), _RESOLVING_POWER[arm])))
@@ -223,7 +234,7 @@ def _diffuse_bands(reddening_mag, grid):
     return np.exp(-np.asarray(reddening_mag)[:, None] * opacity).astype(np.float32)
 
 
-def shape_of_counts(stars: Stars, grid: VelocityGrid, arm: str, rng: np.random.Generator) -> np.ndarray:
+def shape_of_counts(stars: Stars, grid: VelocityGrid, arm: str, rng: np.random.Generator | OwnDraws) -> np.ndarray:
     """(n, n_pixels) shape of the counts: the star's slope, the blaze of the grating, and waves of flat field and fibre."""
     survey = distributions()["survey"]
     n = len(stars.kind)

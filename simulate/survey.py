@@ -80,6 +80,7 @@ def write_survey(
     rng = np.random.default_rng(seed)
     table = _plan(n, rng, stars)
     parents = draw_stars(table.groupby("star").kind.first().to_numpy(), rng)
+    parents.seed = rng.integers(2**62, size=len(parents.kind))
     parts = []
     with tqdm(total=len(table), unit="spectrum", disable=None if progress else True, desc="simulating") as bar:
         for _, plate in table.groupby("plate", sort=True):

@@ -8,7 +8,7 @@ import numpy as np
 
 from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from becat.simulate.disc import disc_emission, draw_disc, draw_shell, shell_absorption
-from becat.simulate.draw import distributions, draw
+from becat.simulate.draw import OwnDraws, distributions, draw
 from becat.simulate.photosphere import HALPHA_A, draw_star, photosphere
 from becat.simulate.velocity import VelocityGrid
 
@@ -121,7 +121,7 @@ def absorbed_light(systems: Systems, grid: VelocityGrid) -> np.ndarray:
     return np.stack(stars)
 
 
-def render(systems: Systems, grid: VelocityGrid, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def render(systems: Systems, grid: VelocityGrid, rng: np.random.Generator | OwnDraws) -> tuple[np.ndarray, np.ndarray]:
     """Spectra over the continuum, before any instrument.
 
     Returns

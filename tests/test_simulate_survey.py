@@ -15,7 +15,7 @@ from astropy.io import fits
 from becat.etl.lamost.release_rows import gather_files
 from becat.schema.lines import LINES, vacuum_to_air
 from becat.simulate.places import draw_apart, star_of_place
-from becat.simulate.spectra import draw_stars, expose
+from becat.simulate.spectra import GRIDS, draw_stars, expose, render_stars, shape_of_counts
 from becat.simulate.survey import FIRST_OBSID, designations, write_survey
 
 REAL = {
@@ -178,6 +178,21 @@ def test_entries_at_one_place_are_one_star_seen_on_several_nights(tmp_path):
     for name in ("star", "kind", "ew_emission_a", "rv_km_s", "v_sin_i_km_s", "teff_k", "inclination_deg"):
         assert first[name] == again[name] != other[name]
     assert abs(first.mjd - again.mjd) > 0.5 and first.obsid != again.obsid
+
+
+def test_a_star_is_the_same_whenever_it_is_exposed_and_beside_whichever_others():
+    rng = np.random.default_rng(6)
+    stars = draw_stars(np.array(["emission_clear", "absorption", "shell_emission", "emission_clear"]), rng)
+    stars.seed = np.array([3, 1, 4, 15])
+    one = np.ones(2)
+    first, again = stars.take(np.array([3, 2]), one), stars.take(np.array([0, 3]), one)
+    grid = GRIDS["red"]
+    (_, feature, bare), (_, feature_again, bare_again) = (render_stars(seen, grid, rng) for seen in (first, again))
+    assert (bare[0] == bare_again[1]).all() and (feature[0] == feature_again[1]).all() and feature[0].max() > 0.1
+    response, response_again = (
+        shape_of_counts(seen, grid, "red", seen.own_draws(slice(None), grid) or rng) for seen in (first, again)
+    )
+    assert (response[0] == response_again[1]).all() and (response[1] != response_again[0]).any()
 
 
 def test_a_chain_of_places_is_one_star_across_zero_hours_and_at_the_pole():
