@@ -234,6 +234,7 @@ def run(config: Path) -> None:
         model = "my_model.onnx"                      # instead of both classifiers that come with becat
         score_all = true                             # also score spectra that an earlier step has rejected
         inspections = "labels.sqlite"
+        light_curves = {"gam Cas" = ["tess", "asassn.csv"]}  # photometry: files and directories, by star
         scheduler = "tcp://host:8786"                # Dask, to use a cluster
         publish = "catalog.sqlite"
         [lamost]                                     # fetched from LAMOST: see `becat lamost plan --help`
@@ -595,18 +596,6 @@ def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> 
     )
 
 
-def _star_of(connection, name: str, advice: str) -> tuple[int, str]:
-    """Number and designation of the star that a name stands for; the advice is for a spectrum that has no star."""
-    from becat.show import find_spectrum
-
-    row = connection.execute(
-        "select star_id, designation from spectrum where spectrum_id = ?", [find_spectrum(connection, name)]
-    ).fetchone()
-    if row is None or row[0] is None:
-        raise BecatError(f"{name} has no position and is no star: {advice}")
-    return row
-
-
 @becat.command(context_settings={"ignore_unknown_options": True})
 @click.argument("star")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
@@ -622,9 +611,10 @@ def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
         becat alias "gam Cas" "HD 5394" "27 Cas" --catalog catalog.duckdb
     """
     from becat.etl.match.gather import link_names
+    from becat.show import named_star
 
     with open_catalogue(catalog) as connection:
-        row = _star_of(connection, star, "name first the one that has a position")
+        row = named_star(connection, star, "name first the one that has a position")
         n_moved = link_names(connection, row[0], list(names))
     click.echo(f"{counted(n_moved, 'spectrum is', 'spectra are')} of star {row[0]} ({row[1]}) now")
 
@@ -645,9 +635,10 @@ def light_curve(star: str, files: tuple[Path, ...], catalog: Path) -> None:
         becat light-curve J192814.09+435531.0 tess2019199201929-s0014_lc.fits asassn.csv
     """
     from becat.etl.light_curves.load import load_light_curves
+    from becat.show import named_star
 
     with open_catalogue(catalog) as connection:
-        row = _star_of(connection, star, "give it one with `becat load --positions`")
+        row = named_star(connection, star)
         taken = load_light_curves(connection, row[0], list(files))
     for one in taken:
         for line in one.lines():

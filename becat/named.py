@@ -8,6 +8,7 @@ import duckdb
 
 from becat.etl.archives.stage import withdraw_archives
 from becat.etl.catalogue.connection import transaction
+from becat.etl.light_curves.named import withdraw_light_curves
 from becat.etl.load.positions import withdraw_positions
 from becat.etl.load.release import withdraw_release_catalogues
 
@@ -17,6 +18,7 @@ WITHDRAW: dict[str, Callable[[duckdb.DuckDBPyConnection, list[str]], None]] = {
     "archive": withdraw_archives,
     "release catalogue": withdraw_release_catalogues,
     "positions": withdraw_positions,
+    "light curve": withdraw_light_curves,
 }
 
 

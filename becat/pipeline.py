@@ -35,6 +35,7 @@ class Configuration:
     model: Path | None = None
     score_all: bool = False
     inspections: Path | None = None
+    light_curves: dict[str, list[Path]] = field(default_factory=dict)
     publish: Path | None = None
     workers: int | None = None
     scheduler: str | None = None
@@ -72,11 +73,13 @@ def _checked(name: str, value, folder: Path):
             raise ConfigurationError(f"{name} must be true or false, not {value!r}")
         return value
     if name in ("spectra", "release_catalogues", "positions"):
-        paths = _of_type(name, [value] if isinstance(value, str) else value, list, "a list of paths")
-        return [_existing(name, folder / _of_type(name, p, str, "a list of paths")) for p in paths]
+        return _paths(name, value, folder)
     if name == "archives":
         table = _of_type(name, value, dict, "a table of source and file")
         return {source: _existing(name, folder / _of_type(name, p, str, "a path")) for source, p in table.items()}
+    if name == "light_curves":
+        table = _of_type(name, value, dict, "a table of star and files")
+        return {star: _paths(name, files, folder) for star, files in table.items()}
     if name == "lamost":
         return LamostRelease.read(value, folder)
     if name == "scheduler":
@@ -91,6 +94,11 @@ def _checked(name: str, value, folder: Path):
     if value not in ("coadd", "single", "all"):
         raise ConfigurationError(f"{name} must be coadd, single or all, not {value!r}")
     return value
+
+
+def _paths(name: str, value, folder: Path) -> list[Path]:
+    paths = _of_type(name, [value] if isinstance(value, str) else value, list, "a list of paths")
+    return [_existing(name, folder / _of_type(name, path, str, "a list of paths")) for path in paths]
 
 
 def _of_type(name: str, value, kind: type, words: str):
@@ -129,6 +137,7 @@ def run_pipeline(configuration: Configuration) -> None:
     from becat.etl.periods.fill import search_periods
     from becat.etl.score import score_spectra
     from becat.inspections import take_inspections
+    from becat.light_curves import take_light_curves
     from becat.named import withdraw_unnamed
     from becat.snapshot import is_published, publish_snapshot
 
@@ -199,6 +208,13 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo(
             f"match:   {counted(n_rows, 'new archive row')}, {counted(n_matched, 'row')} of the catalogue changed"
         )
+        # After the archives, by whose names a star may be called.
+        counts = take_light_curves(connection, configuration.light_curves, click.echo)
+        if configuration.light_curves:
+            click.echo(
+                f"light curves: {counted(counts['files'], 'file')}, {counts['unchanged']:,} unchanged,"
+                f" {counted(counts['rows'], 'row')}, {counts['rejected']:,} rejected"
+            )
         changed = _last_run(connection) != last_run
         to_publish = configuration.publish and not is_published(connection, configuration.publish)
     if configuration.publish and to_publish:

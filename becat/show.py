@@ -19,6 +19,7 @@ from becat.schema.words import counted
 
 __all__ = [
     "find_spectrum",
+    "named_star",
     "print_changes",
     "print_funnel",
     "print_threshold",
@@ -108,6 +109,24 @@ def find_spectrum(connection: duckdb.DuckDBPyConnection, words: str) -> int:
         f"no star {words!r} here: give a name such as J192814.09+435531.0 or a part of one, a position in degrees such as"
         " '292.0587 43.9253', or the number of a spectrum"
     )
+
+
+def named_star(
+    connection: duckdb.DuckDBPyConnection, words: str, advice: str = "give it one with `becat load --positions`"
+) -> tuple[int, str]:
+    """Number and designation of the star that a user names, as for `find_spectrum`.
+
+    Raises
+    ------
+    BecatError
+        There is no such star, or more than one; or a spectrum without a position is named: then the advice is given.
+    """
+    row = connection.execute(
+        "select star_id, designation from spectrum where spectrum_id = ?", [find_spectrum(connection, words)]
+    ).fetchone()
+    if row is None or row[0] is None:
+        raise BecatError(f"{words} has no position and is no star: {advice}")
+    return row
 
 
 def _own_spectrum(connection, words: str) -> int | None:

@@ -894,7 +894,7 @@ CLUSTER_MATCH = _table(
 
 LIGHT_CURVE = _table(
     "light_curve",
-    "Time-series photometry that `becat light-curve` read from tables of TESS, ASAS-SN and ZTF, one row per measurement",
+    "Time-series photometry that `becat light-curve` or `becat run` read from tables of TESS, ASAS-SN and ZTF, one row per measurement",
     _col("file", Text, "File from which it was read", ucd="meta.id;meta.file", key=True),
     _col("row_in_file", BigInteger, "Row of the file's table, counted from 1", ucd="meta.id", key=True),
     # no reference that is checked: its star is gone for a moment where the files of its spectra are read again
@@ -1209,7 +1209,9 @@ WAITING_INPUT = _table(
 NAMED_INPUT = _table(
     "named_input",
     "What the configuration of `becat run` named at the last run: what it no longer names is removed",
-    _col("kind", Text, "release catalogue, positions, archive or fetched archive", ucd="meta.code", key=True),
+    _col(
+        "kind", Text, "release catalogue, positions, archive, fetched archive or light curve", ucd="meta.code", key=True
+    ),
     _col("name", Text, "Path, or name of the source", ucd="meta.id", key=True),
     _run(),
 )

@@ -13,10 +13,13 @@ from astropy.time import Time
 from click.testing import CliRunner
 
 from becat import cli
+from becat.entries import ConfigurationError
 from becat.etl.light_curves.forms import read_light_curve
 from becat.etl.light_curves.load import load_light_curves
 from becat.etl.load.forget import forget
 from becat.etl.match.gather import gather_stars
+from becat.light_curves import take_light_curves
+from becat.pipeline import Configuration
 from becat.schema.errors import BecatError
 
 STAR = 5
@@ -257,11 +260,11 @@ def with_star(catalogue):
     return catalogue
 
 
-def add_spectrum(catalogue, spectrum_id, ra_deg):
+def add_spectrum(catalogue, spectrum_id, ra_deg, designation="J1"):
     catalogue.execute(
         "insert into spectrum (spectrum_id, survey, is_simulated, designation, file, coadd, ra_deg, dec_deg, has_blue)"
-        " values (?, 'LAMOST MRS', false, 'J1', 'x.fits', true, ?, ?, false)",
-        [spectrum_id, ra_deg, DEC_DEG],
+        " values (?, 'LAMOST MRS', false, ?, 'x.fits', true, ?, ?, false)",
+        [spectrum_id, designation, ra_deg, DEC_DEG],
     )
 
 
@@ -316,3 +319,80 @@ def test_the_command(with_star, tmp_path):
     assert "2 rows of ZTF g, r, times HJD UTC" in done.output
     assert "left out: 1 of another object, more than 3 arcsec off" in done.output
     assert "2 measurements of J1" in done.output
+
+
+def taken(catalogue, **named):
+    """What is told of light curves that a configuration names by star, and the counts."""
+    said: list[str] = []
+    counts = take_light_curves(catalogue, {star: list(paths) for star, paths in named.items()}, said.append)
+    return "\n".join(said), tuple(counts[name] for name in ("files", "unchanged", "rows", "rejected"))
+
+
+def rows_of(catalogue):
+    return dict(catalogue.execute("select parse_filename(file), count(*) from light_curve group by all").fetchall())
+
+
+def test_what_is_new_or_has_changed_is_read_and_what_cannot_be_is_told(with_star, tmp_path):
+    (tmp_path / "curves").mkdir()
+    tess(tmp_path / "curves" / "a.fits")
+    broken = written(tmp_path / "curves" / "broken.csv", "a,b\n1,2\n")
+    written(tmp_path / "curves" / "notes.txt", "no table")
+    zg = written(tmp_path / "b.csv", ZTF)
+    named = {"J1": [tmp_path / "curves", zg]}
+    said, counts = taken(with_star, **named)
+    assert counts == (2, 0, 4, 1) and "broken.csv is no table of TESS" in said
+    assert rows_of(with_star) == {"a.fits": 2, "b.csv": 2}
+    assert with_star.execute("select count(*) from rejected_input where file like '%broken.csv'").fetchone() == (1,)
+
+    before = with_star.execute("from etl_run").fetchall()
+    assert taken(with_star, **named) == ("", (0, 3, 0, 0)) and with_star.execute("from etl_run").fetchall() == before
+
+    written(zg, ZTF.replace(",32768,", ",0,"))
+    written(broken, SKY_PATROL_1)
+    assert taken(with_star, **named)[1] == (2, 1, 5, 0)
+    assert rows_of(with_star) == {"a.fits": 2, "b.csv": 3, "broken.csv": 2}
+
+    written(zg, "spoilt")
+    assert taken(with_star, **named)[1] == (0, 2, 0, 1) and rows_of(with_star) == {"a.fits": 2, "broken.csv": 2}
+    said, _ = taken(with_star, J1=[zg])
+    assert f"names it no more: {tmp_path / 'curves'} of star J1" in said and rows_of(with_star) == {}
+
+
+def test_a_file_follows_the_star_for_which_it_is_named(with_star, tmp_path):
+    far = tess(tmp_path / "a.fits", primary={"TELESCOP": "TESS", "RA_OBJ": RA_DEG + 1, "DEC_OBJ": DEC_DEG})
+    near = written(tmp_path / "b.csv", SKY_PATROL_1)
+    add_spectrum(with_star, 70, RA_DEG + 1, "J2")
+    gather_stars(with_star)
+    numbers = dict(with_star.execute("select designation, star_id from star").fetchall())
+    said, counts = taken(with_star, J1=[far, near])
+    assert counts == (1, 0, 2, 1) and "arcsec from this one" in said
+    assert taken(with_star, J1=[far, near])[1] == (0, 2, 0, 0)  # what was refused is not read again
+    assert taken(with_star, J2=[far, near])[1] == (2, 0, 4, 0)  # but for another star it is
+    assert with_star.execute("select distinct star_id from light_curve").fetchall() == [(numbers["J2"],)]
+    assert "named for two stars" in taken(with_star, J2=[far, near], J1=[near])[0]
+    said, counts = taken(with_star, J2=[far], J3=[near])
+    assert "no light curve of J3: no star" in said and counts == (0, 1, 0, 1) and rows_of(with_star) == {"a.fits": 2}
+
+
+def test_a_run_takes_those_that_its_configuration_names(with_star, tmp_path):
+    with_star.close()
+    written(tmp_path / "b.csv", ZTF)
+    (tmp_path / "run.toml").write_text('catalog = "c.duckdb"\nlight_curves = {J1 = "b.csv"}\n')
+    first, again = (CliRunner().invoke(cli.becat, ["run", str(tmp_path / "run.toml")]) for _ in range(2))
+    assert "light curves: 1 file, 0 unchanged, 2 rows, 0 rejected" in first.output
+    assert "light curves: 0 files, 1 unchanged, 0 rows, 0 rejected" in again.output
+    assert "nothing is new or stale" in again.output
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ('["b.csv"]', "a table of star and files"),
+        ('{J1 = ["gone.csv"]}', "no such file"),
+        ("{J1 = 7}", "a list of paths"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_told(tmp_path, entry, words):
+    written(tmp_path / "run.toml", f'catalog = "c.duckdb"\nlight_curves = {entry}\n')
+    with pytest.raises(ConfigurationError, match=words):
+        Configuration.read(tmp_path / "run.toml")

@@ -19,7 +19,7 @@ from becat.schema.errors import BecatError
 from becat.schema.sphere import separation_deg
 from becat.schema.words import counted
 
-__all__ = ["KIND", "Taken", "load_light_curves"]
+__all__ = ["KIND", "Taken", "load_light_curves", "read_for_star", "write_light_curve"]
 
 KIND = "light curve"  # of the files in the ledger
 FILE_OF_STAR_ARCSEC = 10.0  # half a pixel of TESS: how far off the star of a file may be
@@ -67,18 +67,29 @@ def load_light_curves(connection: duckdb.DuckDBPyConnection, star_id: int, paths
     BecatError
         A file is no light curve of a known form, or says that it is of another star: nothing is taken of any then.
     """
-    row = connection.execute("select ra_deg, dec_deg from star where star_id = ?", [star_id]).fetchone()
-    if row is None:
-        raise BecatError(f"there is no star {star_id}")
-    taken = [Taken(path, read_light_curve(path, *row)) for path in dict.fromkeys(paths)]
-    for one in taken:
-        _refuse_another_star(one, *row)
+    taken = [read_for_star(connection, path, star_id) for path in dict.fromkeys(paths)]
     with Run(connection, "light-curve", code_version("light-curve")) as run, transaction(connection):
         for one in taken:
-            _write(connection, one, star_id, run)
+            write_light_curve(connection, one, star_id, run)
         run.n_done = sum(len(one.found) for one in taken)
         run.n_rejected = sum(sum(one.found.left_out.values()) for one in taken)
         run.message = f"{counted(len(taken), 'file')}, {counted(run.n_done, 'row')}, {run.n_rejected:,} left out"
+    return taken
+
+
+def read_for_star(connection: duckdb.DuckDBPyConnection, path: Path, star_id: int) -> Taken:
+    """Read the photometry of a star from a file.
+
+    Raises
+    ------
+    BecatError
+        The file is no light curve of a known form, or says that it is of another star; or there is no such star.
+    """
+    row = connection.execute("select ra_deg, dec_deg from star where star_id = ?", [star_id]).fetchone()
+    if row is None:
+        raise BecatError(f"there is no star {star_id}")
+    taken = Taken(path, read_light_curve(path, *row))
+    _refuse_another_star(taken, *row)
     return taken
 
 
@@ -93,7 +104,8 @@ def _refuse_another_star(one: Taken, ra_deg: float, dec_deg: float) -> None:
         )
 
 
-def _write(connection: duckdb.DuckDBPyConnection, one: Taken, star_id: int, run: Run) -> None:
+def write_light_curve(connection: duckdb.DuckDBPyConnection, one: Taken, star_id: int, run: Run) -> None:
+    """Write what was read of a file to `light_curve` and to the ledger, in place of what came from it before."""
     file = os.path.abspath(one.path)
     read = file_read(file)
     read.n_rows = len(one.found)
