@@ -55,6 +55,8 @@ def epoch_words(
         found.append(f"The velocity changes by {companion['rv_difference_km_s']:.0f} km/s")
     elif companion.get("velocity_result") == "constant":
         found.append("The velocity does not change significantly")
+    elif companion.get("n_velocities"):
+        found.append(f"It is unknown whether the velocity changes ({companion['decided_by']} would tell)")
     if companion.get("evidence"):
         found.append(f"Evidence of a companion: {companion['evidence']}")
     return [*found, period_words(period)] if period else found

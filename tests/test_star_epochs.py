@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import becat
 from becat import cli
+from becat.publish import site
+from becat.publish.epoch_words import epoch_words
+from becat.publish.snapshot import write as snapshot
 from becat.schema.errors import BecatError
+from becat.simulate.draw import distributions
 from tests.tools.epochs_fixture import FEW, MANY, add_epochs
 from tests.tools.site_fixture import make_catalogue
 
@@ -50,6 +57,15 @@ def test_words_of_a_period_say_its_error_and_chance(opened):
     assert any(re.fullmatch(r"The velocity changes by \d+ km/s", sentence) for sentence in words)
     assert any(sentence.startswith("Evidence of a companion: velocity changes") for sentence in words)
     assert f"{MANY} spectra of {MANY} nights with enough S/N, {MANY} of them independent epochs" in words
+
+
+def test_words_say_why_it_is_unknown_whether_the_velocity_changes():
+    unknown = {"velocity_result": "unknown", "n_velocities": 2, "decided_by": "the disc changes: lines of the star"}
+    words = "It is unknown whether the velocity changes (the disc changes: lines of the star would tell)"
+    assert words in epoch_words(2, 2, 2, {}, unknown, None)
+    assert (
+        len(epoch_words(2, 2, 2, {}, unknown | {"n_velocities": 0}, None)) == 1
+    )  # that there is none is told elsewhere
 
 
 def test_many_epochs_are_a_dynamic_spectrum_folded_with_the_period(opened):
@@ -103,3 +119,72 @@ def test_the_command_writes_the_picture_and_says_what_changes(catalogue, tmp_pat
     assert path.read_bytes().startswith(b"%PDF") and "Period 6.5000" in done.output
     done = CliRunner().invoke(cli.becat, ["plot", "E10002", "--folded", "-c", str(own)])
     assert done.exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def binaries(tmp_path_factory, blank):
+    """A binary without a disc and one with, on 16 nights: simulated, loaded, measured and searched for periods by the commands."""
+    folder = tmp_path_factory.mktemp("binaries")
+    table = distributions("epoch_distributions.toml")
+    scenarios = table["scenarios"]
+    table["scenarios"] = {name: scenarios[name] for name in ("sb1", "be_sb1")}
+    try:
+        run("simulate", folder, "--spectra", 32, "--nights", 16, "--seed", 30)
+    finally:
+        table["scenarios"] = scenarios
+    shutil.copy(blank, folder / "c.duckdb")
+    for words in (["load", folder / "spectra", "--workers", 1], ["measure"], ["periods"]):
+        run(*words, "-c", folder / "c.duckdb")
+    return folder / "c.duckdb", pd.read_csv(folder / "truth_stars.csv").set_index("scenario")
+
+
+def run(*words):
+    done = CliRunner().invoke(cli.becat, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.parametrize("scenario", ["sb1", "be_sb1"])
+def test_a_simulated_orbit_is_found_and_its_velocities_lie_on_it_when_folded(binaries, scenario):
+    path, truth = binaries[0], binaries[1].loc[scenario]
+    with becat.open_catalogue(path) as catalogue:
+        epochs = catalogue.epochs(truth.designation)
+    assert epochs.period is not None and epochs.period["quantity"] == "rv_km_s"
+    assert epochs.period["period_d"] == pytest.approx(truth.period_d, abs=4 * epochs.period["e_period_d"], rel=1e-3)
+    figure = epochs.plot()
+    assert "epochs in the order of phase" in labels(figure)
+    velocities = next(axes for axes in figure.axes if axes.get_ylabel() == "velocity / (km/s)")
+    assert velocities.get_xlim() == (0, 2) and f"{epochs.period['period_d']:.6g} d" in velocities.get_xlabel()
+    phase, velocity = np.asarray(velocities.collections[-1].get_offsets()).T
+    turn = 2 * np.pi * np.outer(phase, [1, 2])  # with a harmonic, for the eccentricity
+    model = np.column_stack([np.ones_like(phase), np.cos(turn), np.sin(turn)])
+    fit, *_ = np.linalg.lstsq(model, velocity)
+    assert len(phase) == 32 and np.std(velocity - model @ fit) < 0.15 * truth.k1_km_s
+    assert epochs.period["semi_amplitude"] == pytest.approx(truth.k1_km_s, abs=3 * epochs.period["e_semi_amplitude"])
+    assert np.arctan2(fit[3], fit[1]) == pytest.approx(0, abs=0.5)  # phase 0 is near the largest velocity
+
+
+def test_the_page_of_a_simulated_binary_is_folded_with_its_orbit(binaries):
+    path, truth = binaries
+    published = snapshot.write(path, path.with_suffix(".sqlite"), progress=False).path
+    with becat.open_catalogue(path) as catalogue:
+        star_id = catalogue.epochs(truth.loc["be_sb1"].designation).star_id
+
+    async def page():
+        datasette = site.create(published)
+        await datasette.invoke_startup()
+        return (await datasette.client.get(f"/star/{star_id}")).text
+
+    text = asyncio.run(page())
+    assert '<input type="checkbox" id="fold" checked>' in text
+    data = re.search(r'<script[^>]* id="data"[^>]*>(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    period = json.loads(data[1])["period"]
+    assert period["period_d"] == pytest.approx(truth.loc["be_sb1"].period_d, rel=1e-3)
+    assert "Period 2.9395" in text
+
+
+def test_the_command_folds_with_the_period_that_was_found(binaries, tmp_path):
+    path, truth = binaries
+    said = run("plot", truth.loc["sb1"].designation, "--epochs", "-c", path, "-o", tmp_path / "e.png")
+    assert re.search(r"Period 31\.\d+ ± 0\.\d+ d in the velocity", said) and "velocity changes, period" in said

@@ -20,7 +20,7 @@ CHANGE = """
     select star_change.*, kind_of_change
     from star_change left join variable_be on variable_be.star_id = star_change.star_id
     where star_change.star_id = :star"""
-COMPANION = "select evidence, velocity_result, rv_difference_km_s from binary_evidence where star_id = :star"
+COMPANION = "select evidence, velocity_result, rv_difference_km_s, n_velocities, decided_by from binary_evidence where star_id = :star"
 PERIOD = """
     select * from star_period where star_id = :star and false_alarm_probability <= (
         select value from selection_parameter where name = 'period_false_alarm_max')

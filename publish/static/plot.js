@@ -125,7 +125,8 @@ class Plot {
     for (const value of ticks(...this.xr, Math.max(3, this.width / 95))) {
       const at = this.px(value);
       pen.beginPath(); pen.moveTo(at, bottom); pen.lineTo(at, bottom - 5); pen.stroke();
-      pen.fillText(this.number(value), at, bottom + 6);
+      const text = this.number(value);
+      pen.fillText(text, Math.min(at, this.width - pen.measureText(text).width / 2), bottom + 6);
     }
     pen.textAlign = "right";
     pen.textBaseline = "middle";
