@@ -125,6 +125,7 @@ class Number(click.FloatRange):
 
 
 MAX_LISTED = 20
+CONFIGURATION_BYTES_MAX = 10_000_000
 
 existing = click.Path(exists=True, path_type=Path)
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -153,7 +154,7 @@ def becat() -> None:
     help="Where to put everything.",
 )
 @click.option("--spectra", type=click.IntRange(min=100), default=1000, show_default=True, help="Simulated spectra.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated survey.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the simulated survey.")
 @click.option(
     "--with",
     "added",
@@ -248,10 +249,14 @@ def run(config: Path) -> None:
     from becat.entries import ConfigurationError
     from becat.pipeline import Configuration, run_pipeline
 
+    if config.stat().st_size > CONFIGURATION_BYTES_MAX:
+        raise click.UsageError(f"{config} has more than {CONFIGURATION_BYTES_MAX:,} bytes: that is no configuration")
     try:
         configuration = Configuration.read(config)
     except ConfigurationError as error:
         raise click.UsageError(f"{config}: {error}") from None
+    except RecursionError:
+        raise click.UsageError(f"{config}: its lists or tables are nested too deeply") from None
     run_pipeline(configuration)
 
 
@@ -963,7 +968,7 @@ def _spectrum_of(star_or_file: str, catalog: Path):
     "--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Number of spectra to read again."
 )
 @click.option("--all", "everything", is_flag=True, help="Read all spectra again, not a sample.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the sample.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the sample.")
 def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
     """Check that the catalogue is as becat wrote it and agrees with its files.
 
@@ -1063,6 +1068,7 @@ def compare(published, catalog, view, radius, ra, dec, out) -> None:
     """
     from becat.compare import compare_with, print_comparison
 
+    _refuse_the_catalogue(out, catalog)
     with open_catalogue(catalog) as connection:
         found = compare_with(connection, published, view, radius, ra, dec)
         if out:
@@ -1270,7 +1276,7 @@ def inspector(labels: Path, name: str, password: str) -> None:
 @becat.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--spectra", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of spectra.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulation.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the simulation.")
 @click.option("--archives", is_flag=True, help="Also write archive tables for these stars, to DIRECTORY/archives.")
 @click.option(
     "--nights",
@@ -1317,6 +1323,8 @@ def template(path: Path) -> None:
     """
     from becat.schema import build
 
+    if path.exists() and path.suffix != ".template":
+        raise BecatError(f"{path} exists already: choose another name or delete it first")
     build.write_template(path)
     click.echo(f"template {path}")
 
@@ -1347,6 +1355,12 @@ def _need_torch() -> None:
         import torchvision  # noqa: F401
     except ImportError:
         raise missing_extra("PyTorch", "train") from None
+
+
+def _refuse_the_catalogue(path: Path | None, catalog: Path) -> None:
+    """What would be written over the catalogue itself."""
+    if path and path.exists() and catalog.exists() and path.samefile(catalog):
+        raise click.UsageError(f"{path} is the catalogue itself: name another file")
 
 
 def _finished(start_from: Path, directory: Path, network: str) -> Path:
@@ -1392,7 +1406,7 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 )
 @click.option(
     "--seed",
-    type=int,
+    type=click.IntRange(min=0),
     default=1,
     show_default=True,
     help="Seed; with --start-from, use one that the training did not use.",
@@ -1488,6 +1502,7 @@ def export_stars(view: str, path: Path, catalog: Path) -> None:
     """
     from becat.publish.table_file import write_table
 
+    _refuse_the_catalogue(path, catalog)
     with open_catalogue(catalog, read_only=True) as connection:
         n_rows = write_table(connection, view, path)
     click.echo(f"{counted(n_rows, 'row')} of {view} in {path}")

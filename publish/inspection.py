@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import sqlite3
 import time
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
+
+from becat.schema.errors import BecatError
 
 __all__ = [
     "CLASSES",
@@ -23,6 +26,7 @@ __all__ = [
     "judged_by",
     "last_judged",
     "latest",
+    "make",
     "open_session",
     "take_in",
     "who",
@@ -42,6 +46,8 @@ create index if not exists inspection_of on inspection (inspector, star_id);
 """
 
 
+OWN_TABLES = frozenset(re.findall(r"create table if not exists (\w+)", SCHEMA))
+NAME_LETTERS_MAX = 100
 SESSION_S = 7 * 86_400
 
 
@@ -49,6 +55,10 @@ SESSION_S = 7 * 86_400
 def _open(labels: str | Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(labels, timeout=10)
     try:
+        tables = connection.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite%'")
+        others = {name for (name,) in tables} - OWN_TABLES
+        if others:  # a snapshot: all could read the hashes of passwords
+            raise BecatError(f"{labels} holds other tables, such as {min(others)}: labels need a file of their own")
         connection.executescript(SCHEMA)
         with connection:
             yield connection
@@ -60,16 +70,30 @@ def _hash(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, maxmem=64 * 2**20, **SCRYPT)
 
 
+def make(labels: str | Path) -> None:
+    """Make the file of labels where it is missing.
+
+    Raises
+    ------
+    BecatError
+        The file holds other tables: it is a snapshot, for example.
+    """
+    with _open(labels):
+        pass
+
+
 def add_inspector(labels: str | Path, name: str, password: str) -> None:
     """Let a person sign in, or give them another password.
 
     Raises
     ------
     ValueError
-        The name is empty or the password has fewer than ten characters.
+        The name is empty or too long, or the password has fewer than ten characters.
     """
-    if not name.strip() or len(password) < 10:
-        raise ValueError("a name and a password of at least ten characters are needed")
+    if not name.strip() or len(name) > NAME_LETTERS_MAX or len(password) < 10:
+        raise ValueError(
+            f"a name of at most {NAME_LETTERS_MAX} letters and a password of at least ten characters are needed"
+        )
     salt = secrets.token_bytes(16)
     with _open(labels) as connection:
         connection.execute(

@@ -20,7 +20,7 @@ from pathlib import Path
 import uvicorn
 from datasette.app import Datasette
 
-from becat.publish import site
+from becat.publish import inspection, site
 from becat.publish.reading import scored_by, snapshot_of
 from becat.publish.saliency import Explainer
 from becat.publish.snapshot.address import address_of, stamp
@@ -124,6 +124,8 @@ class Switch:
         self.options = {"labels": labels, "secret": secret, "settings": settings}
         self.model = model
         check(self.snapshot)
+        if labels is not None:
+            inspection.make(labels)
         leftovers.remove_stale(self.snapshot)
         self.holder = _holder(self.snapshot)
         try:

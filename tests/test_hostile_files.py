@@ -10,9 +10,11 @@ import os
 import re
 import resource
 import shutil
+import sqlite3
 import sys
 import time
 import warnings
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -520,7 +522,7 @@ def test_long_lines_of_text_are_read_once(tmp_path, line):
 
 @pytest.fixture(scope="module")
 def empty(blank, tmp_path_factory):
-    return shutil.copy(blank, tmp_path_factory.mktemp("empty") / "c.duckdb")
+    return Path(shutil.copy(blank, tmp_path_factory.mktemp("empty") / "c.duckdb"))
 
 
 def told(monkeypatch, *words) -> tuple[int, str]:
@@ -568,3 +570,48 @@ def test_odd_tables_of_ones_own(empty, tmp_path, monkeypatch, name, content, cod
     (tmp_path / name).write_bytes(content)
     found = told(monkeypatch, "match", tmp_path / name, "-c", empty)
     assert found[0] == code and words in found[1]
+
+
+def test_nothing_is_written_over_a_catalogue_or_labels(empty, tmp_path, monkeypatch):
+    kept = empty.read_bytes()
+    as_csv, labels = tmp_path / "c.csv", tmp_path / "l.sqlite"
+    as_csv.write_bytes(kept)
+    assert told(monkeypatch, "inspector", labels, "ada", "--password", "1234567890") == (0, "")
+    for words, says in (
+        (["publish", empty, "-c", empty], "is no snapshot"),
+        (["publish", labels, "-c", empty], "is no snapshot"),
+        (["template", empty], "exists already"),
+        (["compare", "table7", "-c", as_csv, "--out", as_csv], "is the catalogue itself"),
+        (["export", "stars", "star", "-c", as_csv, "--to", as_csv], "is the catalogue itself"),
+        (["match", "star", "--into", "star", "-c", empty], "has a column star_id"),
+    ):
+        code, said = told(monkeypatch, *words)
+        assert code in (1, 2) and says in said, words
+    assert (empty.read_bytes(), as_csv.read_bytes()) == (kept, kept)
+    with closing(sqlite3.connect(labels)) as connection:
+        assert connection.execute("select name from inspector").fetchall() == [("ada",)]
+
+
+def test_passwords_are_not_put_where_all_can_read_them(tmp_path, monkeypatch):
+    with closing(sqlite3.connect(tmp_path / "s.sqlite")) as connection:
+        connection.execute("create table star (star_id)")
+    code, said = told(monkeypatch, "inspector", tmp_path / "s.sqlite", "ada", "--password", "1234567890")
+    assert code == 1 and "holds other tables, such as star" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "says"),
+    [(b"catalog = " + b"[" * 3000 + b"]" * 3000, 0, "too deeply"), (b"", 1 << 30, "that is no configuration")],
+)
+def test_configurations_that_take_all_are_refused(tmp_path, monkeypatch, content, size, says):
+    with (tmp_path / "a.toml").open("wb") as file:
+        file.write(content)
+        if size:
+            file.truncate(size)  # nothing of it is on the disk
+    code, said = told(monkeypatch, "run", tmp_path / "a.toml")
+    assert code == 2 and says in said
+
+
+def test_a_seed_is_not_negative(tmp_path, monkeypatch):
+    code, said = told(monkeypatch, "simulate", tmp_path / "new", "--seed", "-1")
+    assert code == 2 and "-1 is not in the range" in said

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from becat.publish.snapshot import figure_data as figures
 from becat.publish.snapshot import metadata, profiles, provenance, recount
+from becat.publish.snapshot.address import address_of
 from becat.publish.snapshot.kinds import write_kinds
 from becat.publish.snapshot.transpile import read_macros, to_sqlite
 from becat.schema import build, leftovers
@@ -114,10 +115,24 @@ def write(
         The catalogue cannot be opened or the snapshot cannot be written.
     """
     out = Path(out_path)
+    refuse_what_is_no_snapshot(out)
     if isinstance(catalogue, str | Path):
         with closing(_open(Path(catalogue))) as source:
             return _write(source, out, profile_sql, slow_view_s, progress)
     return _write(catalogue.cursor(), out, profile_sql, slow_view_s, progress)
+
+
+def refuse_what_is_no_snapshot(path: Path) -> None:
+    """Raise `BecatError` for a file that holds something else, such as the catalogue itself or the labels: it would be lost."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        is_snapshot = file.read(16) == b"SQLite format 3\0"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address_of(path), uri=True)) as connection:
+        names = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+        is_snapshot = not names or "view_definition" in names
+    if not is_snapshot:
+        raise BecatError(f"{path} is there and is no snapshot, and would be replaced: name another file")
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
