@@ -46,6 +46,7 @@ def measured(arms, power, snr):
     """Columns of line_measurement and profile_class of red arms."""
     n = len(arms)
     power, snr = np.full(n, power), np.full(n, float(snr))
+    coadd = np.full(n, True)  # their noise is that of `visits`
     reduced = reduce_batch(arms, RED, power)
     lines = measure_batch(
         reduced.flux,
@@ -54,10 +55,19 @@ def measured(arms, power, snr):
         None,
         snr,
         resolving_power=power,
+        is_lamost_coadd=coadd,
         continuum_error_red=reduced.continuum_error,
         parameters={"telluric_significance_min": np.inf},
     )
-    profiles = profile_batch(reduced.flux, reduced.ivar, snr, None, power)
+    profiles = profile_batch(
+        reduced.flux,
+        reduced.ivar,
+        snr,
+        None,
+        power,
+        is_lamost_coadd=coadd,
+        continuum_error_red=reduced.continuum_error,
+    )
     found = lines | profiles
     # As the view `epoch` has it: the continuum and the zero level of the visit too.
     level = found["core_flux"]

@@ -27,7 +27,7 @@ THRESHOLDS = (*udfs.PARAMETERS, FOLLOW, TRUSTED)  # all parameters that decide w
 BAND = ("ew_halpha_band_min_a", "ew_halpha_band_max_a")
 # A heliocentric velocity that is still to be applied (BSS_RQVH) moves the lines the other way.
 COLUMNS = """spectrum_id, r.flux as flux_red, r.ivar as ivar_red, b.flux as flux_blue, b.ivar as ivar_blue,
-    s.snr_r, s.resolving_power, s.survey like 'LAMOST%' as is_lamost, s.continuum_error_red, s.continuum_error_blue,
+    s.snr_r, s.resolving_power, s.survey like 'LAMOST%' as is_lamost, s.coadd, s.continuum_error_red, s.continuum_error_blue,
     case when s.bss_rqvh_km_s is null then s.rv_km_s else coalesce(s.rv_km_s, 0) - s.bss_rqvh_km_s end as rv_km_s"""
 
 
@@ -106,6 +106,9 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
     shift = velocity if in_force[FOLLOW] else None
     with np.errstate(invalid="ignore"):
         trusted = np.where(np.abs(velocity) <= in_force[TRUSTED], velocity, np.nan)
+    continuum_error = _numbers(table["continuum_error_red"])
+    is_lamost = table["is_lamost"].to_numpy()
+    is_lamost_coadd = is_lamost & table["coadd"].to_numpy()
     lines = udfs.measure_batch(
         flux_red,
         ivar_red,
@@ -115,12 +118,21 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         shift,
         star_velocity_km_s=trusted,
         resolving_power=power,
-        continuum_error_red=_numbers(table["continuum_error_red"]),
+        is_lamost_coadd=is_lamost_coadd,
+        continuum_error_red=continuum_error,
         continuum_error_blue=_numbers(table["continuum_error_blue"]),
         parameters=in_force,
     )
     profiles = udfs.profile_batch(
-        flux_red, ivar_red, snr, shift, power, star_velocity_km_s=trusted, parameters=in_force
+        flux_red,
+        ivar_red,
+        snr,
+        shift,
+        power,
+        star_velocity_km_s=trusted,
+        is_lamost_coadd=is_lamost_coadd,
+        continuum_error_red=continuum_error,
+        parameters=in_force,
     )
     velocities = udfs.velocity_batch(
         flux_red,
@@ -128,8 +140,8 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         flux_blue,
         ivar_blue,
         power,
-        is_lamost=table["is_lamost"].to_numpy(),
-        continuum_error_red=_numbers(table["continuum_error_red"]),
+        is_lamost=is_lamost,
+        continuum_error_red=continuum_error,
         parameters=in_force,
     )
     ids = {"spectrum_id": table["spectrum_id"]}

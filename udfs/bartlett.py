@@ -9,13 +9,29 @@ import numpy as np
 from becat.udfs.bands import bridgeable, moving_window, pixel_edges, repair
 from becat.udfs.equivalent_width import shifted_band
 
-__all__ = ["Extrema", "Peaks", "bartlett_peaks", "bartlett_width", "local_extrema", "smooth_bartlett", "smoothed_error"]
+__all__ = [
+    "COARSE_POWER",
+    "Extrema",
+    "Peaks",
+    "bartlett_peaks",
+    "bartlett_width",
+    "local_extrema",
+    "noise_length_a",
+    "shared_noise",
+    "smooth_bartlett",
+    "smoothed_error",
+]
 
 # Wang et al. 2022, Table 1: S/N from which a width holds, and the width in pixels of the MRS red arm. Below S/N 10,
 # where the paper has no spectra, the widest window serves.
 _TABLE_SNR = np.array([20.0, 40.0, 60.0, 100.0, 120.0, 150.0])
 _TABLE_WIDTH_PX = np.array([15, 10, 9, 8, 7, 6, 5])
 MRS_PIXEL_A = 0.12
+
+# Pixels share their noise over this part of the resolution element below this resolving power: instruments of low resolution have pixels that are
+# longer than the window. In coadds of LAMOST's medium-resolution survey, which are interpolated, two pixels share it, Angstrom.
+_NOISE_ELEMENT, COARSE_POWER = 0.5, 5000.0
+_COADD_A = 0.3
 
 
 def bartlett_width(snr, step_a, pixel_a=MRS_PIXEL_A):
@@ -94,6 +110,59 @@ def smoothed_error(inverse_variance, width_px):
     with np.errstate(divide="ignore"):
         variance, _ = repair(1.0 / np.asarray(inverse_variance, dtype=np.float64), inverse_variance)
     return np.sqrt(_convolve(variance, width_px, lambda width: _window(width) ** 2))
+
+
+def noise_length_a(resolving_power, wavelength_a, is_lamost_coadd=None):
+    """Length over which neighbouring pixels of the grid share their noise.
+
+    Parameters
+    ----------
+    resolving_power : (n_spectra,) float array
+        NaN counts as high.
+    wavelength_a : float
+        Where, Angstrom.
+    is_lamost_coadd : (n_spectra,) bool array, optional
+        Coadds of LAMOST; None: there are none.
+
+    Returns
+    -------
+    (n_spectra,) float64 array
+        Length, Angstrom; 0 where each pixel has noise of its own, or nearly: pixels of exposures at high resolution are no longer than two of the grid.
+    """
+    power = np.nan_to_num(np.asarray(resolving_power, float), nan=np.inf)
+    sharp = 0.0 if is_lamost_coadd is None else np.where(is_lamost_coadd, _COADD_A, 0.0)
+    return np.where(power < COARSE_POWER, _NOISE_ELEMENT * wavelength_a / power, sharp)
+
+
+def shared_noise(width_px, length_a, step_a):
+    """Error of the smoothed flux over that of `smoothed_error`, which takes the noise of every pixel for its own.
+
+    The inverse variances are those with which sums over whole lines come out right. What pixels share, smoothing does not take away; but
+    there is less of it, so that the error of a short window is smaller than by them.
+
+    Parameters
+    ----------
+    width_px : (n_spectra,) int array
+        Width of the window, as for `smooth_bartlett`.
+    length_a : (n_spectra,) float array
+        As from `noise_length_a`, Angstrom.
+    step_a : float
+        Spacing of the pixels, Angstrom.
+
+    Returns
+    -------
+    (n_spectra,) float64 array
+        1 where the length is at most a pixel, or the width is zero.
+    """
+    length_px, factor = np.asarray(length_a) / step_a, np.ones(len(width_px))
+    shared = (length_px > 1) & (width_px > 0)
+    for width, length in set(zip(width_px[shared], length_px[shared], strict=True)):
+        offset = np.arange(-np.ceil(length / 2), np.ceil(length / 2) + 1)
+        box = np.clip(length / 2 + 0.5 - np.abs(offset), 0, 1) / length
+        window = _window(width)
+        both = np.convolve(window, box)
+        factor[(width_px == width) & (length_px == length)] = np.sqrt((both**2).sum() / (window**2).sum())
+    return factor
 
 
 def _convolve(values, width_px, window_of):

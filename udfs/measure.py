@@ -9,7 +9,7 @@ import numpy as np
 from becat.schema.grid import BLUE, RED
 from becat.schema.lines import LINES
 from becat.schema.parameters import load
-from becat.udfs.bartlett import bartlett_peaks, smoothed_error
+from becat.udfs.bartlett import bartlett_peaks, noise_length_a, shared_noise, smoothed_error
 from becat.udfs.equivalent_width import equivalent_width
 from becat.udfs.nebular import (
     FORBIDDEN_LINES,
@@ -43,6 +43,10 @@ PEAK_STRETCH = slice(*np.searchsorted(RED.wavelength_a, (6500.0, 6630.0)))
 # Relative error of the width that water takes: nights of a constant star with up to 0.55 Angstrom of it agree to 0.05 without it.
 WATER_ERROR = 0.2
 
+# Spread of the width that water takes from night to night, Angstrom: what an exposure in which it is not seen may hide. It is that of strengths
+# between 0.02 and 1 of a wet night's, evenly spread in their logarithm, as the simulator draws them.
+WATER_SPREAD_A = 0.13
+
 # Lines measured against their local continuum, in the order of the table.
 _NARROW_LINES = (*FORBIDDEN_LINES, "hei_6680")
 
@@ -57,6 +61,7 @@ def measure_batch(
     *,
     star_velocity_km_s=None,
     resolving_power=None,
+    is_lamost_coadd=None,
     continuum_error_red=None,
     continuum_error_blue=None,
     parameters: Mapping[str, float] | None = None,
@@ -78,12 +83,15 @@ def measure_batch(
         Velocity of the star where it is known and trusted, km/s, else NaN: a nebula may move with the star or be at rest, and
         the forbidden lines are taken from the frame in which they are the more significant.
     resolving_power : (n_spectra,) float array, optional
-        For the lines of telluric water; NaN and None count as 7500.
+        For the lines of telluric water, where NaN and None count as 7500, and for the noise that pixels share.
+    is_lamost_coadd : (n_spectra,) bool array, optional
+        For the noise that pixels share; None: there are none.
     continuum_error_red, continuum_error_blue : (n_spectra,) float array, optional
         Relative error of the continuum across the bands, of which NaN counts as zero; it enters the errors of EW(H-alpha)
         and EW(Mg b).
     parameters : mapping, optional
-        Values of `MEASURE_PARAMETERS`; those not given are as shipped.
+        Values of `MEASURE_PARAMETERS`; those not given are as shipped. An infinite ``telluric_significance_min`` leaves telluric
+        water out of widths and errors.
 
     Returns
     -------
@@ -107,7 +115,9 @@ def measure_batch(
     else:
         flux_blue, ivar_blue = _checked(flux_blue, ivar_blue, BLUE)
         columns |= _width_columns(flux_blue, ivar_blue, BLUE, "mgb", limits, shared, continuum_error_blue)
-    columns |= _peak_columns(flux_red, ivar_red, snr_r, limits, shared, continuum_error_red)
+    power = np.full(n_spectra, np.nan) if resolving_power is None else resolving_power
+    length_a = noise_length_a(power, LINES["halpha"].wavelength_a, is_lamost_coadd)
+    columns |= _peak_columns(flux_red, ivar_red, snr_r, length_a, limits, shared, continuum_error_red)
     columns["velocity_shift_km_s"] = velocity
     columns["fwhm_halpha_km_s"], columns["e_fwhm_halpha_km_s"] = emission_fwhm(
         flux_red,
@@ -118,10 +128,10 @@ def measure_batch(
         velocity_shift_km_s=velocity,
         significance_min=limits["profile_emission_significance"],
         continuum_error=continuum_error_red,
+        noise_length_a=length_a,
     )
     arms = {"red": (flux_red, ivar_red, RED), "blue": (flux_blue, ivar_blue, BLUE)}
     columns |= _narrow_line_columns(arms, shared, star_velocity_km_s, limits["nebular_systematic_a"])
-    power = np.full(n_spectra, np.nan) if resolving_power is None else resolving_power
     return columns | _water_columns(flux_red, ivar_red, power, limits, columns)
 
 
@@ -142,18 +152,19 @@ def _width_columns(flux, ivar, grid, name, limits, shared, continuum_error):
     return {f"ew_{name}_a": width, f"e_ew_{name}_a": error}
 
 
-def _peak_columns(flux, ivar, snr, limits, shared, continuum_error):
+def _peak_columns(flux, ivar, snr, length_a, limits, shared, continuum_error):
     band_a = (limits["peak_band_min_a"], limits["peak_band_max_a"])
     peaks = bartlett_peaks(flux, snr, RED.wavelength_a, band_a, inverse_variance=ivar, **shared)
     unsearched = peaks.n_peaks < 0
     there = np.searchsorted(RED.wavelength_a, np.nan_to_num(peaks.highest_wavelength_a, nan=RED.start_a) - 1e-6)
     noise = smoothed_error(ivar[:, PEAK_STRETCH], peaks.width_px)
     there = np.clip(there - PEAK_STRETCH.start, 0, noise.shape[1] - 1)
+    noise = noise[np.arange(len(flux)), there] * shared_noise(peaks.width_px, length_a, RED.step_a)
     of_continuum = 0.0 if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
     of_level = np.hypot(
         of_continuum * peaks.highest_flux, limits["ew_zero_level_error"] * (peaks.highest_flux - 1)
     )  # sky and stray light stretch all that stands above the continuum
-    e_peak_flux = np.hypot(noise[np.arange(len(flux)), there], of_level)
+    e_peak_flux = np.hypot(noise, of_level)
     return {
         "n_peaks": np.ma.masked_array(peaks.n_peaks, unsearched),
         "n_valleys": np.ma.masked_array(peaks.n_valleys, unsearched),
@@ -165,12 +176,17 @@ def _peak_columns(flux, ivar, snr, limits, shared, continuum_error):
 
 
 def _water_columns(flux, ivar, power, limits, columns):
-    """Telluric water, and EW(H-alpha) without it. What the water takes is an error of EW(H-alpha), in place."""
+    """Telluric water, and EW(H-alpha) without it. What the water takes is an error of EW(H-alpha), in place.
+
+    Water that is there but not significant is not subtracted: its best width is an error, up to the spread from night to night.
+    """
     band_a = (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"])
     strength, significance, width = water_strength(flux, ivar, power, band_a)
     has_water = np.nan_to_num(significance) >= limits["telluric_significance_min"]
+    unseen = np.clip(np.nan_to_num(width, nan=WATER_SPREAD_A), 0.0, WATER_SPREAD_A)
+    unseen = np.where(has_water | np.isinf(limits["telluric_significance_min"]), 0.0, unseen)
     width = np.where(has_water, width, 0.0)
-    ew, error = columns["ew_halpha_a"], columns["e_ew_halpha_a"]
+    ew, error = columns["ew_halpha_a"], np.hypot(columns["e_ew_halpha_a"], unseen)
     columns["e_ew_halpha_a"] = np.hypot(error, width)
     return {
         "ew_halpha_dry_a": ew - width,

@@ -6,7 +6,7 @@ import numpy as np
 
 from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from becat.udfs.bands import band_weights, moving_window, pixel_edges, repair, weighted_sum
-from becat.udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
+from becat.udfs.bartlett import bartlett_width, shared_noise, smooth_bartlett, smoothed_error
 from becat.udfs.crossing import crossing
 from becat.udfs.equivalent_width import doppler_factor, shifted_band
 
@@ -22,6 +22,8 @@ FORBIDDEN_LINES = tuple(name for name, line in LINES.items() if line.use == "neb
 
 # Width of each of the two side bands that carry the local continuum: three resolution elements at R = 7500.
 _SIDE_A = 3.0
+# Errors by which half the height may lie above or below where it is found.
+_REACH = 2.0
 
 
 def _local_weights(edges_a, line):
@@ -164,6 +166,7 @@ def emission_fwhm(
     velocity_shift_km_s=None,
     significance_min=5.0,
     continuum_error=None,
+    noise_length_a=None,
 ):
     """Full width at half maximum of an emission line above the continuum.
 
@@ -186,6 +189,8 @@ def emission_fwhm(
         Standard errors by which the highest point must stand above the continuum.
     continuum_error : (n_spectra,) float array, optional
         Relative error of the continuum; NaN and None count as zero.
+    noise_length_a : (n_spectra,) float array, optional
+        Over which pixels share their noise, as from `becat.udfs.bartlett.noise_length_a`; None: each has its own.
 
     Returns
     -------
@@ -200,27 +205,43 @@ def emission_fwhm(
     inside = (here_a >= low_a[:, None]) & (here_a <= high_a[:, None])
     repaired, good = repair(flux, inverse_variance)
     smooth = smooth_bartlett(repaired, width_px)
-    rows, n_pixels = np.arange(len(flux)), len(here_a)
+    rows = np.arange(len(flux))
     top = np.argmax(np.where(inside & np.isfinite(smooth), smooth, -np.inf), axis=1)
     height = smooth[rows, top] - 1.0
     level = 1.0 + 0.5 * height
+    noise = smoothed_error(inverse_variance, width_px)
+    seen = height > significance_min * noise[rows, top]
+    width_a, first, last, closed = _outermost(smooth, here_a, level, inside)
+    # The level is half way between the continuum and the highest point, and moves with the errors of both; then both
+    # crossings move outwards, or both inwards.
+    of_continuum = 0.0 if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
+    if noise_length_a is not None:
+        noise *= shared_noise(width_px, noise_length_a, step_a)[:, None]
+    at_top = noise[rows, top]
+    of_level = 0.5 * np.hypot(at_top, of_continuum)
+    left, right = (1 / _slope(smooth, pixel, step_a) for pixel in (first, last))
+    error_a = np.hypot(np.hypot(noise[rows, first] * left, noise[rows, last] * right), of_level * (left + right))
+    # Where a second peak is about half as high, noise decides whether it counts, and the width jumps: between the levels that there may be it
+    # changes by more than twice what the slopes of the flanks say.
+    reach = _REACH * np.hypot(at_top, of_level)
+    widest, narrowest = (_outermost(smooth, here_a, level + sign * reach, inside)[0] for sign in (-1, 1))
+    smoothly_a = 2 * reach * (left + right)
+    jump_a = widest - narrowest - smoothly_a
+    error_a = np.hypot(error_a, np.where(jump_a > smoothly_a, 0.5 * jump_a, 0.0))
+    to_velocity = SPEED_OF_LIGHT_KM_S / (0.5 * (low_a + high_a))
+    known = covered & closed & seen & good.any(axis=1)
+    return np.where(known, width_a * to_velocity, np.nan), np.where(known, error_a * to_velocity, np.nan)
+
+
+def _outermost(smooth, wavelength_a, level, inside):
+    """Distance of the outermost crossings of a level, Angstrom, the pixels just above it, and whether both lie inside."""
+    rows, n_pixels = np.arange(len(smooth)), len(wavelength_a)
     above = inside & (smooth > level[:, None])
     first = np.argmax(above, axis=1)
     last = n_pixels - 1 - np.argmax(above[:, ::-1], axis=1)
     before, after = np.maximum(first - 1, 0), np.minimum(last + 1, n_pixels - 1)
-    closed = covered & inside[rows, before] & inside[rows, after] & good.any(axis=1)
-    noise = smoothed_error(inverse_variance, width_px)
-    seen = height > significance_min * noise[rows, top]
-    width_a = crossing(smooth, here_a, level, last, after) - crossing(smooth, here_a, level, first, before)
-    # The level is half way between the continuum and the highest point, and moves with the errors of both; then both
-    # crossings move outwards, or both inwards.
-    of_continuum = 0.0 if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
-    of_level = 0.5 * np.hypot(noise[rows, top], of_continuum)
-    left, right = (1 / _slope(smooth, pixel, step_a) for pixel in (first, last))
-    error_a = np.hypot(np.hypot(noise[rows, first] * left, noise[rows, last] * right), of_level * (left + right))
-    to_velocity = SPEED_OF_LIGHT_KM_S / (0.5 * (low_a + high_a))
-    good = closed & seen
-    return np.where(good, width_a * to_velocity, np.nan), np.where(good, error_a * to_velocity, np.nan)
+    width_a = crossing(smooth, wavelength_a, level, last, after) - crossing(smooth, wavelength_a, level, first, before)
+    return width_a, first, last, inside[rows, before] & inside[rows, after]
 
 
 def _slope(flux, pixel, step_a):

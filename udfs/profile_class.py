@@ -34,7 +34,14 @@ from becat.schema.grid import RED
 from becat.schema.lines import LINES, SPEED_OF_LIGHT_KM_S
 from becat.schema.parameters import load
 from becat.udfs.bands import bridgeable, repair
-from becat.udfs.bartlett import bartlett_width, smooth_bartlett, smoothed_error
+from becat.udfs.bartlett import (
+    COARSE_POWER,
+    bartlett_width,
+    noise_length_a,
+    shared_noise,
+    smooth_bartlett,
+    smoothed_error,
+)
 from becat.udfs.crossing import limits_around
 from becat.udfs.equivalent_width import doppler_factor, equivalent_width
 from becat.udfs.extrema import significant_extrema
@@ -75,10 +82,10 @@ _STRETCH = slice(*np.searchsorted(RED.wavelength_a, [6535.0, 6594.0]))
 _EDGE_PX = 60
 # Below this v sin i, km/s, hardly a core is narrower than the rotation makes it.
 _ROTATION_MIN_KM_S = 90.0
-# Error of the level from which the heights of the peaks are counted, in parts of the continuum: bends of the response, faint lines.
-_LEVEL = 0.01
-# Part of the resolution element over which pixels share their noise.
-_BLUR = 0.5
+# Errors by which the step of a minimum outside of the peaks may lie above or below what counts, where noise decides whether it does.
+_UNSURE = 2.0
+# Pixels of instruments of low resolution, in parts of the resolution element: those of LAMOST have 69 km/s.
+_COARSE_PIXEL = 0.4
 # Errors of noise by which the flux falls at the ends of the stretch from which the error of a peak's place is taken, and that error where noise
 # can make any place in the stretch the highest, in parts of it (python -m benchmarks.epoch_errors).
 _DROP, _ANYWHERE = 4.0, 0.85
@@ -88,16 +95,18 @@ _SHARP = 5000.0
 
 @dataclass(frozen=True)
 class _Smoothed:
-    """Smoothed stretch of a batch, its error everywhere and (the median) in the middle of the line, the level of its continuum, and
-    over what length neighbours share their noise."""
+    """Smoothed stretch of a batch, its error everywhere and (the median) in the middle of the line, the level of its continuum and
+    its error, over what length neighbours share their noise, and the pixels of the instrument where these are coarse, else those of the grid."""
 
     wavelength_a: np.ndarray
     flux: np.ndarray
     noise: np.ndarray
     error: np.ndarray
     continuum: np.ndarray
+    e_continuum: np.ndarray
     usable: np.ndarray
     window_a: np.ndarray
+    pixel_a: np.ndarray
 
 
 def profile_batch(
@@ -108,6 +117,8 @@ def profile_batch(
     resolving_power=None,
     *,
     star_velocity_km_s=None,
+    is_lamost_coadd=None,
+    continuum_error_red=None,
     parameters: Mapping[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """Classify the H-alpha profiles of a batch of rectified spectra.
@@ -123,6 +134,10 @@ def profile_batch(
     star_velocity_km_s : (n_spectra,) float array, optional
         Velocity of the star, km/s, where it is known and trusted, else NaN: peaks are looked for in its frame, wherever the
         bands lie, so that [N II] of a receding star is none of them.
+    is_lamost_coadd : (n_spectra,) bool array, optional
+        For the noise that pixels share; None: there are none.
+    continuum_error_red : (n_spectra,) float array, optional
+        Relative error of the continuum, of which NaN counts as zero: it enters the error of V/R.
     parameters : mapping, optional
         Values of `PROFILE_PARAMETERS`; those not given are as shipped.
 
@@ -143,9 +158,10 @@ def profile_batch(
     if star_velocity_km_s is not None:
         of_star = np.where(np.isfinite(star_velocity_km_s), star_velocity_km_s, velocity)
     power = np.full(len(flux_red), 7500.0) if resolving_power is None else np.nan_to_num(resolving_power, nan=7500.0)
-    smooth = _smooth(flux_red, ivar_red, np.asarray(snr_r, dtype=float), power, limits)
+    snr = np.asarray(snr_r, dtype=float)
+    smooth = _smooth(flux_red, ivar_red, snr, power, is_lamost_coadd, continuum_error_red, limits)
     peaks, refused, n_significant = _emission_peaks(smooth, doppler_factor(of_star), limits)
-    measured = _measure_pair(smooth, peaks)
+    measured = _measure_pair(smooth, peaks, limits)
     width_a, _ = equivalent_width(
         flux_red,
         ivar_red,
@@ -174,28 +190,32 @@ def _second_look(smooth, first, factor, width_a, limits):
     few = _Smoothed(smooth.wavelength_a, *(x[rows] for name, x in vars(smooth).items() if name != "wavelength_a"))
     peaks, refused, _ = _emission_peaks(few, factor[rows], limits | lower)
     core, unknown = _Core(*_narrow_core(few)), np.full(len(rows), np.nan)
-    pair = _measure_pair(few, peaks)
+    pair = _measure_pair(few, peaks, limits | lower)
     second = first.copy()
     found = _classes(few, peaks, refused, pair, core, width_a[rows], unknown, limits | lower)
     second[rows] = [name if name == "absorption" else f"weak {name}" for name in found["profile_class"]]
     return second
 
 
-def _smooth(flux, ivar, snr, power, limits):
+def _smooth(flux, ivar, snr, power, is_lamost_coadd, continuum_error, limits):
     flux, ivar = flux[:, _STRETCH], ivar[:, _STRETCH]
     width_px = bartlett_width(snr, RED.step_a)
+    length_a = noise_length_a(power, LINES["halpha"].wavelength_a, is_lamost_coadd)
     repaired, good = repair(flux, ivar)
     smooth = smooth_bartlett(repaired, width_px)
     with np.errstate(invalid="ignore"):
         noise = smoothed_error(ivar, width_px)
         error = np.median(noise, axis=1)
+        noise *= shared_noise(width_px, length_a, RED.step_a)[:, None]
         blue, red = np.median(smooth[:, :_EDGE_PX], axis=1), np.median(smooth[:, -_EDGE_PX:], axis=1)
     usable = (width_px > 0) & np.isfinite(error) & bridgeable(good, limits["ew_masked_fraction_max"])
     # A continuum set too low on both sides must not turn it into emission; one set too high is left as it is.
     continuum = np.maximum(np.minimum(blue, red), 1.0)
     flux = np.where(usable[:, None], smooth, np.nan)
-    window_a = np.hypot(width_px * RED.step_a, _BLUR * LINES["halpha"].wavelength_a / power)
-    return _Smoothed(RED.wavelength_a[_STRETCH], flux, noise, error, continuum, usable, window_a)
+    window_a = np.hypot(width_px * RED.step_a, length_a)
+    pixel_a = np.where(power < COARSE_POWER, _COARSE_PIXEL * LINES["halpha"].wavelength_a / power, RED.step_a)
+    e_continuum = np.zeros(len(flux)) if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
+    return _Smoothed(RED.wavelength_a[_STRETCH], flux, noise, error, continuum, e_continuum, usable, window_a, pixel_a)
 
 
 @dataclass(frozen=True)
@@ -298,6 +318,7 @@ class _Pair:
     e_violet_red_ratio: np.ndarray
     separation_km_s: np.ndarray
     e_separation_km_s: np.ndarray
+    span_km_s: np.ndarray  # the separation on the grid, whatever the pixels of the instrument: that of the rules
     peak_flux: np.ndarray
     core_flux: np.ndarray
     e_core_flux: np.ndarray
@@ -307,7 +328,7 @@ class _Pair:
     dip: np.ndarray  # of the lower peak's height, the part that the core takes away
 
 
-def _measure_pair(smooth, peaks):
+def _measure_pair(smooth, peaks, limits):
     """V/R, separation and core of the double-peaked profiles."""
     n_spectra = len(smooth.flux)
     count = np.bincount(peaks.row, minlength=n_spectra)
@@ -321,21 +342,24 @@ def _measure_pair(smooth, peaks):
     core = np.argmin(np.where(between, flux, np.inf), axis=1)
     line = np.arange(rows.size)
     core_flux, violet_flux, red_flux = flux[line, core], flux[line, violet], flux[line, red]
-    outer = np.minimum(
-        _side_level(smooth, rows, peaks.minimum_before[first]), _side_level(smooth, rows, peaks.minimum_after[last])
+    noise = smooth.noise[rows]
+    outer, e_outer, lowest, highest = _outer_level(
+        smooth, rows, (violet, red), (peaks.minimum_before[first], peaks.minimum_after[last]), limits
     )
     violet_height, red_height = violet_flux - outer, red_flux - outer
     ratio = violet_height / red_height
-    noise, error = smooth.noise[rows], smooth.error[rows]
-    e_outer = np.hypot(error, _LEVEL)
     e_ratio = np.abs(ratio) * np.sqrt(
         (noise[line, violet] / violet_height) ** 2
         + (noise[line, red] / red_height) ** 2
         + (e_outer * (violet_height - red_height) / (violet_height * red_height)) ** 2
     )
+    by_lowest, by_highest = ((violet_flux - level) / (red_flux - level) for level in (lowest, highest))
+    e_ratio = np.hypot(e_ratio, 0.5 * np.abs(by_highest - by_lowest))
     (violet_a, e_violet_a), (red_a, e_red_a) = (
-        _place(flux, noise, wavelength_a, peak, smooth.window_a[rows]) for peak in (violet, red)
+        _place(flux, noise, wavelength_a, peak, smooth.window_a[rows], smooth.pixel_a[rows]) for peak in (violet, red)
     )
+    on_grid = np.ones_like(violet)
+    span_a = _top(flux, wavelength_a, red, on_grid)[0] - _top(flux, wavelength_a, violet, on_grid)[0]
     half = 0.5 * (core_flux + np.minimum(violet_flux, red_flux))
     low_a, high_a = limits_around(flux, wavelength_a, core, half)
     to_velocity = SPEED_OF_LIGHT_KM_S / LINES["halpha"].wavelength_a
@@ -345,6 +369,7 @@ def _measure_pair(smooth, peaks):
         e_ratio,
         (red_a - violet_a) * to_velocity,
         np.hypot(e_violet_a, e_red_a) * to_velocity,
+        span_a * to_velocity,
         0.5 * (violet_flux + red_flux),
         core_flux,
         noise[line, core],
@@ -358,20 +383,61 @@ def _measure_pair(smooth, peaks):
     return _Pair(*spread)
 
 
-def _place(flux, noise, wavelength_a, peak, window_a):
-    """Place of a peak of each spectrum between pixels, by a parabola through three, and its error, Angstrom.
+def _outer_level(smooth, rows, outer_peaks, minima, limits):
+    """Level from which both peaks are counted: the lower of those outside of them.
 
-    The error follows from the stretch around the peak over which the flux falls by the noise: over one that is short beside the
-    window the noise tilts the peak as a whole, over a longer one any place in it may be the highest.
+    Returns
+    -------
+    (n_rows,) arrays, four times
+        The level, its error, and the lowest and the highest level that there may be: on a side where the step of the lowest flux is within
+        `_UNSURE` errors of what counts as a minimum, noise decides between this flux and the continuum. (A peak under the
+        continuum is none without its minima.)
     """
-    line, step_a = np.arange(len(flux)), wavelength_a[1] - wavelength_a[0]
-    before, top, after = (flux[line, np.clip(peak + k, 0, flux.shape[1] - 1)] for k in (-1, 0, 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        offset = np.nan_to_num(0.5 * (before - after) / (before - 2.0 * top + after))
-    low_a, high_a = limits_around(-flux, wavelength_a, peak, _DROP * noise[line, peak] - top)
+    flux, continuum, line = smooth.flux[rows], smooth.continuum[rows], np.arange(rows.size)
+    least, index = _least_height(smooth, limits)[rows], np.arange(flux.shape[1])
+    margin = _UNSURE * np.hypot(np.sqrt(2.0) * smooth.noise[rows, outer_peaks[0]], smooth.e_continuum[rows])
+    lower_peak = np.minimum(*(flux[line, peak] for peak in outer_peaks))
+    levels, errors, low, high = [], [], [], []
+    for peak, minimum, sign in zip(outer_peaks, minima, (1, -1), strict=True):
+        outside = (index - peak[:, None]) * sign < 0
+        bottom = np.where(minimum >= 0, minimum, np.argmin(np.where(outside, flux, np.inf), axis=1))
+        beyond = np.max(np.where((index - bottom[:, None]) * sign <= 0, flux, -np.inf), axis=1)
+        at_bottom = np.minimum(flux[line, bottom], continuum)
+        unsure = (np.abs(beyond - at_bottom - least) < margin) & (continuum < lower_peak)
+        level = np.where(minimum >= 0, at_bottom, continuum)
+        levels.append(level)
+        errors.append(np.where(level < continuum, smooth.noise[rows, bottom], smooth.e_continuum[rows]))
+        low.append(np.where(unsure, at_bottom, level))
+        high.append(np.where(unsure, continuum, level))
+    lower = np.argmin(levels, axis=0)
+    return *(np.choose(lower, each) for each in (levels, errors)), np.minimum(*low), np.minimum(*high)
+
+
+def _place(flux, noise, wavelength_a, peak, window_a, pixel_a):
+    """Place of a peak of each spectrum between pixels, by a parabola through three of the instrument's, and its error, Angstrom.
+
+    Where these are those of the grid, the error follows from the stretch around the peak over which the flux falls by the noise: over one that is
+    short beside the window the noise tilts the peak as a whole, over a longer one any place in it may be the highest. Coarse pixels
+    have noise of their own each, and the error is that of the parabola.
+    """
+    line, apart = np.arange(len(flux)), np.rint(pixel_a / RED.step_a).astype(int)
+    at_peak, top = noise[line, peak], flux[line, peak]
+    place_a, of_unit_noise_a = _top(flux, wavelength_a, peak, apart)
+    low_a, high_a = limits_around(-flux, wavelength_a, peak, _DROP * at_peak - top)
     reach_a = 0.5 * (high_a - low_a)
     tilted_a, anywhere_a = np.sqrt(3.0) * reach_a**2 / (_DROP * window_a), _ANYWHERE * reach_a
-    return wavelength_a[peak] + np.clip(offset, -0.5, 0.5) * step_a, 1.0 / (1.0 / tilted_a + 1.0 / anywhere_a)
+    return place_a, np.where(apart > 1, of_unit_noise_a * at_peak, 1.0 / (1.0 / tilted_a + 1.0 / anywhere_a))
+
+
+def _top(flux, wavelength_a, peak, apart):
+    """Top of the parabola through the flux at a pixel and at `apart` pixels on either side, Angstrom, and its error where that of the flux is 1."""
+    line, step_a = np.arange(len(flux)), wavelength_a[1] - wavelength_a[0]
+    before, top, after = (flux[line, np.clip(peak + k * apart, 0, flux.shape[1] - 1)] for k in (-1, 0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tilt, bend = before - after, before - 2.0 * top + after
+        offset = np.clip(np.nan_to_num(0.5 * tilt / bend), -0.5, 0.5)
+        error_a = 0.5 * apart * step_a / np.abs(bend) * np.sqrt(2.0 + 6.0 * (tilt / bend) ** 2)
+    return wavelength_a[peak] + offset * apart * step_a, error_a
 
 
 def _side_level(smooth, rows, minimum):
@@ -466,7 +532,7 @@ def _classes(smooth, peaks, refused, pair, core, width_a, turning_km_s, limits):
     any_above = np.bincount(peaks.row[peaks.above_continuum], minlength=n_spectra) > 0
     least = _least_height(smooth, limits)
     with np.errstate(invalid="ignore"):
-        width_ratio = pair.core_fwhm_km_s / pair.separation_km_s
+        width_ratio = pair.core_fwhm_km_s / pair.span_km_s
         between = (width_ratio < limits["shell_width_ratio_max"]) | (pair.dip > limits["shell_broad_depth_min"])
         deep = between & (pair.core_flux < pair.outer_flux - least)
         contrast = between & (pair.peak_flux >= limits["shell_peak_to_core_min"] * pair.core_flux)
