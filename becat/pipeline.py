@@ -60,7 +60,20 @@ class Configuration:
             raise ConfigurationError('no entry "catalog": name the DuckDB file, as in catalog = "catalog.duckdb"')
         folder = path.absolute().parent
         checked: dict[str, Any] = {name: _checked(name, value, folder) for name, value in entries.items()}
+        _refuse_no_place(checked)
         return cls(**checked)
+
+
+def _refuse_no_place(entries: dict[str, Any]) -> None:
+    """Refuse a catalogue or a snapshot that has nowhere to go, before hours are spent on what it shall hold."""
+    catalog, publish = entries["catalog"], entries.get("publish")
+    for name, path in (("catalog", catalog), ("publish", publish)):
+        if path and not path.parent.is_dir():
+            raise ConfigurationError(f"{name}: no such directory: {path.parent}")
+        if path and path.is_dir():
+            raise ConfigurationError(f"{name} is a directory, not a file: {path}")
+    if publish and publish.resolve() == catalog.resolve():
+        raise ConfigurationError(f"publish names the catalogue itself, {publish}: give the snapshot a name of its own")
 
 
 def _checked(name: str, value, folder: Path):
@@ -102,7 +115,7 @@ def _paths(name: str, value, folder: Path) -> list[Path]:
 
 
 def _of_type(name: str, value, kind: type, words: str):
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, str) and "\0" in value):
         raise ConfigurationError(f"{name} must be {words}, not {value!r}")
     return value
 

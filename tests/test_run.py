@@ -95,6 +95,10 @@ def test_a_site_answers_while_the_next_run_writes(survey):
         ("catalog = 7", "a path"),
         ('catalog = "c.duckdb"\narchives = {tmas = "x"}', "no such file"),
         ("catalog = ", "Invalid value"),
+        ('catalog = "c\\u0000.duckdb"', "a path"),
+        ('catalog = "nowhere/c.duckdb"', "no such directory"),
+        ('catalog = "."', "is a directory"),
+        ('catalog = "c.duckdb"\npublish = "./c.duckdb"', "publish names the catalogue"),
     ],
 )
 def test_wrong_configuration_exits_2_in_one_line(tmp_path, text, word):
