@@ -141,6 +141,25 @@ def test_kinds_of_change_in_words(con):
     assert surest[:-1] == sorted(surest[:-1], reverse=True) and surest[-1] is None
 
 
+def test_what_one_exposure_alone_shows_is_no_change(con):
+    """A cosmic ray on a peak moves V/R of this exposure; coadds have none, and a star's change is seen by several."""
+    quiet = [-8.0, -8.05, -7.95, -8.0]
+    for star_id, ratios in enumerate(
+        ([1.3, 1.31, 1.29, 0.9], [1.3, 1.31, 1.29, 0.9], [1.3, 1.31, 0.9, 0.91], [1.3, 0.9], [1.3, 1.31]), 1
+    ):
+        add_epochs(con, star_id, quiet[: len(ratios)], violet_red_ratio=ratios, e_violet_red_ratio=[0.02] * len(ratios))
+    add_epochs(con, 6, [-8.0, -8.0, -3.0], violet_red_ratio=[1.3, 1.31, 0.9], e_violet_red_ratio=[0.02] * 3)
+    con.execute("update spectrum set coadd = false where star_id <> 2")
+    assert [changes(con, star_id) for star_id in range(1, 7)] == [
+        ("unknown", None), ("changes", "V/R reversal"), ("changes", "V/R reversal"), ("unknown", None), ("constant", None),
+        ("changes", "fading"),
+    ]  # fmt: skip
+    assert {"one exposure" in changes(con, star_id, "decided_by")[0] for star_id in (1, 4)} == {True}
+    columns = "select violet_red_ratio_change_sigma, violet_red_ratio_unsupported_sigma from star_change where star_id = "
+    without, plain, separate = (con.execute(f"{columns} {star_id}").fetchone() for star_id in (1, 2, 3))
+    assert without[1] == pytest.approx(plain[0]) and without[0] < 2 and separate[0] == separate[1] > 10
+
+
 def test_the_trend_is_that_of_a_weighted_line(con):
     ew_a, error = [-2.0, -4.5, -5.5, -8.0], 0.1
     add_epochs(con, 1, ew_a, error)

@@ -1,7 +1,9 @@
 -- 282 · Whether a star's H-alpha changes: for every star the significance of the change of each quantity, from chi-square about the
 -- weighted mean over the epochs that count, converted to standard deviations of a normal variable (Wilson & Hilferty 1931). EW(H-alpha) is
 -- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. A core
--- between two peaks is not compared with the deepest point of a line that shows no two peaks.
+-- between two peaks is not compared with the deepest point of a line that shows no two peaks. A cosmic ray that is left in an exposure
+-- moves peaks and core: what a single exposure alone shows is no change of V/R, separation or core, and their significance is that without it;
+-- unsupported_change_sigma is the largest with all exposures. Coadds are believed.
 -- change_chance is the probability that chance gives so large a change in any star of the catalogue and in any of the quantities.
 -- change_result is changes, constant (within the errors), or unknown: too few epochs to decide. A query for one star_id is fast.
 with
@@ -27,9 +29,40 @@ epochs as (      -- each of these is named once: what is named twice DuckDB comp
         end as separation_weight,
         cast(core_flux as double) as core,
         case when core_flux is not null and e_core_flux > 0 then 1.0 / power(e_core_flux, 2) end as core_weight,
-        case when violet_red_ratio is not null then 1 else 0 end as is_between_peaks
+        case when violet_red_ratio is not null then 1 else 0 end as is_between_peaks,
+        case when not coadd then 1 end as of_exposure
     from disc_epoch
     where counts and mjd is not null
+),
+with_means as (
+    select
+        *,
+        sum(vr_weight) over (partition by star_id, instrument) as vr_weights,
+        sum(vr_weight * vr) over (partition by star_id, instrument) / sum(vr_weight) over (partition by star_id, instrument) as vr_mean,
+        sum(separation_weight) over (partition by star_id, instrument) as separation_weights,
+        sum(separation_weight * separation) over (partition by star_id, instrument)
+        / sum(separation_weight) over (partition by star_id, instrument) as separation_mean,
+        sum(core_weight) over (partition by star_id, instrument, is_between_peaks) as core_weights,
+        sum(core_weight * core) over (partition by star_id, instrument, is_between_peaks)
+        / sum(core_weight) over (partition by star_id, instrument, is_between_peaks) as core_mean
+    from epochs
+),
+with_shares as (      -- by how much chi-square falls without this exposure
+    select
+        *,
+        case
+            when vr_weights > vr_weight then of_exposure * vr_weight * power(vr - vr_mean, 2) * vr_weights / (vr_weights - vr_weight)
+        end as vr_share,
+        case
+            when separation_weights > separation_weight
+            then of_exposure * separation_weight * power(separation - separation_mean, 2)
+                * separation_weights / (separation_weights - separation_weight)
+        end as separation_share,
+        case
+            when core_weights > core_weight
+            then of_exposure * core_weight * power(core - core_mean, 2) * core_weights / (core_weights - core_weight)
+        end as core_share
+    from with_means
 ),
 of_instrument as (
     select
@@ -58,16 +91,19 @@ of_instrument as (
         max((vr - 1.0) * sqrt(vr_weight)) as vr_above_sigma,
         max((1.0 - vr) * sqrt(vr_weight)) as vr_below_sigma,
         chi2_about_mean(vr, vr_weight) as chi2_vr,
+        max(vr_share) as vr_share,
         count(separation_weight) as n_separation,
         min(case when separation_weight > 0 then separation end) as peak_separation_min_km_s,
         max(case when separation_weight > 0 then separation end) as peak_separation_max_km_s,
         chi2_about_mean(separation, separation_weight) as chi2_separation,
+        max(separation_share) as separation_share,
         greatest(count(case when is_between_peaks = 1 then core_weight end) - 1, 0)
         + greatest(count(case when is_between_peaks = 0 then core_weight end) - 1, 0) as degrees_core,
         min(case when core_weight > 0 then core end) as core_flux_min,
         max(case when core_weight > 0 then core end) as core_flux_max,
         coalesce(chi2_about_mean(core, case when is_between_peaks = 1 then core_weight end), 0.0)
         + coalesce(chi2_about_mean(core, case when is_between_peaks = 0 then core_weight end), 0.0) as chi2_core,
+        max(core_share) as core_share,
         count(case when profile_class like 'emission%' then 1 end) as n_emission,
         count(case when profile_class like 'absorption%' then 1 end) as n_absorption,
         count(case when profile_class like '%shell' then 1 end) as n_shell,
@@ -76,7 +112,7 @@ of_instrument as (
         max(case when profile_class like 'emission%' then mjd end) as mjd_last_emission,
         min(case when profile_class like 'absorption%' then mjd end) as mjd_first_absorption,
         max(case when profile_class like 'absorption%' then mjd end) as mjd_last_absorption
-    from epochs
+    from with_shares
     group by star_id, instrument
 ),
 best_sampled as (      -- the row of the instrument with most spectra, with what is of all instruments
@@ -115,9 +151,13 @@ best_sampled as (      -- the row of the instrument with most spectra, with what
         core_flux_min,
         core_flux_max,
         chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_sigma,
-        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_change_sigma,
-        chi2_sigma(chi2_separation, n_separation - 1) as peak_separation_change_sigma,
-        chi2_sigma(chi2_core, degrees_core) as core_flux_change_sigma
+        supported_sigma(chi2_vr, n_vr - 1, vr_share) as violet_red_ratio_change_sigma,
+        supported_sigma(chi2_separation, n_separation - 1, separation_share) as peak_separation_change_sigma,
+        supported_sigma(chi2_core, degrees_core, core_share) as core_flux_change_sigma,
+        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_unsupported_sigma,
+        greatest(
+            chi2_sigma(chi2_vr, n_vr - 1), chi2_sigma(chi2_separation, n_separation - 1), chi2_sigma(chi2_core, degrees_core)
+        ) as unsupported_change_sigma
     from of_instrument
     qualify row_number() over (partition by star_id order by n_spectra desc, instrument) = 1
 ),
@@ -140,6 +180,7 @@ moments as (
             peak_separation_change_sigma,
             core_flux_change_sigma
         ) as change_sigma,
+        trials.n_stars,
         trials.n_stars * (
             case when ew_change_sigma is null then 0 else 1 end
             + case when peak_flux_change_sigma is null then 0 else 1 end
@@ -155,6 +196,7 @@ judged as (
     select
         moments.*,
         case when change_sigma is not null then chance_in_trials(change_sigma, n_trials) end as change_chance,
+        coalesce(chance_in_trials(unsupported_change_sigma, 5 * n_stars) <= parameter('change_chance_max'), false) as is_of_one_exposure,
         365.25 * (weight * weight_d_a - weight_d * weight_a) / determinant as ew_trend_a_yr,
         365.25 * sqrt(weight / determinant) as e_ew_trend_a_yr
     from moments
@@ -174,11 +216,15 @@ final as (
         case
             when judged.change_sigma is null then 'unknown'
             when judged.change_chance <= parameter('change_chance_max') then 'changes'
+            when judged.is_of_one_exposure then 'unknown'
             else 'constant'
         end as change_result,
         case
             when judged.n_epochs = 1 then 'one epoch: a second one'
-            when judged.change_sigma is null then 'no quantity measured at two epochs: more spectra, or better ones'
+            when judged.change_sigma is null and not judged.is_of_one_exposure
+                then 'no quantity measured at two epochs: more spectra, or better ones'
+            when judged.is_of_one_exposure and coalesce(judged.change_chance, 1.0) > parameter('change_chance_max')
+                then 'one exposure alone differs, in its peaks or core: another exposure of that time'
         end as decided_by,
         judged.change_sigma,
         judged.change_chance,
@@ -205,6 +251,7 @@ final as (
         judged.violet_red_ratio_min,
         judged.violet_red_ratio_max,
         judged.violet_red_ratio_change_sigma,
+        judged.violet_red_ratio_unsupported_sigma,
         judged.vr_above_sigma,
         judged.vr_below_sigma,
         judged.peak_separation_min_km_s,
@@ -213,6 +260,7 @@ final as (
         judged.core_flux_min,
         judged.core_flux_max,
         judged.core_flux_change_sigma,
+        judged.unsupported_change_sigma,
         judged.n_emission,
         judged.n_absorption,
         judged.n_shell,

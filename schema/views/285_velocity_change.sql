@@ -128,8 +128,12 @@ judged as (
         case when rv_change_sigma is not null then normal_cdf(-rv_change_sigma) end as rv_change_probability,
         coalesce(
             significant.is_of_halpha = 1
-            and greatest(star_change.ew_change_sigma, star_change.peak_flux_change_sigma, star_change.violet_red_ratio_change_sigma)
-                > parameter('change_part_significance_min'),
+            and greatest(
+                star_change.ew_change_sigma,
+                star_change.peak_flux_change_sigma,
+                star_change.violet_red_ratio_change_sigma,
+                case when star_change.n_epochs < 4 then star_change.violet_red_ratio_unsupported_sigma end      -- of few, one may be right
+            ) > parameter('change_part_significance_min'),
             false
         ) as follows_disc
     from significant
