@@ -67,6 +67,7 @@ def measured(arms, power, snr):
         power,
         is_lamost_coadd=coadd,
         continuum_error_red=reduced.continuum_error,
+        parameters={"telluric_significance_min": np.inf},
     )
     found = lines | profiles
     # As the view `epoch` has it: the continuum and the zero level of the visit too.

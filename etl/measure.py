@@ -17,6 +17,7 @@ from becat.etl.missing import missing_table, write_missing
 from becat.etl.velocity_offsets import fill_velocity_offsets
 from becat.schema import parameters
 from becat.schema.words import counted
+from becat.udfs.telluric import find_water
 
 __all__ = ["measure_spectra"]
 
@@ -109,6 +110,8 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
     continuum_error = _numbers(table["continuum_error_red"])
     is_lamost = table["is_lamost"].to_numpy()
     is_lamost_coadd = is_lamost & table["coadd"].to_numpy()
+    band_a = (in_force[BAND[0]], in_force[BAND[1]])
+    water = find_water(flux_red, ivar_red, power, band_a)
     lines = udfs.measure_batch(
         flux_red,
         ivar_red,
@@ -121,6 +124,7 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         is_lamost_coadd=is_lamost_coadd,
         continuum_error_red=continuum_error,
         continuum_error_blue=_numbers(table["continuum_error_blue"]),
+        water=water,
         parameters=in_force,
     )
     profiles = udfs.profile_batch(
@@ -132,6 +136,7 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         star_velocity_km_s=trusted,
         is_lamost_coadd=is_lamost_coadd,
         continuum_error_red=continuum_error,
+        water=water,
         parameters=in_force,
     )
     velocities = udfs.velocity_batch(
@@ -145,7 +150,6 @@ def measure_partition(partition: tuple[pa.Table | str, dict[str, float]]) -> Tab
         parameters=in_force,
     )
     ids = {"spectrum_id": table["spectrum_id"]}
-    band_a = (in_force[BAND[0]], in_force[BAND[1]])
     failed = np.isnan(np.asarray(lines["ew_halpha_a"], float))
     missing = missing_table(ids["spectrum_id"], flux_red, ivar_red, failed, band_a, "H-alpha could not be measured")
     return {

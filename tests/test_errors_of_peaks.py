@@ -8,9 +8,11 @@ import pytest
 from becat.etl.readers import RawArm
 from becat.etl.reduce import reduce_batch
 from becat.schema.grid import RED
+from becat.schema.lines import telluric_lines
 from becat.udfs import measure_batch, profile_batch
 
 N = 400
+NO_WATER = {"telluric_significance_min": np.inf}
 
 
 def _line(x, *components):
@@ -18,20 +20,28 @@ def _line(x, *components):
     return 1 + sum(height * np.exp(-0.5 * ((x - place) / sigma) ** 2) for place, height, sigma in components)
 
 
-def _measured(flux_of, snr, *, step_a=0.15, power=7500.0, side=0.0, coadd=False, parameters=None):
-    """Columns of N exposures of a line on pixels of an instrument, of whose noise each gives a part `side` to either neighbour."""
+def _measured(flux_of, snr, *, step_a=0.15, power=7500.0, side=0.0, coadd=False, parameters=NO_WATER):
+    """Columns of N exposures of a line on pixels of an instrument, of whose noise each gives a part `side` to either neighbour.
+
+    These lines have no water, and their errors have none, unless `parameters` says so.
+    """
     x = np.arange(6300.0, 6800.0, step_a)
-    clean = flux_of(x)
+    clean = np.broadcast_to(flux_of(x), (N, x.size))
     white = np.random.default_rng(3).normal(size=(N, x.size + 2))
     noise = side * white[:, :-2] + (1 - 2 * side) * white[:, 1:-1] + side * white[:, 2:]
     sigma, bad = (np.sqrt(clean) / snr).astype(np.float32), np.zeros(x.size, bool)
-    arms = [RawArm("red", x, (clean + sigma * row).astype(np.float32), sigma**-2, bad) for row in noise]
+    arms = [
+        RawArm("red", x, row.astype(np.float32), weight, bad)
+        for row, weight in zip(clean + sigma * noise, sigma**-2, strict=True)
+    ]
     reduced = reduce_batch(arms, RED, power)
     coadds, powers, snrs = np.full(N, coadd), np.full(N, power), np.full(N, float(snr))
     lines = measure_batch(
         reduced.flux, reduced.ivar, None, None, snrs, resolving_power=powers, is_lamost_coadd=coadds, parameters=parameters
     )  # fmt: skip
-    return lines | profile_batch(reduced.flux, reduced.ivar, snrs, None, powers, is_lamost_coadd=coadds)
+    return lines | profile_batch(
+        reduced.flux, reduced.ivar, snrs, None, powers, is_lamost_coadd=coadds, parameters=parameters
+    )
 
 
 def _ratio(found, name):
@@ -84,8 +94,8 @@ def test_level_of_the_peaks_is_uncertain_where_noise_decides_whether_there_is_a_
 
 def test_water_that_is_not_seen_is_an_error_of_the_width():
     """At most the spread of nights; none where no water is looked for."""
-    dry = _measured(lambda x: _line(x, *DISC), 30, parameters={"telluric_significance_min": np.inf})
-    found = _measured(lambda x: _line(x, *DISC), 30)
+    dry = _measured(lambda x: _line(x, *DISC), 30)
+    found = _measured(lambda x: _line(x, *DISC), 30, parameters=None)
     of_water = found["e_ew_halpha_dry_a"] ** 2 - dry["e_ew_halpha_dry_a"] ** 2
     assert np.all(found["ew_halpha_dry_a"] == dry["ew_halpha_dry_a"])
     assert of_water.min() > -1e-9
@@ -93,3 +103,34 @@ def test_water_that_is_not_seen_is_an_error_of_the_width():
     unseen = 0.517 * found["water_strength"]  # Angstrom that water of strength 1 takes away
     inside = (unseen > 0) & (unseen < 0.12)
     assert np.sqrt(of_water[inside]) == pytest.approx(unseen[inside], rel=0.05, abs=1e-3)
+
+
+def _nights(x):
+    """(N, pixels) transmission of water, of another strength and at another velocity of the Earth each night."""
+    rng, lines, sigma_a = np.random.default_rng(4), telluric_lines("h2o"), 6564.6 / 7500 / 2.3548
+    strength, velocity = 0.02 * 50 ** rng.random(N), rng.uniform(-25, 25, N)
+    depth = np.zeros((N, x.size))
+    for place_a, part in zip(lines["wavelength_a"], 0.75 * lines["strength"], strict=True):  # of R = 10,000
+        centre_a = place_a * (1 + velocity / 299792.458)
+        depth += part * np.exp(-0.5 * ((x - centre_a[:, None]) / sigma_a) ** 2)
+    return np.exp(-strength[:, None] * depth)
+
+
+@pytest.mark.parametrize(
+    ("disc", "names"),
+    [
+        (((6562.0, 0.50, 1.6), (6568.0, 0.45, 1.6)), ("core_flux", "fwhm_halpha_km_s", "peak_separation_km_s")),
+        (((6560.0, 0.40, 2.0), (6569.0, 0.35, 2.0)), ("core_flux", "violet_red_ratio", "peak_flux")),
+    ],
+)
+def test_water_of_the_night_is_an_error_of_peaks_core_and_width(disc, names):
+    wet, without = (
+        _measured(lambda x: _line(x, *disc) * _nights(x), 150, parameters=each) for each in (None, NO_WATER)
+    )
+    for name in names:
+        pull = (wet[name] - np.mean(wet[name])) / np.array([wet[f"e_{name}"], without[f"e_{name}"]])
+        low, high = np.percentile(pull, (15.87, 84.13), axis=1)
+        width, width_without = (high - low) / 2
+        assert 0.8 < width < 1.16 and width_without > 1.18, name
+        assert wet[name].tolist() == without[name].tolist()
+    assert wet["profile_type"].tolist() == without["profile_type"].tolist()

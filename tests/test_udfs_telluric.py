@@ -10,16 +10,20 @@ from becat.schema.grid import RED
 from becat.schema.lines import telluric_lines
 from becat.schema.parameters import load
 from becat.udfs import measure_batch, telluric
-from becat.udfs.telluric import water_strength
+from becat.udfs.telluric import find_water
 
 LEAST = load()["telluric_significance_min"].value
+
+
+def _best(water):
+    return water.strength, water.significance, water.width_a
 
 
 def strengths(paths):
     spectra = [read_file(path, need_snr=False)[0][0] for path in paths]
     power = np.array([s.meta["resolving_power"] or np.nan for s in spectra], float)
     reduced = reduce_batch([s.arms["red"] for s in spectra], RED, power)
-    return water_strength(reduced.flux, reduced.ivar, power)
+    return _best(find_water(reduced.flux, reduced.ivar, power))
 
 
 @pytest.mark.parametrize("velocity", [-25.0, 0.0, 25.0])
@@ -32,7 +36,7 @@ def test_injected_water_is_found_with_its_strength(velocity):
         centre = wavelength_a * (1 + velocity / 299792.458)
         flux[20:] -= 0.5 * strength * np.exp(-0.5 * ((RED.wavelength_a - centre) / sigma) ** 2)
     ivar = np.full(flux.shape, 1e4)
-    strength, significance, width = water_strength(flux, ivar, np.full(40, 10_000.0))
+    strength, significance, width = _best(find_water(flux, ivar, np.full(40, 10_000.0)))
     assert significance[:20].max() < LEAST < significance[20:].min()
     assert np.median(strength[20:]) == pytest.approx(0.5, rel=0.15)
     measured = measure_batch(flux, ivar, None, None, np.full(40, 100.0), resolving_power=np.full(40, 10_000.0))

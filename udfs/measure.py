@@ -9,7 +9,7 @@ import numpy as np
 from becat.schema.grid import BLUE, RED
 from becat.schema.lines import LINES
 from becat.schema.parameters import load
-from becat.udfs.bartlett import bartlett_peaks, noise_length_a, shared_noise, smoothed_error
+from becat.udfs.bartlett import bartlett_peaks, noise_length_a, shared_noise, smooth_bartlett, smoothed_error
 from becat.udfs.equivalent_width import equivalent_width
 from becat.udfs.nebular import (
     FORBIDDEN_LINES,
@@ -18,7 +18,7 @@ from becat.udfs.nebular import (
     nebular_significance,
     strongest_significance,
 )
-from becat.udfs.telluric import water_strength
+from becat.udfs.telluric import Water, find_water
 
 __all__ = ["MEASURE_PARAMETERS", "measure_batch"]
 
@@ -43,10 +43,6 @@ PEAK_STRETCH = slice(*np.searchsorted(RED.wavelength_a, (6500.0, 6630.0)))
 # Relative error of the width that water takes: nights of a constant star with up to 0.55 Angstrom of it agree to 0.05 without it.
 WATER_ERROR = 0.2
 
-# Spread of the width that water takes from night to night, Angstrom: what an exposure in which it is not seen may hide. It is that of strengths
-# between 0.02 and 1 of a wet night's, evenly spread in their logarithm, as the simulator draws them.
-WATER_SPREAD_A = 0.13
-
 # Lines measured against their local continuum, in the order of the table.
 _NARROW_LINES = (*FORBIDDEN_LINES, "hei_6680")
 
@@ -64,6 +60,7 @@ def measure_batch(
     is_lamost_coadd=None,
     continuum_error_red=None,
     continuum_error_blue=None,
+    water: Water | None = None,
     parameters: Mapping[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """Measure all lines of a batch of rectified spectra.
@@ -89,6 +86,8 @@ def measure_batch(
     continuum_error_red, continuum_error_blue : (n_spectra,) float array, optional
         Relative error of the continuum across the bands, of which NaN counts as zero; it enters the errors of EW(H-alpha)
         and EW(Mg b).
+    water : Water, optional
+        As from `becat.udfs.telluric.find_water`, for the band of EW(H-alpha); None: it is looked for here.
     parameters : mapping, optional
         Values of `MEASURE_PARAMETERS`; those not given are as shipped. An infinite ``telluric_significance_min`` leaves telluric
         water out of widths and errors.
@@ -117,22 +116,30 @@ def measure_batch(
         columns |= _width_columns(flux_blue, ivar_blue, BLUE, "mgb", limits, shared, continuum_error_blue)
     power = np.full(n_spectra, np.nan) if resolving_power is None else resolving_power
     length_a = noise_length_a(power, LINES["halpha"].wavelength_a, is_lamost_coadd)
+    if water is None:
+        band_a = (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"])
+        water = find_water(flux_red, ivar_red, power, band_a)
     columns |= _peak_columns(flux_red, ivar_red, snr_r, length_a, limits, shared, continuum_error_red)
     columns["velocity_shift_km_s"] = velocity
-    columns["fwhm_halpha_km_s"], columns["e_fwhm_halpha_km_s"] = emission_fwhm(
-        flux_red,
-        ivar_red,
-        snr_r,
-        RED.wavelength_a,
-        (limits["peak_band_min_a"], limits["peak_band_max_a"]),
-        velocity_shift_km_s=velocity,
-        significance_min=limits["profile_emission_significance"],
-        continuum_error=continuum_error_red,
-        noise_length_a=length_a,
-    )
+
+    def fwhm(flux, rows):
+        return emission_fwhm(
+            flux,
+            ivar_red[rows],
+            snr_r[rows],
+            RED.wavelength_a,
+            (limits["peak_band_min_a"], limits["peak_band_max_a"]),
+            velocity_shift_km_s=velocity[rows],
+            significance_min=limits["profile_emission_significance"],
+            continuum_error=None if continuum_error_red is None else continuum_error_red[rows],
+            noise_length_a=length_a[rows],
+        )
+
+    columns["fwhm_halpha_km_s"], columns["e_fwhm_halpha_km_s"] = fwhm(flux_red, slice(None))
+    _water_in_peaks(flux_red, water, columns, limits, fwhm)
     arms = {"red": (flux_red, ivar_red, RED), "blue": (flux_blue, ivar_blue, BLUE)}
     columns |= _narrow_line_columns(arms, shared, star_velocity_km_s, limits["nebular_systematic_a"])
-    return columns | _water_columns(flux_red, ivar_red, power, limits, columns)
+    return columns | _water_columns(water, limits, columns)
 
 
 def _checked(flux, ivar, grid):
@@ -156,10 +163,10 @@ def _peak_columns(flux, ivar, snr, length_a, limits, shared, continuum_error):
     band_a = (limits["peak_band_min_a"], limits["peak_band_max_a"])
     peaks = bartlett_peaks(flux, snr, RED.wavelength_a, band_a, inverse_variance=ivar, **shared)
     unsearched = peaks.n_peaks < 0
-    there = np.searchsorted(RED.wavelength_a, np.nan_to_num(peaks.highest_wavelength_a, nan=RED.start_a) - 1e-6)
     noise = smoothed_error(ivar[:, PEAK_STRETCH], peaks.width_px)
-    there = np.clip(there - PEAK_STRETCH.start, 0, noise.shape[1] - 1)
-    noise = noise[np.arange(len(flux)), there] * shared_noise(peaks.width_px, length_a, RED.step_a)
+    noise = noise[np.arange(len(flux)), _in_stretch(peaks.highest_wavelength_a)] * shared_noise(
+        peaks.width_px, length_a, RED.step_a
+    )
     of_continuum = 0.0 if continuum_error is None else np.nan_to_num(continuum_error, nan=0.0)
     of_level = np.hypot(
         of_continuum * peaks.highest_flux, limits["ew_zero_level_error"] * (peaks.highest_flux - 1)
@@ -175,25 +182,47 @@ def _peak_columns(flux, ivar, snr, length_a, limits, shared, continuum_error):
     }
 
 
-def _water_columns(flux, ivar, power, limits, columns):
+def _in_stretch(wavelength_a):
+    """Pixels of `PEAK_STRETCH` at wavelengths of the grid; some pixel for NaN."""
+    there = np.searchsorted(RED.wavelength_a[PEAK_STRETCH], np.nan_to_num(wavelength_a, nan=RED.start_a) - 1e-6)
+    return np.minimum(there, PEAK_STRETCH.stop - PEAK_STRETCH.start - 1)
+
+
+def _water_in_peaks(flux, water, columns, limits, fwhm):
+    """What the water does to the highest peak and to the width at half maximum becomes part of their errors, in place."""
+    least = limits["telluric_significance_min"]
+    with np.errstate(invalid="ignore"):
+        emission = np.isfinite(columns["fwhm_halpha_km_s"]) | (columns["peak_flux"] > 1)
+    rows = np.flatnonzero((water.error_width_a(least) != 0) & emission)
+    depth = water[rows].depth(least, PEAK_STRETCH)
+    dry = np.array(flux[rows])
+    dry[:, PEAK_STRETCH] /= 1 - depth
+    smooth = smooth_bartlett(depth, np.ma.filled(columns["bartlett_width_px"], 0)[rows])
+    there = smooth[np.arange(len(rows)), _in_stretch(columns["peak_wavelength_a"][rows])]
+    for name, change in (
+        ("fwhm_halpha_km_s", np.nan_to_num(fwhm(dry, rows)[0] - columns["fwhm_halpha_km_s"][rows])),
+        ("peak_flux", there * columns["peak_flux"][rows]),
+    ):
+        columns[f"e_{name}"][rows] = np.hypot(columns[f"e_{name}"][rows], change)
+
+
+def _water_columns(water, limits, columns):
     """Telluric water, and EW(H-alpha) without it. What the water takes is an error of EW(H-alpha), in place.
 
     Water that is there but not significant is not subtracted: its best width is an error, up to the spread from night to night.
     """
-    band_a = (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"])
-    strength, significance, width = water_strength(flux, ivar, power, band_a)
-    has_water = np.nan_to_num(significance) >= limits["telluric_significance_min"]
-    unseen = np.clip(np.nan_to_num(width, nan=WATER_SPREAD_A), 0.0, WATER_SPREAD_A)
-    unseen = np.where(has_water | np.isinf(limits["telluric_significance_min"]), 0.0, unseen)
-    width = np.where(has_water, width, 0.0)
+    least = limits["telluric_significance_min"]
+    has_water = np.nan_to_num(water.significance) >= least
+    unseen = np.where(has_water, 0.0, water.error_width_a(least))
+    width = np.where(has_water, water.width_a, 0.0)
     ew, error = columns["ew_halpha_a"], np.hypot(columns["e_ew_halpha_a"], unseen)
     columns["e_ew_halpha_a"] = np.hypot(error, width)
     return {
         "ew_halpha_dry_a": ew - width,
         "e_ew_halpha_dry_a": np.hypot(error, WATER_ERROR * width),
-        "water_strength": strength,
-        "water_significance": significance,
-        "has_telluric_water": np.ma.masked_array(has_water, np.isnan(significance)),
+        "water_strength": water.strength,
+        "water_significance": water.significance,
+        "has_telluric_water": np.ma.masked_array(has_water, np.isnan(water.significance)),
     }
 
 

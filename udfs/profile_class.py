@@ -26,7 +26,7 @@ The rules, in the order in which they are applied to the smoothed profile:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,7 @@ from becat.udfs.crossing import limits_around
 from becat.udfs.equivalent_width import doppler_factor, equivalent_width
 from becat.udfs.extrema import significant_extrema
 from becat.udfs.rotation import V_SIN_I_KM_S, rotation_limit
+from becat.udfs.telluric import Water, find_water
 
 __all__ = ["PROFILE_PARAMETERS", "profile_batch"]
 
@@ -74,6 +75,7 @@ PROFILE_PARAMETERS = (
     "shell_side_depth_min",
     "weak_emission_significance",
     "weak_ridge_ratio_min",
+    "telluric_significance_min",
 )
 
 # The stretch whose extrema are looked at: the peak band and the wings that tell one broad absorption from two lines.
@@ -119,6 +121,7 @@ def profile_batch(
     star_velocity_km_s=None,
     is_lamost_coadd=None,
     continuum_error_red=None,
+    water: Water | None = None,
     parameters: Mapping[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """Classify the H-alpha profiles of a batch of rectified spectra.
@@ -138,8 +141,11 @@ def profile_batch(
         For the noise that pixels share; None: there are none.
     continuum_error_red : (n_spectra,) float array, optional
         Relative error of the continuum, of which NaN counts as zero: it enters the error of V/R.
+    water : Water, optional
+        As from `becat.udfs.telluric.find_water`, for the band of EW(H-alpha); None: it is looked for here.
     parameters : mapping, optional
-        Values of `PROFILE_PARAMETERS`; those not given are as shipped.
+        Values of `PROFILE_PARAMETERS`; those not given are as shipped. An infinite ``telluric_significance_min`` leaves telluric
+        water out of the errors.
 
     Returns
     -------
@@ -162,22 +168,42 @@ def profile_batch(
     smooth = _smooth(flux_red, ivar_red, snr, power, is_lamost_coadd, continuum_error_red, limits)
     peaks, refused, n_significant = _emission_peaks(smooth, doppler_factor(of_star), limits)
     measured = _measure_pair(smooth, peaks, limits)
-    width_a, _ = equivalent_width(
-        flux_red,
-        ivar_red,
-        RED.wavelength_a,
-        (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"]),
-        velocity_shift_km_s=velocity,
-    )
+    band_a = (limits["ew_halpha_band_min_a"], limits["ew_halpha_band_max_a"])
+    width_a, _ = equivalent_width(flux_red, ivar_red, RED.wavelength_a, band_a, velocity_shift_km_s=velocity)
     core = _Core(*_narrow_core(smooth))
     turning_km_s = _rotation(
         flux_red, ivar_red, core, (np.bincount(peaks.row, minlength=len(flux_red)) == 0) & (power >= _SHARP), limits
     )
     columns = _classes(smooth, peaks, refused, measured, core, width_a, turning_km_s, limits)
+    if water is None:
+        water = find_water(flux_red, ivar_red, power, band_a)
+    _water_in_errors(columns, smooth, peaks, measured, water, bartlett_width(snr, RED.step_a), limits)
     columns["profile_class_on_second_look"] = _second_look(
         smooth, columns["profile_class"], doppler_factor(of_star), width_a, limits
     )
     return columns | {"n_significant_peaks": np.ma.masked_array(n_significant, ~smooth.usable)}  # pyright: ignore[reportReturnType]
+
+
+def _water_in_errors(columns, smooth, peaks, pair, water, width_px, limits):
+    """What the water does to the pair of peaks and to the core becomes part of their errors, in place; classes and types stand."""
+    depth = smooth_bartlett(water.depth(limits["telluric_significance_min"], _STRETCH), width_px)
+    dry = replace(smooth, flux=smooth.flux / (1 - depth))
+    dry_pair = _measure_pair(dry, _same_peaks(dry, peaks), limits)
+    dry_core = np.where(np.isfinite(pair.core_flux), dry_pair.core_flux, np.min(dry.flux, axis=1))
+    for name, change in (
+        ("e_violet_red_ratio", dry_pair.violet_red_ratio - pair.violet_red_ratio),
+        ("e_peak_separation_km_s", dry_pair.separation_km_s - pair.separation_km_s),
+        ("e_core_flux", dry_core - columns["core_flux"]),
+    ):
+        columns[name] = np.hypot(columns[name], change)
+
+
+def _same_peaks(smooth, peaks):
+    """The peaks at the places where they are highest between the minima on either side."""
+    index = np.arange(smooth.flux.shape[1])
+    after = np.where(peaks.minimum_after < 0, index.size, peaks.minimum_after)
+    between = (index > peaks.minimum_before[:, None]) & (index < after[:, None])
+    return replace(peaks, pixel=np.argmax(np.where(between, smooth.flux[peaks.row], -np.inf), axis=1))
 
 
 def _second_look(smooth, first, factor, width_a, limits):
