@@ -1,4 +1,4 @@
-"""Whether the errors of velocities and widths are errors: exposures of simulated constant stars, each in another night.
+"""Whether the errors of velocities, widths and peaks are errors: exposures of simulated constant stars, each in another night.
 
     python -m benchmarks.epoch_pulls [--stars N] [--exposures N] [--seed N]
 
@@ -28,7 +28,9 @@ SNRS = ((10, 20), (20, 40), (40, 80), (80, 160))
 QUANTITIES = {
     "rv_halpha_wing_km_s": "velocity of the H-alpha wings", "rv_halpha_bisector_km_s": "velocity of the H-alpha bisector",
     "rv_hei_6680_km_s": "velocity of He I 6678", "rv_blue_km_s": "velocity of the blue arm", "ew_halpha_dry_a": "EW(H-alpha)",
+    "peak_flux": "height of the highest peak", "violet_red_ratio": "V/R", "peak_separation_km_s": "separation of the peaks", "fwhm_halpha_km_s": "FWHM",
 }  # fmt: skip
+OF_DISCS = {"peak_flux", "violet_red_ratio", "peak_separation_km_s", "fwhm_halpha_km_s"}
 STARS_AT_ONCE = 24
 
 
@@ -91,6 +93,8 @@ def main():
             for i, limits in enumerate(SNRS)
         ]
         for name, title in QUANTITIES.items():
+            if name in OF_DISCS and kind != "steady_disc":
+                continue
             print(f"| {title} | " + " | ".join(_cell(columns, name) for columns in found) + " |")
 
 

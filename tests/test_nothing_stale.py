@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 from astropy.io import fits
@@ -203,7 +205,8 @@ def test_a_snapshot_that_was_not_written_is_made_up_for(folder, monkeypatch, cap
     with pytest.raises(KeyboardInterrupt):
         pipeline.run_pipeline(configuration)
     monkeypatch.undo()
-    snapshot.write_bytes(b"an older one")
+    with closing(sqlite3.connect(snapshot)) as older:
+        older.execute("create table view_definition (name text)")
     pipeline.run_pipeline(configuration)
     assert "publish:" in capsys.readouterr().out
     with open_catalogue(catalogue) as connection:
