@@ -23,6 +23,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
+def pytest_xdist_auto_num_workers(config):
+    """One process more than there are cores: for a tenth of their time tests wait for servers and programs."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_make_parametrize_id(config, val, argname):
     """Name packed bytes after their argument: gzip holds the time, and all processes must collect the same names."""
     return argname if isinstance(val, bytes) and not val.isascii() else None
