@@ -119,6 +119,16 @@ def test_where_a_line_does_not_allow_it_there_is_no_velocity_and_a_reason():
     )
 
 
+def test_wings_that_may_be_those_of_either_core_say_by_how_much_they_jump():
+    """Emission parts an absorption into two cores equally deep: which is the deepest is noise. One core or one peak cannot jump."""
+    found = velocity_batch(*observed(red_arm(np.zeros(20), -0.5, 300.0, 0, 440.0), 40.0), None, None)
+    wing, jump = found["rv_halpha_wing_km_s"], found["wing_jump_km_s"]
+    assert wing.min() < -150 and wing.max() > 150  # now this core, now that
+    assert (np.abs(jump - np.abs(wing)) < 20).all() and (found["e_rv_halpha_wing_km_s"] >= jump).all()
+    for single in (red_arm(np.zeros(20), -0.5, 500.0), red_arm(np.zeros(20), 1.0, 300.0, 0, 350.0)):
+        assert np.isnan(velocity_batch(*observed(single, 40.0), None, None)["wing_jump_km_s"]).all()
+
+
 def test_a_spike_is_no_emission_line():
     red = red_arm(np.array([0.0]), -0.5)
     red[0, np.searchsorted(RED.wavelength_a, HALPHA_A * 1.001)] += 0.8

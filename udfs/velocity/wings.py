@@ -97,14 +97,16 @@ def halpha_wings(flux, ivar, resolving_power, continuum_error, significance_min=
     line = sign[:, None] * (smooth - np.float32(1))
     seen = (sign, top, noise)
     level = height * np.where(sign > 0, WING_HEIGHT["emission"], WING_HEIGHT["absorption"])
-    ends = _flanks(line, level, *_outermost(line, level, *seen))
+    ends = np.array(_flanks(line, level, *_outermost(line, level, *seen)))
+    with np.errstate(divide="ignore"):
+        width = 1 / np.abs(_slope(line, ends))  # by which a flank moves with the level
     half, start = 0.5 * (ends[1] - ends[0]), 0.5 * (ends[1] + ends[0])
-    jump = _jump(line, height, level, np.array(ends), seen, np.hypot(noise, np.nan_to_num(continuum_error)))
+    jump = _jump(line, height, level, ends, width, seen, np.hypot(noise, np.nan_to_num(continuum_error)))
     half = np.where((half > 0) & (half < _SEPARATION_MAX_KM_S), half, np.nan)
     least = np.maximum(_SIGMA_MIN_KM_S, SPEED_OF_LIGHT_KM_S / resolving_power / _FWHM_OF_SIGMA)
     sigma = np.clip(_SIGMA_SHARE * half, least, np.maximum(least, _SIGMA_MAX_KM_S))
     slope_error = np.nan_to_num(continuum_error) / _SLOPE_KM_S
-    e_half = _error_of_half(line, ends, noise, np.nan_to_num(continuum_error))
+    e_half = _error_of_half(width, noise, np.nan_to_num(continuum_error))
     wing, e_wing = _two_gaussians(flux, variance, good, start, half, e_half, sigma, slope_error)
     bisector, e_bisector = _bisector(line, variance, good, height, seen, slope_error)
     e_wing, e_bisector = np.maximum(e_wing, jump), np.maximum(e_bisector, jump)
@@ -159,7 +161,7 @@ def _flanks(line, level, left, right):
     return found
 
 
-def _jump(line, height, level, ends, seen, error):
+def _jump(line, height, level, ends, width, seen, error):
     """By how much the middle of both flanks can jump, km/s; 0 where it cannot.
 
     It jumps where an error moves the level, if a second emission peak only just reaches it; and from one core of an absorption to
@@ -167,19 +169,19 @@ def _jump(line, height, level, ends, seen, error):
     slope says has not jumped: noise bends it.
     """
     sign, top, noise = seen
-    with np.errstate(divide="ignore"):
-        width = 1 / np.abs(_slope(line, ends))
     rival = np.maximum(np.maximum(level, height - _RIVAL * error), _RIVAL_MIN * noise)
-    others = [(level, _reach(line, rival[:, None], top), sign < 0)]  # emission is followed from its outermost peaks
+    # Emission is followed from its outermost peaks. Both cores of an absorption together have their middle half way to that of the other.
+    others = [(level, _reach(line, rival[:, None], top), sign < 0, 2.0)]
     for near in (np.maximum(level - _AT_LEVEL * error, 0.5 * level), level + _AT_LEVEL * error):
-        others.append((near, _outermost(line, near, *seen), True))
+        others.append((near, _outermost(line, near, *seen), True, 1.0))
     far = np.fmax(_APART_KM_S, _FAR_SHARE * 0.5 * (ends[1] - ends[0]))
     middle = np.mean(ends, axis=0)
     least, most = middle, middle
-    for near, (left, right), asked in others:
+    for near, (left, right), asked, share in others:
         there = np.array(_flanks(line, near, left, right))
         beyond = np.abs(there - ends) - width * np.abs(near - level)
-        jumped = np.where(asked & (beyond > far).any(axis=0), np.mean(there, axis=0), np.nan)
+        other = middle + share * (np.mean(there, axis=0) - middle)
+        jumped = np.where(asked & (beyond > far).any(axis=0), other, np.nan)
         least, most = np.fmin(least, jumped), np.fmax(most, jumped)
     return np.nan_to_num(0.5 * (most - least))
 
@@ -192,10 +194,8 @@ def _slope(line, velocity):
     return (line[rows, left + 3] - line[rows, left - 2]) / (5 * _STEP_KM_S)
 
 
-def _error_of_half(line, ends, noise, continuum_error):
+def _error_of_half(width, noise, continuum_error):
     """Error of half of the distance of the flanks: of their noise, and of the continuum, which moves both."""
-    with np.errstate(divide="ignore"):
-        width = 1 / np.abs(_slope(line, np.array(ends)))
     return 0.5 * np.hypot(noise * np.hypot(*width), continuum_error * width.sum(axis=0))
 
 
