@@ -5,7 +5,7 @@
 Simulated stars are exposed 20 times, each time in another night, as in `benchmarks/epoch_pulls.py`; the reduction and the velocities are becat's,
 in memory. What is measured goes into a scratch catalogue, in which the exposures of a star make as many stars of 2, 3, 4, 6, 10 and 20 exposures as
 they can, no exposure twice; view `binary_evidence`, on which `be_binary_candidate` stands, then tells whose velocity changes or whose lines are double. --csv writes the table that comes with becat
-(etl/data/binary_completeness.csv), --figure the figure of docs/epochs.md.
+(etl/data/binary_completeness.csv), --figure the figure of docs/simulation.md. It is also counted of how many constant stars H-alpha is said to change.
 """
 
 from __future__ import annotations
@@ -138,34 +138,45 @@ def fill(connection: duckdb.DuckDBPyConnection, exposures: pd.DataFrame) -> None
         connection.execute(f"insert into {table} ({', '.join(names)}) select {', '.join(values)} from rows {where}")
 
 
-def found(exposures: pd.DataFrame) -> set[int]:
-    """Stars that the view takes for binaries."""
+def judged(exposures: pd.DataFrame) -> pd.DataFrame:
+    """Of each star whether it is taken for a binary, and whether its H-alpha is said to change: star_id, is_found, is_changing."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scratch.duckdb")
         build.create(path)
         with open_catalogue(path) as connection:
             fill(connection, exposures)
-            return {star for (star,) in connection.execute(FOUND).fetchall()}
+            return connection.execute(JUDGED).df()
 
 
-FOUND = "select star_id from binary_evidence where velocity_changes or has_double_lines"
+JUDGED = """
+    select
+        star_id,
+        coalesce(velocity_changes, false) or has_double_lines as is_found,
+        coalesce(change_result = 'changes', false) as is_changing
+    from binary_evidence left join star_change using (star_id)
+"""
 
 
 def table(exposures: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `binary_completeness`, without the run."""
-    stars = exposures.drop_duplicates("star_id")
-    stars = stars.assign(is_found=stars.star_id.isin(found(exposures)))
-    counted = stars.groupby(KEY).is_found.agg(["size", "sum"]).reset_index()
-    return counted.rename(columns={"size": "n_stars", "sum": "n_found"})
+    """Rows of `binary_completeness`, without the run, and how many stars are said to change (n_changing)."""
+    stars = exposures.drop_duplicates("star_id").merge(judged(exposures), on="star_id")
+    return (
+        stars.groupby(KEY)
+        .agg(n_stars=("is_found", "size"), n_found=("is_found", "sum"), n_changing=("is_changing", "sum"))
+        .reset_index()
+    )
 
 
 def print_summary(rows: pd.DataFrame) -> None:
-    """Print false binaries and a table of what is found."""
-    constant = rows[rows.k1_km_s == 0].groupby(["star_kind", "n_exposures"])[["n_stars", "n_found"]].sum().reset_index()
-    print("\nConstant stars taken for binaries, of how many:\n")
-    print(f"| stars | {' | '.join(f'{n} exposures' for n in N_EXPOSURES)} |\n|---|{'---:|' * len(N_EXPOSURES)}")
-    for kind, part in constant.groupby("star_kind"):
-        print(f"| {kind} | {' | '.join(f'{f:,} of {n:,}' for f, n in zip(part.n_found, part.n_stars, strict=True))} |")
+    """Print false binaries, stars whose H-alpha is said to change, and a table of what is found."""
+    alone = rows[rows.k1_km_s == 0].groupby(["star_kind", "n_exposures"])[["n_stars", "n_found", "n_changing"]].sum()
+    for title, counted in (("taken for binaries", "n_found"), ("whose H-alpha is said to change", "n_changing")):
+        print(f"\nStars without a companion {title}, of how many:\n")
+        print(f"| stars | {' | '.join(f'{n} exposures' for n in N_EXPOSURES)} |\n|---|{'---:|' * len(N_EXPOSURES)}")
+        for kind, part in alone.groupby("star_kind"):
+            print(
+                f"| {kind} | {' | '.join(f'{f:,} of {n:,}' for f, n in zip(part[counted], part.n_stars, strict=True))} |"
+            )
     binary = rows[rows.k1_km_s > 0].groupby(["star_kind", "k1_km_s", "n_exposures"])[["n_stars", "n_found"]].sum()
     share = (binary.n_found / binary.n_stars).unstack("n_exposures")  # noqa: PD010 (no table to pivot)
     print(f"\nBinaries found, all periods and S/N:\n\n| stars | K1, km/s | {' | '.join(map(str, share.columns))} |")
@@ -228,7 +239,9 @@ def main():
     rows = table(stars_of(exposures, arguments.seed))
     print_summary(rows)
     if arguments.csv:
-        rows.to_csv(arguments.csv, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+        rows.drop(columns="n_changing").to_csv(
+            arguments.csv, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n"
+        )
     if arguments.figure:
         draw_figure(rows, arguments.figure)
 

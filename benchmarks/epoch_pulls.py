@@ -42,7 +42,7 @@ def measured(exposures: dict[str, Exposure], n_exposures: int) -> dict[str, np.n
     power = np.full(len(snr_r), 7500.0)
     columns = velocity_batch(*arms, power, continuum_error_red=red.continuum_error)
     columns |= measure_batch(*arms, snr_r, resolving_power=power, continuum_error_red=red.continuum_error)
-    columns |= profile_batch(red.flux, red.ivar, snr_r, resolving_power=power)
+    columns |= profile_batch(red.flux, red.ivar, snr_r, resolving_power=power, continuum_error_red=red.continuum_error)
     columns |= {"snr_r": snr_r, "continuum_error_red": red.continuum_error}
     return {name: np.ma.filled(values, -1).reshape(-1, n_exposures) for name, values in columns.items()}
 

@@ -170,7 +170,7 @@ def _unzip(content: bytes) -> bytes:
             if len(members) != 1:
                 raise Problem(f"zip holds {len(members)} files: unpack it, a file is one spectrum", stage="open")
             return _unpack_stream("zip", archive.open(members[0]))
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, ValueError) as error:
         raise Problem(f"zip is damaged or locked ({error}): fetch it again", stage="open") from error
 
 
