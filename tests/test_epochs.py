@@ -155,9 +155,7 @@ def test_what_one_exposure_alone_shows_is_no_change(con):
         ("changes", "fading"),
     ]  # fmt: skip
     assert {"one exposure" in changes(con, star_id, "decided_by")[0] for star_id in (1, 4)} == {True}
-    columns = (
-        "select violet_red_ratio_change_sigma, violet_red_ratio_unsupported_sigma from star_change where star_id = "
-    )
+    columns = "select violet_red_ratio_change_sigma, violet_red_ratio_change_all_exposures_sigma from star_change where star_id = "
     without, plain, separate = (con.execute(f"{columns} {star_id}").fetchone() for star_id in (1, 2, 3))
     assert without[1] == pytest.approx(plain[0]) and without[0] < 2 and separate[0] == separate[1] > 10
 

@@ -3,7 +3,7 @@
 -- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. A core
 -- between two peaks is not compared with the deepest point of a line that shows no two peaks. A cosmic ray that is left in an exposure
 -- moves peaks and core: what a single exposure alone shows is no change of V/R, separation or core, and their significance is that without it;
--- unsupported_change_sigma is the largest with all exposures. Coadds are believed.
+-- profile_change_all_exposures_sigma is the largest with all exposures. Coadds are believed.
 -- change_chance is the probability that chance gives so large a change in any star of the catalogue and in any of the quantities.
 -- change_result is changes, constant (within the errors), or unknown: too few epochs to decide. A query for one star_id is fast.
 with
@@ -154,10 +154,10 @@ best_sampled as (      -- the row of the instrument with most spectra, with what
         supported_sigma(chi2_vr, n_vr - 1, vr_share) as violet_red_ratio_change_sigma,
         supported_sigma(chi2_separation, n_separation - 1, separation_share) as peak_separation_change_sigma,
         supported_sigma(chi2_core, degrees_core, core_share) as core_flux_change_sigma,
-        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_unsupported_sigma,
+        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_change_all_exposures_sigma,
         greatest(
             chi2_sigma(chi2_vr, n_vr - 1), chi2_sigma(chi2_separation, n_separation - 1), chi2_sigma(chi2_core, degrees_core)
-        ) as unsupported_change_sigma
+        ) as profile_change_all_exposures_sigma
     from of_instrument
     qualify row_number() over (partition by star_id order by n_spectra desc, instrument) = 1
 ),
@@ -196,7 +196,7 @@ judged as (
     select
         moments.*,
         case when change_sigma is not null then chance_in_trials(change_sigma, n_trials) end as change_chance,
-        coalesce(chance_in_trials(unsupported_change_sigma, 5 * n_stars) <= parameter('change_chance_max'), false) as is_of_one_exposure,
+        coalesce(chance_in_trials(profile_change_all_exposures_sigma, 5 * n_stars) <= parameter('change_chance_max'), false) as is_of_one_exposure,
         365.25 * (weight * weight_d_a - weight_d * weight_a) / determinant as ew_trend_a_yr,
         365.25 * sqrt(weight / determinant) as e_ew_trend_a_yr
     from moments
@@ -251,7 +251,7 @@ final as (
         judged.violet_red_ratio_min,
         judged.violet_red_ratio_max,
         judged.violet_red_ratio_change_sigma,
-        judged.violet_red_ratio_unsupported_sigma,
+        judged.violet_red_ratio_change_all_exposures_sigma,
         judged.vr_above_sigma,
         judged.vr_below_sigma,
         judged.peak_separation_min_km_s,
@@ -260,7 +260,7 @@ final as (
         judged.core_flux_min,
         judged.core_flux_max,
         judged.core_flux_change_sigma,
-        judged.unsupported_change_sigma,
+        judged.profile_change_all_exposures_sigma,
         judged.n_emission,
         judged.n_absorption,
         judged.n_shell,

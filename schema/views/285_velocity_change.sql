@@ -132,7 +132,7 @@ judged as (
                 star_change.ew_change_sigma,
                 star_change.peak_flux_change_sigma,
                 star_change.violet_red_ratio_change_sigma,
-                case when star_change.n_epochs < 4 then star_change.violet_red_ratio_unsupported_sigma end      -- of few, one may be right
+                case when star_change.n_epochs < 4 then star_change.violet_red_ratio_change_all_exposures_sigma end      -- of few, one may be right
             ) > parameter('change_part_significance_min'),
             false
         ) as follows_disc
