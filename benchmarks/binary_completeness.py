@@ -5,7 +5,8 @@
 Simulated stars are exposed 20 times, each time in another night, as in `benchmarks/epoch_pulls.py`; the reduction and the velocities are becat's,
 in memory. What is measured goes into a scratch catalogue, in which the exposures of a star make as many stars of 2, 3, 4, 6, 10 and 20 exposures as
 they can, no exposure twice; view `binary_evidence`, on which `be_binary_candidate` stands, then tells whose velocity changes or whose lines are double. --csv writes the table that comes with becat
-(etl/data/binary_completeness.csv), --figure the figure of docs/simulation.md. It is also counted of how many constant stars H-alpha is said to change.
+(etl/data/binary_completeness.csv), --figure the figure of docs/simulation.md. It is also counted of how many stars H-alpha is said to change, and of how many
+the core changes alone.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ CHANGING_SHARE = 0.2  # of the constant stars: their discs are rendered at each 
 # What is measured, and the columns of `spectrum` that go with it.
 MEASURED = ("radial_velocity", "line_measurement", "profile_class")
 OF_SPECTRUM = ("snr_r", "continuum_error_red")
+# Counted besides what the table holds.
+COUNTED_BESIDE = ["n_changing", "n_of_core", "n_either"]
 KEY = ["star_kind", "period_d", "k1_km_s", "snr", "n_exposures"]
 
 
@@ -139,7 +142,7 @@ def fill(connection: duckdb.DuckDBPyConnection, exposures: pd.DataFrame) -> None
 
 
 def judged(exposures: pd.DataFrame) -> pd.DataFrame:
-    """Of each star whether it is taken for a binary, and whether its H-alpha is said to change: star_id, is_found, is_changing."""
+    """Of each star what is said of it: star_id, is_found (a binary), is_changing (H-alpha), is_of_core (its core alone)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scratch.duckdb")
         build.create(path)
@@ -152,37 +155,58 @@ JUDGED = """
     select
         star_id,
         coalesce(velocity_changes, false) or has_double_lines as is_found,
-        coalesce(change_result = 'changes', false) as is_changing
+        coalesce(change_result = 'changes', false) as is_changing,
+        coalesce(core_changes_alone, false) as is_of_core
     from binary_evidence left join star_change using (star_id)
 """
 
 
 def table(exposures: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `binary_completeness`, without the run, and how many stars are said to change (n_changing)."""
+    """Rows of `binary_completeness`, without the run, and how many stars are said to change (n_changing), or by their core alone (n_of_core).
+
+    n_either counts those that are found, or whose core changes alone.
+    """
     stars = exposures.drop_duplicates("star_id").merge(judged(exposures), on="star_id")
+    stars["is_either"] = stars.is_found | stars.is_of_core
     return (
         stars.groupby(KEY)
-        .agg(n_stars=("is_found", "size"), n_found=("is_found", "sum"), n_changing=("is_changing", "sum"))
+        .agg(
+            n_stars=("is_found", "size"),
+            n_found=("is_found", "sum"),
+            **{name: (f"is_{name.removeprefix('n_')}", "sum") for name in COUNTED_BESIDE},
+        )
         .reset_index()
     )
 
 
 def print_summary(rows: pd.DataFrame) -> None:
     """Print false binaries, stars whose H-alpha is said to change, and a table of what is found."""
-    alone = rows[rows.k1_km_s == 0].groupby(["star_kind", "n_exposures"])[["n_stars", "n_found", "n_changing"]].sum()
-    for title, counted in (("taken for binaries", "n_found"), ("whose H-alpha is said to change", "n_changing")):
+    counts = {
+        "taken for binaries": "n_found",
+        "whose H-alpha is said to change": "n_changing",
+        "whose core alone is said to change": "n_of_core",
+    }
+    alone = rows[rows.k1_km_s == 0].groupby(["star_kind", "n_exposures"])[["n_stars", *counts.values()]].sum()
+    for title, counted in counts.items():
         print(f"\nStars without a companion {title}, of how many:\n")
         print(f"| stars | {' | '.join(f'{n} exposures' for n in N_EXPOSURES)} |\n|---|{'---:|' * len(N_EXPOSURES)}")
         for kind, part in alone.groupby("star_kind"):
             print(
                 f"| {kind} | {' | '.join(f'{f:,} of {n:,}' for f, n in zip(part[counted], part.n_stars, strict=True))} |"
             )
-    binary = rows[rows.k1_km_s > 0].groupby(["star_kind", "k1_km_s", "n_exposures"])[["n_stars", "n_found"]].sum()
-    share = (binary.n_found / binary.n_stars).unstack("n_exposures")  # noqa: PD010 (no table to pivot)
-    print(f"\nBinaries found, all periods and S/N:\n\n| stars | K1, km/s | {' | '.join(map(str, share.columns))} |")
-    print("|---|---:|" + "---:|" * len(share.columns))
-    for (kind, k1), values in share.iterrows():
-        print(f"| {kind} | {k1:.0f} | {' | '.join(f'{value:.0%}' for value in values)} |")
+    binary = (
+        rows[rows.k1_km_s > 0]
+        .groupby(["star_kind", "k1_km_s", "n_exposures"])[["n_stars", "n_found", "n_either"]]
+        .sum()
+    )
+    for title, counted in (("found", "n_found"), ("found, or whose core changes alone", "n_either")):
+        share = (binary[counted] / binary.n_stars).unstack("n_exposures")  # noqa: PD010 (no table to pivot)
+        print(
+            f"\nBinaries {title}, all periods and S/N:\n\n| stars | K1, km/s | {' | '.join(map(str, share.columns))} |"
+        )
+        print("|---|---:|" + "---:|" * len(share.columns))
+        for (kind, k1), values in share.iterrows():
+            print(f"| {kind} | {k1:.0f} | {' | '.join(f'{value:.0%}' for value in values)} |")
 
 
 def draw_figure(rows: pd.DataFrame, path: Path) -> None:
@@ -239,7 +263,7 @@ def main():
     rows = table(stars_of(exposures, arguments.seed))
     print_summary(rows)
     if arguments.csv:
-        rows.drop(columns="n_changing").to_csv(
+        rows.drop(columns=COUNTED_BESIDE).to_csv(
             arguments.csv, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n"
         )
     if arguments.figure:

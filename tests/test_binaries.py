@@ -170,6 +170,31 @@ def test_double_lines_and_their_swap(con):
     ]
 
 
+def test_a_core_that_changes_alone(con):
+    """As lines that part and blend; not where the whole line changes, where there is a disc, or in one exposure alone."""
+    for star_id in range(1, 7):
+        add_velocities(con, star_id, [10.0, 11.0, 9.0, 10.0])
+    con.execute("update profile_class set profile_class = 'absorption', core_flux = 0.5, e_core_flux = 0.02")
+    con.execute("update be_score set be_probability = 0.1")
+    con.execute("update line_measurement set ew_halpha_a = 5, e_ew_halpha_a = 0.1")
+    con.execute("update profile_class set core_flux = 0.7 where spectrum_id % 1000 in (2, 3) and spectrum_id > 1000")
+    con.execute("update line_measurement set ew_halpha_a = 4 where spectrum_id in (2002, 2003)")
+    con.execute("update profile_class set profile_class = 'absorption with shell' where spectrum_id = 3002")
+    con.execute("update profile_class set core_flux = 0.5 where spectrum_id between 4000 and 4999")
+    con.execute("update profile_class set core_flux = 0.5 where spectrum_id = 5002")
+    con.execute("update spectrum set coadd = false")
+    con.execute("update profile_class set core_flux = null where spectrum_id = 6 or spectrum_id > 6000")
+    columns = "evidence, core_changes_alone, core_flux_change_sigma > 5"
+    assert [evidence(con, star_id, columns) for star_id in range(1, 7)] == [
+        ("core changes alone", True, True),
+        (None, False, True),
+        (None, None, True),
+        (None, False, False),
+        (None, False, False),
+        (None, None, None),
+    ]
+
+
 def test_surveys_are_not_compared_with_each_other(con):
     """Their zero points and methods differ."""
     add_velocities(con, 1, [10.0, 11.0, 60.0, 61.0])

@@ -1,7 +1,9 @@
 -- 286 · The evidence for a companion, star by star, each piece separately: whether the velocity changes (velocity_change), double lines and
--- whether they swap, the period of the velocity, Gaia's RUWE and its own flag of non-single stars, and published lists of spectroscopic
--- binaries. evidence names the pieces, NULL where there is none; what has not been examined is NULL, not no. A query for one star_id is
--- fast.
+-- whether they swap, whether the core of H-alpha changes alone, the period of the velocity, Gaia's RUWE and its own flag of non-single
+-- stars, and published lists of spectroscopic binaries. The core changes alone if it changes by core_change_significance_min standard
+-- deviations while EW, highest peak and V/R stay within change_part_significance_min: the two lines of a double-lined star part and blend.
+-- The core of a disc changes as well, so stars with emission or a shell line at any epoch are not examined for it. evidence names the
+-- pieces, NULL where there is none; what has not been examined is NULL, not no. A query for one star_id is fast.
 with
 listed as (
     select star_id, count(distinct catalogue_id) as n_sb_lists, min(catalogue_id) as sb_list
@@ -29,6 +31,14 @@ found as (
         coalesce(velocity_change.n_double_lined, 0) as n_double_lined,
         coalesce(velocity_change.has_double_lines, false) as has_double_lines,
         coalesce(velocity_change.lines_swap, false) as lines_swap,
+        star_change.core_flux_change_sigma,
+        case
+            when star_change.n_emission = 0 and star_change.n_shell = 0
+            then star_change.core_flux_change_sigma > parameter('core_change_significance_min')
+                and greatest(
+                    star_change.ew_change_sigma, star_change.peak_flux_change_sigma, star_change.violet_red_ratio_change_sigma
+                ) <= parameter('change_part_significance_min')
+        end as core_changes_alone,
         velocity_period.period_d,
         velocity_period.e_period_d,
         velocity_period.semi_amplitude as semi_amplitude_km_s,
@@ -40,6 +50,7 @@ found as (
         listed.sb_list
     from star
     left join velocity_change on velocity_change.star_id = star.star_id
+    left join star_change on star_change.star_id = star.star_id
     left join (
         select star_id, period_d, e_period_d, semi_amplitude, e_semi_amplitude, false_alarm_probability
         from star_period
@@ -65,6 +76,7 @@ words as (
         *,
         case when velocity_changes then 'velocity changes, ' else '' end
         || case when lines_swap then 'double lines that swap, ' when has_double_lines then 'double lines, ' else '' end
+        || case when core_changes_alone then 'core changes alone, ' else '' end
         || case when velocity_changes and has_period then 'period, ' else '' end
         || case when is_non_single_in_gaia then 'non-single in Gaia, ' else '' end
         || case when is_in_sb_list then 'published binary, ' else '' end
@@ -92,6 +104,8 @@ final as (
         has_double_lines,
         lines_swap,
         n_double_lined,
+        core_changes_alone,
+        core_flux_change_sigma,
         has_period,
         period_d,
         e_period_d,
