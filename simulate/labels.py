@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from becat.schema.grid import RED
 from becat.simulate.draw import distributions
@@ -98,6 +97,8 @@ def count_peaks(feature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (n,) float array, twice
         Number of peaks, and height of the bluest over that of the reddest (NaN with fewer than two).
     """
+    from scipy.signal import find_peaks  # slow to import, and every server imports this module
+
     count, ratio = np.zeros(len(feature)), np.full(len(feature), np.nan)
     for row in np.flatnonzero(feature.max(axis=1) > 0):
         profile = feature[row]

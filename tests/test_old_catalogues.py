@@ -97,7 +97,7 @@ def test_a_catalogue_whose_making_is_killed_is_not_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(build, "_create_views", killed)
     with pytest.raises(KeyboardInterrupt):
-        build.create(tmp_path / "c.duckdb")
+        build.create(tmp_path / "c.duckdb", template=tmp_path / "there is none")
     assert list(tmp_path.iterdir()) == []
     left = tmp_path / f".c.duckdb.{build.leftovers.HOST}.99999999.new"  # kill -9 leaves it
     left.write_bytes(b"half")

@@ -21,7 +21,7 @@ TEMPLATE = ROOT / "catalog.duckdb.template"
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     path = tmp_path_factory.mktemp("schema") / "c.duckdb"
-    build.create(path)
+    build.create(path, template=path.with_name("there is none"))
     return path
 
 
@@ -93,6 +93,21 @@ def test_every_view_of_stars_tells_where_they_are(fresh):
 def test_create_refuses_to_overwrite(fresh):
     with pytest.raises(FileExistsError):
         build.create(fresh)
+
+
+@pytest.mark.parametrize(
+    "touch", ["", "comment on table star is 'of another schema'", "update schema_state set digest = 'x'", "damaged"]
+)
+def test_a_template_is_copied_only_where_it_is_of_this_schema(fresh, tmp_path, monkeypatch, touch):
+    template, path, built = tmp_path / "template", tmp_path / "c.duckdb", []
+    template.write_bytes(b"X" if touch == "damaged" else fresh.read_bytes())
+    if touch not in ("", "damaged"):
+        with duckdb.connect(str(template)) as con:
+            con.execute(touch)
+    monkeypatch.setattr(build, "_build", lambda path, build=build._build: (built.append(path), build(path)))
+    build.create(path, template)
+    assert bool(built) == bool(touch)
+    assert contents(path) == contents(fresh)
 
 
 def test_upgrade_keeps_data_and_changed_thresholds(fresh, tmp_path):
