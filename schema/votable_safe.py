@@ -8,6 +8,8 @@ whatever stands there. Here each file is looked through to its end before astrop
 from __future__ import annotations
 
 import gzip
+import math
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import IO, Any, NoReturn
 from xml.parsers import expat
@@ -16,6 +18,16 @@ __all__ = ["UnsafeVOTable", "follow_no_address", "parse_votable"]
 
 PIECE_BYTES = 1 << 16
 ELSEWHERE = ("FITS", "PARQUET")  # such data always lie in a file of their own
+BYTES = {
+    "short": 2,
+    "int": 4,
+    "float": 4,
+    "unicodeChar": 4,
+    "long": 8,
+    "double": 8,
+    "floatComplex": 8,
+    "doubleComplex": 16,
+}
 
 
 class UnsafeVOTable(ValueError):
@@ -68,12 +80,24 @@ def _refuse(*_address, **_how) -> NoReturn:
 
 
 def _look_through(plain: IO[bytes], bytes_max: int | None) -> None:
-    """Parse the whole file and refuse what leads out of it; element names count with any prefix and in any case."""
+    """Parse the whole file and refuse what leads out of it, or becomes too big; element names count with any prefix and in any case."""
+    n_told = n_rows = row_bytes = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal n_told, n_rows, row_bytes
         element = _local(name).upper()
         if element in ELSEWHERE or (element == "STREAM" and any(_local(key).lower() == "href" for key in attributes)):
             _refuse()
+        if element == "TABLE":
+            n_told, n_rows, row_bytes = _number(attributes.get("nrows", "")), 0, 0
+        elif element == "FIELD":
+            row_bytes += _bytes_of_cell(attributes)
+        elif element == "TR":
+            n_rows += 1
+        if bytes_max is not None and max(n_told, n_rows) * row_bytes > bytes_max:
+            raise UnsafeVOTable(
+                f"its rows have more than {bytes_max:,} bytes by the nrows and arraysize that it declares"
+            )
 
     def declared(*_what) -> NoReturn:
         raise UnsafeVOTable("it declares a document type or entities (<!DOCTYPE>), which are not taken: leave them out")
@@ -90,6 +114,19 @@ def _look_through(plain: IO[bytes], bytes_max: int | None) -> None:
             raise UnsafeVOTable(f"it has more than {bytes_max:,} bytes when it is unpacked")
         parser.Parse(piece, False)
     parser.Parse(b"", True)
+
+
+def _bytes_of_cell(field: Mapping[str, str]) -> int:
+    """What astropy keeps for a cell, whatever is in it: all that is declared, or where the length is free, where it lies."""
+    length = field.get("arraysize", "").strip()
+    if length.endswith("*"):
+        return 8
+    return BYTES.get(field.get("datatype", ""), 1) * math.prod(_number(part.strip()) for part in length.split("x"))
+
+
+def _number(word: str) -> int:
+    """A number of at most 18 digits; 1 of what is none, for astropy to judge."""
+    return int(word) if word.isdecimal() and len(word) < 19 else 1
 
 
 def _local(name: str) -> str:

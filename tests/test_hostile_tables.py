@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import html
+import io
 import json
 import sqlite3
 import subprocess
@@ -14,11 +15,16 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 import requests
 
 from becat import demo_archives as printed_stars
 from becat.etl.archives.tables import read_table
+from becat.etl.catalogue.errors import Rejected
+from becat.etl.lamost.answers import Unusable, opened_spectrum
+from becat.etl.load import release_files
 from becat.publish.allowed_sql import FUNCTIONS, guard
 from becat.publish.readonly import Snapshot
 from becat.publish.vo.tap import jobs, walls, worker
@@ -156,6 +162,40 @@ def test_a_table_that_unpacks_to_too_much_is_refused(tmp_path):
     (tmp_path / "t").write_bytes(gzip.compress(votable("<TABLEDATA>" + " " * 5_000_000 + "</TABLEDATA>")))
     with (tmp_path / "t").open("rb") as file, pytest.raises(UnsafeVOTable, match="more than 1,000,000 bytes"):
         parse_votable(file, bytes_max=1_000_000)
+
+
+def bombs() -> dict[str, bytes]:
+    """Small files that become more than a mebibyte."""
+    many = io.BytesIO()
+    parquet.write_table(pa.table({"a": pa.repeat(0.0, 100_000), "b": pa.repeat(1.0, 100_000)}), many)
+    row = "<TABLEDATA><TR><TD>x</TD><TD/></TR></TABLEDATA>"
+    return {
+        "t.csv.gz": gzip.compress(b"a,b\n" + b"1,2\n" * 300_000),
+        "t.vot.gz": gzip.compress(votable(" " * 2_000_000)),
+        "t.parquet": many.getvalue(),
+        "wide.vot": votable(row).replace(b'"28"', b'"2000x1000"'),
+        "long.vot": votable(row).replace(b"<TABLE>", b'<TABLE nrows="100000000">'),
+        "columns.csv": b"a," * 20_000,
+    }
+
+
+@pytest.mark.parametrize("name", sorted(bombs()))
+def test_a_table_of_ones_own_that_becomes_too_much_is_refused(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(bombs()[name])
+    with pytest.raises(BecatError, match=r"more than 1 MiB when|more than 1,048,576 bytes by|more than 10,000 columns"):
+        read_table(path, 1 << 20)
+    assert path.stat().st_size < 50_000
+
+
+def test_a_release_catalogue_and_a_spectrum_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_files, "UNPACKED_MIN", 1 << 20)
+    path = tmp_path / "dr7.csv.gz"
+    path.write_bytes(gzip.compress(b"obsid,snrr\n" + b"0" * 4_000_000))
+    with pytest.raises(Rejected, match="unpacks to more than 1 MiB: not a catalogue"):
+        list(release_files.read_catalogue(path))
+    with pytest.raises(Unusable, match="gzip holds more than 64 MiB"):
+        opened_spectrum(gzip.compress(bytes(70 << 20), 1), 1)
 
 
 WALLED = """

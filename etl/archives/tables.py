@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from isal import igzip
 
 from becat.etl.catalogue.errors import refuse_odd
 from becat.schema.errors import BecatError
@@ -21,18 +21,24 @@ from becat.schema.votable_safe import parse_votable
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["from_astropy", "read_table"]
+__all__ = ["COLUMNS_MAX", "from_astropy", "read_table"]
 
 _SEPARATORS = ",;|\t"
+BYTES_MAX = 1 << 30  # unpacked: 258,000 stars with 4 kB each; Gaia's whole table has 1.3 kB a star
+PIECE_BYTES = 1 << 20
+ROWS_A_PIECE = 4096
+COLUMNS_MAX = 10_000
 
 
-def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
+def read_table(path: str | Path, bytes_max: int = BYTES_MAX) -> tuple[pa.Table, dict[str, str]]:
     """Read a CSV, VOTable, FITS or Parquet file, plain or (but Parquet) gzipped; the content decides which it is.
 
     Parameters
     ----------
     path : path
         File.
+    bytes_max : int
+        The most that it may have when unpacked.
 
     Returns
     -------
@@ -44,7 +50,7 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
     Raises
     ------
     BecatError
-        The file cannot be read as any of them, or has no rows and columns.
+        The file cannot be read as any of them, has fewer than two columns, or is too large.
     """
     path = Path(path)
     refuse_odd(path)
@@ -52,12 +58,17 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
         with path.open("rb") as file:
             is_packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            with gzip.open(file) if is_packed else nullcontext(file) as stream:
+            with igzip.open(file, "rb") if is_packed else nullcontext(file) as stream:
+                _refuse_large(stream, bytes_max)
                 start = stream.read(4096)
                 stream.seek(0)
-                table, units = _read(stream, start)
+                table, units = _read(stream, start, bytes_max)
     except OSError as error:
         raise BecatError(f"{path} cannot be read: {error.strerror or error}") from None
+    except _TooLargeError:
+        raise BecatError(
+            f"{path} has more than {bytes_max >> 20:,} MiB when it is unpacked: split it, or keep only the columns that are needed"
+        ) from None
     except Exception as error:  # every reader has its own errors; whatever it is, the file is of no use
         words = str(error).strip().splitlines() or [type(error).__name__]
         raise BecatError(f"{path} is no whole CSV, VOTable, FITS or Parquet table: {words[0]}") from None
@@ -66,10 +77,24 @@ def read_table(path: str | Path) -> tuple[pa.Table, dict[str, str]]:
     return table, units
 
 
-def _read(stream, start):
+class _TooLargeError(Exception):
+    """A table that has, or becomes, more than it may."""
+
+
+def _refuse_large(stream, bytes_max: int) -> None:
+    """Go through what is packed to its end: a small file may unpack to more than there is memory."""
+    n_bytes = 0
+    while piece := stream.read(PIECE_BYTES):
+        n_bytes += len(piece)
+        if n_bytes > bytes_max:
+            raise _TooLargeError
+    stream.seek(0)
+
+
+def _read(stream, start, bytes_max):
     """From the open file alone: no reader is handed a name, which it might take for an address and fetch."""
     if start.startswith(b"PAR1"):
-        table = pq.read_table(stream)
+        table = _read_parquet(stream, bytes_max)
         units = {f.name: f.metadata[b"unit"].decode() for f in table.schema if f.metadata and b"unit" in f.metadata}
         return _cleaned({name: table[name] for name in table.column_names}), units
     if start.startswith(b"SIMPLE  ="):
@@ -81,8 +106,20 @@ def _read(stream, start):
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of units and UCDs that are off the standard
-            return from_astropy(Table.read(parse_votable(stream), format="votable", use_names_over_ids=True))
+            votable = parse_votable(stream, bytes_max=bytes_max)
+            return from_astropy(Table.read(votable, format="votable", use_names_over_ids=True))
     return _read_csv(stream, start), {}
+
+
+def _read_parquet(stream, bytes_max):
+    """In pieces, since a column of a kilobyte may hold a billion rows that are alike."""
+    file, batches, n_bytes = pq.ParquetFile(stream), [], 0
+    for batch in file.iter_batches(ROWS_A_PIECE):
+        n_bytes += batch.nbytes
+        if n_bytes > bytes_max:
+            raise _TooLargeError
+        batches.append(batch)
+    return pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def _read_csv(stream, start):
@@ -92,6 +129,11 @@ def _read_csv(stream, start):
     if not header:
         raise BecatError("it is empty")
     separator = max(_SEPARATORS, key=header.count)
+    while not (line := stream.readline(PIECE_BYTES)).strip():
+        pass
+    stream.seek(0)
+    if line.count(separator.encode()) >= COLUMNS_MAX:
+        raise BecatError(f"it has more than {COLUMNS_MAX:,} columns")
     frame = pd.read_csv(stream, sep=separator, encoding="utf-8-sig", dtype_backend="pyarrow", skip_blank_lines=True)
     frame.columns = [str(name).strip() for name in frame.columns]
     return _cleaned({name: pa.chunked_array(pa.array(frame[name])) for name in frame.columns})

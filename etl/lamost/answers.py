@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from isal import igzip, isal_zlib
 
+from becat.etl.readers.content import gunzip
+from becat.etl.readers.problem import Problem
+
 __all__ = [
     "Busy",
     "NeedsToken",
@@ -186,13 +189,13 @@ def opened_spectrum(content: bytes, obsid: int) -> str:
     Raises
     ------
     Unusable
-        It does not begin as gzip, does not unpack to its CRC, does not begin SIMPLE, or holds another OBSID.
+        It does not begin as gzip, does not unpack to its CRC, unpacks to more than a spectrum has, does not begin SIMPLE, or holds another OBSID.
     """
     judge(200, "", content[:4096])
     try:
-        plain = igzip.decompress(content)
-    except (OSError, EOFError, isal_zlib.error) as error:  # pyright: ignore[reportGeneralTypeIssues]
-        raise Unusable(f"gzip is cut off or damaged ({error})") from None
+        plain = gunzip(content)
+    except Problem as problem:
+        raise Unusable(f"it cannot be unpacked: {problem}") from None
     if not plain.startswith(b"SIMPLE  ="):
         raise Unusable("it is gzip, but no FITS file")
     cards = _cards(plain)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from becat.etl.archives.tables import read_table
+from becat.etl.archives.tables import COLUMNS_MAX, read_table
 from becat.etl.catalogue.errors import refuse_odd
 from becat.schema.errors import BecatError
 
@@ -102,7 +102,7 @@ def read_photometry(path: Path) -> PhotometryTable:
     if start.startswith((b"PAR1", b"\x1f\x8b")) or start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(
         (b"<?xml", b"<VOTABLE")
     ):
-        return PhotometryTable(_named(read_table(path)[0].to_pandas()))
+        return PhotometryTable(_named(read_table(path, BYTES_MAX)[0].to_pandas()))
     return _read_csv(path)
 
 
@@ -148,6 +148,8 @@ def _read_csv(path: Path) -> PhotometryTable:
     lines = path.read_bytes().decode("utf-8-sig", "replace").splitlines()
     above = "\n".join(line for line in lines if line.startswith("#"))
     rows = "\n".join(line for line in lines if line.strip() and not line.startswith("#"))
+    if rows.partition("\n")[0].count(",") >= COLUMNS_MAX:
+        raise BecatError(f"{path} has more than {COLUMNS_MAX:,} columns: that is no light curve")
     try:
         frame = pd.read_csv(io.StringIO(rows), dtype=str, keep_default_na=False, index_col=False)
     except (ValueError, pd.errors.ParserError) as error:

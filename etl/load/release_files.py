@@ -8,7 +8,6 @@ the size, rows pass through in slices; the bands of a spectrum are brought toget
 from __future__ import annotations
 
 import difflib
-import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,6 +40,7 @@ MAX_HEADER_BYTES = 1_000_000
 MAX_REPORTED = 1000  # bad rows listed one by one; the rest is counted
 NULL_BELOW = -990.0  # LAMOST writes -999 or -9999 for "no value"
 MEMORY_LIMIT = "1GB"
+UNPACKED_MIN, UNPACKED_RATIO = 1 << 30, 100  # a catalogue as text is packed to a fifth; more than both is none
 MAX_OBSID = 9_000_000_000
 MAX_STELLAR_REDSHIFT = 0.01
 
@@ -201,8 +201,12 @@ def _slices(path: Path, n_rows: int, bad: _BadRows, scratch: Path) -> Iterator[t
 def _gunzip(path: Path, target: Path) -> None:
     """Decompress to a file: the CRC at its end is compared before a single row is believed."""
     try:
+        bytes_max = max(UNPACKED_MIN, UNPACKED_RATIO * path.stat().st_size)
         with igzip.open(path, "rb") as source, target.open("wb") as plain:
-            shutil.copyfileobj(source, plain, 1 << 20)  # pyright: ignore[reportArgumentType]
+            while piece := source.read(1 << 20):
+                if plain.tell() > bytes_max:
+                    raise Rejected(path, "open", f"unpacks to more than {bytes_max >> 20:,} MiB: not a catalogue")
+                plain.write(piece)
     except (OSError, EOFError, isal_zlib.error) as error:  # pyright: ignore[reportGeneralTypeIssues]
         raise Rejected(path, "open", f"gzip is damaged ({error}): fetch it again") from error
 
