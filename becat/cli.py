@@ -13,7 +13,6 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import math
-import re
 import signal
 import sqlite3
 import sys
@@ -30,11 +29,10 @@ from becat.etl.lamost.wishes import SERVICES
 from becat.schema.errors import BecatError, missing_extra
 from becat.schema.version import becat_version
 from becat.schema.words import counted
+from becat.terminal import only_showing, shown
 from becat.udfs.memory import keep_freed_memory
 
 __all__ = ["becat", "outcome"]
-
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Commands(click.Group):
@@ -55,12 +53,12 @@ def outcome() -> tuple[int, str]:
 
     Names that come from files are shown as they are, but nothing that a terminal would obey.
     """
-    code, words = _run()
-    return code, CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", words)
+    with only_showing():
+        code, words = _run()
+    return code, shown(words)
 
 
 def _run() -> tuple[int, str]:
-    keep_freed_memory()
     try:
         becat.main(prog_name="becat", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -133,7 +131,8 @@ existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(becat_version(), prog_name="becat")
-def becat() -> None:
+@click.pass_context
+def becat(context: click.Context) -> None:
     """Find classical Be stars in LAMOST spectra: spectra in, one DuckDB catalogue out.
 
     \b
@@ -143,6 +142,9 @@ def becat() -> None:
         becat measure && becat score && becat funnel
         becat publish catalog.sqlite && becat serve catalog.sqlite
     """
+    # A server has no batches that follow each other: what it freed would be kept for good.
+    if context.invoked_subcommand != "serve":
+        keep_freed_memory()
 
 
 @becat.command()

@@ -300,7 +300,15 @@ def serve(
         webbrowser.open(address)
     logging.getLogger("uvicorn.error").addFilter(_is_not_cut_off)
     try:
-        uvicorn.run(application, host=host, port=port, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+        uvicorn.run(
+            application,
+            host=host,
+            port=port,
+            log_level="warning",
+            use_colors=False,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+        )
     finally:
         application.remove()
 
