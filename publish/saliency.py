@@ -52,7 +52,7 @@ class Explainer:
         self._path = Path(model_path) if model_path else None
         if self._path and "log_odds" not in _scorer(self._path, "both").outputs:
             raise BecatError(f"{self._path} gives no log odds to explain: export it again with `becat export model`")
-        self._kept: OrderedDict[tuple[str, str, int], dict] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, int], str] = OrderedDict()  # as JSON: a sixth of the lists' memory
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._preparing: Thread | None = None
@@ -110,12 +110,12 @@ class Explainer:
             self._waiting += 1
             try:
                 async with self._turn:
-                    self._kept[key] = await asyncio.to_thread(make, self._path, network, start_a, flux)
+                    self._kept[key] = json.dumps(await asyncio.to_thread(make, self._path, network, start_a, flux))
             finally:
                 self._waiting -= 1
             while len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
-        return self._kept[key]
+        return json.loads(self._kept[key])
 
 
 _NAMES = {"resnet18": "ResNet-18", "profile": "the profile networks", "both": "both classifiers as one"}
