@@ -73,7 +73,8 @@ def test_damage_is_found(sound, tmp_path, sql):
     shutil.copy(sound, path)
     with duckdb.connect(str(path)) as connection:
         connection.execute(sql)
-        found = [finding.check for finding in verify(connection)]
+        n_sample = None if DAMAGE[sql].startswith("the sample") else 0
+        found = [finding.check for finding in verify(connection, n_sample)]
     assert DAMAGE[sql] in found
 
 
