@@ -27,12 +27,6 @@ EXAMPLES = [
 
 
 @pytest.fixture
-def con(tmp_path):
-    with catalogue(tmp_path / "c.duckdb") as connection:
-        yield connection
-
-
-@pytest.fixture
 def filled(con):
     """Stars for every example: one whose types disagree, one at the edge of the colours, runaways in some models only."""
     add_star(con, 1)

@@ -22,9 +22,9 @@ from becat.schema.bind import bind
 from becat.schema.errors import BecatError
 from becat.schema.selection import SELECTION
 from becat.udfs.nebular import strongest_significance
-from tests.tools.pipeline_tools import becat
+from tests.tools.pipeline_tools import becat, new_catalogue
 from tests.tools.site_fixture import make_catalogue
-from tests.tools.view_rows import add_astrometry, add_match, add_spectrum, add_star, catalogue, insert, stars
+from tests.tools.view_rows import add_astrometry, add_match, add_spectrum, add_star, insert, stars
 
 RUWE = """-- 95 · Stars whose astrometry is sound.
 --: step = "ruwe"
@@ -45,12 +45,6 @@ final as (
 )
 select * from final
 """
-
-
-@pytest.fixture
-def con(tmp_path):
-    with catalogue(tmp_path / "c.duckdb") as connection:
-        yield connection
 
 
 def results(con, star_id=1):
@@ -184,9 +178,8 @@ def test_a_step_where_none_can_stand_is_told_in_words(tmp_path, number, of, valu
         selection.read(folder)
 
 
-def test_the_reset_of_thresholds_is_a_command(con, tmp_path):
-    con.close()
-    path = tmp_path / "c.duckdb"
+def test_the_reset_of_thresholds_is_a_command(tmp_path):
+    path = new_catalogue(tmp_path / "c.duckdb")
     assert "is 0.9" in becat("threshold", "be_probability_min=0.9", "ew_halpha_max_a=5", "-c", path).stdout
     said = becat("threshold", "--reset", "be_probability_min", "-c", path).stdout
     assert "be_probability_min was 0.9" in said and "ew_halpha_max_a" not in said and "classical_be" in said
@@ -622,15 +615,15 @@ def test_a_neighbours_type_is_not_adopted_and_forbidden_lines_are_not_normal(con
     assert con.execute("select quantity, result from verdict where star_id = 2").fetchone() == ("normal star", "fail")
 
 
-def test_the_default_model_has_the_right_pole_and_an_older_catalogue_gets_it(con):
-    add_star(con, 1)
-    add_astrometry(con, 1, 8.0)
-    poles = dict(con.execute("select kinematic_model, pole_ra_deg from kinematic_model").fetchall())
+def test_the_default_model_has_the_right_pole_and_an_older_catalogue_gets_it(catalogue):
+    add_star(catalogue, 1)
+    add_astrometry(catalogue, 1, 8.0)
+    poles = dict(catalogue.execute("select kinematic_model, pole_ra_deg from kinematic_model").fetchall())
     assert poles["wang_2022"] == 192.85948 and poles["wang_2022_printed_pole"] == 192.95948
-    con.execute("update kinematic_model set pole_ra_deg = 192.95948 where kinematic_model = 'wang_2022'")
-    build.upgrade(con)
-    assert con.execute("select pole_ra_deg from kinematic_model where is_default").fetchall() == [(192.85948,)]
-    assert con.execute("select count(*) from kinematics").fetchone() == (0,)
+    catalogue.execute("update kinematic_model set pole_ra_deg = 192.95948 where kinematic_model = 'wang_2022'")
+    build.upgrade(catalogue)
+    assert catalogue.execute("select pole_ra_deg from kinematic_model where is_default").fetchall() == [(192.85948,)]
+    assert catalogue.execute("select count(*) from kinematics").fetchone() == (0,)
 
 
 def test_one_strong_line_is_not_hidden_by_five():
@@ -639,16 +632,17 @@ def test_one_strong_line_is_not_hidden_by_five():
     assert found[:2] == pytest.approx([20, -20]) and np.isnan(found[2])
 
 
-def test_other_distances_are_kinematic_models(con):
+def test_other_distances_are_kinematic_models(catalogue):
+    insert(catalogue, "model", model_id="m1", is_current=True)
     for star_id, distance_pc in ((1, 1000.0), (2, None)):
-        add_star(con, star_id)
-        insert(con, "astrometry", star_id=star_id, ra_deg=30.0, dec_deg=60.0, pmra_mas_yr=-6.0, pmdec_mas_yr=2.0, parallax_mas=0.5,
+        add_star(catalogue, star_id)
+        insert(catalogue, "astrometry", star_id=star_id, ra_deg=30.0, dec_deg=60.0, pmra_mas_yr=-6.0, pmdec_mas_yr=2.0, parallax_mas=0.5,
                e_pmra_mas_yr=0.02, e_pmdec_mas_yr=0.02, e_parallax_mas=0.02, distance_pc=distance_pc, distance_lo_pc=950.0,
                distance_hi_pc=1050.0, ruwe=1.0)  # fmt: skip
-    compute_kinematics(con)
+    compute_kinematics(catalogue)
     speed = {
         (star, model): v
-        for star, model, v in con.execute("select star_id, kinematic_model, v_tp_km_s from kinematics").fetchall()
+        for star, model, v in catalogue.execute("select star_id, kinematic_model, v_tp_km_s from kinematics").fetchall()
     }
     model = KinematicModel("x", 11.10, 12.24, 7.25, 8.5, 220.0, 0.0, 20.5)
     place = [np.array([value]) for value in (30.0, 60.0, -6.0, 2.0)]
@@ -657,5 +651,5 @@ def test_other_distances_are_kinematic_models(con):
         assert speed[1, name] == pytest.approx(expected)
     missing = speed[2, "wang_2022_bailer_jones"]
     assert missing is None or np.isnan(missing)
-    models = {name for (name,) in con.execute("select kinematic_model from kinematic_dependence").fetchall()}
+    models = {name for (name,) in catalogue.execute("select kinematic_model from kinematic_dependence").fetchall()}
     assert {"wang_2022", "wang_2022_bailer_jones", "wang_2022_zero_point"} <= models

@@ -16,17 +16,10 @@ from tests.tools.view_rows import (  # fmt: skip
     add_spectrum,
     add_star,
     add_type,
-    catalogue,
+    at_once,
     insert,
     stars,
 )
-
-
-@pytest.fixture
-def con(tmp_path):
-    connection = catalogue(tmp_path / "c.duckdb")
-    yield connection
-    connection.close()
 
 
 def failed(con, star_id):
@@ -81,17 +74,37 @@ EDGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("step", "spoilt", "sound"), EDGES)
-def test_thresholds(con, step, spoilt, sound):
-    add_star(con, 1, **spoilt)
-    add_star(con, 2, **sound)
-    assert stars(con, "new_cbe") == {2}
-    assert failed(con, 1)[0] == step
-    assert failed(con, 2)[0] is None
-    margin = failed(con, 1)[4]
+@pytest.fixture(scope="module")
+def at_the_edges(rows_of_views):
+    """Stars 2 i and 2 i + 1, spoilt and sound, for each of the edges: who passed, the verdicts, and the funnel."""
+    rows_of_views.execute("begin")
+    with at_once(rows_of_views) as rows:
+        for i, (_, spoilt, sound) in enumerate(EDGES):
+            add_star(rows, 2 * i, **spoilt)
+            add_star(rows, 2 * i + 1, **sound)
+    verdicts = {
+        star_id: rest
+        for star_id, *rest in rows_of_views.execute("select star_id, step, margin from verdict").fetchall()
+    }
+    funnel = rows_of_views.execute("select step, stars from funnel where branch <> 'known' order by step").fetchall()
+    passed = stars(rows_of_views, "new_cbe")
+    rows_of_views.execute("rollback")
+    return passed, verdicts, funnel
+
+
+@pytest.mark.parametrize(("i", "step"), list(enumerate(edge[0] for edge in EDGES)))
+def test_thresholds(at_the_edges, i, step):
+    passed, verdicts, _ = at_the_edges
+    assert passed & {2 * i, 2 * i + 1} == {2 * i + 1}
+    assert verdicts[2 * i][0] == step
+    assert verdicts[2 * i + 1][0] is None
+    margin = verdicts[2 * i][1]
     assert margin is None or margin <= 0
-    rows = con.execute("select step, stars from funnel where branch <> 'known' order by step").fetchall()
-    assert [count for _, count in rows] == [2 if at < step else 1 for at, _ in rows]
+
+
+def test_the_funnel_counts_the_stars_that_pass(at_the_edges):
+    *_, funnel = at_the_edges
+    assert funnel == [(at, sum(2 if at < step else 1 for step, _, _ in EDGES)) for at, _ in funnel]
 
 
 def test_margins_are_distances_to_the_threshold(con):
@@ -258,12 +271,13 @@ def test_infrared_classes(con):
 
 def test_probability_of_the_infrared_test_against_scipy(con):
     rng = random.Random(5)
-    for star_id in range(1, 41):
-        error = [rng.uniform(0.01, 0.15) for _ in range(4)]
-        add_star(
-            con, star_id, h_mag=rng.uniform(9.9, 10.6), k_mag=9.9, w1_mag=rng.uniform(8.9, 9.9), e_h_mag=error[0],
-            e_k_mag=error[1], e_w1_mag=error[2], e_ebv_mag=rng.choice([None, 0.05, 0.3]), ebv_mag=rng.uniform(0, 1),
-        )  # fmt: skip
+    with at_once(con) as new:
+        for star_id in range(1, 41):
+            error = [rng.uniform(0.01, 0.15) for _ in range(4)]
+            add_star(
+                new, star_id, h_mag=rng.uniform(9.9, 10.6), k_mag=9.9, w1_mag=rng.uniform(8.9, 9.9), e_h_mag=error[0],
+                e_k_mag=error[1], e_w1_mag=error[2], e_ebv_mag=rng.choice([None, 0.05, 0.3]), ebv_mag=rng.uniform(0, 1),
+            )  # fmt: skip
     rows = con.execute("""
         select i.hk0_mag, i.kw10_mag, e_hk0_mag, e_kw10_mag, e_k_mag, coalesce(e_ebv_mag, 0), cbe_colour_probability,
             herbig_colour_probability
@@ -422,38 +436,39 @@ def test_colour_magnitude(con):
 
 def test_funnel_steps_views_and_verdict_agree_on_random_catalogues(con):
     rng = random.Random(1)
-    for star_id in range(1, 401):
-        add_star(
-            con, star_id,
-            spectral_type=rng.choice(["B2", "O8 Ve", "OB", None]),
-            photometry=rng.random() > 0.2,
-            j_mag=10 + rng.choice([0, 0, 1]),
-            k_mag=rng.uniform(9.6, 10.0),
-            w1_mag=rng.uniform(9.0, 10.0),
-            snr_r=rng.choice([5, 20, 60]),
-            teff_k=rng.choice([None, 5000, 7000, 9000]),
-            profile_class=rng.choice(["emission", "emission", "emission with shell", "absorption", None]),
-            ebv_mag=rng.choice([0.0, 0.3, 1.5, None]),
-            tmass_separation_arcsec=rng.choice([0.2, 0.2, 9.0]),
-            allwise_separation_arcsec=rng.choice([0.2, 0.2, 9.0]),
-            nebular_significance=rng.choice([0.0, 0.0, 50.0, None]),
-            fwhm_halpha_km_s=rng.choice([300.0, 40.0]),
-        )  # fmt: skip
-        for i in range(rng.randrange(3)):
-            add_spectrum(
-                con, 1000 * star_id + i, star_id,
-                snr_b=rng.choice([8, 30, None]), snr_r=rng.choice([20, 40, 200]), has_blue=rng.random() > 0.2,
-                ew_halpha_a=rng.choice([-3, 5, 12, None]), ew_mgb_a=rng.choice([0, 2, None]),
-                be_probability=rng.choice([0.2, 0.7, None]),
-                profile_class=rng.choice(["emission", "emission with shell", "absorption"]),
-                nebular_significance=rng.choice([0.0, 50.0]),
+    with at_once(con) as rows:
+        for star_id in range(1, 401):
+            add_star(
+                rows, star_id,
+                spectral_type=rng.choice(["B2", "O8 Ve", "OB", None]),
+                photometry=rng.random() > 0.2,
+                j_mag=10 + rng.choice([0, 0, 1]),
+                k_mag=rng.uniform(9.6, 10.0),
+                w1_mag=rng.uniform(9.0, 10.0),
+                snr_r=rng.choice([5, 20, 60]),
+                teff_k=rng.choice([None, 5000, 7000, 9000]),
+                profile_class=rng.choice(["emission", "emission", "emission with shell", "absorption", None]),
+                ebv_mag=rng.choice([0.0, 0.3, 1.5, None]),
+                tmass_separation_arcsec=rng.choice([0.2, 0.2, 9.0]),
+                allwise_separation_arcsec=rng.choice([0.2, 0.2, 9.0]),
+                nebular_significance=rng.choice([0.0, 0.0, 50.0, None]),
                 fwhm_halpha_km_s=rng.choice([300.0, 40.0]),
             )  # fmt: skip
-        if rng.random() < 0.2:
-            add_match(con, star_id, "hou_2016", rng.choice(["CBe", "H II region", "Herbig Ae/Be"]))
-        if rng.random() < 0.2:
-            insert(con, "inspection", inspection_id=str(star_id), star_id=star_id, inspector="a", is_be=rng.random() < 0.7,
-                   profile_class=rng.choice([None, "emission", "absorption"]), inspected_at="2026-01-01")  # fmt: skip
+            for i in range(rng.randrange(3)):
+                add_spectrum(
+                    rows, 1000 * star_id + i, star_id,
+                    snr_b=rng.choice([8, 30, None]), snr_r=rng.choice([20, 40, 200]), has_blue=rng.random() > 0.2,
+                    ew_halpha_a=rng.choice([-3, 5, 12, None]), ew_mgb_a=rng.choice([0, 2, None]),
+                    be_probability=rng.choice([0.2, 0.7, None]),
+                    profile_class=rng.choice(["emission", "emission with shell", "absorption"]),
+                    nebular_significance=rng.choice([0.0, 50.0]),
+                    fwhm_halpha_km_s=rng.choice([300.0, 40.0]),
+                )  # fmt: skip
+            if rng.random() < 0.2:
+                add_match(rows, star_id, "hou_2016", rng.choice(["CBe", "H II region", "Herbig Ae/Be"]))
+            if rng.random() < 0.2:
+                insert(rows, "inspection", inspection_id=str(star_id), star_id=star_id, inspector="a", is_be=rng.random() < 0.7,
+                       profile_class=rng.choice([None, "emission", "absorption"]), inspected_at="2026-01-01")  # fmt: skip
     rows = con.execute("select step, spectra, stars, name from funnel").fetchall()
     funnel = {step: (spectra, n) for step, spectra, n, _ in rows}
     named = {name: (spectra, n) for _, spectra, n, name in rows}
@@ -493,14 +508,15 @@ def test_funnel_steps_views_and_verdict_agree_on_random_catalogues(con):
 def test_funnel_and_views_agree_on_stars_near_the_infrared_limits(con):
     """Everything else passes, so that the last step alone decides; reddening moves many stars over its limits."""
     rng = random.Random(2)
-    for star_id in range(1, 121):
-        k_mag = rng.uniform(9.6, 10.0)
-        add_star(
-            con, star_id,
-            h_mag=k_mag + rng.uniform(-0.1, 0.7), k_mag=k_mag, w1_mag=k_mag + rng.uniform(-1.0, 0.6),
-            j_mag=k_mag + rng.uniform(0.0, 0.8), ebv_mag=rng.choice([0.0, 0.5, 1.5, None]),
-            tmass_separation_arcsec=rng.choice([0.2, 0.2, 0.2, 0.2, 9.0]), allwise_separation_arcsec=rng.choice([0.2, 0.2, 0.2, 0.2, 9.0]),
-        )  # fmt: skip
+    with at_once(con) as rows:
+        for star_id in range(1, 121):
+            k_mag = rng.uniform(9.6, 10.0)
+            add_star(
+                rows, star_id,
+                h_mag=k_mag + rng.uniform(-0.1, 0.7), k_mag=k_mag, w1_mag=k_mag + rng.uniform(-1.0, 0.6),
+                j_mag=k_mag + rng.uniform(0.0, 0.8), ebv_mag=rng.choice([0.0, 0.5, 1.5, None]),
+                tmass_separation_arcsec=rng.choice([0.2, 0.2, 0.2, 0.2, 9.0]), allwise_separation_arcsec=rng.choice([0.2, 0.2, 0.2, 0.2, 9.0]),
+            )  # fmt: skip
     funnel = dict(con.execute("select step, stars from funnel").fetchall())
     assert funnel[100] == len(stars(con, "new_cbe"))
     assert 10 < funnel[100] < funnel[90] - 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools.view_rows import add_astrometry, add_match, add_star, catalogue, insert, printed
+from tests.tools.view_rows import add_astrometry, add_match, add_star, at_once, catalogue, insert, printed
 
 SAME_STAR_DEG = 1.0 / 3600
 
@@ -13,9 +13,9 @@ SAME_STAR_DEG = 1.0 / 3600
 def con(tmp_path_factory):
     """A catalogue with the printed stars of Tables 5 to 9, each once: identity is position."""
     connection = catalogue(tmp_path_factory.mktemp("paper") / "c.duckdb")
-    printed_stars = gather()
-    for star_id, star in enumerate(printed_stars, start=1):
-        fill(connection, star_id, star)
+    with at_once(connection) as rows:
+        for star_id, star in enumerate(gather(), start=1):
+            fill(connection, rows, star_id, star)
     yield connection
     connection.close()
 
@@ -38,25 +38,26 @@ def gather():
     return found
 
 
-def fill(con, star_id, star):
+def fill(con, rows, star_id, star):
+    """A printed star, into rows that wait; its cluster at once."""
     types = [star[t]["spectral_type"] for t in ("5", "6", "7") if t in star and star[t]["spectral_type"]]
     # Stars of Tables 8 and 9 alone are classical Be stars whose evidence is not printed: the defaults let them pass.
     spectral_type = types[0] if types else None if {"5", "6"} & set(star) else "B2"
     changes = {"designation": star["designation"], "ra_deg": star["ra_deg"], "dec_deg": star["dec_deg"]}
     if "7" in star:
         changes |= {k: float(star["7"][k]) for k in star["7"] if k.endswith("_mag")}
-    add_star(con, star_id, spectral_type=spectral_type, photometry="7" in star or spectral_type == "B2", **changes)
+    add_star(rows, star_id, spectral_type=spectral_type, photometry="7" in star or spectral_type == "B2", **changes)
     if "6" in star:
-        add_match(con, star_id, "neiner_2011", "CBe")
+        add_match(rows, star_id, "neiner_2011", "CBe")
     if "8" in star:
         row = star["8"]
         con.execute(
             "insert or ignore into cluster (cluster, distance_pc) values (?, ?)", [row["cluster"], row["distance_pc"]]
         )
-        insert(con, "cluster_match", star_id=star_id, cluster=row["cluster"], catalogue_id="dias_2021", method="source_id",
+        insert(rows, "cluster_match", star_id=star_id, cluster=row["cluster"], catalogue_id="dias_2021", method="source_id",
                membership_probability=0.9)  # fmt: skip
     row = star.get("9")
-    add_astrometry(con, star_id, float(row["v_tp_km_s"]) if row else 8.0, float(row["e_v_tp_km_s"]) if row else 1.0)
+    add_astrometry(rows, star_id, float(row["v_tp_km_s"]) if row else 8.0, float(row["e_v_tp_km_s"]) if row else 1.0)
 
 
 def positions(con, view):

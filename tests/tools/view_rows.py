@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from tests.tools.pipeline_tools import new_catalogue
 
@@ -46,8 +50,25 @@ def catalogue(path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+class _Rows(defaultdict):
+    """Rows that wait to be inserted, by table and columns."""
+
+
+@contextmanager
+def at_once(connection) -> Iterator[_Rows]:
+    """What is added to `_Rows` in place of the connection is inserted at the end, all rows of a table in one statement."""
+    waiting = _Rows(list)
+    yield waiting
+    for (table, columns), rows in waiting.items():
+        added = pa.Table.from_pylist(rows)  # noqa: F841 (DuckDB finds it by its name)
+        connection.execute(f"insert into {table} ({', '.join(columns)}) from added")
+
+
 def insert(connection, table, **row):
     """One row; the columns not named stay NULL."""
+    if isinstance(connection, _Rows):
+        connection[table, tuple(row)].append(row)
+        return
     places = ", ".join("?" for _ in row)
     connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
 
