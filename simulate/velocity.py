@@ -61,16 +61,18 @@ def fourier_rotation(grid: VelocityGrid, v_sin_i_km_s: np.ndarray, limb_darkenin
     ----------
     Gray 2005, The Observation and Analysis of Stellar Photospheres, 3rd ed., eq. 18.14.
     """
-    half = grid.n_pixels // 2
-    speed = np.fft.ifftshift(np.arange(grid.n_pixels) - half) * grid.step_km_s
     limit = np.maximum(np.asarray(v_sin_i_km_s), 1e-3)[:, None]
+    # Beyond the speed of the fastest star there is nothing: most pixels of a grid.
+    reach = min(int(limit.max(initial=0) / grid.step_km_s) + 1, (grid.n_pixels - 1) // 2)
     # The mean over a pixel, from the integral of the kernel: a kernel narrower than a pixel keeps its area.
-    edge = np.clip((speed[None, :] + np.array([-0.5, 0.5])[:, None, None] * grid.step_km_s) / limit, -1, 1)
+    edge = np.clip((np.arange(-reach, reach + 2) - 0.5) * grid.step_km_s / limit, -1, 1)
     dark = np.asarray(limb_darkening)[:, None]
     circle = np.arcsin(edge) + edge * np.sqrt(1 - edge**2)
     parabola = edge - edge**3 / 3
     integral = ((1 - dark) * circle + dark * np.pi / 2 * parabola) / (np.pi * (1 - dark / 3))
-    return np.fft.rfft((integral[1] - integral[0]).astype(np.float32), axis=1).astype(np.complex64)
+    kernel = np.zeros((len(limit), grid.n_pixels), np.float32)
+    kernel[:, np.arange(-reach, reach + 1)] = np.diff(integral, axis=1)
+    return np.fft.rfft(kernel, axis=1).astype(np.complex64)
 
 
 def multiply(flux: np.ndarray, *transforms: np.ndarray) -> np.ndarray:
