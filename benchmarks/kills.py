@@ -3,17 +3,16 @@
     python -m benchmarks.kills [--kills 50] [--seed 1] [FILE ...]
 
 Every command is a process of its own that gets SIGKILL. A round is a new catalogue in which each command is killed up to
-twice and then left to finish; kills that come after the end of a command do not count; at its end every table is compared with the uninterrupted one, row by row. Batches are made small
-so that most kills fall into the middle of something. The real spectra of the package laspec are used unless files are
-given. Exit 1 where a table differs.
+twice and then left to finish; kills that come after the end of a command do not count; at its end every table is compared
+with the uninterrupted one, row by row. Batches are made small so that most kills fall into the middle of something. The real
+spectra of the package laspec are used unless files are given. Exit 1 where a table differs.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -21,46 +20,30 @@ from pathlib import Path
 
 import duckdb
 
+from becat.etl.catalogue import batches
+from becat.etl.load import load
 from becat.sample_spectra import real_spectra
 from becat.schema import build
+from tests.tools.pipeline_tools import TIMEOUT_S, becat
 
-ROOT = Path(__file__).resolve().parent.parent
 KILLS_A_COMMAND = 2
 # Columns that tell when and by which run a row was written.
 RUN_COLUMNS = {"run_id", "started_at", "ended_at"}
-SMALL_BATCHES = (
-    "import onnxruntime; import becat.etl.load.load; import becat.etl.catalogue.batches; import becat.cli, becat.__main__;"
-    " becat.etl.load.load.FILES_PER_BATCH = 1; becat.etl.load.load.ROWS_PER_GROUP = 8;"
-    " becat.etl.catalogue.batches.SPECTRA_PER_BATCH = 4; print('ready', flush=True); becat.__main__.main()"
-)
-ROOMS = ("schema", "etl", "udfs", "models", "publish")
 
 
-def command(stage: str, catalogue: Path, files: list[Path]) -> list[str]:
-    """The words of a command line with small batches."""
-    words = ["load", *map(str, files), "--exposures", "all", "--workers", "1"] if stage == "load" else [stage]
-    return [sys.executable, "-c", SMALL_BATCHES, *words, "--catalog", str(catalogue)]
+def small_batches() -> None:
+    """Let this process commit often."""
+    load.FILES_PER_BATCH, load.ROWS_PER_GROUP, batches.SPECTRA_PER_BATCH = 1, 8, 4
 
 
-def run(
-    code: Path, stage: str, catalogue: Path, files: list[Path], kill_after_s: float | None = None
-) -> tuple[float, bool]:
-    """Seconds that a command took after Python had started, and whether it was killed before its end."""
-    process = subprocess.Popen(
-        command(stage, catalogue, files), cwd=code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
+def run(stage: str, catalogue: Path, files: list[Path], kill_after_s: float = TIMEOUT_S) -> tuple[float, bool]:
+    """Seconds that a command took, and whether it was killed before its end."""
+    words = ["load", *files, "--exposures", "all", "--workers", 1] if stage == "load" else [stage]
     start = time.monotonic()
-    try:
-        _, said = process.communicate(timeout=kill_after_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return time.monotonic() - start, True
-    if process.returncode:
-        raise SystemExit(f"becat {stage} failed: {said}")
-    return time.monotonic() - start, False
+    done = becat(*words, "--catalog", catalogue, first=small_batches, end_s=kill_after_s, check=None)
+    if done.returncode not in (0, -signal.SIGKILL):
+        raise SystemExit(f"becat {stage} failed: {done.stderr}")
+    return time.monotonic() - start, done.returncode != 0
 
 
 def differing_tables(one: Path, other: Path) -> list[str]:
@@ -89,14 +72,9 @@ def differing_tables(one: Path, other: Path) -> list[str]:
 def kill_and_compare(folder: Path, files: list[Path], n_kills: int, seed: int) -> tuple[dict[str, int], list[str]]:
     """Number of kills that hit, by command, and the tables that differ at the end of a round."""
     rng = random.Random(seed)
-    code = folder / "code"  # a copy: the code may be worked on while this runs
-    no_cache = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "becat", code / "becat", ignore=no_cache)
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, code / "becat" / room, ignore=no_cache)
     whole = folder / "whole.duckdb"
     build.create(whole)
-    seconds = {stage: run(code, stage, whole, files)[0] for stage in ("load", "measure", "score")}
+    seconds = {stage: run(stage, whole, files)[0] for stage in ("load", "measure", "score")}
     hits = dict.fromkeys(seconds, 0)
     differing = []
     for i in range(n_kills):
@@ -106,12 +84,12 @@ def kill_and_compare(folder: Path, files: list[Path], n_kills: int, seed: int) -
         build.create(killed)
         for stage in seconds:
             for _ in range(KILLS_A_COMMAND):
-                took_s, hit = run(code, stage, killed, files, rng.uniform(0, seconds[stage]))
+                took_s, hit = run(stage, killed, files, rng.uniform(0, seconds[stage]))
                 hits[stage] += hit
                 if not hit:
                     seconds[stage] = max(took_s, 0.1)  # the machine has become faster
                     break
-            run(code, stage, killed, files)
+            run(stage, killed, files)
         differing += [f"round {i + 1}: {table}" for table in differing_tables(whole, killed)]
         killed.unlink()
     return hits, differing
@@ -133,4 +111,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from benchmarks import kills  # by the name that the other process knows
+
+    kills.main()

@@ -6,8 +6,8 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,6 @@ from becat.etl.load.discover import find_spectra
 from becat.schema.errors import BecatError
 from benchmarks.kills import kill_and_compare
 from tests.tools.pipeline_tools import becat, contents, new_catalogue, obey_permissions, real_spectra
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_killed_commands_end_as_uninterrupted_ones(tmp_path):
@@ -32,14 +30,8 @@ def test_full_disk_is_said_in_one_line_and_the_next_run_goes_on(tmp_path):
     whole, path = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "c.duckdb")
     limit = 1_000_000  # of any file: the log of the first batch does not fit
     words = ["load", *map(str, files), "--exposures", "all", "--workers", "1", "-c", str(path)]
-    done = subprocess.run(
-        [sys.executable, "-m", "becat", *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    done = becat(*words, check=1, first=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
+    assert "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("becat: a limit on the size of files is reached")
     becat(*words)
     becat(*words[:-1], str(whole))
@@ -137,15 +129,15 @@ def closed(tmp_path) -> Path:
 def test_catalogue_that_may_not_be_written_is_said_in_one_line(closed):
     path = new_catalogue(closed / "c.duckdb")
     path.chmod(0o444)
-    said = becat("load", real_spectra()[0], "--catalog", path, check=1, before=obey_permissions).stderr.strip()
+    said = becat("load", real_spectra()[0], "--catalog", path, check=1, first=obey_permissions).stderr.strip()
     assert "look at its permissions" in said.splitlines()[-1] and "Traceback" not in said
-    becat("funnel", "--catalog", path, before=obey_permissions)
+    becat("funnel", "--catalog", path, first=obey_permissions)
 
 
 def test_directory_that_cannot_be_listed_is_named(closed):
     path = new_catalogue(closed / "c.duckdb")
     (closed / "spectra" / "shut").mkdir(parents=True, mode=0)
-    said = becat("load", closed / "spectra", "--catalog", path, check=1, before=obey_permissions).stderr.strip()
+    said = becat("load", closed / "spectra", "--catalog", path, check=1, first=obey_permissions).stderr.strip()
     assert f"{closed / 'spectra' / 'shut'} cannot be listed" in said.splitlines()[-1]
 
 
@@ -156,7 +148,7 @@ def test_file_that_may_not_be_read_is_rejected_and_the_rest_is_loaded(closed):
         shutil.copy(spectrum, closed / "spectra")
     secret = sorted((closed / "spectra").iterdir())[0]
     secret.chmod(0)
-    becat("load", closed / "spectra", "--workers", "1", "--catalog", path, before=obey_permissions)
+    becat("load", closed / "spectra", "--workers", "1", "--catalog", path, first=obey_permissions)
     with open_catalogue(path, read_only=True) as connection:
         ((file, reason),) = connection.execute("select file, reason from rejected_input").fetchall()
         assert file.endswith(secret.name) and "ermission denied" in reason
@@ -177,7 +169,7 @@ def test_folder_that_may_not_be_written_is_said_in_one_line(closed, words):
     new_catalogue(closed / "c.duckdb")
     closed.chmod(0o555)
     paths = [closed / word if index == 1 or word == "c.duckdb" else word for index, word in enumerate(words)]
-    said = becat(*paths, check=1, before=obey_permissions).stderr.strip()
+    said = becat(*paths, check=1, first=obey_permissions).stderr.strip()
     closed.chmod(0o755)
     assert said.splitlines()[-1].startswith("becat: ") and "Traceback" not in said
 
@@ -185,10 +177,7 @@ def test_folder_that_may_not_be_written_is_said_in_one_line(closed, words):
 def test_arrays_that_do_not_fit_on_the_disk_are_said_in_one_line(tmp_path):
     path = new_catalogue(tmp_path / "c.duckdb")
     becat("load", *real_spectra()[2:5], "--catalog", path, "--workers", "1")
-
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-
+    limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (30_000, 30_000))
     words = ("partition", tmp_path / "hats", "--table", "flux_red", "--catalog", path)
-    said = becat(*words, check=1, before=limited).stderr.strip()
+    said = becat(*words, check=1, first=limited).stderr.strip()
     assert "File too large" in said.splitlines()[-1] and "Traceback" not in said

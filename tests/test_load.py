@@ -152,27 +152,6 @@ def dying_reader(path, **options):
     return read_file(path, **options)
 
 
-def test_killed_loads_end_as_an_uninterrupted_one(tmp_path):
-    whole, killed = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "killed.duckdb")
-    script = (
-        "from becat.etl.load import load as l; import sys; from becat.etl.catalogue.connection import open_catalogue; l.FILES_PER_BATCH = 1\n"
-        "with open_catalogue(sys.argv[1]) as c: l.load_spectra(c, sys.argv[2:], exposures='all', workers=1)"
-    )
-    files = [str(path) for path in real_spectra()]
-    root = Path(__file__).parent.parent
-    subprocess.run([sys.executable, "-c", script, whole, *files], check=True, cwd=root)
-    n_killed = 0
-    for delay in (1.2, 1.6, 2.0, 2.4):
-        process = subprocess.Popen([sys.executable, "-c", script, killed, *files], cwd=root)
-        time.sleep(delay)
-        n_killed += process.poll() is None
-        process.kill()
-        process.wait()
-    subprocess.run([sys.executable, "-c", script, killed, *files], check=True, cwd=root)
-    assert n_killed, "no load was killed: the delays are too long for this machine"
-    assert contents(killed) == contents(whole)
-
-
 def test_words_that_are_wrong_exit_2_in_one_line(catalogue, tmp_path):
     for words in (["load", tmp_path / "nowhere", "-c", catalogue], ["load", "-c", catalogue], ["lod"]):
         done = becat(*words, check=2)

@@ -119,7 +119,7 @@ def test_permission_that_is_given_later(folder):
     except PermissionError:
         is_root = False
     words = ["load", folder / "spectra", "-c", catalogue, "--workers", 1]
-    becat(*words, before=obey_permissions if is_root else None)
+    becat(*words, first=obey_permissions if is_root else None)
     with open_catalogue(catalogue) as connection:
         if not one(connection, "select count(*) from rejected_input"):
             pytest.skip("this user may read every file")

@@ -6,11 +6,13 @@ import atexit
 import ctypes
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -44,13 +46,20 @@ def new_catalogue(path: Path) -> Path:
 
 
 def obey_permissions() -> None:
-    """Let the permissions of files count for root too, in the next program that this process becomes (Linux)."""
+    """Let the permissions of files count for root too, in this process and in all that it starts (Linux)."""
     if os.getuid() != 0:
         return
-    drop_from_bounding_set, may_write_everything, may_read_everything = 24, 1, 2  # linux/prctl.h, linux/capability.h
+    libc = ctypes.CDLL(None, use_errno=True)
+    drop_from_bounding_set, version_3 = 24, 0x20080522  # linux/prctl.h, linux/capability.h
+    may_write_everything, may_read_everything = 1, 2
+    head, sets = (ctypes.c_uint32 * 2)(version_3, 0), (ctypes.c_uint32 * 6)()
+    refused = libc.capget(head, sets)
     for capability in (may_write_everything, may_read_everything):
-        if ctypes.CDLL(None, use_errno=True).prctl(drop_from_bounding_set, capability, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "root may not give up its privileges here")
+        refused = libc.prctl(drop_from_bounding_set, capability, 0, 0, 0) or refused
+        for kind in range(3):  # effective, permitted, inheritable
+            sets[kind] &= ~(1 << capability)
+    if libc.capset(head, sets) or refused:
+        raise OSError(ctypes.get_errno(), "root may not give up its privileges here")
 
 
 class _Warm:
@@ -60,14 +69,15 @@ class _Warm:
         self._process: subprocess.Popen | None = None
         self.is_free = threading.Lock()
 
-    def run(self, words: list[str]) -> subprocess.CompletedProcess:
-        """Run a command of becat; one at a time."""
+    def run(self, words: list[str], first: Callable[[], object] | None, end_s: float) -> subprocess.CompletedProcess:
+        """Run a command of becat, and kill it after some seconds; one at a time."""
         process = self._process = self._process or self._start()
         assert process.stdin and process.stdout
         with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as err:
-            asked = {"words": words, "environment": dict(os.environ), "out": out.name, "err": err.name}
+            asked = {"words": words, "environment": dict(os.environ), "out": out.name, "err": err.name,
+                     "first": pickle.dumps(first).hex()}  # fmt: skip
             print(json.dumps(asked), file=process.stdin, flush=True)
-            watch = threading.Timer(TIMEOUT_S, os.kill, (int(process.stdout.readline()), signal.SIGKILL))
+            watch = threading.Timer(end_s, os.kill, (int(process.stdout.readline()), signal.SIGKILL))
             watch.start()
             try:
                 code = int(process.stdout.readline())
@@ -85,7 +95,9 @@ class _Warm:
 _WARM = _Warm()
 
 
-def becat(*words, check: int | None = 0, before=None) -> subprocess.CompletedProcess:
+def becat(
+    *words, check: int | None = 0, first=None, before=None, end_s: float = TIMEOUT_S
+) -> subprocess.CompletedProcess:
     """Run the command line in a process of its own, as a user does.
 
     Parameters
@@ -93,18 +105,24 @@ def becat(*words, check: int | None = 0, before=None) -> subprocess.CompletedPro
     *words
     check : int, optional
         Exit status that is expected.
+    first : callable, optional
+        Called in the process first, which has imported already what commands import; something that can be pickled.
     before : callable, optional
-        Called in the process first, which then starts from nothing; otherwise it has imported already what commands import.
+        Called before the process starts, from nothing.
+    end_s : float
+        Seconds after which the process is killed.
     """
     told = [*map(str, words)]
     if before is None and _WARM.is_free.acquire(blocking=False):
         try:
-            done = _WARM.run(told)
+            done = _WARM.run(told, first, end_s)
         finally:
             _WARM.is_free.release()
     else:
         command = [sys.executable, "-m", "becat", *told]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=ROOT, preexec_fn=before)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=ROOT, preexec_fn=before or first
+        )
     assert check is None or done.returncode == check, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 

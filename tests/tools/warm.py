@@ -1,6 +1,6 @@
 """A process that has imported becat, and forks into a command of becat each time that it is asked: what each would do anew takes seconds.
 
-On its standard input it takes a line of JSON: the words of the command, its environment, and the files for what it says. It answers with the number of
+On its standard input it takes a line of JSON: the words of the command, its environment, the files for what it says, and what to do first. It answers with the number of
 the process, and with its exit status once it has ended.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pickle
 import sys
 import tempfile
 from importlib import import_module
@@ -44,11 +45,12 @@ def prepare() -> None:
         tqdm.monitor.exit()
 
 
-def become(words: list[str], environment: dict[str, str], out: str, err: str) -> None:
-    """Be the command, as `python -m becat` is."""
+def become(words: list[str], environment: dict[str, str], out: str, err: str, first: str) -> None:
+    """Be the command, as `python -m becat` is, once what comes first is done."""
     os.environ.update(environment)  # what modules set when they are imported stays
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY), number)
+    (pickle.loads(bytes.fromhex(first)) or (lambda: None))()
     sys.argv = ["becat", *words]
     import_module("becat.__main__").main()
 
