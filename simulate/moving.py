@@ -8,7 +8,7 @@ from becat.simulate.changing_stars import ChangingStars
 from becat.simulate.draw import distributions, draw
 from becat.simulate.epochs import respond
 from becat.simulate.instrument import telluric_transmission
-from becat.simulate.spectra import GRIDS, Exposure, Stars, detect, render_stars, shape_of_counts
+from becat.simulate.spectra import GRIDS, Exposure, Stars, at_resolution, detect, render_stars, shape_of_counts
 from becat.simulate.velocity import VelocityGrid, fourier_shift, multiply
 
 __all__ = ["expose_changing", "expose_moving", "move"]
@@ -74,7 +74,8 @@ def _expose(light_of, stars: Stars, snr, rng):
     for arm in ("blue", "red"):
         grid, wanted = GRIDS[arm], snr.ravel() * (share if arm == "blue" else 1)
         shape = np.repeat(shape_of_counts(stars, grid, arm, np.random.default_rng(seed)), k, axis=0)
-        seen = move(light_of(grid, seed), error, grid) * telluric_transmission(rng, n * k, grid)
+        water = at_resolution(telluric_transmission(rng, n * k, grid), grid)
+        seen = move(light_of(grid, seed), error, grid) * water
         exposures[arm] = detect(respond(seen, grid, rng) * shape, grid, arm, wanted, rng, True)
     return exposures
 

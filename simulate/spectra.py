@@ -19,6 +19,7 @@ __all__ = [
     "Exposure",
     "Simulated",
     "Stars",
+    "at_resolution",
     "combine",
     "detect",
     "draw_stars",
@@ -218,9 +219,17 @@ def render_stars(
     for rows, systems in stars.groups:
         bare[rows], feature[rows] = render(systems, grid, points or stars.own_draws(rows, grid) or rng)
     whole = bare * telluric_transmission(rng, len(bare), grid) * _diffuse_bands(stars.reddening_mag, grid)
+    return at_resolution(whole, grid), multiply(feature, _blur(feature, grid)), at_resolution(bare, grid)
+
+
+def at_resolution(flux: np.ndarray, grid: VelocityGrid) -> np.ndarray:
+    """(n, p) spectra over the continuum, or transmissions, as the instrument of this grid resolves them."""
+    return 1 - multiply(1 - flux, _blur(flux, grid))
+
+
+def _blur(flux, grid):
     arm = next(name for name, known in GRIDS.items() if known is grid)
-    blur = fourier_gaussian(grid, resolution_sigma_km_s(np.full(len(whole), _RESOLVING_POWER[arm])))
-    return 1 - multiply(1 - whole, blur), multiply(feature, blur), 1 - multiply(1 - bare, blur)
+    return fourier_gaussian(grid, resolution_sigma_km_s(np.full(len(flux), _RESOLVING_POWER[arm])))
 
 
 def _diffuse_bands(reddening_mag, grid):

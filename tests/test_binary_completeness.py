@@ -76,7 +76,7 @@ def test_fast_binaries_are_found_and_constant_stars_are_not():
                 star_kind="B star", period_d=10.0, k1_km_s=75.0 * number, snr=73.0, number=part.number + 3 * number
             )
         )
-    rows = binary_completeness.table(binary_completeness.stars_of(pd.concat(parts, ignore_index=True), 1))
+    rows = binary_completeness.table(binary_completeness.stars_of(pd.concat(parts, ignore_index=True), 2))
     many = rows[rows.n_exposures >= 6].groupby("k1_km_s")[["n_stars", "n_found"]].sum()
     assert many.n_found[0.0] == 0 and many.n_found[75.0] == many.n_stars[75.0] == 18
 
