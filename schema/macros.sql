@@ -169,12 +169,11 @@ create or replace macro chi2_sigma(chi2, degrees) as (
         then (power(chi2 / degrees, 1.0 / 3.0) - 1.0 + 2.0 / (9.0 * degrees)) / sqrt(2.0 / (9.0 * degrees))
     end
 );
--- Significance of chi-square, or, if it is that of a single value, whose largest share is given, the significance of what is left without it.
+-- Significance of chi-square without the value whose share in it is the largest, if it is significant with it and the share is given.
 create or replace macro supported_sigma(chi2, degrees, largest) as (
     case
         when largest is null
             or chi2_sigma(chi2, degrees) <= parameter('change_part_significance_min')
-            or chi2_sigma(greatest(chi2 - largest, 0.0), degrees - 1) > parameter('change_part_significance_min')
         then chi2_sigma(chi2, degrees)
         else chi2_sigma(greatest(chi2 - largest, 0.0), degrees - 1)
     end

@@ -149,15 +149,32 @@ def test_what_one_exposure_alone_shows_is_no_change(con):
     ):
         add_epochs(con, star_id, quiet[: len(ratios)], violet_red_ratio=ratios, e_violet_red_ratio=[0.02] * len(ratios))
     add_epochs(con, 6, [-8.0, -8.0, -3.0], violet_red_ratio=[1.3, 1.31, 0.9], e_violet_red_ratio=[0.02] * 3)
-    con.execute("update spectrum set coadd = false where star_id <> 2")
+    add_epochs(con, 7, quiet[:3], violet_red_ratio=[1.3, 0.9, 0.91], e_violet_red_ratio=[0.02] * 3)
+    con.execute("update spectrum set coadd = false where star_id not in (2, 7)")
     assert [changes(con, star_id) for star_id in range(1, 7)] == [
         ("unknown", None), ("changes", "V/R reversal"), ("changes", "V/R reversal"), ("unknown", None), ("constant", None),
         ("changes", "fading"),
     ]  # fmt: skip
     assert {"one exposure" in changes(con, star_id, "decided_by")[0] for star_id in (1, 4)} == {True}
     columns = "select violet_red_ratio_change_sigma, violet_red_ratio_change_all_exposures_sigma from star_change where star_id = "
-    without, plain, separate = (con.execute(f"{columns} {star_id}").fetchone() for star_id in (1, 2, 3))
-    assert without[1] == pytest.approx(plain[0]) and without[0] < 2 and separate[0] == separate[1] > 10
+    without, plain, separate, one_less = (con.execute(f"{columns} {star_id}").fetchone() for star_id in (1, 2, 3, 7))
+    assert without[1] == pytest.approx(plain[0]) and without[0] < 2
+    assert separate[1] > separate[0] > 10 and separate[0] == pytest.approx(one_less[1], rel=1e-3)
+
+
+def test_profiles_with_more_peaks_are_compared_with_each_other(con):
+    """A third peak makes other outer peaks: V/R and separation jump, though nothing changes."""
+    quiet, peaks = [-8.0, -8.05, -7.95, -8.0], [2, 3, 2, 3]
+    quantity: dict = {"violet_red_ratio": [1.3, 2.0, 1.31, 2.02], "e_violet_red_ratio": [0.02] * 4}
+    separation: dict = {"peak_separation_km_s": [300.0, 500.0, 301.0, 502.0], "e_peak_separation_km_s": [2.0] * 4}
+    add_epochs(con, 1, quiet, n_emission_peaks=peaks, **quantity, **separation)
+    add_epochs(con, 2, quiet, n_emission_peaks=[2] * 4, **quantity)
+    add_epochs(con, 3, quiet, n_emission_peaks=[2, 3, 3, 2], **separation)
+    found = [changes(con, star_id)[0] for star_id in (1, 2, 3)]
+    assert found == ["constant", "changes", "changes"]
+    chi2 = 0.5 * (0.01**2 + 0.02**2) / 0.02**2  # of two pairs
+    sigma = changes(con, 1, "violet_red_ratio_change_sigma")[0]
+    assert sigma == pytest.approx(stats.norm.isf(stats.chi2.sf(chi2, 2)), abs=0.1)
 
 
 def test_the_trend_is_that_of_a_weighted_line(con):

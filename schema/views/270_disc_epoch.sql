@@ -59,6 +59,7 @@ final as (
         coalesce(line_measurement.e_ew_halpha_dry_a, line_measurement.e_ew_halpha_a) as e_ew_halpha_a,
         case when profile_class.n_emission_peaks > 0 and line_measurement.peak_flux > 1 + parameter('profile_height_min') then line_measurement.peak_flux end as peak_flux,
         case when profile_class.n_emission_peaks > 0 and line_measurement.peak_flux > 1 + parameter('profile_height_min') then line_measurement.e_peak_flux end as e_peak_flux,
+        profile_class.n_emission_peaks,
         profile_class.violet_red_ratio,
         profile_class.e_violet_red_ratio,
         profile_class.peak_separation_km_s,

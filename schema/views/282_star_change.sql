@@ -1,7 +1,8 @@
 -- 282 · Whether a star's H-alpha changes: for every star the significance of the change of each quantity, from chi-square about the
 -- weighted mean over the epochs that count, converted to standard deviations of a normal variable (Wilson & Hilferty 1931). EW(H-alpha) is
--- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. A core
--- between two peaks is not compared with the deepest point of a line that shows no two peaks. A cosmic ray that is left in an exposure
+-- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. V/R
+-- and separation of profiles with two peaks are not compared with those of profiles with three or more, which have other outer peaks, nor
+-- a core between two peaks with the deepest point of a line that shows no two peaks. A cosmic ray that is left in an exposure
 -- moves peaks and core: what a single exposure alone shows is no change of V/R, separation or core, and their significance is that without it;
 -- profile_change_all_exposures_sigma is the largest with all exposures. Coadds are believed.
 -- change_chance is the probability that chance gives so large a change in any star of the catalogue and in any of the quantities.
@@ -30,6 +31,7 @@ epochs as (      -- each of these is named once: what is named twice DuckDB comp
         cast(core_flux as double) as core,
         case when core_flux is not null and e_core_flux > 0 then 1.0 / power(e_core_flux, 2) end as core_weight,
         case when violet_red_ratio is not null then 1 else 0 end as is_between_peaks,
+        coalesce(n_emission_peaks, 0) as n_peaks,
         case when not coadd then 1 end as of_exposure
     from disc_epoch
     where counts and mjd is not null
@@ -37,11 +39,12 @@ epochs as (      -- each of these is named once: what is named twice DuckDB comp
 with_means as (
     select
         *,
-        sum(vr_weight) over (partition by star_id, instrument) as vr_weights,
-        sum(vr_weight * vr) over (partition by star_id, instrument) / sum(vr_weight) over (partition by star_id, instrument) as vr_mean,
-        sum(separation_weight) over (partition by star_id, instrument) as separation_weights,
-        sum(separation_weight * separation) over (partition by star_id, instrument)
-        / sum(separation_weight) over (partition by star_id, instrument) as separation_mean,
+        sum(vr_weight) over (partition by star_id, instrument, n_peaks) as vr_weights,
+        sum(vr_weight * vr) over (partition by star_id, instrument, n_peaks)
+        / sum(vr_weight) over (partition by star_id, instrument, n_peaks) as vr_mean,
+        sum(separation_weight) over (partition by star_id, instrument, n_peaks) as separation_weights,
+        sum(separation_weight * separation) over (partition by star_id, instrument, n_peaks)
+        / sum(separation_weight) over (partition by star_id, instrument, n_peaks) as separation_mean,
         sum(core_weight) over (partition by star_id, instrument, is_between_peaks) as core_weights,
         sum(core_weight * core) over (partition by star_id, instrument, is_between_peaks)
         / sum(core_weight) over (partition by star_id, instrument, is_between_peaks) as core_mean
@@ -85,24 +88,22 @@ of_instrument as (
         min(case when peak_weight > 0 then peak end) as peak_flux_min,
         max(case when peak_weight > 0 then peak end) as peak_flux_max,
         chi2_about_mean(peak, peak_weight) as chi2_peak,
-        count(vr_weight) as n_vr,
+        count(vr_weight) - count(distinct case when vr_weight > 0 then n_peaks end) as degrees_vr,
         min(case when vr_weight > 0 then vr end) as violet_red_ratio_min,
         max(case when vr_weight > 0 then vr end) as violet_red_ratio_max,
         max((vr - 1.0) * sqrt(vr_weight)) as vr_above_sigma,
         max((1.0 - vr) * sqrt(vr_weight)) as vr_below_sigma,
-        chi2_about_mean(vr, vr_weight) as chi2_vr,
+        sum(vr_weight * power(vr - vr_mean, 2)) as chi2_vr,
         max(vr_share) as vr_share,
-        count(separation_weight) as n_separation,
+        count(separation_weight) - count(distinct case when separation_weight > 0 then n_peaks end) as degrees_separation,
         min(case when separation_weight > 0 then separation end) as peak_separation_min_km_s,
         max(case when separation_weight > 0 then separation end) as peak_separation_max_km_s,
-        chi2_about_mean(separation, separation_weight) as chi2_separation,
+        sum(separation_weight * power(separation - separation_mean, 2)) as chi2_separation,
         max(separation_share) as separation_share,
-        greatest(count(case when is_between_peaks = 1 then core_weight end) - 1, 0)
-        + greatest(count(case when is_between_peaks = 0 then core_weight end) - 1, 0) as degrees_core,
+        count(core_weight) - count(distinct case when core_weight > 0 then is_between_peaks end) as degrees_core,
         min(case when core_weight > 0 then core end) as core_flux_min,
         max(case when core_weight > 0 then core end) as core_flux_max,
-        coalesce(chi2_about_mean(core, case when is_between_peaks = 1 then core_weight end), 0.0)
-        + coalesce(chi2_about_mean(core, case when is_between_peaks = 0 then core_weight end), 0.0) as chi2_core,
+        sum(core_weight * power(core - core_mean, 2)) as chi2_core,
         max(core_share) as core_share,
         count(case when profile_class like 'emission%' then 1 end) as n_emission,
         count(case when profile_class like 'absorption%' then 1 end) as n_absorption,
@@ -151,12 +152,12 @@ best_sampled as (      -- the row of the instrument with most spectra, with what
         core_flux_min,
         core_flux_max,
         chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_sigma,
-        supported_sigma(chi2_vr, n_vr - 1, vr_share) as violet_red_ratio_change_sigma,
-        supported_sigma(chi2_separation, n_separation - 1, separation_share) as peak_separation_change_sigma,
+        supported_sigma(chi2_vr, degrees_vr, vr_share) as violet_red_ratio_change_sigma,
+        supported_sigma(chi2_separation, degrees_separation, separation_share) as peak_separation_change_sigma,
         supported_sigma(chi2_core, degrees_core, core_share) as core_flux_change_sigma,
-        chi2_sigma(chi2_vr, n_vr - 1) as violet_red_ratio_change_all_exposures_sigma,
+        chi2_sigma(chi2_vr, degrees_vr) as violet_red_ratio_change_all_exposures_sigma,
         greatest(
-            chi2_sigma(chi2_vr, n_vr - 1), chi2_sigma(chi2_separation, n_separation - 1), chi2_sigma(chi2_core, degrees_core)
+            chi2_sigma(chi2_vr, degrees_vr), chi2_sigma(chi2_separation, degrees_separation), chi2_sigma(chi2_core, degrees_core)
         ) as profile_change_all_exposures_sigma
     from of_instrument
     qualify row_number() over (partition by star_id order by n_spectra desc, instrument) = 1
