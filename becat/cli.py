@@ -650,7 +650,7 @@ def light_curve(star: str, files: tuple[Path, ...], catalog: Path) -> None:
     for one in taken:
         for line in one.lines():
             click.echo(line)
-    click.echo(f"{counted(sum(len(one.found) for one in taken), 'measurement')} of {row[1] or row[0]} in {catalog}")
+    click.echo(f"{counted(sum(one.n_rows for one in taken), 'measurement')} of {row[1] or row[0]} in {catalog}")
 
 
 @becat.command()

@@ -227,6 +227,7 @@ def run_pipeline(configuration: Configuration) -> None:
             click.echo(
                 f"light curves: {counted(counts['files'], 'file')}, {counts['unchanged']:,} unchanged,"
                 f" {counted(counts['rows'], 'row')}, {counts['rejected']:,} rejected"
+                + (f", {counted(counts['copies'], 'copy', 'copies')} of others" if counts["copies"] else "")
             )
         changed = _last_run(connection) != last_run
         to_publish = configuration.publish and not is_published(connection, configuration.publish)

@@ -1193,14 +1193,19 @@ TABLE_CHECKSUM = _table(
 
 WAITING_INPUT = _table(
     "waiting_input",
-    "Spectra not loaded from a file for a cause outside the file; when the cause ends, the file is read again",
+    "Spectra and light curves not loaded from a file for a cause outside the file; when the cause ends, the file is read again",
     _col("file", Text, "Path", ucd="meta.id;meta.file", key=True),
     _col("spectrum_id", BigInteger, "Spectrum; 0 for the whole file", ucd="meta.id", key=True),
-    _col("cause", Text, "unreadable, no S/N, or other file", ucd="meta.code", required=True),
+    _col("cause", Text, "unreadable, no S/N, other file, or other light curve", ucd="meta.code", required=True),
     _col("survey", Text, "Survey of the spectrum that has no S/N", ucd="meta.id;instr"),
     _col("obsid", BigInteger, "Its obsid", ucd="meta.id;obs"),
     _col("lmjm", BigInteger, "Its local modified Julian minute; 0 for a coadd", "min", "time.epoch"),
-    _col("held_by", Text, "Other file that contains the spectrum", ucd="meta.id;meta.file"),
+    _col(
+        "held_by",
+        Text,
+        "Other file that contains the spectrum, or the measurements of a light curve",
+        ucd="meta.id;meta.file",
+    ),
     _col("held_as", BigInteger, "Number of the spectrum in that file", ucd="meta.id"),
     _col("held_content", Text, "Its content_hash", ucd="meta.id"),
     _run(),

@@ -358,6 +358,42 @@ def test_what_is_new_or_has_changed_is_read_and_what_cannot_be_is_told(with_star
     assert f"names it no more: {tmp_path / 'curves'} of star J1" in said and rows_of(with_star) == {}
 
 
+def test_a_file_under_two_names_is_taken_once(with_star, tmp_path):
+    """As spectra are: from the first in the alphabet, whatever came first, and from another when that one has gone."""
+    b, c, d = tmp_path / "b.csv", tmp_path / "c.csv.gz", tmp_path / "d.csv"
+    written(b, ZTF)
+    c.write_bytes(gzip.compress(b.read_bytes()))
+    d.symlink_to(b)
+    assert taken(with_star, J1=[c])[1] == (1, 0, 2, 0)
+    said, counts = taken(with_star, J1=[d, c, b])
+    assert counts == (1, 1, 2, 0) and f"{d}: not taken, its measurements are those of {b}" in said
+    assert rows_of(with_star) == {"b.csv": 2}
+    status = "select parse_filename(file), status from input_file order by file"
+    as_copies = [("b.csv", "loaded"), ("c.csv.gz", "duplicate"), ("d.csv", "duplicate")]
+    assert with_star.execute(status).fetchall() == as_copies
+    assert taken(with_star, J1=[b, c, d]) == ("", (0, 3, 0, 0))
+
+    assert taken(with_star, J1=[c, d])[1] == (1, 0, 2, 0) and rows_of(with_star) == {"c.csv.gz": 2}
+    assert taken(with_star, J1=[b, c, d])[1] == (1, 2, 2, 0) and rows_of(with_star) == {"b.csv": 2}
+    written(b, ZTF.replace(",32768,", ",0,"))  # d is a link to it
+    assert taken(with_star, J1=[b, c, d])[1] == (2, 0, 5, 0) and rows_of(with_star) == {"b.csv": 3, "c.csv.gz": 2}
+    forget(with_star, [str(b)])
+    assert taken(with_star, J1=[c, d])[1] == (1, 1, 3, 0) and rows_of(with_star) == {"c.csv.gz": 2, "d.csv": 3}
+
+    (star_id,) = with_star.execute("select star_id from star where designation = 'J1'").fetchone()
+    copy = load_light_curves(with_star, star_id, [d, b])[1]
+    assert (copy.path, copy.copy_of, copy.n_rows) == (d, str(b), 0) and rows_of(with_star) == {
+        "b.csv": 3,
+        "c.csv.gz": 2,
+    }
+    d.unlink()
+    d.write_bytes(b.read_bytes())
+    written(b, ZTF)
+    load_light_curves(with_star, star_id, [b])  # d, of which it does not hear, has other measurements now
+    assert rows_of(with_star) == {"b.csv": 2}
+    assert taken(with_star, J1=[b, c, d])[1] == (1, 2, 3, 0) and rows_of(with_star) == {"b.csv": 2, "d.csv": 3}
+
+
 def test_a_file_follows_the_star_for_which_it_is_named(with_star, tmp_path):
     far = tess(tmp_path / "a.fits", primary={"TELESCOP": "TESS", "RA_OBJ": RA_DEG + 1, "DEC_OBJ": DEC_DEG})
     near = written(tmp_path / "b.csv", SKY_PATROL_1)

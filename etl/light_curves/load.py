@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -13,6 +13,7 @@ from becat.etl.catalogue.batches import insert_columns
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.ledger import file_read, forget_files, write_ledger
 from becat.etl.catalogue.versions import code_version
+from becat.etl.light_curves.copies import settle_copies
 from becat.etl.light_curves.forms import read_light_curve
 from becat.etl.light_curves.light_curve import LightCurve
 from becat.schema.errors import BecatError
@@ -27,13 +28,21 @@ FILE_OF_STAR_ARCSEC = 10.0  # half a pixel of TESS: how far off the star of a fi
 
 @dataclass(frozen=True)
 class Taken:
-    """One file and what was taken of it."""
+    """One file and what was taken of it: nothing, if it is the copy of another."""
 
     path: Path
     found: LightCurve
+    copy_of: str = ""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are in the catalogue from it."""
+        return 0 if self.copy_of else len(self.found)
 
     def lines(self) -> list[str]:
         """What is to be told of it."""
+        if self.copy_of:
+            return [f"{self.path}: not taken, its measurements are those of {self.copy_of}"]
         bands = sorted({band for band in self.found.columns["band"] if band and band != self.found.source})
         what = f"{self.found.source}{' ' if bands else ''}{', '.join(bands)}"
         n_limits = int(self.found.columns["is_limit"].sum())
@@ -67,11 +76,11 @@ def load_light_curves(connection: duckdb.DuckDBPyConnection, star_id: int, paths
     BecatError
         A file is no light curve of a known form, or says that it is of another star: nothing is taken of any then.
     """
-    taken = [read_for_star(connection, path, star_id) for path in dict.fromkeys(paths)]
+    in_order = sorted(dict.fromkeys(paths), key=os.path.abspath)
+    taken = [read_for_star(connection, path, star_id) for path in in_order]
     with Run(connection, "light-curve", code_version("light-curve")) as run, transaction(connection):
-        for one in taken:
-            write_light_curve(connection, one, star_id, run)
-        run.n_done = sum(len(one.found) for one in taken)
+        taken = [write_light_curve(connection, one, star_id, run) for one in taken]
+        run.n_done = sum(one.n_rows for one in taken)
         run.n_rejected = sum(sum(one.found.left_out.values()) for one in taken)
         run.message = f"{counted(len(taken), 'file')}, {counted(run.n_done, 'row')}, {run.n_rejected:,} left out"
     return taken
@@ -104,8 +113,14 @@ def _refuse_another_star(one: Taken, ra_deg: float, dec_deg: float) -> None:
         )
 
 
-def write_light_curve(connection: duckdb.DuckDBPyConnection, one: Taken, star_id: int, run: Run) -> None:
-    """Write what was read of a file to `light_curve` and to the ledger, in place of what came from it before."""
+def write_light_curve(connection: duckdb.DuckDBPyConnection, one: Taken, star_id: int, run: Run) -> Taken:
+    """Write what was read of a file to `light_curve` and to the ledger, in place of what came from it before.
+
+    Returns
+    -------
+    Taken
+        It says whether the file turned out to be a copy.
+    """
     file = os.path.abspath(one.path)
     read = file_read(file)
     read.n_rows = len(one.found)
@@ -125,3 +140,5 @@ def write_light_curve(connection: duckdb.DuckDBPyConnection, one: Taken, star_id
     }
     insert_columns(connection, "light_curve", {**same, **one.found.columns})
     write_ledger(connection, [read], KIND, run.code_version, run.run_id)
+    holder = settle_copies(connection, file, star_id, run)
+    return replace(one, copy_of="" if holder == file else holder)

@@ -11,7 +11,8 @@ import duckdb
 from becat.etl.catalogue.connection import Run, transaction
 from becat.etl.catalogue.ledger import FileRead, file_read, forget_files, new_or_changed, write_ledger, write_rejections
 from becat.etl.catalogue.versions import code_version
-from becat.etl.light_curves.load import KIND, read_for_star, write_light_curve
+from becat.etl.light_curves.copies import CAUSE, bereft_copies
+from becat.etl.light_curves.load import KIND, Taken, read_for_star, write_light_curve
 from becat.schema.errors import BecatError
 
 __all__ = ["find_light_curves", "name_of", "refresh_light_curves", "withdraw_light_curves"]
@@ -58,16 +59,18 @@ def refresh_light_curves(
     Returns
     -------
     dict
-        Counts: ``files`` and ``rows`` that were taken, ``unchanged`` files, ``rejected`` ones.
+        Counts: ``files`` and ``rows`` that were taken, ``unchanged`` files, ``rejected`` ones, and ``copies`` of others of the star.
     """
     version = code_version("light-curve")
     stale = {*new_or_changed(connection, list(star_of), KIND, version), *_of_another_star(connection, star_of)}
-    counts = {"files": 0, "rows": 0, "unchanged": len(star_of) - len(stale), "rejected": 0}
+    bereft = bereft_copies(connection, {str(path) for path in stale})
+    stale |= {path for path in star_of if str(path) in bereft}
+    counts = {"files": 0, "rows": 0, "unchanged": len(star_of) - len(stale), "rejected": 0, "copies": 0}
     with Run(connection, "light-curve", version) as run:
-        for path in (path for path in star_of if path in stale):
-            n_rows = _take(connection, path, star_of[path], run, tell)
-            counts["files" if n_rows else "rejected"] += 1
-            counts["rows"] += n_rows
+        for path in sorted(stale):
+            taken = _take(connection, path, star_of[path], run, tell)
+            counts["rejected" if taken is None else "copies" if taken.copy_of else "files"] += 1
+            counts["rows"] += taken.n_rows if taken else 0
         run.n_done, run.n_rejected = counts["rows"], counts["rejected"]
     return counts
 
@@ -78,15 +81,16 @@ def _of_another_star(connection, star_of: Mapping[Path, int]) -> list[Path]:
         """
         select distinct file, star_id::varchar from light_curve
         union select file, detail from rejected_input where stage = ? and file not in (select file from light_curve)
+        union select w.file, c.star_id::varchar from waiting_input w join light_curve c on c.file = w.held_by where w.cause = ?
         """,
-        [KIND],
+        [KIND, CAUSE],
     ).fetchall()
     known = dict(rows)
     return [path for path, star_id in star_of.items() if known.get(str(path), str(star_id)) != str(star_id)]
 
 
-def _take(connection, path: Path, star_id: int, run: Run, tell: Callable[[str], None]) -> int:
-    """Read one file; the number of its rows, 0 if it was rejected."""
+def _take(connection, path: Path, star_id: int, run: Run, tell: Callable[[str], None]) -> Taken | None:
+    """Read one file; None if it was rejected."""
     read = file_read(path)
     try:
         if read.unread:
@@ -95,12 +99,12 @@ def _take(connection, path: Path, star_id: int, run: Run, tell: Callable[[str], 
     except BecatError as error:
         _reject(connection, read, star_id, str(error), run)
         tell(f"no light curve of star {star_id}: {error}")
-        return 0
+        return None
     with transaction(connection):
-        write_light_curve(connection, taken, star_id, run)
+        taken = write_light_curve(connection, taken, star_id, run)
     for line in taken.lines():
         tell(line)
-    return len(taken.found)
+    return taken
 
 
 def _reject(connection, read: FileRead, star_id: int, reason: str, run: Run) -> None:
