@@ -16,13 +16,32 @@ from becat.schema.grid import ARMS
 from tests.tools.pipeline_tools import contents, new_catalogue, real_spectra
 
 
-@pytest.fixture
-def spectra(tmp_path):
-    folder = tmp_path / "spectra"
+def copied(folder: Path) -> Path:
     folder.mkdir()
     for path in real_spectra()[:4]:
         shutil.copy(path, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    """A folder of spectra that no test changes."""
+    return copied(tmp_path_factory.mktemp("unchanged") / "spectra")
+
+
+@pytest.fixture(scope="module")
+def whole(unchanged, tmp_path_factory):
+    """What a load of the unchanged spectra in one go leaves."""
+    path = new_catalogue(tmp_path_factory.mktemp("whole") / "c.duckdb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "FILES_PER_BATCH", 1)
+        load_all(path, unchanged)
+    return contents(path)
+
+
+@pytest.fixture
+def spectra(tmp_path):
+    return copied(tmp_path / "spectra")
 
 
 @pytest.fixture(autouse=True)
@@ -64,81 +83,88 @@ def files_read(monkeypatch) -> list[str]:
     return files
 
 
-def test_what_a_stopped_load_has_read_is_not_read_again(tmp_path, spectra, monkeypatch):
-    whole, path = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "c.duckdb")
-    load_all(whole, spectra)
-    folder = stopped(path, spectra, monkeypatch, after=3)
+def test_what_a_stopped_load_has_read_is_not_read_again(tmp_path, unchanged, whole, monkeypatch):
+    path = new_catalogue(tmp_path / "c.duckdb")
+    folder = stopped(path, unchanged, monkeypatch, after=3)
     assert len(list(folder.iterdir())) == 3
     read = files_read(monkeypatch)
-    assert load_all(path, spectra)["loaded"] == 4
-    assert read == [max(spectra.iterdir()).name]
-    assert contents(path) == contents(whole)
+    assert load_all(path, unchanged)["loaded"] == 4
+    assert read == [max(unchanged.iterdir()).name]
+    assert contents(path) == whole
     assert not folder.exists()
 
 
-def damaged(folder: Path, spectra: Path) -> None:
+def damaged(folder: Path) -> None:
     kept = min(folder.iterdir())
     content = bytearray(kept.read_bytes())
     content[len(content) // 2] ^= 1
     kept.write_bytes(content)
 
 
-def cut_off(folder: Path, spectra: Path) -> None:
+def cut_off(folder: Path) -> None:
     kept = min(folder.iterdir())
     kept.write_bytes(kept.read_bytes()[:10])
 
 
-def half_written(folder: Path, spectra: Path) -> None:
+def half_written(folder: Path) -> None:
     kept = min(folder.iterdir())
     kept.rename(kept.with_name(f"{kept.name}.1{partitions.UNFINISHED}"))
 
 
-def changed_file(folder: Path, spectra: Path) -> None:
-    shutil.copy(max(spectra.iterdir()), min(spectra.iterdir()))
-
-
-@pytest.mark.parametrize("accident", [damaged, cut_off, half_written, changed_file])
-def test_what_is_not_as_it_was_is_read_again(tmp_path, spectra, monkeypatch, accident):
-    whole, path = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "c.duckdb")
-    folder = stopped(path, spectra, monkeypatch, after=3)
-    accident(folder, spectra)
+@pytest.mark.parametrize("accident", [damaged, cut_off, half_written])
+def test_what_is_not_as_it_was_is_read_again(tmp_path, unchanged, whole, monkeypatch, accident):
+    path = new_catalogue(tmp_path / "c.duckdb")
+    folder = stopped(path, unchanged, monkeypatch, after=3)
+    accident(folder)
     read = files_read(monkeypatch)
-    load_all(path, spectra)
+    load_all(path, unchanged)
     assert len(read) == 2
-    load_all(whole, spectra)
-    assert contents(path) == contents(whole)
+    assert contents(path) == whole
     assert not folder.exists()
 
 
-def test_what_other_code_has_read_or_of_other_exposures_is_read_again(tmp_path, spectra, monkeypatch):
+def test_a_file_that_has_changed_is_read_again(tmp_path, spectra, monkeypatch):
+    at_once, path = new_catalogue(tmp_path / "at_once.duckdb"), new_catalogue(tmp_path / "c.duckdb")
+    folder = stopped(path, spectra, monkeypatch, after=3)
+    shutil.copy(max(spectra.iterdir()), min(spectra.iterdir()))
+    read = files_read(monkeypatch)
+    load_all(path, spectra)
+    assert len(read) == 2
+    load_all(at_once, spectra)
+    assert contents(path) == contents(at_once)
+    assert not folder.exists()
+
+
+def test_what_other_code_has_read_or_of_other_exposures_is_read_again(tmp_path, unchanged, monkeypatch):
     path = new_catalogue(tmp_path / "c.duckdb")
-    stopped(path, spectra, monkeypatch, after=3)
+    stopped(path, unchanged, monkeypatch, after=3)
     read = files_read(monkeypatch)
     with monkeypatch.context() as patch, open_catalogue(path) as connection:
         patch.setattr(load, "code_version", lambda *_: "newer")
-        load.load_spectra(connection, [spectra], exposures="all", workers=1)
+        load.load_spectra(connection, [unchanged], exposures="all", workers=1)
     assert len(read) == 4
 
 
 def test_of_two_files_with_one_spectrum_the_first_has_it_though_it_was_read_last(tmp_path, spectra, monkeypatch):
-    whole, path = new_catalogue(tmp_path / "whole.duckdb"), new_catalogue(tmp_path / "c.duckdb")
+    at_once, path = new_catalogue(tmp_path / "at_once.duckdb"), new_catalogue(tmp_path / "c.duckdb")
     stopped(path, spectra, monkeypatch, after=3)
     shutil.copy(max(spectra.iterdir()), spectra / "aaa.fits.gz")
     shutil.copy(min(p for p in spectra.iterdir() if p.name != "aaa.fits.gz"), spectra / "aab.fits.gz")
     load_all(path, spectra)
-    load_all(whole, spectra)
-    assert contents(path) == contents(whole)
+    load_all(at_once, spectra)
+    assert contents(path) == contents(at_once)
 
 
-@pytest.mark.parametrize("rows_per_group", [1, 3, 1000])
-def test_catalogue_is_the_same_however_many_are_written_at_once(tmp_path, spectra, monkeypatch, rows_per_group):
+def test_catalogue_is_the_same_however_many_are_written_at_once(tmp_path, spectra, monkeypatch):
     shutil.copy(max(spectra.iterdir()), spectra / "aaa.fits.gz")
-    one, other = new_catalogue(tmp_path / "one.duckdb"), new_catalogue(tmp_path / "other.duckdb")
-    load_all(one, spectra)
-    monkeypatch.setattr(load, "ROWS_PER_GROUP", rows_per_group)
-    monkeypatch.setattr(load, "AT_MOST", 4 * rows_per_group)
-    load_all(other, spectra)
-    assert contents(one) == contents(other)
+    load_all(new_catalogue(tmp_path / "c.duckdb"), spectra)
+    expected = contents(tmp_path / "c.duckdb")
+    for rows_per_group in (1, 3, 1000):
+        monkeypatch.setattr(load, "ROWS_PER_GROUP", rows_per_group)
+        monkeypatch.setattr(load, "AT_MOST", 4 * rows_per_group)
+        path = new_catalogue(tmp_path / f"{rows_per_group}.duckdb")
+        load_all(path, spectra)
+        assert contents(path) == expected, rows_per_group
 
 
 def test_partition_that_cannot_be_kept_is_told_and_nothing_is_lost(tmp_path, spectra):

@@ -128,7 +128,7 @@ def becat(
 
 
 def contents(path: Path, *, with_runs: bool = False) -> dict[str, list[tuple]]:
-    """Every row of every table, sorted, as text; without the columns that tell the run, unless asked for."""
+    """Every row of every table, sorted, as text; without the columns that tell the run, unless asked for. Of arrays the hash."""
     with duckdb.connect(str(path), read_only=True) as connection:
         names = "select schema_name || '.' || table_name from duckdb_tables() order by 1"
         tables = [row[0] for row in connection.execute(names).fetchall()]
@@ -136,7 +136,10 @@ def contents(path: Path, *, with_runs: bool = False) -> dict[str, list[tuple]]:
         for table in tables:
             if table in OF_RUNS and not with_runs:
                 continue
-            names = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
-            columns = ", ".join(f'"{n}"::varchar' for n in names if with_runs or n not in RUN_COLUMNS)
-            found[table] = connection.execute(f"select {columns} from {table} order by all").fetchall()
+            columns = ", ".join(
+                f'{"hash" if kind.endswith("]") else ""}("{name}")::varchar'
+                for name, kind, *_ in connection.execute(f"describe {table}").fetchall()
+                if with_runs or name not in RUN_COLUMNS
+            )
+            found[table] = sorted(connection.execute(f"select {columns} from {table}").fetchall(), key=str)
         return found

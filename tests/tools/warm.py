@@ -21,9 +21,11 @@ from tqdm import tqdm
 
 # What most commands import.
 MODULES = (
-    "becat.cli", "becat.etl.archives.stage", "becat.etl.load.load", "becat.etl.load.release", "becat.etl.match.gather",
+    "becat.cli", "becat.demo", "becat.etl.archives.stage", "becat.etl.load.load", "becat.etl.load.release", "becat.etl.match.gather",
     "becat.etl.measure", "becat.etl.score", "becat.pipeline", "becat.publish.snapshot.write", "becat.show", "becat.verify",
 )  # fmt: skip
+# Of the templates with which velocities of the medium-resolution survey are measured.
+MEDIUM_RESOLVING_POWER = 7500.0
 
 
 def prepare() -> None:
@@ -33,12 +35,14 @@ def prepare() -> None:
     from becat.etl.catalogue.versions import DEPENDS_ON, code_version
     from becat.publish.snapshot import write as snapshot
     from becat.schema import build
+    from becat.udfs.velocity.templates import blue_bank
 
     for stage in DEPENDS_ON:
         code_version(stage)
     with tempfile.TemporaryDirectory() as folder:
         build.create(Path(folder, "catalog.duckdb"))
         snapshot.write(Path(folder, "catalog.duckdb"), Path(folder, "catalog.sqlite"), progress=False)
+    blue_bank(MEDIUM_RESOLVING_POWER).coarse  # noqa: B018 (it is kept)
     # Threads do not come along: who waits at its end for one of these would wait for ever.
     duckdb.default_connection().close()
     if tqdm.monitor:
