@@ -108,7 +108,7 @@ def _likelihood_ratio(flux, truth, features):
 def _filters(features, resolving_power):
     """(n, m) features at a resolving power, of unit length."""
     blurred = multiply(features, fourier_gaussian(GRID, resolution_sigma_km_s(np.array([resolving_power]))))
-    found = gather(blurred, np.broadcast_to(GRID.pixel(REST_A), (len(features), len(REST_A))))
+    found = gather(blurred, GRID.pixel(REST_A))
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 

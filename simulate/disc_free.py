@@ -41,9 +41,9 @@ _BASES, _NEIGHBOURS, _MIXED = 8, 10, 0.4
 # Rotation washes out the irregularities that are nearer to the centre of a line than so many times the half width of its bottom.
 _WASHED = 2.5
 _SEED = 20221
+_ROWS_AT_ONCE = 512  # stars of a library: as many as stay in the cache of a processor
 
 
-@cache
 def first_stars() -> np.ndarray:
     """(2, n_stars, GRID.n_pixels) what stars without a disc of the first generator and their companions absorb, at rest."""
     rng = np.random.default_rng(_SEED)
@@ -63,17 +63,16 @@ class DiscFree:
 
     Parameters
     ----------
-    stars : callable
-        Gives (2, n_stars, GRID.n_pixels): what each star and its companion take from the continuum, at rest, infinitely
-        resolved. Called when first needed.
+    *stars : callable
+        Each gives (2, n_stars, GRID.n_pixels): what each star and its companion take from the continuum, at rest, infinitely
+        resolved. Called once in a process, when first needed.
     foreground : bool
         The spectra have water lines and residuals of sky lines (`schema/telluric_lines.csv`): what these may explain is no feature.
     """
 
-    def __init__(self, stars: Callable[[], np.ndarray], foreground: bool = False):
+    def __init__(self, *stars: Callable[[], np.ndarray], foreground: bool = False):
         self._stars = stars
         self._foreground = foreground
-        self._blurred: dict[int, np.ndarray] = {}
 
     def significance(self, flux: np.ndarray, pixel_of: Callable, truth: dict[str, np.ndarray]) -> np.ndarray:
         """Significance of what no star without a disc has.
@@ -128,29 +127,36 @@ class DiscFree:
         for number in np.unique(bins):
             rows = np.flatnonzero(bins == number)
             variance = noise[rows] * broad[rows, None]
-            near = _nearest(rest[rows], variance, self._library(int(number)))
+            libraries = [_resolved(stars, int(number)) for stars in self._stars]
+            near = _nearest(rest[rows], variance, libraries)
             every = (_compare(rest[rows], variance, near, base, foreground[rows]) for base in range(_BASES))
             yield rows, float(_RESOLVING_POWERS[number]), every
-
-    def _library(self, number):
-        """(2, n_stars, m) library at one resolving power."""
-        if number not in self._blurred:
-            blur = fourier_gaussian(GRID, resolution_sigma_km_s(_RESOLVING_POWERS[number : number + 1]))
-            place = GRID.pixel(REST_A)
-            self._blurred[number] = np.stack([_resolved(stars, blur, place) for stars in self._stars()])
-        return self._blurred[number]
 
 
 FIRST = DiscFree(first_stars, foreground=True)
 
 
-def _resolved(absorbed, blur, place):
-    """(n_stars, m) float32 absorbed light at one resolving power, on the places of the window's pixels."""
-    parts = [
-        gather(multiply(part, blur), np.broadcast_to(place, (len(part), len(place))))
-        for part in np.array_split(absorbed, len(absorbed) // 500 + 1)
-    ]
-    return np.concatenate(parts).astype(np.float32)
+@cache
+def _transforms(stars):
+    """What stars and their companions absorb, each as its Fourier transform and the rows that are not zero; and how many stars there are."""
+    absorbed = stars()
+    rows = [np.flatnonzero(component.any(axis=1)) for component in absorbed]
+    transforms = [np.fft.rfft(component[some], axis=1) for component, some in zip(absorbed, rows, strict=True)]
+    return transforms, rows, absorbed.shape[1]
+
+
+@cache
+def _resolved(stars, number):
+    """(2, n_stars, m) float32 absorbed light at one of `_RESOLVING_POWERS`, on the places of the window's pixels."""
+    transforms, rows, n_stars = _transforms(stars)
+    blur = fourier_gaussian(GRID, resolution_sigma_km_s(_RESOLVING_POWERS[number : number + 1]))
+    found = np.zeros((2, n_stars, len(REST_A)), np.float32)
+    for component, transform, row in zip(found, transforms, rows, strict=True):
+        for start in range(0, len(row), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            light = np.fft.irfft(transform[some] * blur, n=GRID.n_pixels, axis=1)
+            component[row[some]] = gather(light, GRID.pixel(REST_A))
+    return found
 
 
 def _no_foreground(rest):
@@ -184,14 +190,25 @@ def _sky(wavelength_a, resolving_power, shifts_km_s):
     return np.concatenate([own_sigma * np.concatenate(each), common_sigma * together])
 
 
-def _nearest(flux, variance, absorbed):
-    """(2, n, _NEIGHBOURS, m) absorbed light of the nearest stars of the library, the nearest first."""
-    library = 1 - absorbed.sum(axis=0)
+def _nearest(flux, variance, libraries):
+    """(2, n, _NEIGHBOURS, m) absorbed light of the nearest stars of the libraries, the nearest first."""
     weight = (1 / (variance + distributions()["labels"]["systematic_floor"] ** 2 + 0.01**2)).astype(np.float32)
-    distance = weight @ (library**2).T - 2 * (weight * flux) @ library.T  # but for a term of the spectrum alone
+    distance = np.concatenate([_distance(weight, weight * flux, absorbed) for absorbed in libraries], axis=1)
     nearest = np.argpartition(distance, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
     order = np.take_along_axis(distance, nearest, axis=1).argsort(axis=1)
-    return absorbed[:, np.take_along_axis(nearest, order, axis=1)]
+    chosen = np.take_along_axis(nearest, order, axis=1)
+    near, first = np.empty((2, *chosen.shape, flux.shape[1]), np.float32), 0
+    for absorbed in libraries:
+        here = (chosen >= first) & (chosen < first + absorbed.shape[1])
+        near[:, here] = absorbed[:, chosen[here] - first]
+        first += absorbed.shape[1]
+    return near
+
+
+def _distance(weight, weighted, absorbed):
+    """(n, n_stars) squares of distances from some stars, but for a term of the spectrum alone."""
+    library = 1 - (absorbed[0] + absorbed[1])
+    return weight @ (library**2).T - 2 * weighted @ library.T
 
 
 def _compare(flux, variance, near, base, foreground):

@@ -99,12 +99,14 @@ def telluric_transmission(rng: np.random.Generator, n: int, grid: VelocityGrid) 
 
 
 def gather(values: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """(n, m) linear interpolation of each row of `values` (n, p) at its own fractional pixels `place` (n, m)."""
+    """(n, m) linear interpolation of each row of `values` (n, p) at its own fractional pixels `place` (n, m), or at the same, (m,)."""
     place = np.clip(place, 0, values.shape[1] - 1.001)
     left = place.astype(np.int64)
     share = (place - left).astype(np.float32)
-    low = np.take_along_axis(values, left, axis=1)
-    high = np.take_along_axis(values, left + 1, axis=1)
+    if left.ndim == 1:
+        low, high = np.take(values, left, axis=1), np.take(values, left + 1, axis=1)
+    else:
+        low, high = np.take_along_axis(values, left, axis=1), np.take_along_axis(values, left + 1, axis=1)
     return low + share * (high - low)
 
 

@@ -78,7 +78,8 @@ def photosphere(star: dict[str, np.ndarray], rv_km_s: np.ndarray, grid: Velocity
     """
     still = _halpha(star, grid) * np.exp(-_line_opacity(star, grid)) * (1 - _titanium_oxide(star, grid))
     turbulence = fourier_gaussian(grid, star["macroturbulence_km_s"])
-    return 1 - multiply(1 - still, _rotation(star, grid), turbulence, fourier_shift(grid, rv_km_s))
+    moved = [fourier_shift(grid, rv_km_s)] if np.any(rv_km_s) else []
+    return 1 - multiply(1 - still, _rotation(star, grid), turbulence, *moved)
 
 
 def _rotation(star, grid):

@@ -264,7 +264,7 @@ def _judge(truth, whole, feature, snr, grid, arm):
     truth["snr"], truth["resolving_power"][:] = snr.copy(), _RESOLVING_POWER[arm]
     native = pixels_of(arm, False)
     native = native[(native > _HALPHA_WINDOW_A[0]) & (native < _HALPHA_WINDOW_A[1])]
-    place = np.broadcast_to(grid.pixel(native), (len(whole), len(native)))
+    place = grid.pixel(native)
     seen, part = gather(whole, place), gather(feature, place)
     truth["step_a"][:] = native[1] - native[0]
     truth["noise_correlation"][:] = 0
@@ -305,7 +305,7 @@ def detect(
     """
     survey = distributions()["survey"]
     pixels = pixels_of(arm, single)
-    shape = gather(light, np.broadcast_to(grid.pixel(pixels), (len(light), len(pixels))))
+    shape = gather(light, grid.pixel(pixels))
     gain, read = survey["variance_per_count"], survey["read_variance"]
     # Counts at which the median pixel has the wanted S/N: the root of F^2 / (gain F + read) = S/N^2.
     level = (gain * snr**2 + np.sqrt(gain**2 * snr**4 + 4 * read * snr**2)) / 2
@@ -347,7 +347,6 @@ def combine(parts: list[Exposure], pixels: np.ndarray) -> Exposure:
     for part in parts:
         step = np.log(part.wavelength_a[1] / part.wavelength_a[0])
         place = np.log(pixels / part.wavelength_a[0]) / step
-        place = np.broadcast_to(place, (len(part.flux), len(pixels)))
         # An exposure reaches a pixel only with both of its neighbours good.
         good = (
             (gather((part.ivar > 0).astype(np.float32), place) > 0.999)

@@ -66,7 +66,7 @@ def photograph(
 
 def on_library_grid(absorbed: np.ndarray) -> np.ndarray:
     """(components, n, GRID.n_pixels) of what (components, n, n_fine) stars absorb, for a `DiscFree` library."""
-    place = np.broadcast_to(_pixel(GRID.wavelength_a), (absorbed.shape[1], GRID.n_pixels))
+    place = _pixel(GRID.wavelength_a)
     return np.stack([gather(stars, place) for stars in absorbed])
 
 
@@ -104,7 +104,7 @@ def _observe(star, whole, truth, table, rng):
         factor = factor + draw(table["cubic"], rng, len(star))[:, None] * x**power
     back = (window - native[:, :1]) / step
     ivar = gather(1 / (variance * factor**2), back) * ((window[1] - window[0]) / step)
-    at_window = np.broadcast_to(_pixel(window), ivar.shape)
+    at_window = _pixel(window)
     alone = gather(star, at_window)
     truth |= feature_significance(alone, gather(whole, at_window) - alone, 1 / ivar, window)
     return gather(counts / level * factor, back).astype(np.float32), ivar.astype(np.float32)

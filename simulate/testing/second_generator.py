@@ -7,8 +7,6 @@ label rule and the arithmetic of sampling are shared with the first generator.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from scipy.special import voigt_profile
 
@@ -43,16 +41,15 @@ def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
     return photograph(kind, rng, distributions("second_distributions.toml"), _model, _DISC_FREE)
 
 
-@cache
-def _stars_of_both():
-    """Stars without emission of both generators: what the labels of this one are judged against."""
+def _own_stars():
+    """Stars without emission of this generator: what its labels are judged against, beside those of the first."""
     rng = np.random.default_rng(_SEED)
     kinds = [table for table in KINDS.values() if table["label"] == 0]
     own = [of_pairs(_absorbed_light(kind, np.zeros(_STARS_A_KIND), rng)[0]) for kind in kinds]
-    return np.concatenate([first_stars(), on_library_grid(np.concatenate(own, axis=1))], axis=1).astype(np.float32)
+    return on_library_grid(np.concatenate(own, axis=1)).astype(np.float32)
 
 
-_DISC_FREE = DiscFree(_stars_of_both)
+_DISC_FREE = DiscFree(first_stars, _own_stars)
 
 
 def _model(kind, rv_km_s, rng):

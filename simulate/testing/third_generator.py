@@ -8,7 +8,6 @@ saw a spectrum of it, and nothing was set on it but what docs/development/classi
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,16 +48,15 @@ def sample_chunk(kind: np.ndarray, rng: np.random.Generator) -> Profiles:
     return photograph(kind, rng, _CONFIG, _model, _DISC_FREE)
 
 
-@cache
-def _stars_of_both():
-    """Stars without emission of the first generator and of this one: what the labels of this one are judged against."""
+def _own_stars():
+    """Stars without emission of this generator: what its labels are judged against, beside those of the first."""
     rng = np.random.default_rng(_SEED)
     kinds = [table for table in KINDS.values() if table["label"] == 0]
     own = [of_pairs(_absorbed_light(_draw_star(kind, rng, _STARS_A_KIND), kind, 0.0, rng)) for kind in kinds]
-    return np.concatenate([first_stars(), on_library_grid(np.concatenate(own, axis=1))], axis=1).astype(np.float32)
+    return on_library_grid(np.concatenate(own, axis=1)).astype(np.float32)
 
 
-_DISC_FREE = DiscFree(_stars_of_both)
+_DISC_FREE = DiscFree(first_stars, _own_stars)
 
 
 def _model(kind, rv_km_s, rng):
