@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import html
 import io
 import json
@@ -17,6 +18,7 @@ import time
 import xml.etree.ElementTree as ET
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from astropy import units
 from astropy.io.votable import parse, parse_single_table
 from astropy.table import MaskedColumn, Table
 
+from becat.publish.vo.tap import jobs as tap_jobs
 from becat.publish.vo.tap.jobs import Busy, Limits, Service
 from becat.publish.vo.votable import Field, to_votable
 from tests.tools.vo_fixture import Asker, Server
@@ -368,6 +371,12 @@ def test_time_memory_and_disk_of_a_query_are_bounded(asker):
             stopped = await run(slow, asker, ENDLESS)
             took = time.perf_counter() - started
             big = await run(small, asker, wide)
+            job = small.create({})
+            small.start(job, asker.path, {"adql": wide, "format": "csv", "rows_max": 100_000})
+            while not job.is_final:
+                await asyncio.sleep(0.05)
+            assert job.phase == "ERROR" and list(job.folder.iterdir()) == []
+            small.destroy(job)
             sorted_ = await run(
                 small,
                 asker,
@@ -384,6 +393,29 @@ def test_time_memory_and_disk_of_a_query_are_bounded(asker):
     assert "bigger than this service gives" in big.error
     assert sorted_.error
     assert left == []
+
+
+def test_a_full_disk_is_told_and_nothing_is_left_of_what_did_not_fit(asker, monkeypatch, tmp_path):
+    def write(path, content):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def all_of_them():
+        work = Service(Limits())
+        try:
+            monkeypatch.setattr(Path, "write_bytes", write)
+            with pytest.raises(Busy, match="no room on the disk"):
+                work.create({}, uploads={"mine": b"x"})
+            with pytest.raises(Busy, match="no room on the disk"):
+                async with work.answered(asker.path, {}, uploads={"mine": b"x"}):
+                    pass
+            assert list(work.folder.iterdir()) == [] and work.jobs == {}
+        finally:
+            work.close()
+
+    asyncio.run(all_of_them())
+    (tmp_path / "outcome.json").touch()
+    assert "no room on the disk" in tap_jobs._outcome(tmp_path, b"").error
 
 
 def test_jobs_are_bounded_and_expire(asker):

@@ -208,6 +208,8 @@ def _gunzip(path: Path, target: Path) -> None:
                     raise Rejected(path, "open", f"unpacks to more than {bytes_max >> 20:,} MiB: not a catalogue")
                 plain.write(piece)
     except (OSError, EOFError, isal_zlib.error) as error:  # pyright: ignore[reportGeneralTypeIssues]
+        if isinstance(error, OSError) and error.errno:  # of the disk, not of what is in the file
+            raise
         raise Rejected(path, "open", f"gzip is damaged ({error}): fetch it again") from error
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import errno
 import json
 import secrets
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -26,6 +28,7 @@ from becat.schema import leftovers
 __all__ = ["Busy", "Job", "Limits", "Outcome", "Service", "close_service", "service"]
 
 UPLOADED = ".upload"
+NO_ROOM = "there is no room on the disk of this service; try again later"
 FINAL = ("COMPLETED", "ERROR", "ABORTED")
 
 
@@ -138,7 +141,11 @@ class Service:
                 for gone in [known for known in self._schemas if not known[0].exists() or known[0] == snapshot]:
                     self._schemas.pop(gone).unlink(missing_ok=True)
                 path = self.folder / f"tap_schema_{secrets.token_hex(4)}.sqlite"
-                await asyncio.to_thread(schema.write, snapshot, path)
+                try:
+                    await asyncio.to_thread(schema.write, snapshot, path)
+                except BaseException:
+                    path.unlink(missing_ok=True)
+                    raise
                 self._schemas[key] = path
         return self._schemas[key]
 
@@ -153,7 +160,7 @@ class Service:
         Raises
         ------
         Busy
-            Too many are waiting.
+            Too many are waiting, or the disk is full.
         """
         address = network_of(address)
         all_of_them = self.waiting.total() >= self.limits.sync_waiting + self.limits.sync_at_once
@@ -161,10 +168,9 @@ class Service:
             raise Busy("too many queries are waiting; try again in a minute, or as an asynchronous job")
         if self._bytes() > self.limits.disk_bytes:
             raise Busy("the answers that others fetch take all the room; try again in a minute")
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        _keep(folder, uploads)
+        folder = _folder_with(uploads, self.folder)
         try:
-            with _counted(self.waiting, address):
+            with _counted(self.waiting, address), _room():
                 async with self._sync.turn(address):
                     outcome = await self._run(snapshot, question, self.limits.sync_seconds, folder)
             with _counted(self.sending, address):  # who reads slowly keeps nobody waiting
@@ -173,6 +179,13 @@ class Service:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _run(self, snapshot: Path, question: dict, seconds: int, folder: Path) -> Outcome:
+        """Run a query in its folder, in which nothing is left where there is no answer."""
+        outcome = await self._run_worker(snapshot, question, seconds, folder)
+        if outcome.error:
+            _empty(folder)
+        return outcome
+
+    async def _run_worker(self, snapshot: Path, question: dict, seconds: int, folder: Path) -> Outcome:
         tap_schema, before = await self.tap_schema(snapshot), stamp(snapshot)
         asked = question | {
             "snapshot": str(snapshot.absolute()), "tap_schema": str(tap_schema.absolute()), "folder": str(folder), "seconds": seconds,
@@ -204,7 +217,7 @@ class Service:
         Raises
         ------
         Busy
-            There are as many jobs as may be, or as many unfinished ones of this address.
+            There are as many jobs as may be, or as many unfinished ones of this address; or the disk is full.
         """
         address = network_of(address)
         self.sweep()
@@ -213,11 +226,10 @@ class Service:
         self._make_room(address)
         now = datetime.now(UTC)
         job = Job(
-            identity=secrets.token_urlsafe(12), folder=Path(tempfile.mkdtemp(dir=self.folder)), parameters=parameters,
+            identity=secrets.token_urlsafe(12), folder=_folder_with(uploads, self.folder), parameters=parameters,
             created=now, destruction=now + timedelta(hours=self.limits.kept_hours), duration_s=self.limits.async_seconds,
             address=address,
         )  # fmt: skip
-        _keep(job.folder, uploads)
         self.jobs[job.identity] = job
         return job
 
@@ -272,10 +284,13 @@ class Service:
             async with self._async.turn(job.address):
                 job.phase, job.started = "EXECUTING", datetime.now(UTC)
                 served = snapshot if snapshot.exists() else self.latest or snapshot
-                job.outcome = await self._run(served, question, job.duration_s, job.folder)
+                with _room():
+                    job.outcome = await self._run(served, question, job.duration_s, job.folder)
             job.phase = "ERROR" if job.outcome.error else "COMPLETED"
         except asyncio.CancelledError:
             job.phase = "ABORTED"
+        except Busy as error:
+            job.outcome, job.phase = Outcome(job.folder / "result", error=str(error)), "ERROR"
         except Exception as error:  # a job that fails by our fault must say so, not wait for ever
             job.outcome = Outcome(job.folder / "result", error="something is wrong with this service")
             job.phase = "ERROR"
@@ -332,9 +347,36 @@ def _counted(counts: Counter[str], address: str) -> Iterator[None]:
             del counts[address]
 
 
-def _keep(folder: Path, uploads: Mapping[str, bytes] | None) -> None:
-    for name, content in (uploads or {}).items():
-        (folder / f"{name}{UPLOADED}").write_bytes(content)
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    """A disk that is full is nobody's mistake, and passes."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "is full" in str(error):
+            raise Busy(NO_ROOM) from error
+        raise
+
+
+def _folder_with(uploads: Mapping[str, bytes] | None, parent: Path) -> Path:
+    """A new folder that holds the uploaded tables."""
+    with _room():
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        try:
+            for name, content in (uploads or {}).items():
+                (folder / f"{name}{UPLOADED}").write_bytes(content)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return folder
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _own_folder() -> Path:
@@ -359,7 +401,10 @@ def _outcome(folder: Path, said: bytes) -> Outcome:
                 file=sys.stderr,
             )
         return Outcome(folder / "result", error="the query used more memory or processor time than it may")
-    found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # not even that could be written
+        return Outcome(folder / "result", error=NO_ROOM)
     if not found["ok"]:
         return Outcome(folder / "result", error=found["error"])
     return Outcome(folder / "result", content_type=found["content_type"], rows=found["rows"])

@@ -7,6 +7,7 @@ answer lies in the folder that the question names: ``result``, and ``outcome.jso
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import resource
@@ -108,10 +109,13 @@ def answer(question: dict, folder: Path) -> dict:
                 "error": "the answer does not fit in the memory that a query may use: ask for fewer rows",
             }
         except OSError as error:
-            return {
-                "ok": False,
-                "error": f"the answer is bigger than this service gives: ask for fewer rows ({error.strerror})",
-            }
+            is_full = error.errno == errno.ENOSPC
+            what = (
+                "there is no room on the disk of this service"
+                if is_full
+                else "the answer is bigger than this service gives"
+            )
+            return {"ok": False, "error": f"{what}: ask for fewer rows ({error.strerror})"}
     return {"ok": True, "rows": rows.count, "overflow": rows.overflow, "content_type": FORMATS[question["format"]]}
 
 
@@ -227,6 +231,9 @@ def main() -> None:
         outcome = answer(question, folder)
     except MemoryError:
         outcome = {"ok": False, "error": "the query needs more memory than it may use"}
+    if not outcome["ok"]:
+        for name in ("rows", "result"):  # room for what follows, where they have filled the disk
+            (folder / name).unlink(missing_ok=True)
     (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
 
 
