@@ -129,6 +129,17 @@ def test_wings_that_may_be_those_of_either_core_say_by_how_much_they_jump():
         assert np.isnan(velocity_batch(*observed(single, 40.0), None, None)["wing_jump_km_s"]).all()
 
 
+def test_wings_of_two_peaks_far_apart_say_by_how_much_they_jump():
+    """Shoulders of an absorption at 340 km/s on either side, equally high: which is the highest is noise."""
+    profile = sum(red_arm(np.full(20, velocity), 0.3, 60.0) for velocity in (-340.0, 340.0)) - 1
+    found = velocity_batch(*observed(profile, 40.0), None, None)
+    wing = found["rv_halpha_wing_km_s"]
+    assert wing.min() < -300 and wing.max() > 300
+    assert (np.abs(found["wing_jump_km_s"] - 340) < 20).all()
+    single = profile + red_arm(np.full(20, -340.0), 0.3, 60.0) - 1  # the other is half as high
+    assert np.isnan(velocity_batch(*observed(single, 40.0), None, None)["wing_jump_km_s"]).all()
+
+
 def test_a_spike_is_no_emission_line():
     red = red_arm(np.array([0.0]), -0.5)
     red[0, np.searchsorted(RED.wavelength_a, HALPHA_A * 1.001)] += 0.8

@@ -143,6 +143,14 @@ def _reach(line, least, top):
     return np.where(there, left, top), np.where(there, right, top)
 
 
+def _far_peak(line, least, top):
+    """Pixel of the highest point of the core among those too far from the highest for `_reach`; the highest itself where that is lower than `least`."""
+    pixel = np.arange(line.shape[1])
+    counts = (np.abs(pixel - top[:, None]) >= _PEAKS_KM_S / _STEP_KM_S) & (pixel >= _CORE.start) & (pixel < _CORE.stop)
+    beyond = np.where(counts, line, -np.inf)
+    return np.where(beyond.max(axis=1) >= least, beyond.argmax(axis=1), top)
+
+
 def _flanks(line, level, left, right):
     """Velocities at which the line first falls to a level, outwards from two pixels; NaN where it does not."""
     pixel, last = np.arange(line.shape[1]), line.shape[1] - 1
@@ -164,8 +172,9 @@ def _flanks(line, level, left, right):
 def _jump(line, height, level, ends, width, seen, error):
     """By how much the middle of both flanks can jump, km/s; 0 where it cannot.
 
-    It jumps where an error moves the level, if a second emission peak only just reaches it; and from one core of an absorption to
-    the other, if emission or a second star parts them and both are as deep as the error allows. A flank that moves little farther than its
+    It jumps where an error moves the level, if a second emission peak only just reaches it; from one core of an absorption to
+    the other, if emission or a second star parts them and both are as deep as the error allows; and from one emission peak to another that is as
+    high but too far off to be followed with it. A flank that moves little farther than its
     slope says has not jumped: noise bends it.
     """
     sign, top, noise = seen
@@ -174,6 +183,8 @@ def _jump(line, height, level, ends, width, seen, error):
     others = [(level, _reach(line, rival[:, None], top), sign < 0, 2.0)]
     for near in (np.maximum(level - _AT_LEVEL * error, 0.5 * level), level + _AT_LEVEL * error):
         others.append((near, _outermost(line, near, *seen), True, 1.0))
+    far_peak = _far_peak(line, rival, top)
+    others.append((level, (far_peak, far_peak), (sign > 0) & (far_peak != top), 1.0))
     far = np.fmax(_APART_KM_S, _FAR_SHARE * 0.5 * (ends[1] - ends[0]))
     middle = np.mean(ends, axis=0)
     least, most = middle, middle
