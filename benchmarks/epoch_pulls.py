@@ -6,6 +6,7 @@ Each star is exposed in several nights, which differ by noise, water, the respon
 error of the wavelengths; the reduction and the measurement are those of `becat load` and `becat measure`, in memory. A pull is the difference of
 an exposure from the weighted mean of the others of its star, over the error of that difference. The tables give the half width that holds the middle
 68.3 % of the pulls, which should be 1, the share of pulls above 3 (by chance 0.3 %), the median error, and in how many of the exposures there is a value.
+V/R and separation are those of profiles with two peaks: view star_change compares them only with each other.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ QUANTITIES = {
     "peak_flux": "height of the highest peak", "violet_red_ratio": "V/R", "peak_separation_km_s": "separation of the peaks", "fwhm_halpha_km_s": "FWHM",
 }  # fmt: skip
 OF_DISCS = {"peak_flux", "violet_red_ratio", "peak_separation_km_s", "fwhm_halpha_km_s"}
+OF_PAIRS = {"violet_red_ratio", "peak_separation_km_s"}
 STARS_AT_ONCE = 24
 
 
@@ -100,6 +102,8 @@ def main():
 
 def _cell(columns, name):
     error = np.asarray(columns[f"e_{name}"], float)
+    if name in OF_PAIRS:
+        error = np.where(columns["n_emission_peaks"] == 2, error, np.nan)
     z = pulls(columns[name], error)
     z = z[np.isfinite(z)]
     if len(z) < 30:
