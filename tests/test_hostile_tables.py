@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import html
 import io
@@ -25,6 +26,7 @@ from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.lamost.answers import Unusable, opened_spectrum
 from becat.etl.load import release_files
+from becat.etl.load.release import load_release_catalogues
 from becat.publish.allowed_sql import FUNCTIONS, guard
 from becat.publish.readonly import Snapshot
 from becat.publish.vo.tap import jobs, walls, worker
@@ -196,6 +198,24 @@ def test_a_release_catalogue_and_a_spectrum_that_unpack_to_too_much_are_refused(
         list(release_files.read_catalogue(path))
     with pytest.raises(Unusable, match="gzip holds more than 64 MiB"):
         opened_spectrum(gzip.compress(bytes(70 << 20), 1), 1)
+
+
+def test_a_full_disk_loses_nothing_of_a_release_catalogue(catalogue, tmp_path, monkeypatch):
+    """It was rejected for good, and what had been read of it before was taken out."""
+    path = tmp_path / "dr7.csv.gz"
+    path.write_bytes(gzip.compress(b"obsid,snrr\n1,10\n"))
+    assert load_release_catalogues(catalogue, [path])["rows"] == 1
+    path.write_bytes(gzip.compress(b"obsid,snrr\n1,10\n2,20\n"))
+
+    def full(path, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(release_files, "_gunzip", full)
+        with pytest.raises(OSError, match="No space left"):
+            load_release_catalogues(catalogue, [path])
+    assert catalogue.execute("select obsid from release_entry").fetchall() == [(1,)]
+    assert load_release_catalogues(catalogue, [path]) == {"loaded": 1, "rows": 2, "rejected": 0}
 
 
 WALLED = """

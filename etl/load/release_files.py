@@ -151,6 +151,8 @@ def read_catalogue(path: str | Path, rows_a_batch: int = ROWS_A_SLICE) -> Iterat
     ------
     Rejected
         The file cannot be read to its end, or a column is missing.
+    OSError
+        The system fails, such as a disk that is full.
     """
     path = Path(path)
     bad = _BadRows(path)
@@ -167,6 +169,8 @@ def read_catalogue(path: str | Path, rows_a_batch: int = ROWS_A_SLICE) -> Iterat
                 connection.execute("insert into entry by name select * from slice")
                 connection.unregister("slice")
         except OSError as error:
+            if error.errno:  # a full disk, say: it says nothing of the file, which is read again when it has passed
+                raise
             raise Rejected(path, "catalogue", f"cannot be read ({error}): check the file and the disk") from error
         rejected = bad.all()
         reader = connection.execute(MERGE).to_arrow_reader(rows_a_batch)
