@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import asyncio
+import gc
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,16 @@ LONG = ("crash", "demo", "docs", "incremental", "lamost_run", "models_evaluate",
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that no process is left with one when the others have ended."""
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
+
+def pytest_collection(session):
+    """What tests import stays: Python need not look through it for what nobody needs, again and again."""
+    gc.disable()
+
+
+def pytest_collection_finish(session):
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config):

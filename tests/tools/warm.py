@@ -30,6 +30,7 @@ MEDIUM_RESOLVING_POWER = 7500.0
 
 def prepare() -> None:
     """Import, and do what every process does once: read the code of the stages, translate the views for DuckDB and SQLite."""
+    gc.disable()
     for name in MODULES:
         import_module(name)
     from becat.etl.catalogue.versions import DEPENDS_ON, code_version
@@ -62,6 +63,7 @@ def become(words: list[str], environment: dict[str, str], out: str, err: str, fi
 def serve() -> None:
     """Answer until nobody asks any more."""
     gc.freeze()  # what is here already is not looked through, and so not copied, by any command
+    gc.enable()
     for line in sys.stdin:
         command = get_context("fork").Process(target=become, kwargs=json.loads(line))
         command.start()
