@@ -36,6 +36,7 @@ __all__ = ["Switch", "serve"]
 POLL_S = 1.0
 PORT = re.compile(r":\d+$")
 REPLACED = "The tables are being replaced. Ask again in a moment."
+NO_PATH = "The address that is asked for must begin with /."
 NOT_CALLED = "This server does not know that name. Whoever runs it can tell it: becat serve --name NAME"
 DRAIN_S = 0.2
 
@@ -144,6 +145,8 @@ class Switch:
             return await self._lifespan(receive, send)
         if not _is_called(scope, self.names):
             return await _refuse(send, 421, NOT_CALLED)
+        if not scope["path"].startswith("/"):  # GET http://elsewhere/: a redirect would lead there
+            return await _refuse(send, 400, NO_PATH)
         generation = self.current
         if generation.is_changed():
             return await _refuse(send, 503, REPLACED)

@@ -133,6 +133,23 @@ def test_only_known_names_reach_redirects(path, host, status):
     assert "evil" not in str(answer.headers)
 
 
+@pytest.mark.parametrize("asked", ["http://evil.example/", "evil.example/", "*"])
+def test_an_address_that_does_not_begin_with_a_slash_is_refused(path, asked):
+    """The first was redirected to the host that it names."""
+
+    async def play(switch, client):
+        sent = []
+
+        async def send(event):
+            sent.append(event)
+
+        await switch({"type": "http", "method": "GET", "path": asked, "headers": [(b"host", b"localhost")]}, None, send)
+        return sent[0]
+
+    start = asyncio.run(with_server(path, play))
+    assert start["status"] == 400 and b"evil" not in b"".join(value for _, value in start["headers"])
+
+
 def _free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
