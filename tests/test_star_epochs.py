@@ -34,12 +34,18 @@ def opened(catalogue):
         yield found
 
 
+@pytest.fixture(scope="module")
+def binary(opened):
+    """The epochs of the binary with many."""
+    return opened.epochs("E10002")
+
+
 def labels(figure):
     return [axes.get_ylabel() for axes in figure.axes]
 
 
-def test_epochs_have_what_the_view_has_in_the_order_of_time(opened):
-    epochs = opened.epochs("E10002")
+def test_epochs_have_what_the_view_has_in_the_order_of_time(opened, binary):
+    epochs = binary
     assert len(epochs.table) == MANY and epochs.table["mjd"].is_monotonic_increasing
     there = opened.query("select spectrum_id, rv_km_s from epoch where star_id = 10002 order by mjd")
     assert epochs.table["rv_km_s"].tolist() == pytest.approx(there["rv_km_s"].tolist())
@@ -51,8 +57,8 @@ def test_epochs_have_what_the_view_has_in_the_order_of_time(opened):
     )
 
 
-def test_words_of_a_period_say_its_error_and_chance(opened):
-    words = opened.epochs("E10002").words
+def test_words_of_a_period_say_its_error_and_chance(binary):
+    words = binary.words
     assert "Period 6.5000 ± 0.0012 d in the velocity, false-alarm probability 1e-07" in words
     assert any(re.fullmatch(r"The velocity changes by \d+ km/s", sentence) for sentence in words)
     assert any(sentence.startswith("Evidence of a companion: velocity changes") for sentence in words)
@@ -68,8 +74,8 @@ def test_words_say_why_it_is_unknown_whether_the_velocity_changes():
     )  # that there is none is told elsewhere
 
 
-def test_many_epochs_are_a_dynamic_spectrum_folded_with_the_period(opened):
-    figure = opened.epochs("E10002").plot()
+def test_many_epochs_are_a_dynamic_spectrum_folded_with_the_period(binary):
+    figure = binary.plot()
     assert {"EW(Hα) / Å", "V/R", "velocity / (km/s)", "epochs in the order of phase"} <= set(labels(figure))
     velocities = next(axes for axes in figure.axes if axes.get_ylabel() == "velocity / (km/s)")
     assert velocities.get_xlim() == (0, 2) and "6.5 d" in velocities.get_xlabel()
@@ -78,7 +84,7 @@ def test_many_epochs_are_a_dynamic_spectrum_folded_with_the_period(opened):
     place, value = np.asarray(velocities.collections[-1].get_offsets()).T  # of the secondary
     assert len(place) == 2 * MANY
     assert value == pytest.approx(-100 * np.cos(2 * np.pi * place), abs=1e-3)
-    assert "epochs in the order of MJD / d" in labels(opened.epochs("E10002").plot(folded=False))
+    assert "epochs in the order of MJD / d" in labels(binary.plot(folded=False))
 
 
 def test_few_epochs_are_drawn_over_each_other_above_their_light_curves(opened):
