@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,12 +67,19 @@ def server():
     server.close()
 
 
+@pytest.fixture(scope="module")
+def with_stars(tmp_path_factory):
+    """A catalogue with the first stars of the sky; to be copied."""
+    path = tmp_path_factory.mktemp("stars") / "catalogue.duckdb"
+    with catalogue(path) as connection:
+        add_stars(connection, *(values[:N] for values in sky()))
+    return path
+
+
 @pytest.fixture
-def connection(tmp_path):
-    connection = catalogue(tmp_path / "catalogue.duckdb")
-    add_stars(connection, *(values[:N] for values in sky()))
-    yield connection
-    connection.close()
+def connection(with_stars, tmp_path):
+    with duckdb.connect(str(shutil.copy(with_stars, tmp_path))) as connection:
+        yield connection
 
 
 def add_stars(connection, ra, dec, first=1):

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from becat import udfs
-from becat.schema import build
 from becat.schema.grid import BLUE, RED
 from becat.schema.lines import LINES
 from becat.schema.tables import TABLES
@@ -17,6 +16,7 @@ from becat.udfs.bartlett import bartlett_peaks
 from becat.udfs.colour import q_index
 from becat.udfs.equivalent_width import equivalent_width
 from becat.udfs.nebular import local_equivalent_width
+from tests.tools.pipeline_tools import new_catalogue
 
 
 def _arrays(matrix, present):
@@ -195,8 +195,7 @@ def test_parameters_are_followed(spectra):
 
 
 def test_thresholds_are_those_of_the_catalogue(tmp_path):
-    build.create(tmp_path / "c.duckdb")
-    with closing(duckdb.connect(str(tmp_path / "c.duckdb"))) as connection:
+    with closing(duckdb.connect(str(new_catalogue(tmp_path / "c.duckdb")))) as connection:
         found = []
         for ratio in (1.7, 2.0):
             connection.execute("update selection_parameter set value = ? where name = 'q_reddening_ratio'", [ratio])
