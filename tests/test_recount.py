@@ -13,6 +13,7 @@ from becat.publish.snapshot import recount
 from becat.schema import build
 from tests.tools.site_fixture import make_catalogue
 
+ONE_THREAD = {"threads": 1}  # of a few hundred stars a second one only makes a view dearer
 LISTS = ("be_candidate", "new_cbe", "classical_be")
 SWITCHES = ("inspection_required", "exclude_contaminants", "exclude_peculiar_types", "shell_on_emission_counts")
 
@@ -79,7 +80,7 @@ def _assert_same(source, columns: recount.Columns, limits: dict[str, float]) -> 
 @pytest.mark.parametrize("seed", range(3))
 def test_counts_are_those_of_the_views_whatever_the_thresholds(catalogue, tmp_path, seed):
     rng = np.random.default_rng(seed)
-    with duckdb.connect(str(catalogue)) as source:
+    with duckdb.connect(str(catalogue), config=ONE_THREAD) as source:
         source.execute("begin")
         for switch in SWITCHES:  # these have no slider: they are in the arrays
             if seed:
@@ -98,7 +99,7 @@ def test_counts_are_those_of_the_views_whatever_the_thresholds(catalogue, tmp_pa
 
 
 def test_a_value_that_equals_the_threshold_falls_on_the_views_side(catalogue, tmp_path):
-    with duckdb.connect(str(catalogue)) as source:
+    with duckdb.connect(str(catalogue), config=ONE_THREAD) as source:
         source.execute("begin")
         columns = _arrays(source, tmp_path)
         limits = _in_force(source)
