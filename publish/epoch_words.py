@@ -41,8 +41,8 @@ def epoch_words(
         The row of ``star_period`` to fold with.
     """
     if not n_spectra:
-        return ["No spectrum has enough S/N to tell anything of its epoch"]
-    spectra = f"{counted(n_spectra, 'spectrum')} of {counted(n_nights, 'night')} with enough S/N"
+        return ["No spectrum has enough S/N to say anything about its epoch"]
+    spectra = f"{counted(n_spectra, 'spectrum')} from {counted(n_nights, 'night')} with enough S/N"
     if n_shown < 2:
         return [f"{spectra}: {'one epoch' if n_shown else 'no epoch with a time'}, which says nothing about change"]
     found = [f"{spectra}, {n_shown:,} of them independent epochs"]
@@ -84,7 +84,7 @@ def missing_words(has_ratio: bool, has_velocity: bool, n_timeless: int) -> list[
     """
     found = [] if has_ratio else ["No V/R: no epoch has two emission peaks"]
     if not has_velocity:
-        found.append("No velocity: no line is suited, or it is unknown whether the wavelengths are heliocentric")
+        found.append("No velocity: no line is suitable, or it is unknown whether the wavelengths are heliocentric")
     if n_timeless:
         found.append(f"Not drawn: {counted(n_timeless, 'epoch')} without a time")
     return found

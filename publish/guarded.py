@@ -25,7 +25,7 @@ LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
 }
-TOO_MANY_BYTES = "these rows hold more bytes than the server gives at once"
+TOO_MANY_BYTES = "these rows hold more bytes than the server sends at once: ask for fewer rows"
 
 
 def open_guarded(path: str | Path) -> sqlite3.Connection:

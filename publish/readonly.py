@@ -101,7 +101,7 @@ class Snapshot(Database):
             It cannot be answered.
         """
         if "database_list" in sql.lower():
-            raise sqlite3.OperationalError("where the file lies is not told")
+            raise sqlite3.OperationalError("the path of the file is not shown")
         leave = await self._visitors.enter(asker.get() or "", PATIENCE_S)
         try:
             found = await self.questions.ask(sql, parameters, rows_max=rows_max, limit_ms=limit_ms)

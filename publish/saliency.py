@@ -118,7 +118,7 @@ class Explainer:
         return json.loads(self._kept[key])
 
 
-_NAMES = {"resnet18": "ResNet-18", "profile": "the profile networks", "both": "both classifiers as one"}
+_NAMES = {"resnet18": "ResNet-18", "profile": "the profile networks", "both": "both classifiers combined"}
 
 
 @cache

@@ -16,7 +16,7 @@ PIECE_BYTES = 64 * 1024
 PATIENCE_S = 30.0  # for one piece
 LARGE_BYTES = 1_000_000
 LARGE_BYTES_EACH, LARGE_BYTES_MAX = 70_000_000, 300_000_000  # that one address, and all, have not taken yet
-UNTAKEN = "Too much has been asked for that has not been taken yet. Ask again in a moment."
+UNTAKEN = "Too many answers are waiting to be read. Try again in a moment."
 
 
 class Sending:
@@ -78,6 +78,6 @@ class Sending:
                 async with asyncio.timeout(self._patience_s):
                     await send(piece)
             except TimeoutError as error:
-                raise asyncio.CancelledError("the answer is not taken") from error
+                raise asyncio.CancelledError("the client does not read the answer") from error
             if more:
                 await asyncio.sleep(0)  # others go on between the pieces

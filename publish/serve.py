@@ -35,9 +35,9 @@ __all__ = ["Switch", "serve"]
 
 POLL_S = 1.0
 PORT = re.compile(r":\d+$")
-REPLACED = "The tables are being replaced. Ask again in a moment."
-NO_PATH = "The address that is asked for must begin with /."
-NOT_CALLED = "This server does not know that name. Whoever runs it can tell it: becat serve --name NAME"
+REPLACED = "The tables are being replaced. Try again in a moment."
+NO_PATH = "The address must begin with /."
+NOT_CALLED = "This server does not answer to that name. Whoever runs it can add the name: becat serve --name NAME"
 DRAIN_S = 0.2
 
 
@@ -248,16 +248,16 @@ def check(path: Path) -> None:
         head = file.read(100)
     page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
     if head[:15] == b"SQLite format 3" and pages * (65536 if page == 1 else page) != path.stat().st_size:
-        raise BecatError(f"{path} is not whole: it is still being copied, or it was cut")
+        raise BecatError(f"{path} is not complete: it is still being copied, or was cut off")
     try:
         with contextlib.closing(sqlite3.connect(address_of(path), uri=True)) as connection:
             there = {row[0] for row in connection.execute("select name from sqlite_master").fetchall()}
     except sqlite3.Error as error:
-        raise BecatError(f"{path} is not a snapshot ({error}): make it anew with `becat publish {path}`") from error
+        raise BecatError(f"{path} is not a snapshot ({error}): make it again with `becat publish {path}`") from error
     wanted = {*EXTRA_TABLES, *(view.name for view in VIEWS), *(name for name in TABLES if name not in UNPUBLISHED)}
     if lacks := sorted(wanted - there):
         raise BecatError(
-            f"{path} is not a snapshot of this version of becat (it lacks {lacks[0]}): make it anew with `becat publish {path}`"
+            f"{path} is not a snapshot of this version of becat (it lacks {lacks[0]}): make it again with `becat publish {path}`"
         )
 
 

@@ -50,12 +50,14 @@ def write_table(connection: duckdb.DuckDBPyConnection, name: str, path: Path) ->
         There is no such view, the ending is not known, the file exists, or the format cannot hold a column.
     """
     if path.suffix.lower() not in _WRITERS:
-        raise BecatError(f"{path}: the ending says the format, and is one of {', '.join(_WRITERS)}")
+        raise BecatError(f"{path}: the ending gives the format, and must be one of {', '.join(_WRITERS)}")
     if path.exists():
         raise BecatError(f"{path} exists already: choose another name or delete it first")
     fields = _fields(connection, name)
     if path.suffix.lower() != ".parquet" and (arrays := [field.name for field in fields if field.kind == "array"]):
-        raise BecatError(f"{name} has arrays ({', '.join(arrays)}), which only Parquet keeps: give a name in .parquet")
+        raise BecatError(
+            f"{name} has arrays ({', '.join(arrays)}), which only Parquet can hold: give a name that ends in .parquet"
+        )
     part = path.with_name(f".{path.name}.part")
     try:
         n_rows = _WRITERS[path.suffix.lower()](connection, name, fields, part)

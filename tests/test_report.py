@@ -381,7 +381,7 @@ def test_a_second_report_takes_the_place_of_the_first_and_nothing_else(catalogue
 
 def test_files_of_others_are_refused_and_left(catalogue, report, tmp_path):
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(BecatError, match="not of a report of becat: choose another directory"):
+    with pytest.raises(BecatError, match="is not part of a becat report: choose another directory"):
         make(catalogue, tmp_path)
     assert (tmp_path / "report.html").read_text() == "mine" and os.listdir(tmp_path) == ["report.html"]
     (tmp_path / "report.html").unlink()

@@ -62,7 +62,7 @@ def test_words_of_a_period_say_its_error_and_chance(binary):
     assert "Period 6.5000 ± 0.0012 d in the velocity, false-alarm probability 1e-07" in words
     assert any(re.fullmatch(r"The velocity changes by \d+ km/s", sentence) for sentence in words)
     assert any(sentence.startswith("Evidence of a companion: velocity changes") for sentence in words)
-    assert f"{MANY} spectra of {MANY} nights with enough S/N, {MANY} of them independent epochs" in words
+    assert f"{MANY} spectra from {MANY} nights with enough S/N, {MANY} of them independent epochs" in words
 
 
 def test_words_say_why_it_is_unknown_whether_the_velocity_changes():
@@ -102,17 +102,21 @@ def test_few_epochs_are_drawn_over_each_other_above_their_light_curves(opened):
     assert len(colours) == FEW
     light = next(axes for axes in figure.axes if axes.get_ylabel() == "magnitude")
     assert light.yaxis_inverted()
-    assert [text.get_text() for text in light.get_legend().get_texts()] == ["ASAS-SN V", "fainter than this", "spectra"]
+    assert [text.get_text() for text in light.get_legend().get_texts()] == [
+        "ASAS-SN V",
+        "upper limits (fainter than this)",
+        "spectra",
+    ]
     with pytest.raises(BecatError, match="no significant period"):
         epochs.plot(folded=True)
 
 
 def test_one_epoch_says_so_and_none_is_refused(opened):
     alone = opened.epochs("E10004")
-    assert "1 spectrum of 1 night with enough S/N: one epoch, which says nothing about change" in alone.words
+    assert "1 spectrum from 1 night with enough S/N: one epoch, which says nothing about change" in alone.words
     assert labels(alone.plot()) == ["flux / continuum", "EW(Hα) / Å"]
     none = opened.epochs("E10005")
-    assert none.words == ["No spectrum has enough S/N to tell anything of its epoch"]
+    assert none.words == ["No spectrum has enough S/N to say anything about its epoch"]
     with pytest.raises(BecatError, match="nothing to draw"):
         none.plot()
 

@@ -90,7 +90,7 @@ def test_the_stretch_that_speaks_for_be_is_the_line_as_in_the_catalogue(get, sta
         decides(load(), "both"), np.array(flux, np.float32), np.array(ivar, np.float32), step_a=saliency.STEP_A
     )
     assert found["be_probability"] == pytest.approx(whole["be_probability"], abs=0.02)
-    assert found["classifier"] == "both classifiers as one"
+    assert found["classifier"] == "both classifiers combined"
     # The profile is published with four decimals, and the network of eight bits answers them with steps.
     assert np.corrcoef(found["saliency"], whole["saliency"])[0, 1] > 0.9
 
@@ -281,7 +281,7 @@ def test_the_page_says_what_python_says(in_time, catalogue, tmp_path):
     shutil.copy(catalogue, tmp_path / "c.duckdb")
     with open_catalogue(tmp_path / "c.duckdb") as opened:
         for text, star_id in zip(in_time[0], STARS, strict=True):
-            said = re.search(r"In time</h2>\s*<p>(.*?)</p>", text)[1]
+            said = re.search(r"Over time</h2>\s*<p>(.*?)</p>", text)[1]
             assert said == ". ".join(opened.epochs(star_id).words) + "."
 
 

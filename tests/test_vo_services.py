@@ -390,7 +390,7 @@ def test_time_memory_and_disk_of_a_query_are_bounded(asker):
 
     stopped, took, big, sorted_, left = asyncio.run(all_of_them())
     assert "stopped after 4 seconds" in stopped.error and took < 30
-    assert "bigger than this service gives" in big.error
+    assert "larger than this service allows" in big.error
     assert sorted_.error
     assert left == []
 

@@ -38,7 +38,7 @@ def asgi_wrapper(datasette):
                     async with asyncio.timeout(SECONDS_MAX):
                         receive = _again(await _body(dict(scope["headers"]), receive), receive)
                 except TimeoutError:
-                    return await Response.text("This took too long to come in.", status=408).asgi_send(send)
+                    return await Response.text("The request took too long to arrive.", status=408).asgi_send(send)
                 except Wrong as error:
                     return await Response.text(error.args[1], status=error.args[0]).asgi_send(send)
             return await application(scope, receive, send)
@@ -60,20 +60,20 @@ def own_cookies(value: bytes) -> bytes:
 async def _body(headers: dict[bytes, bytes], receive) -> bytes:
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length[:20]) > BYTES_MAX:
-        raise Wrong(413, f"A form may have {BYTES_MAX:,} bytes here.")
+        raise Wrong(413, f"A form may have at most {BYTES_MAX:,} bytes here.")
     if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != FORM:
         raise Wrong(415, "Only forms can be sent here.")
     body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Wrong(400, "This was not sent to its end.")
+            raise Wrong(400, "The request was cut off.")
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > BYTES_MAX:
-            raise Wrong(413, f"A form may have {BYTES_MAX:,} bytes here.")
+            raise Wrong(413, f"A form may have at most {BYTES_MAX:,} bytes here.")
     if not body.isascii():
-        raise Wrong(400, "A form is sent in ASCII, other letters as %.. of UTF-8.")
+        raise Wrong(400, "A form must be sent in ASCII, other letters as UTF-8 in %-encoding.")
     return bytes(body)
 
 

@@ -42,9 +42,7 @@ async def cone_search(datasette, request):
     try:
         ra, dec, radius = (float(request.args[name]) for name in ("RA", "DEC", "SR"))
     except KeyError as error:
-        return _answer(
-            votable_error(f"the parameter {error.args[0]} is missing: RA, DEC and SR are asked for, in degrees")
-        )
+        return _answer(votable_error(f"the parameter {error.args[0]} is missing: give RA, DEC and SR, in degrees"))
     except ValueError:
         return _answer(votable_error("RA, DEC and SR must be numbers, in degrees"))
     if not (np.isfinite([ra, dec, radius]).all() and abs(dec) <= 90 and 0 <= radius <= RADIUS_MAX_DEG):
@@ -90,7 +88,7 @@ def _table(near: list[tuple[int, float]], found: dict[int, dict], overflow: bool
         "is_classical_be",
     ]
     fields = [_field(name) for name in names] + [
-        Field("separation_deg", "double", "deg", "POS_ANG_DIST_GENERAL", "Distance from the position asked for")
+        Field("separation_deg", "double", "deg", "POS_ANG_DIST_GENERAL", "Distance from the given position")
     ]
     cells = [[*found[star_id].values(), distance] for star_id, distance in near]
     return to_votable(fields, cells, name="star", description="Stars near a position", overflow=overflow)

@@ -21,9 +21,9 @@ from becat.publish.readonly import Busy
 # stopped (and, where rich is installed, all local variables), so that a visitor could fill the log.
 if pm.is_registered(datasette.handle_exception):
     pm.unregister(datasette.handle_exception)
-BUSY = "Too many questions are being answered. Ask again in a moment, or download the file and ask it at home."
+BUSY = "Too many queries are running. Try again in a moment, or download the file and query it on your own computer."
 OWN = str(Path(__file__).parents[1])
-TOO_LONG = "This takes longer than the server allows. Ask for fewer rows, or download the file and ask it at home."
+TOO_LONG = "This takes longer than the server allows. Ask for fewer rows, or download the file and query it on your own computer."
 
 
 @hookimpl(tryfirst=True)

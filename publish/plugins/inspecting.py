@@ -37,7 +37,7 @@ STAR = """
     where star.star_id = :star"""
 OF_THE_STAR = "select 1 from spectrum where spectrum_id = :spectrum and star_id = :star"
 WRONG_PASSWORD_S = 1.0
-STALE = "This form is not one that you got from here, or it is too old: send it again."
+STALE = "This form did not come from this site, or it is too old: reload the page and send it again."
 HASHING_AT_ONCE = 1  # a password takes 50 ms of a processor and 16 MB
 PATIENCE_S = 15.0
 SESSION, DEVICE = "becat_session", "becat_device"
@@ -87,7 +87,7 @@ class Forged(Exception):
 def _labels(datasette):
     path = getattr(datasette, "becat_labels", None)
     if path is None:
-        raise NotFound("Judging by eye is not open here: start `becat serve` with --labels FILE")
+        raise NotFound("Judging by eye is not enabled here: start `becat serve` with --labels FILE")
     return path
 
 
@@ -143,11 +143,11 @@ async def sign_in(datasette, request):
             is_known = await asyncio.to_thread(inspection.is_inspector, labels, name, password)
     except Busy:
         return await _form(
-            datasette, request, "Too many people sign in at the moment: try again.", 503, {"retry-after": "15"}
+            datasette, request, "Too many people are signing in: try again in a moment.", 503, {"retry-after": "15"}
         )
     if not is_known:
         await asyncio.sleep(WRONG_PASSWORD_S)
-        return await _form(datasette, request, "Name and password do not belong together.", 403)
+        return await _form(datasette, request, "Name and password do not match.", 403)
     tries.succeeded(name, address, device)
     response = Response.redirect(datasette.urls.path("/inspect"))
     kept = {"httponly": True, "samesite": "lax", "secure": request.scheme == "https"}
@@ -214,7 +214,7 @@ async def judge(datasette, request):
             comment=(form.get("comment") or "").strip(),
         )  # fmt: skip
     except ValueError as error:
-        return await _form(datasette, request, f"This judgement cannot be taken: {error}", 400)
+        return await _form(datasette, request, f"This judgement cannot be stored: {error}", 400)
     blind = "" if form.get("blind", "1") == "1" else "?blind=0"
     return Response.redirect(datasette.urls.path("/inspect") + blind)
 

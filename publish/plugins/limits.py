@@ -58,7 +58,7 @@ def _too_much(query: bytes) -> str:
     """What is wrong with a query string that would cost much for little, or that Datasette trips over."""
     words = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     if len(words) > WORDS_MAX or sum(name.startswith("_facet") for name, _ in words) > FACETS_MAX:
-        return f"An address may have {WORDS_MAX} parameters, and {FACETS_MAX} facets."
+        return f"An address may have at most {WORDS_MAX} parameters and {FACETS_MAX} facets."
     for name, value in words:
         if name == "_through":
             try:

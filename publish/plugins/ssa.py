@@ -80,7 +80,7 @@ SAME_FOR_ALL = (
     ("spectral_unit", "ssa:Char.SpectralAxis.Unit", "Angstrom"),
 )
 INPUTS = (
-    ("POS", "text", "", "Right ascension and declination in degrees, ICRS, with a comma between"),
+    ("POS", "text", "", "Right ascension and declination in degrees, ICRS, separated by a comma"),
     ("SIZE", "double", "deg", f"Diameter of the circle around POS, degrees; {SIZE_DEG} by default"),
     ("BAND", "text", "m", "Wavelengths in metres: one, or a range such as 6.5e-7/6.6e-7"),
     ("TIME", "text", "", "Times in ISO 8601: one, or a range such as 2015-01-01/2016-06-30"),

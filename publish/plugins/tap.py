@@ -94,7 +94,7 @@ async def _parameters(request) -> dict[str, str]:
             async with asyncio.timeout(BODY_SECONDS_MAX):
                 body = await _body(request, BODY_BYTES_MAX)
         except TimeoutError:
-            raise Mistake("the request took too long to come in") from None
+            raise Mistake("the request took too long to arrive") from None
         try:
             pairs += _fields(body, request.headers.get("content-type", ""))
         except ValueError as error:
@@ -119,7 +119,7 @@ async def _with_uploads(request, work: Service, address: str) -> tuple[dict[str,
         pairs, wanted = _sorted_parts(pairs, parts)
         tables = {table: _table(place, dict(parts), work, address) for table, place in wanted.items()}
     except TimeoutError:
-        raise Busy("the request took too long to come in, or too many tables are being uploaded; try again") from None
+        raise Busy("the request took too long to arrive, or too many tables are being uploaded; try again") from None
     except ValueError as error:
         raise Mistake(str(error)) from error
     return {name.upper(): value for name, value in pairs}, tables
@@ -163,11 +163,13 @@ async def _body(request, bytes_max: int) -> bytes:
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Mistake("the request was not sent to its end")
+            raise Mistake("the request was cut off")
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > bytes_max:
-            raise Mistake(f"this request may have {bytes_max:,} bytes; ask with a smaller table or a shorter query")
+            raise Mistake(
+                f"this request may have at most {bytes_max:,} bytes; ask with a smaller table or a shorter query"
+            )
     return bytes(body)
 
 
@@ -189,13 +191,13 @@ def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
     found = []
     pieces = (b"\r\n" + body).split(mark, PARTS_MAX + 2)[1:]
     if len(pieces) > PARTS_MAX + 1:  # the last is the end
-        raise ValueError(f"a form may have {PARTS_MAX} parts")
+        raise ValueError(f"a form may have at most {PARTS_MAX} parts")
     for piece in pieces:
         if piece.startswith(b"--"):
             break
         head, _, content = piece.partition(b"\r\n\r\n")
         if len(head) > HEAD_BYTES_MAX:
-            raise ValueError(f"the head of a part of a form may have {HEAD_BYTES_MAX:,} bytes")
+            raise ValueError(f"the head of a part of a form may have at most {HEAD_BYTES_MAX:,} bytes")
         name = message_from_bytes(head.strip()).get_param("name", header="content-disposition")
         if isinstance(name, str):
             found.append((name, content))
@@ -418,7 +420,7 @@ async def async_result(datasette, request, send):
     """The answer of a job."""
     job = _job(request)
     if job is None or job.phase != "COMPLETED" or job.outcome is None:
-        return Response.text("There is no such answer, or not yet.", status=404)
+        return Response.text("There is no such result, or it is not ready yet.", status=404)
     return await _send(send, job.outcome.path, job.outcome.content_type)
 
 

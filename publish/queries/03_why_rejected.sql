@@ -1,5 +1,5 @@
 -- Why was this star rejected?
--- Each test of the spectrum that stands for the star: value, threshold, margin. Give part of the designation.
+-- Each test of the spectrum that represents the star: value, threshold, margin. Give part of the designation.
 select verdict_step.star_id, verdict_step.designation, step, name, quantity, value, threshold, margin, unit, detail, passed, is_verdict, is_simulated
 from verdict_step
 where rank_in_star = 1

@@ -1,6 +1,6 @@
 -- Near misses of the classifier
--- Stars that pass the first four steps and whose best spectrum lies less than a margin (default: 0.5) below the probability asked for.
--- The equivalent width is that of the strongest emission among the spectra that come so near.
+-- Stars that pass the first four steps and whose best spectrum lies less than a margin (default: 0.5) below the required probability.
+-- The equivalent width is that of the strongest emission among the spectra within that margin.
 select step_40_q_index.star_id, designation, max(be_probability) as be_probability, min(ew_halpha_a) as ew_halpha_a,
     min(step_40_q_index.is_simulated) as is_simulated
 from current_score

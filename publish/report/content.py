@@ -214,7 +214,7 @@ def _write_readme(path: Path, content: Content) -> None:
         else ""
     )
     description = (
-        "The tables of Wang et al. 2022 (ApJS 260, 35), made anew from a catalogue of LAMOST spectra. Column names are"
+        "The tables of Wang et al. 2022 (ApJS 260, 35), made again from a catalogue of LAMOST spectra. Column names are"
         f" those of the catalogue's views.{simulated} An error is e_ and the name of its column."
     )
     cds.write_readme(

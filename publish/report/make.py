@@ -167,7 +167,7 @@ def _refuse_foreign(directory: Path, known: dict[str, list[str]], wanted: Sequen
         if not os.path.lexists(path):
             continue
         if name not in known:
-            raise BecatError(f"{path} is there already and not of a report of becat: choose another directory")
+            raise BecatError(f"{path} exists already and is not part of a becat report: choose another directory")
         if not path.is_file() or _hash(path) not in known[name]:
             raise BecatError(f"{path} was changed since becat wrote it: move it away, or choose another directory")
 

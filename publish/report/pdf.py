@@ -133,8 +133,8 @@ def _first_page(content: Content) -> list[Flowable]:
         ),
     ]
     if content.n_simulated:
-        words = f"<b>{counted(content.n_simulated, 'of its spectra is', 'of its spectra are')} simulated.</b> What comes from them is no observation; the"
-        parts.append(_text(f"{words} column is_simulated marks it.", "warning"))
+        words = f"<b>{counted(content.n_simulated, 'of its spectra is', 'of its spectra are')} simulated.</b> Rows from them are not observations; the"
+        parts.append(_text(f"{words} column is_simulated marks them.", "warning"))
     if content.lacks:
         lacks = "; ".join(f'{what} (<font name="Mono">{command}</font>)' for what, command in content.lacks)
         parts.append(_text(f"<b>This catalogue is not complete.</b> It has {lacks}.", "warning"))
@@ -417,7 +417,7 @@ def _provenance(content: Content) -> list[Flowable]:
         _text("Provenance", "h1"),
         _plain_table([["What", ""], *facts], [230, 280]),
         _text("Thresholds", "h2"),
-        _text("Those in bold differ from the values as shipped.", "note"),
+        _text("Those in bold differ from the shipped values.", "note"),
         _plain_table([names, *thresholds], [124, 40, 46, 36, 265], numbers=(1, 2), bold=changed),
         CondPageBreak(ROOM_FOR_ROWS),
         _text("Published lists", "h2"),

@@ -162,4 +162,4 @@ def why_empty(connection: duckdb.DuckDBPyConnection, table: PaperTable) -> str:
     if missing := lacking(connection, table.needs):
         what, command = missing[0]
         return f"Empty: the catalogue has {what} (`{command}`)."
-    return "Empty: nothing in this catalogue passes every step to here; the funnel says where it ends."
+    return "Empty: nothing in this catalogue passes every step up to here; the funnel shows where it ends."

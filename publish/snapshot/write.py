@@ -132,7 +132,7 @@ def refuse_what_is_no_snapshot(path: Path) -> None:
         names = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
         is_snapshot = not names or "view_definition" in names
     if not is_snapshot:
-        raise BecatError(f"{path} is there and is no snapshot, and would be replaced: name another file")
+        raise BecatError(f"{path} exists and is not a snapshot, and would be replaced: name another file")
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:

@@ -3,7 +3,7 @@
 
 const BAND_COLOURS = ["known", "candidate", "herbig", "new"];
 const VELOCITIES = [
-  { column: "rv_release_km_s", colour: "muted", size: 2.2, label: "of the release" },
+  { column: "rv_release_km_s", colour: "muted", size: 2.2, label: "from the release" },
   { column: "rv_km_s", size: 3.5, label: "adopted" },
   { column: "rv_primary_km_s", colour: "known", size: 4.5, hollow: true, label: "primary" },
   { column: "rv_secondary_km_s", colour: "accent", size: 4.5, hollow: true, label: "secondary" },
@@ -74,7 +74,7 @@ function lightPlots() {
     const names = [...new Set(DATA.light.map((curve) => curve.name))];
     const series = DATA.light.filter((curve) => curve.is_magnitude === isMagnitude).map((curve) => ({
       kind: "points", x: curve.mjd, y: curve.y, e: curve.mjd.length > 300 ? undefined : curve.e, size: curve.is_limit ? 2.6 : 1.6, hollow: curve.is_limit,
-      colour: BAND_COLOURS[names.indexOf(curve.name) % BAND_COLOURS.length], label: curve.is_limit ? `${curve.name}, fainter than` : curve.name, alpha: 0.7,
+      colour: BAND_COLOURS[names.indexOf(curve.name) % BAND_COLOURS.length], label: curve.is_limit ? `${curve.name}, upper limits` : curve.name, alpha: 0.7,
     }));
     return timePlot(id, `Light curve, ${label.toLowerCase()} against time`, label, series, { flip: isMagnitude });
   });

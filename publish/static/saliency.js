@@ -19,7 +19,7 @@ async function ask(kind, spectrum) {
 
 async function drawSaliency(spectrum) {
   const words = document.getElementById("saliency-words");
-  words.textContent = "The server hides one stretch after the other…";
+  words.textContent = "The server is hiding one stretch after another…";
   const found = await ask("saliency", spectrum);
   if (which() !== spectrum) return; // another was chosen meanwhile
   words.textContent = found.error || `Probability of Be by ${found.classifier}: ${found.be_probability.toFixed(3)}. ${found.words}`;

@@ -37,7 +37,7 @@
     try { connection = await connect(); } catch { return NO_HUB; }
     try {
       const takers = Object.keys(await ask(connection, "getSubscribedClients", kind));
-      if (!takers.length) return "A hub is there, but no program on it takes this. Start TOPCAT, Aladin or SPLAT.";
+      if (!takers.length) return "A hub is running, but no program on it accepts this. Start TOPCAT, Aladin or SPLAT.";
       for (const parameters of messages) await ask(connection, "notifyAll", new samp.Message(kind, parameters));
       const names = await Promise.all(takers.map((client) => ask(connection, "getMetadata", client)));
       return `Sent to ${names.map((about, i) => about["samp.name"] || takers[i]).join(", ")}.`;
@@ -71,7 +71,7 @@
     const parts = [...document.querySelector("h1").childNodes].filter((part) => part.nodeName !== "SMALL"); // not the kind of table
     const name = parts.map((part) => part.textContent).join("").trim().replace(/\s+/g, " ");
     // An identity of its own each time: TOPCAT refuses a second table of the same one.
-    button(link.parentElement, "Send to TOPCAT", "The whole table to every program on this computer that takes tables (SAMP)",
+    button(link.parentElement, "Send to TOPCAT", "The whole table to every program on this computer that accepts tables (SAMP)",
       "table.load.votable", () => [{ "table-id": `${address}#${Date.now()}`, url: address, name }]);
   }
 
@@ -90,7 +90,7 @@
     const { profiles } = JSON.parse(data.textContent);
     if (profiles && profiles.length) {
       button(place, profiles.length > 1 ? `Send ${profiles.length} spectra to SPLAT` : "Send the spectrum to SPLAT",
-        "The profiles to every program on this computer that takes spectra (SAMP)",
+        "The profiles to every program on this computer that accepts spectra (SAMP)",
         "spectrum.load.ssa-generic", () => profiles.map((profile) => spectrum(profile, name.textContent.trim())));
     }
     const label = [...document.querySelectorAll("dt")].find((term) => term.textContent.startsWith("Position"));

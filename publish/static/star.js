@@ -100,6 +100,6 @@ if (document.getElementById("colour-plot")) {
   amongOthers("diagram-plot", "diagram", [d.bp_rp0_mag ?? d.bp_rp_mag, d.abs_g0_mag ?? d.abs_g_mag], () => ({
     title: "Colour and absolute magnitude of the star among all others",
     x: { label: d.bp_rp0_mag === null ? "BP − RP (mag)" : "(BP − RP)₀ (mag)" }, y: { label: "M_G (mag)", flip: true },
-  }), "No parallax and colour of the quality that the diagram asks for.");
+  }), "No parallax and colour of the quality that the diagram requires.");
   velocityPlot(document.getElementById("velocity-plot"));
 }

@@ -64,7 +64,7 @@ async function recount() {
   state.textContent = moved ? `Counted with ${moved} threshold${moved === 1 ? "" : "s"} moved.` : "These are the values in force.";
   document.getElementById("flow").textContent = result.n_enters + result.n_leaves
     ? `${result.n_enters.toLocaleString("en")} enter${result.n_enters === 1 ? "s" : ""}, ${result.n_leaves.toLocaleString("en")} leave${result.n_leaves === 1 ? "s" : ""}${result.n_enters + result.n_leaves > result.changed.length ? `; ${result.changed.length} of them here` : ""}.`
-    : "Nobody.";
+    : "None.";
   for (const step of result.funnel) {
     const row = document.querySelector(`#funnel tr[data-step="${step.step}"]`);
     const [spectra, stars, change] = row.querySelectorAll("td");

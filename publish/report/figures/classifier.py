@@ -62,7 +62,7 @@ def draw(connection, figure) -> str | Shown:
     panel_title(panels["completeness"], 3 if people else 2, "injected emission that is found")
     n_judged = sum(n for *_, n in people)
     return Shown(
-        f"People have judged {counted(n_judged, 'star')}: (b) holds their majority against the classifier; agreement is not truth."
+        f"People have judged {counted(n_judged, 'star')}: (b) compares their majority with the classifier; agreement is not truth."
         if people
         else "Nobody has judged a star of this catalogue by eye yet."
     )
@@ -144,7 +144,7 @@ def _draw_completeness(axes, completeness) -> None:
                 -strength, 100 * share, 100 * np.array([share - low, high - share]), color=colour, ls=style, lw=1.0,
                 marker="o" if host == "simulated" else "s", ms=3, elinewidth=0.5, label=f"S/N {snr:.0f}, {host} hosts",
             )  # fmt: skip
-    axes.set(xscale="log", xlabel="EW of the emission put in / Å", ylabel="found / %", ylim=(-4, 104))
+    axes.set(xscale="log", xlabel="EW of the injected emission / Å", ylabel="found / %", ylim=(-4, 104))
     axes.legend(loc="lower right", fontsize=6)
 
 
@@ -161,8 +161,8 @@ CLASSIFIER = Figure(
     title="Performance of the classifier",
     caption=(
         "How often the classifier calls a spectrum Be, by the profile class that stated rules measure on the same spectrum. Below, the scores of all spectra of "
-        "early type that reach the classifier, by measured class, with the threshold in force; and the share found of emission "
-        "put into spectra, by its strength and the S/N, with errors of one standard deviation, for the current model. "
+        "early type that reach the classifier, by measured class, with the threshold in force; and the fraction of injected emission "
+        "that is found, by its strength and the S/N, with errors of one standard deviation, for the current model. "
         "Corresponds to Figure 6 of Wang et al. 2022, a confusion matrix of the validation sample of their model."
     ),
     draw=draw,

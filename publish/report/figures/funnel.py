@@ -66,8 +66,8 @@ FUNNEL = Figure(
     number="S1",
     title="The selection, step by step",
     caption=(
-        "Spectra and stars that are left after each step, on a logarithmic scale; open marks are the counts printed in Wang et "
-        "al. 2022, where it prints one. After the step of emission the known classical Be stars go their own way; the last bar adds them to the new ones. The paper tells this in sections 2 to 5 "
+        "Spectra and stars left after each step, on a logarithmic scale; open marks are the counts printed in Wang et "
+        "al. 2022, where the paper prints one. After the step emission, the known classical Be stars follow a branch of their own; the last bar adds them to the new ones. The paper describes this in sections 2 to 5 "
         "and has no figure of it."
     ),
     draw=draw,

@@ -77,7 +77,7 @@ PEAKS = Figure(
     caption=(
         "Candidates of low and of middle S/N. Left: every local maximum (triangle up) and "
         "minimum (triangle down) of the pixels in the stretch where peaks are counted. Right: those that are left after "
-        "smoothing with the Bartlett window that the S/N asks for. Widths are those of Table 1 of the paper, as pixels of "
+        "smoothing with the Bartlett window for the S/N. Widths are those of Table 1 of the paper, as pixels of "
         f"{GRID.step_a:g} Å of this catalogue. Corresponds to Figure 3 of Wang et al. 2022."
     ),
     draw=draw,

@@ -82,7 +82,7 @@ VELOCITIES = Figure(
     title="Peculiar tangential velocities",
     caption=(
         "Peculiar tangential velocities of the classical Be stars with a good Gaia solution, in the default kinematic model. "
-        "The curve is the Maxwellian whose scale b that model holds, its height a fitted by least squares to the bins below "
+        "The curve is the Maxwellian with the scale b of that model, its height a fitted by least squares to the bins below "
         "the limit; beyond the dashed line, where the curve has fallen to the chosen fraction of its peak, stars count as "
         "runaways. Corresponds to Figure 9 of Wang et al. 2022."
     ),

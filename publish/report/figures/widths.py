@@ -100,7 +100,7 @@ WIDTHS = Figure(
     title="Equivalent widths of Hα and Mg b",
     caption=(
         "Equivalent widths of Hα and of the Mg b triplet of the spectra that are left after the test of the LASP "
-        "temperature, one mark or one count a spectrum. The lines are the limits in force: spectra below the solid and left "
+        "temperature, one mark or one count per spectrum. The lines are the limits in force: spectra below the solid and left "
         "of the dashed line are of early type. Blue crosses pass both limits but belong to stars whose reddening-free 2MASS "
         "colour Q is that of a K or M star. Corresponds to Figure 2 of Wang et al. 2022."
     ),

@@ -183,7 +183,7 @@ def _plain(error: SqlglotError) -> str:
 def _parse(adql: str) -> exp.Query:
     statements = [statement for statement in sqlglot.parse(adql, read=Adql) if statement is not None]
     if len(statements) != 1:
-        raise AdqlError(f"one SELECT statement is asked for, and here are {len(statements)}")
+        raise AdqlError(f"give one SELECT statement, not {len(statements)}")
     tree = statements[0]
     while isinstance(tree, exp.Subquery | exp.Paren):
         tree = tree.this
@@ -390,7 +390,7 @@ def _function(node: exp.Anonymous) -> exp.Expr:
 def _count(name: str, arguments: list, fewest: int, most: int) -> None:
     if not fewest <= len(arguments) <= most:
         asked = str(fewest) if fewest == most else f"{fewest} to {most}"
-        raise AdqlError(f"{name} takes {asked} arguments, and here are {len(arguments)}")
+        raise AdqlError(f"{name} takes {asked} arguments, not {len(arguments)}")
 
 
 def _made(name: str, arguments: list[exp.Expr]) -> exp.Anonymous:

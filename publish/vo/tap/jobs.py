@@ -208,7 +208,9 @@ class Service:
                 process.kill()
                 await process.wait()
         if not snapshot.exists() or stamp(snapshot) != before:
-            return Outcome(folder / "result", error="the tables were replaced while they were read: ask again")
+            return Outcome(
+                folder / "result", error="the tables were replaced while they were read: run the query again"
+            )
         return _outcome(folder, said)
 
     def create(self, parameters: dict[str, str], address: str = "", uploads: Mapping[str, bytes] | None = None) -> Job:
@@ -222,7 +224,7 @@ class Service:
         address = network_of(address)
         self.sweep()
         if sum(not job.is_final for job in self._of(address)) >= self.limits.jobs_of_one:
-            raise Busy("you have as many unfinished jobs as one may have here; wait for one, or delete one")
+            raise Busy("you have the largest number of unfinished jobs allowed; wait for one to finish, or delete one")
         self._make_room(address)
         now = datetime.now(UTC)
         job = Job(
@@ -241,7 +243,7 @@ class Service:
         if self._is_full():
             self._drop_one_pending(address)
         if self._is_full():
-            raise Busy("there are as many jobs as this service keeps; try again later")
+            raise Busy("this service holds as many jobs as it can; try again later")
 
     def _of(self, address: str) -> list[Job]:
         return [job for job in self.jobs.values() if job.address == address]

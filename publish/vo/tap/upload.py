@@ -45,7 +45,7 @@ def named(words: str) -> dict[str, str]:
         name, _, place = (piece.strip() for piece in word.partition(","))
         if not NAME.fullmatch(name) or name.upper() in RESERVED:
             raise ValueError(
-                f"UPLOAD: a table cannot be called {name[:60]!r}: letters, digits and _, and no word of ADQL"
+                f"UPLOAD: a table cannot be called {name[:60]!r}: use letters, digits and _, and no keyword of ADQL"
             )
         if name.lower() in found:
             raise ValueError(f"UPLOAD: there are two tables {name}")
@@ -83,7 +83,7 @@ def load(
         fields, rows = _read(name, Path(file))
         rows_max -= len(rows)
         if rows_max < 0:
-            raise AdqlError("the uploaded tables have more rows than this service takes")
+            raise AdqlError("the uploaded tables have more rows than this service accepts")
         _make(connection, name, fields, rows)
         found[SCHEMA, name] = fields
     connection.execute(f"analyze {SCHEMA}")  # so that the planner goes through the small table, not through the stars

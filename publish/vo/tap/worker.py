@@ -113,7 +113,7 @@ def answer(question: dict, folder: Path) -> dict:
             what = (
                 "there is no room on the disk of this service"
                 if is_full
-                else "the answer is bigger than this service gives"
+                else "the answer is larger than this service allows"
             )
             return {"ok": False, "error": f"{what}: ask for fewer rows ({error.strerror})"}
     return {"ok": True, "rows": rows.count, "overflow": rows.overflow, "content_type": FORMATS[question["format"]]}
