@@ -6,14 +6,14 @@ create or replace macro parameter(parameter_name) as (
     select value from selection_parameter where name = parameter_name
 );
 
--- What people said: more "not Be" than "Be" excludes; with inspection_required more "Be" is asked for.
+-- What people said: more "not Be" than "Be" excludes; with inspection_required, more "Be" than "not Be" is required.
 create or replace macro passes_inspection(n_be, n_not_be) as (
     coalesce(n_not_be, 0) <= coalesce(n_be, 0)
     and (parameter('inspection_required') = 0 or coalesce(n_be, 0) > coalesce(n_not_be, 0))
 );
 
--- Class of a profile: the one given by eye, else the measured one. Where the rules see nothing but absorption and the classifier a
--- Be star, the second look with lower thresholds counts; where that finds nothing either, the rules cannot place it.
+-- Class of a profile: the one given by eye, otherwise the measured one. Where the rules see only absorption and the classifier sees
+-- a Be star, the second look with lower thresholds counts; where that finds nothing either, the rules cannot classify the profile.
 create or replace macro candidate_class(by_eye, second_look, be_probability) as (
     coalesce(
         by_eye,
@@ -25,14 +25,14 @@ create or replace macro candidate_class(by_eye, second_look, be_probability) as 
         end
     )
 );
--- The profile is in emission; one with a shell line on emission counts if the switch is on, and so does one that nobody placed.
+-- The profile is in emission; one with a shell line on emission, or one that is unclassified, counts if its switch is on.
 create or replace macro passes_emission(profile_class) as (
     profile_class = 'emission'
     or (profile_class = 'emission with shell' and parameter('shell_on_emission_counts') = 1)
     or (profile_class = 'unclassified' and parameter('unclassified_passes') = 1)
 );
 
--- H-alpha as narrow as that of an H II region once the width of the instrument is taken off; a line of unknown width may be.
+-- H-alpha as narrow as that of an H II region once the width of the instrument is subtracted; a line of unknown width may be.
 create or replace macro may_be_nebular(fwhm_halpha_km_s, resolving_power) as (
     coalesce(
         fwhm_halpha_km_s * fwhm_halpha_km_s - coalesce(power(299792.458 / resolving_power, 2), 0)
@@ -40,7 +40,7 @@ create or replace macro may_be_nebular(fwhm_halpha_km_s, resolving_power) as (
         true
     )
 );
--- Nebular: so narrow, and forbidden lines beside it, in emission or taken off with the sky: together or one of them.
+-- Nebular: as narrow as that, with forbidden lines beside it, in emission or over-subtracted with the sky: all together or one of them.
 create or replace macro is_nebular(nebular_significance, forbidden_line_significance, fwhm_halpha_km_s, resolving_power) as (
     may_be_nebular(fwhm_halpha_km_s, resolving_power)
     and (
@@ -49,7 +49,7 @@ create or replace macro is_nebular(nebular_significance, forbidden_line_signific
     )
 );
 
--- Whether a published list of a class has been taken in: without one, to be in none says nothing.
+-- Whether a published list of a class has been loaded: otherwise, being in none says nothing.
 create or replace macro are_lists_loaded(wanted_class) as (
     exists (
         select 1 from literature_catalogue
@@ -57,18 +57,18 @@ create or replace macro are_lists_loaded(wanted_class) as (
     )
 );
 
--- A normal star: no subdwarf, white dwarf, Wolf-Rayet, B[e] or Herbig star, while the switch is on.
+-- A normal star: not a subdwarf, white dwarf, Wolf-Rayet, B[e] or Herbig star, if the switch is on.
 create or replace macro passes_normal_type(is_peculiar) as (
     parameter('exclude_peculiar_types') = 0 or not coalesce(is_peculiar, false)
 );
--- An O type, wholly: 'OB' is none.
+-- An O type, and nothing later: 'OB' is not one.
 create or replace macro is_o_type(subtype_max) as (subtype_max < parameter('subtype_o_max'));
 
 -- Colour excess of two bands per magnitude of A_V.
 create or replace macro reddening_of(ratio_blue, ratio_red) as (parameter(ratio_blue) - parameter(ratio_red));
 
--- Magnitudes that can be trusted: of a counterpart within the matching radius, measured and no upper limit (ph_qual, one letter
--- a band: A to D of 2MASS in J, H, Ks, A to C of AllWISE in W1). Without a flag a magnitude is trusted.
+-- Magnitudes that can be trusted: of a counterpart within the matching radius, measured and not an upper limit (ph_qual, one letter
+-- per band: A to D of 2MASS in J, H, Ks, A to C of AllWISE in W1). Without a flag a magnitude is trusted.
 create or replace macro is_near_tmass(separation_arcsec) as (
     coalesce(separation_arcsec, 0) <= parameter('tmass_radius_max_arcsec')
 );
@@ -94,7 +94,7 @@ create or replace macro dereddened_kw1(k_mag, w1_mag, ebv_mag) as (
     k_mag - w1_mag - reddening_of('extinction_ratio_k', 'extinction_ratio_w1') * (parameter('r_v') * ebv_mag)
 );
 
--- The same of a star, where all of its magnitudes can be trusted.
+-- The same for a star, if all of its magnitudes can be trusted.
 create or replace macro star_q(j_mag, h_mag, k_mag, quality, separation_arcsec) as (
     case
         when is_near_tmass(separation_arcsec) and is_good_tmass(quality, '[A-D][A-D][A-D]*')
@@ -134,7 +134,7 @@ create or replace macro passes_type(subtype_min, subtype_max, luminosity_min, is
 );
 create or replace macro has_cbe_colours(hk0_mag, kw10_mag) as ({passes of step 100});
 
--- A Herbig star by its colours, that no list calls classical Be.
+-- A Herbig star by its colours that no list calls classical Be.
 create or replace macro is_herbig_by_infrared(
     hk0_mag, kw10_mag, n_cbe_lists, subtype_min, subtype_max, luminosity_min, is_peculiar
 ) as (
@@ -162,7 +162,7 @@ create or replace macro normal_cdf(x) as (
 create or replace macro chi2_about_mean(x, weight) as (
     greatest(sum(weight * x * x) - sum(weight * x) * sum(weight * x) / sum(weight), 0.0)
 );
--- Significance of chi-square, as standard deviations of a normal variable; beyond some, on the safe side (Wilson & Hilferty 1931).
+-- Significance of chi-square, as standard deviations of a normal variable; for large values, on the safe side (Wilson & Hilferty 1931).
 create or replace macro chi2_sigma(chi2, degrees) as (
     case
         when degrees > 0
@@ -178,8 +178,8 @@ create or replace macro supported_sigma(chi2, degrees, largest) as (
         else chi2_sigma(greatest(chi2 - largest, 0.0), degrees - 1)
     end
 );
--- Probability that chance alone gives so large a significance in any of so many trials: Bonferroni's bound, whether or not they
--- depend on each other.
+-- Probability that chance alone gives so large a significance in any of the given number of trials: Bonferroni's bound, valid whether
+-- or not they are independent.
 create or replace macro chance_in_trials(sigma, trials) as (least(1.0, trials * normal_cdf(-sigma)));
 
 -- One point of the integral over the angle in Drezner & Wesolowsky 1990 (J. Stat. Comput. Simul. 35, 101) that takes the
@@ -211,8 +211,8 @@ create or replace macro earth_longitude_rad(mjd) as (
     + 0.0334172 * sin(radians(357.529109 + 0.9856003 * (mjd - 51544.5)))
     + 0.000349 * sin(2 * radians(357.529109 + 0.9856003 * (mjd - 51544.5)))
 );
--- What the Earth's way around the Sun adds to a velocity measured from the Earth to make it heliocentric, km/s: good to 0.05 km/s for the
--- Earth's centre; the turning Earth, up to 0.46 km/s, is left out.
+-- What the Earth's motion around the Sun adds to a velocity measured from the Earth to make it heliocentric, km/s: good to 0.05 km/s for the
+-- Earth's centre; the Earth's rotation, up to 0.46 km/s, is left out.
 create or replace macro heliocentric_correction_km_s(mjd, ra_deg, dec_deg) as (
     29.7889 * (
         cos(radians(dec_deg)) * cos(radians(ra_deg)) * (-sin(earth_longitude_rad(mjd)) - 0.016285)

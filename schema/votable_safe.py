@@ -76,7 +76,9 @@ def follow_no_address() -> None:
 
 
 def _refuse(*_address, **_how) -> NoReturn:
-    raise UnsafeVOTable("its rows lie in another file or at an address, and none is followed: put them inside")
+    raise UnsafeVOTable(
+        "its rows are in another file or at an address, which becat does not read: put them into this file"
+    )
 
 
 def _look_through(plain: IO[bytes], bytes_max: int | None) -> None:
@@ -100,7 +102,9 @@ def _look_through(plain: IO[bytes], bytes_max: int | None) -> None:
             )
 
     def declared(*_what) -> NoReturn:
-        raise UnsafeVOTable("it declares a document type or entities (<!DOCTYPE>), which are not taken: leave them out")
+        raise UnsafeVOTable(
+            "it declares a document type or entities (<!DOCTYPE>), which are not accepted: leave them out"
+        )
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start

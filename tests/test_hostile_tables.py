@@ -124,7 +124,7 @@ def test_no_address_in_an_uploaded_table_is_followed(server, elsewhere, kind, pl
     said = html.unescape(answer.text)
     assert "the uploaded table mine is not a VOTable that can be read here" in said
     if kind in ("binary", "binary2", "fits", "parquet", "gzipped", "in UTF-16", "cut short"):
-        assert "none is followed: put them inside" in said
+        assert "which becat does not read: put them into this file" in said
     if kind in ("entity", "outer DTD", "address by default"):
         assert "it declares a document type or entities" in said
 

@@ -4,7 +4,7 @@
 --: label = "Not rejected by eye"
 --: printed = "be_candidate"
 --: [60]
---: quantity = "votes for Be less votes against"
+--: quantity = "votes for Be minus votes against"
 --: column = "n_for_less_against"
 --: value = "coalesce(inspection_tally.n_be, 0) - coalesce(inspection_tally.n_not_be, 0)"
 --: side = "at_least"

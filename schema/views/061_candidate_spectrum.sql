@@ -1,5 +1,5 @@
 -- 61 · Spectra that pass the steps up to the inspection, with the evidence for the later steps: profile, literature, spectral type,
--- infrared colours. The tests are made in another order than the steps, the rarest result first, because few spectra have the score of a Be
+-- infrared colours. The tests are made in a different order from the steps, the rarest result first, because few spectra have the score of a Be
 -- star. A query for one star reads only its rows in every table.
 with
 likely as (select spectrum_id, be_probability, model_id from be_score where {may_pass current_score}),

@@ -1,7 +1,8 @@
 -- 235 · The heliocentric velocity of each spectrum. All spectra of a star in a survey use one method, so that epochs can be compared: the
--- method whose velocities have the largest total weight. If the wings can jump in one spectrum, the jump is the least error of all. Zero points of the night are subtracted where they are known; otherwise
--- velocity_night_elements is part of the error. Where the wavelengths are as seen from the Earth, its motion is corrected for; where it is
--- not known which they are, there is no velocity. The release's velocity is given beside it.
+-- method whose velocities have the largest total weight. If the wings can jump in one spectrum, no error of the star's wing velocities in
+-- the survey is smaller than the jump. Zero points of the night are subtracted where they are known; otherwise velocity_night_elements is
+-- part of the error. Wavelengths in the Earth's frame are corrected for the motion of the Earth; where the frame is not known, there is no
+-- velocity. The release's velocity is given beside it.
 with
 measured as (      -- each is named once, so that a query for one star reads only its rows
     select

@@ -1,12 +1,12 @@
 -- 282 · Whether a star's H-alpha changes: for every star the significance of the change of each quantity, from chi-square about the
 -- weighted mean over the epochs that count, converted to standard deviations of a normal variable (Wilson & Hilferty 1931). EW(H-alpha) is
--- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. V/R
--- and separation of profiles with two peaks are not compared with those of profiles with three or more, which have other outer peaks, nor
--- a core between two peaks with the deepest point of a line that shows no two peaks. A cosmic ray that is left in an exposure
--- moves peaks and core: what a single exposure alone shows is no change of V/R, separation or core, and their significance is that without it;
--- profile_change_all_exposures_sigma is the largest with all exposures. Coadds are believed.
--- change_chance is the probability that chance gives so large a change in any star of the catalogue and in any of the quantities.
--- change_result is changes, constant (within the errors), or unknown: too few epochs to decide. A query for one star_id is fast.
+-- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. V/R and
+-- separation of profiles with two peaks are not compared with those of profiles with three or more, which have other outer peaks, nor a
+-- core between two peaks with the deepest point of a line that shows no two peaks. A cosmic ray left in an exposure moves peaks and core: a
+-- difference that a single exposure alone shows does not count as a change of V/R, separation or core, whose significance is that without
+-- it; profile_change_all_exposures_sigma is the largest with all exposures. Coadds are trusted. change_chance is the probability that
+-- chance gives so large a change in any star of the catalogue and in any of the quantities. change_result is changes, constant (within the
+-- errors), or unknown: too few epochs to decide. A query for one star_id is fast.
 with
 epochs as (      -- each of these is named once: what is named twice DuckDB computes for all stars, even in a query for one
     select
