@@ -64,7 +64,7 @@ def __getattr__(name: str):
     if name == "__version__":
         return import_module("becat.schema.version").becat_version()
     if name not in _HOME:
-        raise AttributeError(f"becat has no {name}: there are {', '.join(__all__)}")
+        raise AttributeError(f"becat has no {name}: it has {', '.join(__all__)}")
     return getattr(import_module(_HOME[name]), name)
 
 

@@ -174,7 +174,7 @@ class Catalogue:
         spectrum_id = find_spectrum(self.connection, str(star))
         row = self._row("select star_id, designation from spectrum where spectrum_id = ?", spectrum_id)
         if row is None or row["star_id"] is None:
-            raise BecatError(f"{star} has no position and is no star: it has no epochs")
+            raise BecatError(f"{star} has no position and belongs to no star: it has no epochs")
         return Epochs(self.connection, row["star_id"], row["designation"] or f"star {row['star_id']}")
 
     def close(self) -> None:
@@ -207,7 +207,7 @@ class Catalogue:
                 flux, ivar, mask = (matrix(table[column])[0][0] for column in ("flux", "ivar", "mask"))
                 arms[name] = Arm(name, flux, ivar, mask, raw.get(name))
         if "red" not in arms:
-            raise BecatError(f"the catalogue keeps no flux of spectrum {spectrum_id}: load its file again")
+            raise BecatError(f"the catalogue has no flux for spectrum {spectrum_id}: load its file again")
         scores = self.connection.execute(_SCORES, [spectrum_id]).to_arrow_table().to_pylist()
         missing = self._row("select reason from missing_result where stage = 'score' and spectrum_id = ?", spectrum_id)
         kept = {score["network"]: {**score, **(missing or {})} for score in scores}

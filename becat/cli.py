@@ -77,12 +77,15 @@ def _run() -> tuple[int, str]:
     except (duckdb.Error, sqlite3.Error, OSError) as error:
         return 1, what_went_wrong(error)
     except MemoryError:
-        return 1, "there was not enough memory: end other programs, or give it more; the same command goes on"
+        return (
+            1,
+            "there was not enough memory: close other programs or use a machine with more, then run the same command again",
+        )
     except (UnicodeEncodeError, RuntimeError):
         odd = next((word for word in sys.argv[1:] if not is_utf8(word)), None)
         if odd is None:
             raise
-        return 2, f"{odd!r} is not UTF-8, so that nothing here can be called so: rename it"
+        return 2, f"{odd!r} is not UTF-8, and becat cannot use such a name: rename it"
     return 0, ""
 
 
@@ -266,18 +269,18 @@ survey_option = click.option(
     "--mrs/--lrs", "is_mrs", default=True, help="Medium- or low-resolution survey.", show_default="--mrs"
 )
 server_option = click.option(
-    "--server", metavar="ADDRESS", help="Root of the service, if not https://www.lamost.org/openapi."
+    "--server", metavar="ADDRESS", help="Root URL of the service; default: https://www.lamost.org/openapi."
 )
 token_option = click.option(
     "--token-file",
     type=existing_file,
-    help="File with the token for internal releases. Without it BECAT_LAMOST_TOKEN or ~/pylamost.ini is used.",
+    help="File with the token for internal releases. Default: the variable BECAT_LAMOST_TOKEN, or ~/pylamost.ini.",
 )
 
 
 @becat.group(cls=Commands)
 def lamost() -> None:
-    """Get a release from LAMOST: its catalogues, a plan of the spectra needed, and these spectra.
+    """Get a release from LAMOST: its catalogues, a plan of the spectra needed, and the spectra themselves.
 
     \b
     Example:
@@ -330,7 +333,7 @@ def lamost_releases(server: str | None) -> None:
 def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -> None:
     """Fetch the general and stellar-parameter catalogues of RELEASE.
 
-    Without VERSION the newest public one is used. An interrupted download resumes where it stopped; complete files are kept.
+    Without VERSION, the newest public one is used. An interrupted download resumes where it stopped; complete files are kept.
 
     \b
     Example:
@@ -388,9 +391,9 @@ def lamost_catalogue(release, version, is_mrs, into, kind, server, token_file) -
 @token_option
 def lamost_plan(catalogues, catalog, ask, into, release, is_mrs, exposures, regions, brightest, faintest, stars, view,
                 radius, all_epochs, no_steps, anew, server, token_file) -> None:  # fmt: skip
-    """Choose which spectra to fetch: apply the steps that need no flux to the release's CATALOGUES.
+    """Choose which spectra to fetch: apply the selection steps that need no flux to the release's CATALOGUES.
 
-    Without the files, --ask queries LAMOST's SQL service, VizieR (DR11, DR7, DR5) or Gaia's archive (DR9) for the rows of the region or
+    Without files, --ask queries LAMOST's SQL service, VizieR (DR11, DR7, DR5) or the Gaia archive (DR9) for the rows of the region or
     stars, and stores them as a catalogue.
 
     Steps: S/N in both arms, T_eff (with the catalogue of stellar parameters), Q (with 2MASS in the catalogue: `becat fetch
@@ -463,7 +466,7 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
         click.echo(line)
     if fetched.n_failed:
         raise BecatError(
-            f"{counted(fetched.n_failed, 'spectrum', 'spectra')} could not be fetched: the same command tries them again"
+            f"{counted(fetched.n_failed, 'spectrum', 'spectra')} could not be fetched: run the same command again to retry"
         )
 
 
@@ -495,15 +498,15 @@ def lamost_spectra(folder: Path, catalog: Path, is_mrs, server, token_file, nigh
     "--resolve", is_flag=True, help="Ask SIMBAD for the positions of spectra that have a name but no position."
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Number of processes that read files, instead of one per core."
+    "--workers", type=click.IntRange(min=1), help="Number of processes that read files; default: one per core."
 )
 @scheduler_option
 def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, workers, scheduler) -> None:
     """Load spectra: read, clean, rectify and grid the files of PATHS, files or directories.
 
     Files that were loaded earlier and have not changed are skipped. A file that was waiting for something, such as its S/N from a
-    release catalogue, is read again when that is there. Files that cannot be trusted are recorded in the table rejected_input, with the
-    reason. A table positions.csv beside the files supplies names and positions of spectra that lack them.
+    release catalogue, is read again once that is available. Files that cannot be trusted are recorded in the table rejected_input, with the
+    reason. A table positions.csv beside the files supplies names and positions for spectra that lack them.
 
     \b
     Example:
@@ -532,20 +535,20 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
     )
     if counts["again"]:
         click.echo(
-            f"{counted(counts['again'], 'file of an earlier load was', 'files of earlier loads were')} read again: becat reduces"
-            " spectra otherwise now, or what was waited for has come"
+            f"{counted(counts['again'], 'file of an earlier load was', 'files of earlier loads were')} read again: becat now reduces"
+            " spectra differently, or something that was missing has arrived"
         )
     if counts["missing"]:
         click.echo(
             f"{counted(counts['missing'], 'file of the catalogue no longer exists', 'files of the catalogue no longer exist')}:"
-            " `becat forget --missing` takes out what came from there"
+            " `becat forget --missing` removes what was loaded from there"
         )
     if counts["rejected"]:
         click.echo("why: select file, stage, reason from rejected_input")
     if counts["others"]:
         click.echo(
             f"{counted(counts['others'], 'text file that may be a spectrum was', 'text files that may be spectra were')} skipped:"
-            " name it on the command line to load it"
+            " to load one, name it on the command line"
         )
     if counts["copies"]:
         click.echo(
@@ -555,8 +558,8 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
     if n_nowhere:
         click.echo(
             f"{counted(n_nowhere, 'spectrum has no position and belongs', 'spectra have no position and belong')} to no star:"
-            " give one in a table positions.csv"
-            " beside the files, with --positions, or by name with --resolve"
+            " give positions in a table positions.csv beside the files or with --positions, or look them up by name"
+            " with --resolve"
         )
 
 
@@ -568,8 +571,8 @@ def load(paths, catalog, exposures, release_catalogues, sidecars, resolve, worke
 def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> None:
     """Remove FILE, or all files below the folder FILE, from the catalogue.
 
-    Its spectra are removed with everything derived from them, or the rows of a release's catalogue. The command lists what it will
-    remove and asks first. The file itself stays, and is loaded again by the next `becat load` or `becat run` that names it.
+    Removes its spectra and everything derived from them or, for a release's catalogue, its rows. The command lists what it will
+    remove and asks first. The file itself stays on disk, and is loaded again by the next `becat load` or `becat run` that names it.
 
     \b
     Examples:
@@ -582,7 +585,7 @@ def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> 
     from becat.etl.match.gather import gather_stars
 
     if not files and not missing:
-        raise click.UsageError("name files or folders, or ask for --missing")
+        raise click.UsageError("name files or folders, or give --missing")
     with open_catalogue(catalog) as connection:
         found = chosen(connection, files, missing)
         for one in found[:MAX_LISTED]:
@@ -590,16 +593,16 @@ def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> 
         if len(found) > MAX_LISTED:
             click.echo(f"and {len(found) - MAX_LISTED:,} more")
         if not found:
-            click.echo("every file of the catalogue is there: nothing to forget")
+            click.echo("every file of the catalogue still exists: nothing to forget")
             return
         if not yes:
-            click.confirm(f"take {counted(len(found), 'file')} out of {catalog}?", abort=True)
+            click.confirm(f"remove {counted(len(found), 'file')} from {catalog}?", abort=True)
         n_spectra = take_out(connection, [one.file for one in found])
         apply_release_entries(connection)
         n_stars = gather_stars(connection)
     click.echo(
-        f"{counted(len(found), 'file')} and {counted(n_spectra, 'spectrum')} taken out; {counted(n_stars, 'star')} left in {catalog}. `becat run`, or `becat match`,"
-        " brings what follows from the stars up to date"
+        f"{counted(len(found), 'file')} and {counted(n_spectra, 'spectrum')} removed; {counted(n_stars, 'star')} left in {catalog}. `becat run` or `becat match`"
+        " updates what is derived from the stars"
     )
 
 
@@ -610,8 +613,8 @@ def forget(files: tuple[Path, ...], missing: bool, yes: bool, catalog: Path) -> 
 def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
     """Say that spectra called NAME show STAR, whatever position their headers give.
 
-    STAR is a name, a designation, a position, or the number of a spectrum or star. NAME is the object name in the spectra. This also
-    applies to spectra that are loaded later.
+    STAR is a name, a designation, a position, or the number of a spectrum or star. NAME is the object name in the spectra. It also
+    applies to spectra loaded later.
 
     \b
     Example:
@@ -621,9 +624,9 @@ def alias(star: str, names: tuple[str, ...], catalog: Path) -> None:
     from becat.show import named_star
 
     with open_catalogue(catalog) as connection:
-        row = named_star(connection, star, "name first the one that has a position")
+        row = named_star(connection, star, "give first the one that has a position")
         n_moved = link_names(connection, row[0], list(names))
-    click.echo(f"{counted(n_moved, 'spectrum is', 'spectra are')} of star {row[0]} ({row[1]}) now")
+    click.echo(f"{counted(n_moved, 'spectrum now belongs', 'spectra now belong')} to star {row[0]} ({row[1]})")
 
 
 @becat.command("light-curve", context_settings={"ignore_unknown_options": True})
@@ -702,7 +705,7 @@ def periods(catalog: Path) -> None:
 def score(catalog: Path, model: Path | None, every: bool, scheduler: str | None) -> None:
     """Score the spectra that reach the classifiers: ResNet-18 on a drawing, and networks on the flux.
 
-    The threshold be_classifier sets which of them decides, or both combined.
+    The threshold be_classifier sets which of them decides, or that both decide together.
 
     \b
     Example:
@@ -731,20 +734,20 @@ def _tell_missing(n_missing: int, stage: str, words: str) -> None:
     "--list",
     "lists",
     is_flag=True,
-    help="List the sources, and what of each was checked against a real answer.",
+    help="List the sources, and which parts of each have been checked against a real answer.",
 )
 @catalog_option
 @click.option("--from", "file", type=existing, help="Read the table from this file or folder instead of the network.")
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder where answers are stored, if not beside the catalogue.",
+    help="Folder for the stored answers; default: beside the catalogue.",
 )
 def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | None, cache: Path | None) -> None:
     """Get archive tables for the stars of the catalogue, and match them.
 
-    SOURCE is a name such as tmass, gaia, simbad or skiff_2014 (--list shows all), or "all". Answers are stored, so that an interrupted
-    fetch resumes where it stopped. With --from the table is read from a CSV, VOTable, FITS or Parquet file with the archive's own
+    SOURCE is a name such as tmass, gaia, simbad or skiff_2014 (--list shows all), or "all". Answers are stored, so an interrupted
+    fetch resumes where it stopped. With --from, the table is read from a CSV, VOTable, FITS or Parquet file with the archive's own
     column names, and replaces what the catalogue had from that source. SOURCE may also be "bess": spectra of the classical Be stars
     from the Be Star Spectra database, written to a folder of the cache for `becat load`.
 
@@ -762,7 +765,7 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
         _print_sources(known_sources().values())
         return
     if not sources:
-        raise click.UsageError("name a source, or ask for --list")
+        raise click.UsageError("name a source, or use --list to see them all")
     if sources == ("bess",):
         _fetch_bess(catalog, (cache or default_cache(catalog)) / "bess")
         return
@@ -772,7 +775,7 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
     names = fetchable if sources == ("all",) else list(sources)
     unknown = [name for name in names if name not in known_sources()]
     if unknown:
-        raise click.UsageError(f"unknown source {', '.join(unknown)}: known are {', '.join(known_sources())}")
+        raise click.UsageError(f"unknown source {', '.join(unknown)}: the sources are {', '.join(known_sources())}")
     with open_catalogue(catalog) as connection:
         if file is not None:
             before = replaced(connection, sources[0])
@@ -785,7 +788,7 @@ def fetch(sources: tuple[str, ...], lists: bool, catalog: Path, file: Path | Non
         _print_matched(match_archives(connection))
     if n_failed:
         raise BecatError(
-            f"{n_failed} of {counted(len(names), 'source')} not complete: the same command goes on with them"
+            f"{n_failed} of {counted(len(names), 'source')} not complete: run the same command again to resume"
         )
 
 
@@ -795,11 +798,11 @@ def _fetch_bess(catalog: Path, folder: Path) -> None:
     with open_catalogue(catalog, read_only=True) as connection:
         came = fetch_bess(connection, folder)
     click.echo(
-        f"BeSS has {counted(came.n_listed, 'spectrum')} of {counted(came.n_stars, 'star')}: {came.n_fetched:,} fetched, {came.n_there:,} were there,"
+        f"BeSS has {counted(came.n_listed, 'spectrum')} of {counted(came.n_stars, 'star')}: {came.n_fetched:,} fetched, {came.n_there:,} were there already,"
         f" {came.n_failed:,} failed; load them with `becat load {folder}`"
     )
     if came.n_failed:
-        raise BecatError(f"not all spectra of BeSS came ({came.problem}): the same command goes on with them")
+        raise BecatError(f"not all BeSS spectra were fetched ({came.problem}): run the same command again to resume")
 
 
 def _print_sources(sources) -> None:
@@ -809,7 +812,7 @@ def _print_sources(sources) -> None:
         click.echo(f"{one.name:24} {one.service:10} {where}")
         if one.service == "file" and not one.unseen:
             continue
-        click.echo(f"{'':24} seen: {one.seen or 'nowhere'}" + (f"; not seen: {one.unseen}" if one.unseen else ""))
+        click.echo(f"{'':24} checked: {one.seen or 'nothing'}" + (f"; not checked: {one.unseen}" if one.unseen else ""))
 
 
 def _print_matched(changed: dict[str, int]) -> None:
@@ -820,13 +823,13 @@ def _print_matched(changed: dict[str, int]) -> None:
 @becat.command()
 @click.argument("table", required=False)
 @catalog_option
-@click.option("--radius", type=Number(min=0, min_open=True), help="Radius for TABLE, arcsec; 3 if not given.")
+@click.option("--radius", type=Number(min=0, min_open=True), help="Radius for TABLE, arcsec; default: 3.")
 @click.option(
     "--ra",
     help="Column of right ascension in TABLE, degrees or hours as in 05:40:59.3, if it has an unusual name.",
 )
 @click.option("--dec", help="Column of declination in TABLE, degrees or as in -01:56:35, if it has an unusual name.")
-@click.option("--into", help="Name of the new table, if not match_TABLE.")
+@click.option("--into", help="Name of the new table; default: match_TABLE.")
 def match(table, catalog, radius, ra, dec, into) -> None:
     """Match stars with the archives, or with your own table.
 
@@ -903,7 +906,7 @@ def why(star: str, catalog: Path) -> None:
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write (.png, .pdf or .svg), if not a .png named after the star or file.",
+    help="Picture to write (.png, .pdf or .svg); default: a .png named after the star or file.",
 )
 @click.option(
     "--epochs",
@@ -913,7 +916,7 @@ def why(star: str, catalog: Path) -> None:
 @click.option(
     "--folded/--not-folded",
     default=None,
-    help="Draw the epochs against the phase of the star's period, or against time; by default folded where there is a period.",
+    help="Draw the epochs against the phase of the star's period, or against time; default: folded if there is a period.",
 )
 def plot(star_or_file: str, catalog: Path, output: Path | None, epochs: bool, folded: bool | None) -> None:
     """Draw a spectrum: H-alpha with its error, smoothed profile, peaks and numbers, and both arms.
@@ -990,10 +993,10 @@ def verify(catalog: Path, sample: int, everything: bool, seed: int) -> None:
     for line in read:
         click.echo(f"read: {line}" if not line.startswith("not ") else line)
     for finding in findings:
-        click.echo(f"{finding.check}: {finding.n_rows:,} are not, as {finding.examples}")
+        click.echo(f"{finding.check}: {counted(finding.n_rows, 'exception')}, such as {finding.examples}")
     if findings:
         raise BecatError(f"{counted(len(findings), 'check')} of {catalog} failed")
-    click.echo(f"{catalog} holds together")
+    click.echo(f"{catalog} passed every check")
 
 
 @becat.command()
@@ -1041,7 +1044,9 @@ def _setting(word: str) -> tuple[str, float]:
 @click.argument("published", metavar="LIST")
 @catalog_option
 @click.option(
-    "--view", default="", help="View of our stars, if not classical_be or the one that the paper's table prints."
+    "--view",
+    default="",
+    help="View of the catalogue to compare; default: classical_be or, for a table of the paper, the view it prints.",
 )
 @click.option(
     "--radius",
@@ -1058,7 +1063,7 @@ def _setting(word: str) -> tuple[str, float]:
     help="Also write the comparison, star by star, to this CSV file.",
 )
 def compare(published, catalog, view, radius, ra, dec, out) -> None:
-    """Compare a published LIST of Be stars with the catalogue: which stars are in both, which only in one, and why.
+    """Compare a published LIST of Be stars with the catalogue: which stars are in both, which in only one, and why.
 
     LIST is a file with positions, a table or view of the catalogue, a fetched source (zhang_2022, an_2026), or a table of the paper
     (table5 to table9).
@@ -1101,7 +1106,7 @@ def threshold(words: tuple[str, ...], to_reset: bool, catalog: Path) -> None:
     settings = dict(_setting(word) for word in words if "=" in word)
     shown = [word for word in words if "=" not in word]
     if to_reset and settings:
-        raise click.UsageError("--reset takes names, no values")
+        raise click.UsageError("--reset takes names, not values")
     with open_catalogue(catalog, read_only=not settings and not to_reset) as connection:
         if to_reset:
             for old in reset(connection, shown):
@@ -1188,14 +1193,14 @@ def partition(directory: Path, catalog: Path, table: str) -> None:
 @click.option(
     "--labels",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="SQLite file of the people who may judge candidates at /inspect, and of their judgements.",
+    help="SQLite file with the people who may judge candidates at /inspect, and their judgements.",
 )
 @click.option(
     "--model",
     type=existing_file,
     help="The ONNX model that gave the scores, if not becat's own; needed to show what it looked at.",
 )
-@click.option("--open", "open_browser", is_flag=True, help="Show the site in the browser.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the site in a browser.")
 @click.option(
     "--name",
     "names",
@@ -1235,7 +1240,7 @@ def report(directory: Path, catalog: Path) -> None:
     """Write the paper's figures and tables, made from the catalogue, to DIRECTORY.
 
     The report has a self-contained web page, a PDF, each figure as a file, and each table in the formats of CDS and AAS. It replaces an
-    earlier report, and touches no other files.
+    earlier report and touches no other files.
 
     \b
     Example:
@@ -1283,8 +1288,8 @@ def inspector(labels: Path, name: str, password: str) -> None:
 @click.option(
     "--nights",
     type=click.IntRange(min=2, max=200),
-    help="Stars that change, and constant ones, each observed on this number of nights with every exposure in its file. SPECTRA files"
-    " are written, one for each star and night.",
+    help="Simulate changing and constant stars, each observed on this many nights, with every exposure in its file. SPECTRA files"
+    " are written, one per star and night.",
 )
 def simulate(directory: Path, spectra: int, seed: int, archives: bool, nights: int | None) -> None:
     """Write a simulated survey in LAMOST's own file layouts, and the true properties of each spectrum.
@@ -1303,15 +1308,17 @@ def simulate(directory: Path, spectra: int, seed: int, archives: bool, nights: i
     if nights is None:
         write_survey(directory, n=spectra, seed=seed, progress=True)
     elif spectra < nights:
-        raise BecatError(f"{spectra} spectra are not enough for one star on {nights} nights: give more --spectra")
+        raise BecatError(f"{spectra} spectra are not enough for one star on {nights} nights: increase --spectra")
     else:
         n_stars = spectra // nights
         write_epoch_survey(directory, n_stars, nights, seed, progress=True)
-        click.echo(f"{counted(n_stars, 'star')} on {nights} nights; what is true of each star is in truth_stars.csv")
+        click.echo(
+            f"{counted(n_stars, 'star')} on {nights} nights; the true properties of each star are in truth_stars.csv"
+        )
         spectra = n_stars * nights
     if archives:
         write_demo_archives(directory / "archives", directory / "truth.csv")
-    click.echo(f"{counted(spectra, 'simulated spectrum')} with the truth in {directory}")
+    click.echo(f"{counted(spectra, 'simulated spectrum')} and their true properties in {directory}")
 
 
 @becat.command()
@@ -1341,7 +1348,7 @@ def _labelled(catalog: Path | None, labels: Path | None):
 
     if catalog is None:
         if labels is not None:
-            raise click.UsageError("--labels needs --catalog, where the flux of its spectra is")
+            raise click.UsageError("--labels needs --catalog, which holds the flux of these spectra")
         return None
     with open_catalogue(catalog, read_only=True):
         pass  # says in its own words what is wrong with a file that is missing, no catalogue, or of another becat
@@ -1394,7 +1401,7 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 @click.option(
     "--network",
     type=click.Choice(["resnet18", "profile", "both"]),
-    help="Which networks to train: both if not given, with --start-from the profile networks.",
+    help="Which networks to train; default: both, or with --start-from the profile networks.",
 )
 @click.option(
     "--teacher",
@@ -1416,7 +1423,7 @@ def _finished(start_from: Path, directory: Path, network: str) -> Path:
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Number of processes on a machine without GPU, instead of one per core. Seed and workers together decide which spectra are"
+    help="Number of processes on a machine without a GPU; default: one per core. Seed and workers together decide which spectra are"
     " simulated.",
 )
 def train(
@@ -1434,14 +1441,14 @@ def train(
     """Train the classifiers; after an interruption, the same command resumes.
 
     \b
-    Examples, becat's own profile networks trained further with one's own labels, and ResNet-18 anew:
+    Examples, becat's own profile networks trained further with your labels, and a new ResNet-18:
         becat train further/ --start-from becat --seed 5 --catalog catalog.duckdb --labels labels.csv
         becat train resnet18/ --network resnet18 --teacher becat --catalog catalog.duckdb --labels labels.csv
     """
     if imagenet and start_from:
-        raise click.UsageError("--imagenet starts anew, --start-from does not: give one of them")
+        raise click.UsageError("--imagenet is for a new training, --start-from continues one: give only one of them")
     if spectra and not start_from:
-        raise click.UsageError("--spectra is for a training that starts from another: give --start-from too")
+        raise click.UsageError("--spectra is only for a training that starts from another: add --start-from")
     _need_torch()
     from becat.models.training.train import TrainConfig, further_drawing
     from becat.models.training.train import train as train_classifier
@@ -1529,7 +1536,7 @@ def export_model(training: Path, directory: Path, threshold: float, name: str) -
         files = export_models(training, directory, threshold=threshold, name=name)
     except FileNotFoundError as error:
         raise BecatError(
-            f"{error.filename} is missing: `becat train {training}` writes it, and goes on where it stopped"
+            f"{error.filename} is missing: run `becat train {training}`, which resumes where it stopped and writes it"
         ) from None
     except ValueError as error:
         raise BecatError(str(error)) from None
@@ -1572,7 +1579,7 @@ def export_both(resnet18: Path, profile: Path, catalog: Path | None, labels: Pat
 @click.option(
     "--docs",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the results as this page of documentation.",
+    help="Also write the results to this page of the documentation.",
 )
 def evaluate(
     directory: Path,

@@ -95,7 +95,7 @@ def compare_with(
     view = view or of_paper or "classical_be"
     try:
         if "star_id" not in column_names(connection, view):
-            raise BecatError(f"{view} is no view of stars: it has no column star_id")
+            raise BecatError(f"{view} is not a view of stars: it has no column star_id")
         check_radius(radius_arcsec)
         ra, dec = position_in_degrees(connection, table, ra, dec)
         columns = column_names(connection, table)
@@ -135,7 +135,9 @@ def _list(connection, words: str) -> tuple[str, str, str]:
     if words in known_sources():
         found = "select 1 from information_schema.tables where table_schema = 'archive' and table_name = ?"
         if not connection.execute(found, [words]).fetchone():
-            raise BecatError(f"{words} is not in the catalogue: take it in with `becat fetch {words}`, or --from FILE")
+            raise BecatError(
+                f"{words} is not in the catalogue: get it with `becat fetch {words}`, from a file with --from FILE"
+            )
         return f"archive.{words}", words, ""
     return words, words.split(".")[-1], ""
 

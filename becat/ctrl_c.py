@@ -18,7 +18,7 @@ from typing import NoReturn
 
 __all__ = ["STOPPED", "CtrlC", "leave"]
 
-STOPPED = "stopped; the same command goes on where it stopped"
+STOPPED = "stopped; run the same command again to resume"
 AGAIN_S = 0.25
 # What started the command may hand on a Ctrl-C that the terminal has sent to the command too: that is no second one.
 SECOND_AFTER_S = 0.5

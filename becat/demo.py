@@ -75,7 +75,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1, added: Seque
             _name_spectra(config, missing)
             configuration = Configuration.read(config)
     except ConfigurationError as error:
-        raise BecatError(f"{config}: {error}: mend or remove that file, or choose a new directory") from None
+        raise BecatError(f"{config}: {error}: correct or remove that file, or choose a new directory") from None
     run_pipeline(configuration)
     with open_catalogue(catalog, read_only=True) as connection:
         click.echo()
@@ -88,7 +88,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1, added: Seque
     of_yours = "" if added else "; none of them shows a Be star: add one of yours with --with FILE"
     click.echo(
         f"\nThe survey is simulated (is_simulated); {counted(len(spectra), 'file holds a real LAMOST DR7 spectrum', 'files hold real LAMOST DR7 spectra')}{of_yours}."
-        f"\nAsk {catalog} in SQL: select * from classical_be; select * from runaway; select * from verdict"
+        f"\nQuery {catalog} in SQL: select * from classical_be; select * from runaway; select * from verdict"
         f"\nLook at it in a browser: becat serve {snapshot}"
         f"\nAdd spectra of your own: name them in {config}, then becat run {config}"
     )
@@ -97,7 +97,7 @@ def run_demo(directory: Path, n_spectra: int = 1000, seed: int = 1, added: Seque
 def _name_spectra(config: Path, paths: Sequence[Path]) -> None:
     """Add files to the entry `spectra` of a configuration; its other lines stay as they are."""
     if unnamed := [path for path in paths if not str(path).isprintable()]:
-        raise BecatError(f"{str(unnamed[0])!r} cannot be named in {config}: rename it, without odd letters")
+        raise BecatError(f"{str(unnamed[0])!r} cannot be named in {config}: rename it, without unusual characters")
     begin, text = "spectra = [\n", config.read_text(encoding="utf-8")
     if begin not in text:
         names = ", ".join(json.dumps(str(path), ensure_ascii=False) for path in paths)

@@ -34,5 +34,5 @@ def refuse_unknown(entries: Iterable[str], known: Iterable[str], table: str = ""
     for name in entries:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"the entries are {', '.join(names)}"
             raise ConfigurationError(f"unknown entry {name!r}{f' in [{table}]' if table else ''}: {hint}")

@@ -68,7 +68,7 @@ def _checked(name: str, value, folder: Path) -> Any:
             raise ConfigurationError(f"{name} in [lamost] must be a number, not {value!r}")
         return float(value)
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} in [lamost] must be a text, not {value!r}")
+        raise ConfigurationError(f"{name} in [lamost] must be a string, not {value!r}")
     if name == "survey" and value not in ("mrs", "lrs"):
         raise ConfigurationError(f"survey in [lamost] must be mrs or lrs, not {value!r}")
     if name == "ask" and value not in SERVICES:

@@ -48,6 +48,6 @@ def take_light_curves(
             continue
         for file in files:
             if star_of.setdefault(file, star_id) != star_id:
-                tell(f"{file} is named for two stars, and was taken as that of the first: star {star_of[file]}")
+                tell(f"{file} is named for two stars, and was loaded for the first: star {star_of[file]}")
     counts = refresh_light_curves(connection, star_of, tell)
     return counts | {"rejected": counts["rejected"] + n_starless}

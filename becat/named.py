@@ -43,7 +43,7 @@ def withdraw_unnamed(
     gone = sorted(before - set(names))
     if gone:
         WITHDRAW[kind](connection, gone)
-        tell(f"taken out, for the configuration names it no more: {', '.join(gone)}")
+        tell(f"removed, because the configuration no longer names it: {', '.join(gone)}")
     if before != set(names):
         with transaction(connection):
             connection.execute("delete from named_input where kind = ?", [kind])

@@ -73,7 +73,7 @@ def _refuse_no_place(entries: dict[str, Any]) -> None:
         if path and path.is_dir():
             raise ConfigurationError(f"{name} is a directory, not a file: {path}")
     if publish and publish.resolve() == catalog.resolve():
-        raise ConfigurationError(f"publish names the catalogue itself, {publish}: give the snapshot a name of its own")
+        raise ConfigurationError(f"publish names the catalogue itself, {publish}: give the snapshot another name")
 
 
 def _checked(name: str, value, folder: Path):
@@ -194,7 +194,7 @@ def run_pipeline(configuration: Configuration) -> None:
         give_positions(connection)
         n_nowhere = count_without_position(connection)
         nowhere = (
-            f" ({counted(n_nowhere, 'spectrum has no position and is', 'spectra have no position and are')} of none)"
+            f" ({counted(n_nowhere, 'spectrum has no position and belongs', 'spectra have no position and belong')} to none)"
             if n_nowhere
             else ""
         )
@@ -237,7 +237,9 @@ def run_pipeline(configuration: Configuration) -> None:
         click.echo("nothing is new or stale")
     if n_failed:
         n_asked = len(configuration.fetch)
-        raise BecatError(f"{n_failed} of {counted(n_asked, 'source')} not complete: the same command goes on with them")
+        raise BecatError(
+            f"{n_failed} of {counted(n_asked, 'source')} not complete: run the same command again to resume"
+        )
 
 
 def default_cache(catalog: Path) -> Path:

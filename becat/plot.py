@@ -94,7 +94,7 @@ def save(drawn: Figure, path: str | Path) -> None:
     path = Path(path)
     known = drawn.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
-        raise BecatError(f"{path}: a picture ends in .png, .pdf or .svg")
+        raise BecatError(f"{path}: the name of a picture must end in .png, .pdf or .svg")
     try:
         with mpl.rc_context(RC):  # pyright: ignore[reportArgumentType]
             drawn.savefig(path, dpi=DOTS_PER_INCH)

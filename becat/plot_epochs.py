@@ -121,7 +121,7 @@ def _time(epochs: Epochs, folded: bool) -> Time:
     if not folded:
         return Time("MJD / d")
     if epochs.period is None:
-        raise BecatError(f"{epochs.name} has no significant period to fold with")
+        raise BecatError(f"{epochs.name} has no significant period to fold on")
     period_d, mjd_0 = epochs.period["period_d"], epochs.period.get("mjd_phase_zero")
     return Time(
         f"phase of the period of {period_d:.6g} d", period_d, 0.0 if mjd_0 is None or np.isnan(mjd_0) else mjd_0
@@ -264,7 +264,7 @@ def _draw_light(axes: Axes, unit: str, rows: pd.DataFrame, time: Time, spectra_m
             f"{source} {band}" if band not in (None, source) else source,
         )
     if limit.any():
-        _dots(axes, rows.loc[limit], unit, time, "v", QUIET, "fainter than this")
+        _dots(axes, rows.loc[limit], unit, time, "v", QUIET, "upper limits (fainter than this)")
     first, last = axes.get_xlim()
     if time.period_d is None and (inside := spectra_mjd[(spectra_mjd >= first) & (spectra_mjd <= last)]).size:
         axes.plot(

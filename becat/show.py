@@ -125,7 +125,7 @@ def named_star(
         "select star_id, designation from spectrum where spectrum_id = ?", [find_spectrum(connection, words)]
     ).fetchone()
     if row is None or row[0] is None:
-        raise BecatError(f"{words} has no position and is no star: {advice}")
+        raise BecatError(f"{words} has no position and belongs to no star: {advice}")
     return row
 
 
@@ -143,7 +143,7 @@ def _of_star(connection, star_id: int) -> int:
     sql = "select spectrum_id from spectrum_verdict where star_id = $star and rank_in_star = 1"
     found = _first(connection, sql, {"star": star_id})
     if found is None:
-        raise BecatError(f"star {star_id} has no spectrum: load it first")
+        raise BecatError(f"star {star_id} has no spectrum: load one first")
     return found
 
 
@@ -230,7 +230,7 @@ def print_verdicts(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path])
         given,
     ).fetchall()
     for file, reason in refused[:LISTED_MAX]:
-        click.echo(f"{os.path.basename(file)} was not taken: {reason}")
+        click.echo(f"{os.path.basename(file)} was not loaded: {reason}")
     if len(refused) > LISTED_MAX:
         click.echo(f"and {len(refused) - LISTED_MAX:,} more: select file, reason from rejected_input")
 
@@ -258,7 +258,7 @@ def _conclusion(tests, conclusion: str, result: str) -> str:
         return f"not decided: it stops at {step}, {decisive[8]}"
     if decisive[7] == "unknown":
         refused = next(row for row in tests if row[7] == "fail")
-        return f"first step that fails: {step}, for want of data; {refused[0]} ({refused[1]}) fails with data"
+        return f"first step that fails: {step}, because data are missing; the first to fail on data: {refused[0]} ({refused[1]})"
     return f"first step that fails: {step}"
 
 

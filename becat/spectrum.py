@@ -273,7 +273,7 @@ class Spectrum:
         unknown = set(thresholds or ()) - set(THRESHOLDS)
         if unknown:
             raise BecatError(
-                f"{', '.join(sorted(unknown))} decides no measurement: those that do are {', '.join(THRESHOLDS)}"
+                f"{', '.join(sorted(unknown))} affects no measurement: those that do are {', '.join(THRESHOLDS)}"
             )
         return {**self.thresholds, **(thresholds or {})}
 

@@ -111,7 +111,7 @@ def verify(
         found += [_finding(check, wrong) for check, wrong in changed.items() if wrong]
     tell(f"{n_audits} audits of keys, references, ranges and completeness")
     if unasked:
-        found.append(_finding("the catalogue has all that is asked of it (`becat run` brings it up to date)", unasked))
+        found.append(_finding("the catalogue has all that the audits need (`becat run` brings it up to date)", unasked))
     found += [_finding(check, wrong) for check, wrong in differences_from_template(connection)]
     tell("views, macros, columns, thresholds and constants against a new catalogue")
     found += [*_checksums(connection, tell), *_flux(connection, tell), *_changed_models(connection)]
@@ -126,7 +126,7 @@ def _key_audits() -> Iterator[tuple[str, str]]:
         key = ", ".join(column.name for column in table.primary_key.columns)
         if key:
             yield (
-                f"{table.name}: one row a key ({key})",
+                f"{table.name}: one row per key ({key})",
                 f"select {key} from {table.name} group by {key} having count(*) > 1",
             )
 
@@ -233,7 +233,7 @@ def _count_audits() -> Iterator[tuple[str, str]]:
         " except select star_id, designation from star_alias",
     )
     yield (
-        f"the spectra of a star are where it is, but for those that `becat alias` gave it ({FAR_RADII} radii)",
+        f"the spectra of a star are at its position, except those that `becat alias` gave it ({FAR_RADII} radii)",
         f"""
         select spectrum_id, star_id from spectrum s join star using (star_id)
         where not exists (from star_link l where l.designation = s.designation)
@@ -244,12 +244,12 @@ def _count_audits() -> Iterator[tuple[str, str]]:
         """,
     )
     yield (
-        "every star with astrometry has its velocities in each model, and no other has",
+        "every star with astrometry has its velocities in each model, and no other star has any",
         "select star_id, kinematic_model from astrometry cross join kinematic_model"
         " full join kinematics k using (star_id, kinematic_model)"
         " where (k.star_id is null and exists (from etl_run where command = 'kinematics')) or astrometry.star_id is null",
     )
-    yield "every run came to its end", "select run_id, command, status from etl_run where status = 'running'"
+    yield "every run finished", "select run_id, command, status from etl_run where status = 'running'"
     yield (
         "one model of each network is the current one",
         "select network from model where is_current group by network having count(*) > 1",
@@ -261,18 +261,20 @@ def _changed_models(connection) -> Iterator[Finding]:
     for name, sha256 in connection.execute("select name, sha256 from model where is_current").fetchall():
         path = FOLDER / name
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            yield Finding("the model file is the one that scored", 1, f"{name}: run `becat score` again")
+            yield Finding("the model file is the one that gave the scores", 1, f"{name}: run `becat score` again")
 
 
 def _checksums(connection, tell: Callable[[str], None]) -> Iterator[Finding]:
     """Tables whose rows are not those that becat left there."""
     then, now = last_run_of_checksums(connection)
     if then is None:
-        tell("not compared: checksums of the tables, for no command has made any yet (the next one that writes does)")
+        tell(
+            "not compared: checksums of the tables, because no command has made any yet (the next one that writes will)"
+        )
         return
     if then < now:
         tell(
-            f"not compared: checksums of the tables, for run {now} was killed before it made them (the next command does)"
+            f"not compared: checksums of the tables, because run {now} was killed before it made them (the next command will)"
         )
         return
     found = list(differences(connection))

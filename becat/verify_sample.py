@@ -65,9 +65,9 @@ class Sample:
         if self.n_velocities:
             yield f"{counted(self.n_velocities, 'velocity', 'velocities')} of their stars computed again"
         if self.n_gone:
-            yield f"not read: {counted(self.n_gone, 'spectrum')} of the sample, for want of the file"
+            yield f"not read: {counted(self.n_gone, 'spectrum')} of the sample, because the file is missing"
         if self.n_stale:
-            yield f"not read: {counted(self.n_stale, 'spectrum')} of the sample, reduced by another version (`becat run` does it again)"
+            yield f"not read: {counted(self.n_stale, 'spectrum')} of the sample, reduced by another version (`becat run` reduces them again)"
 
 
 def recompute(connection, n_sample: int | None, seed: int) -> Sample:
@@ -166,7 +166,7 @@ def _compare_spectrum(connection, batch: Batch, spectrum_id: int, stored: dict, 
     check = "the sample read again from the files agrees"
     row = next((row for read in batch.files for row in read.spectra if row["spectrum_id"] == spectrum_id), None)
     if row is None:
-        sample.fail(check, f"{spectrum_id}: its file does not give it any more")
+        sample.fail(check, f"{spectrum_id}: its file no longer gives it")
         return
     expected = _expected(row, given, stored["snr_source"])
     for column in TABLES["spectrum"].columns:

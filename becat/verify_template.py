@@ -13,9 +13,9 @@ from becat.schema import build, parameters
 
 __all__ = ["differences_from_template"]
 
-HOW_TO_MEND = "`becat run` makes them anew"
+HOW_TO_MEND = "`becat run` makes them again"
 # Rows of the grid that are there are left as they are: nobody can say what was computed with them.
-HOW_TO_MEND_GRID = "take the catalogue from a copy"
+HOW_TO_MEND_GRID = "restore the catalogue from a copy"
 # What is compared: what it is called in a message, and a query that gives its name and all that is said of it.
 COMPARED = {
     "views": """

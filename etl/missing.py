@@ -36,7 +36,7 @@ def why_missing(flux: np.ndarray, ivar: np.ndarray, band_a: tuple[float, float])
     if dark.all():
         return "no pixel of the red arm has a flux: there are no data, or no continuum to divide by"
     if not (masked | dark)[inside].any():
-        return f"all pixels of {band_a[0]:.0f}-{band_a[1]:.0f} Angstrom are good, and yet it gave no number"
+        return f"all pixels of {band_a[0]:.0f}-{band_a[1]:.0f} Angstrom are good, yet there is no result"
     parts = []
     if (dark & inside).any():
         parts.append(f"there are no data, or no continuum to divide by, over {_stretches(dark & inside)}")

@@ -238,7 +238,7 @@ def test_vioque_is_asked_for_its_two_tables_only(connection, server, tmp_path):
 
 def test_what_was_seen_of_each_source_is_listed():
     out = becat("fetch", "--list").stdout
-    assert "J/A+A/638/A21/pms, J/A+A/638/A21/cbe" in out and "not seen: that this table exists" in out
+    assert "J/A+A/638/A21/pms, J/A+A/638/A21/cbe" in out and "not checked: that this table exists" in out
     for one in sources.load().values():
         assert one.name in out and (one.seen or one.unseen or one.service == "file"), one.name
     assert "name a source" in becat("fetch", check=2).stderr

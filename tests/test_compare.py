@@ -93,7 +93,7 @@ def test_a_view_against_itself_is_complete_and_pure(catalogue):
         (["nowhere"], "no table nowhere"),
         (["zhang_2022"], "becat fetch zhang_2022"),
         (["classical_be", "--view", "nowhere"], "no table nowhere"),
-        (["classical_be", "--view", "funnel"], "no view of stars"),
+        (["classical_be", "--view", "funnel"], "not a view of stars"),
         (["funnel"], "right ascension"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-STOPPED = "becat: stopped; the same command goes on where it stopped"
+STOPPED = "becat: stopped; run the same command again to resume"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals of a terminal")
 
 

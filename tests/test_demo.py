@@ -210,7 +210,7 @@ def test_spectra_are_added_and_a_second_run_changes_no_row(demo, tmp_path):
     _, _, last = said.partition("Your spectra:\n")
     first, second, *_ = last.splitlines()
     assert first.startswith("simulated_star.csv: not decided: it stops at spectral_type")
-    assert second.startswith("broken.fits was not taken: ")
+    assert second.startswith("broken.fits was not loaded: ")
     with duckdb.connect(str(directory / "catalog.duckdb"), read_only=True) as connection:
         assert connection.execute("select count(*) from spectrum where file like '%simulated_star.csv'").fetchone() == (
             1,

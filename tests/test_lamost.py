@@ -423,7 +423,7 @@ def test_a_name_that_is_not_there_is_told_after_both_paths(listed, client, tmp_p
 
 def test_the_disk_is_not_filled(listed, lamost, tmp_path):
     client = Client(lamost.root, limits=Limits(free_bytes_kept=10**18))
-    with pytest.raises(BecatError, match="make room"):
+    with pytest.raises(BecatError, match="free some space"):
         fetch_catalogues(client, dr7(client), "mrs", tmp_path)
     assert not list(tmp_path.glob("*.gz"))
 

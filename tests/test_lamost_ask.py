@@ -138,7 +138,7 @@ def test_a_whole_release_comes_in_strips(catalogue, lamost, sql, release, tmp_pa
     answer = ask_for_catalogues(sql, catalogue, DR7, "mrs", Wishes(), tmp_path / "asked", QUICK, said.append)
     plan_of(catalogue, answer, Wishes())
     assert planned(catalogue) == right and all(row[0] for row in planned(catalogue, "night_bytes"))
-    assert "all 1,206 rows of med_catalogue" in said[0] and "`becat lamost catalogue` sooner" in said[0]
+    assert "all 1,206 rows of med_catalogue" in said[0] and "`becat lamost catalogue`, which is faster" in said[0]
 
 
 @pytest.mark.parametrize("fault", ["429", "503", "cut", "web page later"])
@@ -155,8 +155,8 @@ def test_what_may_be_otherwise_later_is_asked_for_again(catalogue, lamost, sql, 
         ("401", "asks for a token for DR7 v2.0"),
         ("web page", "a web page, or Not Found"),
         ("not found under 200", "a web page, or Not Found"),
-        ("not found", "does not have it"),
-        ("sql error", "refuses the question .*syntax error"),
+        ("not found", "has nothing at this address"),
+        ("sql error", "refuses the query .*syntax error"),
     ],
 )
 def test_a_failure_is_named_and_what_came_is_kept(catalogue, lamost, sql, tmp_path, monkeypatch, fault, said):
@@ -183,11 +183,11 @@ def test_a_table_or_column_that_is_not_there_is_named(catalogue, lamost, sql, re
     with pytest.raises(BecatError, match="med_catalogue has no column obsid"):
         asked(sql, catalogue, tmp_path / "asked")
     lamost.tables["dr7/v2.0"] = {}
-    with pytest.raises(BecatError, match=r"refuses the question .*does not exist"):
+    with pytest.raises(BecatError, match=r"refuses the query .*does not exist"):
         asked(sql, catalogue, tmp_path / "asked")
     with pytest.raises(BecatError, match="DR3 is not served by LAMOST's OpenAPI"):
         asked(sql, catalogue, tmp_path / "asked", release=find(shipped(), "dr3"), survey="lrs")
-    with pytest.raises(BecatError, match="holds no position"):
+    with pytest.raises(BecatError, match="holds no positions"):
         catalogue.execute("create view none as select 1.0 as ra_deg, 1.0 as dec_deg where false")
         asked(sql, catalogue, tmp_path / "asked", Wishes(view="none"))
 

@@ -101,9 +101,9 @@ def test_whole_nights_bring_what_single_files_do(catalogue, lamost, offered, tmp
     )
     assert asked_singly(lamost) == set()
     assert set(catalogue.execute("select state, version from download_plan").fetchall()) == {("fetched", "v2.0")}
-    assert f"{len(offered)} spectra taken out of {len(nights)} archives" in came.lines()[0]
+    assert f"{len(offered)} spectra extracted from {len(nights)} archives" in came.lines()[0]
     before = lamost.asked.total()
-    assert fetched(catalogue, lamost, tmp_path / "mrs").lines() == ["spectra: all of the plan are there"]
+    assert fetched(catalogue, lamost, tmp_path / "mrs").lines() == ["spectra: all those of the plan are there"]
     assert lamost.asked.total() == before
 
 
@@ -227,7 +227,7 @@ def test_the_rate_of_the_last_download_is_that_of_the_next_plan(catalogue, lamos
     measured = known_rates(catalogue, limits)
     assert measured.single_s(2000, 1e3) == pytest.approx(1000) and measured.bytes_a_second == pytest.approx(6e5)
     assert known_rates(catalogue, Limits(connections=2)).single_s(2000, 1e3) == pytest.approx(2000)
-    assert "2.0 single files a second, 0.60 MB/s at most, as in the download of " in measured.words(False)
+    assert "2.0 single files per second, 0.60 MB/s at most, as in the download of " in measured.words(False)
     with Run(catalogue, "test") as run:
         keep_rate(catalogue, run.run_id, NIGHT, 2, 8e9, 2000.0, 1)
     assert known_rates(catalogue, limits).night_s(4e6) == pytest.approx(1)
@@ -243,8 +243,8 @@ def test_the_rate_of_the_last_download_is_that_of_the_next_plan(catalogue, lamos
 
 def test_the_plan_tells_which_way_is_less(catalogue, lamost, offered, tmp_path):
     for limits, said in (
-        (Limits(**SLOW), "out of"),
-        (Limits(seconds_a_file=0.01), "archive of no night would come sooner"),
+        (Limits(**SLOW), "from the archives"),
+        (Limits(seconds_a_file=0.01), "no archive of a whole night would be faster"),
     ):
         plan = make_plan(catalogue, [tmp_path / "g.csv.gz"], DR7, "mrs", Wishes(steps=False), limits)
         assert said in "\n".join(plan.lines())

@@ -215,7 +215,7 @@ def test_stars_of_a_list_of_a_view_and_all_their_epochs(catalogue, release, tmp_
 def test_q_is_asked_of_the_catalogues_2mass(catalogue, release, tmp_path):
     paths, general, stellar = release
     before = make_plan(catalogue, paths, DR7, "mrs", Wishes())
-    assert any("Q is not asked" in remark for remark in before.remarks)
+    assert any("Q is not applied" in remark for remark in before.remarks)
     stars = general.drop_duplicates(["ra", "dec"]).reset_index()
     late = np.arange(len(stars)) % 3 == 0
     tmass = pd.DataFrame({
@@ -336,7 +336,7 @@ def test_spectra_come_with_every_failure_mixed_in(catalogue, lamost, offered, tm
     assert (fetched.n_fetched, fetched.n_missing, fetched.n_failed) == (6, 1, 1)
     rows = {row[0]: row[1:] for row in planned(catalogue, "obsid, state, version, problem, file")}
     assert rows[obsids[5]][:3] == ("fetched", "v1.3", "not in v2.0: taken from v1.3")
-    assert rows[obsids[6]][0] == "missing" and "in any version of DR7" in rows[obsids[6]][2]
+    assert rows[obsids[6]][0] == "missing" and "nor is it in another version of DR7" in rows[obsids[6]][2]
     assert rows[obsids[7]][0] == "failed" and f"holds OBSID {obsids[0]}, not {obsids[7]}" in rows[obsids[7]][2]
     for obsid in obsids[:6]:
         assert (tmp_path / "mrs" / rows[obsid][3]).read_bytes() == offered[obsid]
@@ -352,7 +352,7 @@ def test_a_second_run_asks_nothing(catalogue, lamost, offered, tmp_path):
     fetch_spectra(catalogue, client_of(lamost), None, "mrs", tmp_path / "mrs")
     before = dict(lamost.asked)
     assert fetch_spectra(catalogue, client_of(lamost), None, "mrs", tmp_path / "mrs").lines() == [
-        "spectra: all of the plan are there"
+        "spectra: all those of the plan are there"
     ]
     assert dict(lamost.asked) == before
 
@@ -402,7 +402,7 @@ def test_a_service_that_is_down_ends_the_run(catalogue, lamost, offered, tmp_pat
 
 
 def test_a_full_disk_ends_the_run(catalogue, lamost, offered, tmp_path):
-    with pytest.raises(BecatError, match="make room"):
+    with pytest.raises(BecatError, match="free some space"):
         fetch_spectra(catalogue, client_of(lamost, free_bytes_kept=10**18), None, "mrs", tmp_path / "mrs")
     assert states(catalogue) == {"planned": 8}
 

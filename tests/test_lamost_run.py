@@ -194,7 +194,7 @@ def _run_and_kill(config, is_time):
         ('release = "dr7"\nsurvey = "hrs"', "mrs or lrs"),
         ('release = "dr7"\nstars = "nowhere.csv"', "no such file"),
         ('release = "dr7"\nsteps = 1', "true or false"),
-        ("release = 7", "must be a text"),
+        ("release = 7", "must be a string"),
     ],
 )
 def test_wrong_words_in_the_configuration_exit_2_in_one_line(tmp_path, entries, said):

@@ -248,7 +248,7 @@ def test_flux_far_from_its_median_is_refused(tmp_path):
 
 def test_a_name_that_no_table_can_hold_is_told(tmp_path):
     path = tmp_path / os.fsdecode(b"a\xff.csv")
-    with pytest.raises(BecatError, match=r"a\\xff.csv cannot be taken: .* is not UTF-8"):
+    with pytest.raises(BecatError, match=r"a\\xff.csv cannot be used: .* is not UTF-8"):
         read(written(path, ZTF))
 
 
@@ -355,7 +355,7 @@ def test_what_is_new_or_has_changed_is_read_and_what_cannot_be_is_told(with_star
     written(zg, "spoilt")
     assert taken(with_star, **named)[1] == (0, 2, 0, 1) and rows_of(with_star) == {"a.fits": 2, "broken.csv": 2}
     said, _ = taken(with_star, J1=[zg])
-    assert f"names it no more: {tmp_path / 'curves'} of star J1" in said and rows_of(with_star) == {}
+    assert f"no longer names it: {tmp_path / 'curves'} of star J1" in said and rows_of(with_star) == {}
 
 
 def test_a_file_under_two_names_is_taken_once(with_star, tmp_path):

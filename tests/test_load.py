@@ -207,7 +207,7 @@ def test_spectra_are_done_in_4_gib_of_addresses_and_less_is_refused_in_words(cat
         done = becat(*words, "--catalog", catalogue, before=limited, check=0 if limit_gib == 4 else 1)
         if limit_gib == 1:
             assert (
-                "3 GiB of address space are needed, the limit is 1.0" in done.stderr
+                "3 GiB of address space are needed, and the limit is 1.0" in done.stderr
                 and len(done.stderr.splitlines()) == 1
             )
     assert rows(catalogue, "select count(distinct spectrum_id) from be_score") == [(3 if limit_gib == 4 else 0,)]
@@ -267,6 +267,6 @@ def test_ctrl_c_is_one_line(catalogue, spectra):
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1, said
-    assert said.strip().splitlines()[-1] == "becat: stopped; the same command goes on where it stopped"
+    assert said.strip().splitlines()[-1] == "becat: stopped; run the same command again to resume"
     assert "Traceback" not in said
     assert load(catalogue, spectra)["loaded"] == 3

@@ -420,7 +420,7 @@ def _moved(flux, pixels):
 
 def test_an_unfinished_training_is_not_exported(tmp_path, config, training):
     train(tmp_path, config, stop_after_s=0)
-    with pytest.raises(ValueError, match=r"stopped before its end; `becat train"):
+    with pytest.raises(ValueError, match=r"the training is unfinished; `becat train"):
         export(tmp_path, tmp_path / "model", n_calibration=8)
     for file in ("curves.json", "weights.pt", "profile_0.pt", "profile_0_curves.json"):
         (tmp_path / file).write_bytes((training / file).read_bytes())

@@ -289,7 +289,7 @@ def test_what_the_configuration_names_no_more_is_taken_out(folder, capsys):
     with open_catalogue(folder / "c.duckdb", read_only=True) as connection:
         assert one(connection, "select k_mag from photometry") == 9.5
     pipeline.run_pipeline(pipeline.Configuration(**whole | {"release_catalogues": [], "archives": {}}))
-    assert "names it no more: tmass" in capsys.readouterr().out
+    assert "no longer names it: tmass" in capsys.readouterr().out
     with open_catalogue(folder / "c.duckdb", read_only=True) as connection:
         assert one(connection, "select teff_k from spectrum") == 11000
         assert one(connection, "select count(*) from photometry") == 0
@@ -409,5 +409,5 @@ def test_forget_says_what_it_does_and_asks(folder):
         loaded(connection, folder)
     asked = becat("forget", folder / "spectra", "-c", catalogue, check=1)  # nobody answers
     assert f"{path}: spectra, 1 row, loaded" in asked.stdout and "take 1 file out of" in asked.stdout
-    assert "1 file and 1 spectrum taken out; 0 stars" in becat("forget", path, "--yes", "-c", catalogue).stdout
+    assert "1 file and 1 spectrum removed; 0 stars" in becat("forget", path, "--yes", "-c", catalogue).stdout
     assert "knows no file" in becat("forget", path, "--yes", "-c", catalogue, check=1).stderr

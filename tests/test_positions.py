@@ -51,7 +51,7 @@ def test_loading_tells_of_spectra_without_a_position(folder):
     path = new_catalogue(folder / "c.duckdb")
     (folder / "text.dat").write_text("a spectrum, perhaps")
     words = becat("load", folder, "-c", path, "--workers", 1).stdout
-    assert "1 text file that may be a spectrum was skipped: name it" in words
+    assert "1 text file that may be a spectrum was skipped: to load one, name it" in words
     assert "2 spectra have no position and belong to no star" in words
 
 
@@ -83,7 +83,7 @@ def test_a_table_beside_the_files_gives_names_and_positions(folder):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("file,name,ra,dec\na.fits,x,400,20\n", "no position on the sky"),
+        ("file,name,ra,dec\na.fits,x,400,20\n", "not a position on the sky"),
         ("file,name,ra,dec\na.fits,x,here,there\n", "in degrees or sexagesimal"),
         ("spectrum,ra,dec\na.fits,1,2\n", "needs a column file"),
         ("file,colour\na.fits,blue\n", "needs a column file"),
@@ -129,7 +129,7 @@ def test_names_of_one_star(folder):
     spectrum(folder / "d.fits", 6, OBJECT="27 Cas", RA=15.0, DEC=61.0)
     path = loaded(folder)
     words = becat("alias", "HD 5394", "gam cas", "27 Cas", "-c", path).stdout
-    assert "2 spectra are of star" in words
+    assert "2 spectra now belong to star" in words
     with open_catalogue(path) as connection:
         found = rows(connection)
         assert found["a"][2] == found["b"][2] == found["d"][2]
@@ -145,7 +145,7 @@ def test_names_of_one_star(folder):
         with pytest.raises(BecatError, match="no spectrum is called"):
             link_names(connection, found["b"][2], ["alf Cas"])
     assert (
-        "has no position and is no star"
+        "has no position and belongs to no star"
         in becat("alias", found["a"][0], "27 Cas", "-c", loaded_without(folder), check=1).stderr
     )
 

@@ -258,7 +258,7 @@ def test_other_thresholds_give_other_widths(coadd):
     inside = (coadd.red.wavelength_a > 6560) & (coadd.red.wavelength_a < 6570)
     by_hand = np.sum(1 - coadd.red.flux[inside]) * 0.125
     assert narrow.ew_halpha_a == pytest.approx(by_hand, abs=0.2) and narrow.ew_halpha_a != coadd.measure().ew_halpha_a
-    with pytest.raises(becat.BecatError, match=r"q_late_min_mag decides no measurement: .*ew_halpha_band_min_a"):
+    with pytest.raises(becat.BecatError, match=r"q_late_min_mag affects no measurement: .*ew_halpha_band_min_a"):
         coadd.measure({"q_late_min_mag": 0.3})
 
 
@@ -356,7 +356,7 @@ def test_other_errors_are_one_line(coadd, tmp_path):
         becat.open_catalogue(tmp_path / "absent.duckdb")
     with pytest.raises(becat.BecatError, match="no model at"):
         coadd.score(tmp_path / "absent.onnx")
-    for path, words in ((tmp_path / "no" / "x.png", "cannot be written"), (tmp_path / "x.fish", "ends in .png")):
+    for path, words in ((tmp_path / "no" / "x.png", "cannot be written"), (tmp_path / "x.fish", "must end in .png")):
         with pytest.raises(becat.BecatError, match=words):
             coadd.plot(path)
     with pytest.raises(AttributeError, match="a spectrum has no ew"):

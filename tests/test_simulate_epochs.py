@@ -287,7 +287,7 @@ def test_the_command_writes_a_file_a_star_and_night(tmp_path):
     assert result.exit_code == 0 and "2 stars on 3 nights" in result.output
     assert len(list((tmp_path / "s" / "spectra").iterdir())) == 6
     few = CliRunner().invoke(becat, ["simulate", str(tmp_path / "t"), "--spectra", "2", "--nights", "3"])
-    assert few.exit_code and "give more --spectra" in str(few.exception)
+    assert few.exit_code and "increase --spectra" in str(few.exception)
 
 
 def test_what_the_classifier_learns_from_knows_no_scenario():

@@ -39,20 +39,20 @@ DAMAGE = {
     "update spectrum set star_id = 5": "spectrum.star_id is in star",
     "update input_file set n_rows = 7": "the ledger counts the spectra of each file",
     "update flux_red set flux = list_transform(flux, f -> f * 1.01)::float[4001]": "the sample read again from the files agrees",
-    "update etl_run set status = 'running'": "every run came to its end",
+    "update etl_run set status = 'running'": "every run finished",
     "update spectrum set mjd = mjd + 100": "the sample read again from the files agrees",
     "update spectrum set snr_r = snr_r + 1": "the sample read again from the files agrees",
     "update line_measurement set ew_halpha_a = ew_halpha_a - 5": "the sample measured again agrees",
     "update be_score set be_probability = 1 - be_probability": "the sample scored again agrees",
     "delete from line_measurement where spectrum_id = (select max(spectrum_id) from spectrum)": "every spectrum is measured, or missing_result says why not",
     "delete from star where star_id = (select max(star_id) from star)": "every spectrum with a position is of a star, and every star has one",
-    "drop view runaway": "the views of becat are there (`becat run` makes them anew)",
-    "create or replace view oe_star as select * from star": "the views are those of this version of becat (`becat run` makes them anew)",
-    "create or replace macro parameter(parameter_name) as (1.0)": "the macros are those of this version of becat (`becat run` makes them anew)",
-    "comment on column spectrum.mjd is null": "the columns are those of this version of becat (`becat run` makes them anew)",
-    "update wavelength_grid set wavelength_a = wavelength_a + 0.2": "the wavelengths are those of this version of becat (take the catalogue from a copy)",
-    "delete from selection_parameter where name = 'snr_min'": "the thresholds of becat are there (`becat run` makes them anew)",
-    "update selection_parameter set unit = 'mag' where name = 'snr_min'": "the thresholds are described as in parameters.toml (`becat run` makes them anew)",
+    "drop view runaway": "the views of becat are there (`becat run` makes them again)",
+    "create or replace view oe_star as select * from star": "the views are those of this version of becat (`becat run` makes them again)",
+    "create or replace macro parameter(parameter_name) as (1.0)": "the macros are those of this version of becat (`becat run` makes them again)",
+    "comment on column spectrum.mjd is null": "the columns are those of this version of becat (`becat run` makes them again)",
+    "update wavelength_grid set wavelength_a = wavelength_a + 0.2": "the wavelengths are those of this version of becat (restore the catalogue from a copy)",
+    "delete from selection_parameter where name = 'snr_min'": "the thresholds of becat are there (`becat run` makes them again)",
+    "update selection_parameter set unit = 'mag' where name = 'snr_min'": "the thresholds are described as in parameters.toml (`becat run` makes them again)",
     "update selection_parameter set value = -5 where name = 'be_probability_min'": "the thresholds are in their ranges (`becat threshold --reset NAME`)",
     "update line_measurement set ew_halpha_a = null": "line_measurement.ew_halpha_a is there in at least 50% of the rows",
 }
@@ -62,7 +62,7 @@ def test_a_sound_catalogue_passes(sound):
     with open_catalogue(sound, read_only=True) as connection:
         assert verify(connection) == []
     said = becat("verify", "--catalog", sound, "--all").stdout
-    assert "holds together" in said
+    assert "passed every check" in said
     assert "read: 3 of 3 spectra from the files, 3 of them measured and 3 scored again" in said
     assert "read: 3 rows of flux_red against the checksums" in said
 

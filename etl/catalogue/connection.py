@@ -94,7 +94,7 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
         raise BecatError(f"no catalogue at {path}: name yours (--catalog FILE), or make one with `becat init {path}`")
     if _is_sqlite(path):
         raise BecatError(
-            f"{path} is a snapshot for the site, not the catalogue: name the catalogue (a DuckDB file), or look at the snapshot"
+            f"{path} is a snapshot for the site, not the catalogue: name the catalogue (a DuckDB file), or view the snapshot"
             f" with `becat serve {path}`"
         )
     try:
@@ -154,7 +154,9 @@ def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path, read_on
     if digest == schema_digest():
         return
     if _numbers(made_by) > _numbers(becat_version()):
-        raise BecatError(f"{path} was made by becat {made_by}, and this is {becat_version()}: install the newer one")
+        raise BecatError(
+            f"{path} was made by becat {made_by}, and this is becat {becat_version()}: install the newer version"
+        )
     if read_only:
         maker = f"becat {made_by}" if made_by and made_by != becat_version() else "an older becat"
         raise BecatError(f"{path} was made by {maker}: bring it up to date with `becat upgrade {path}`")
@@ -164,7 +166,7 @@ def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path, read_on
         build.upgrade(connection)
     except duckdb.Error as error:
         raise BecatError(
-            f"{path} is of a becat that this one cannot bring up to date: load its files into a new catalogue"
+            f"{path} was made by a becat from which this one cannot upgrade: load its files into a new catalogue"
             f" ({what_went_wrong(error)})"
         ) from None
 
@@ -197,16 +199,16 @@ def _why_not_opened(path: Path, error: duckdb.Error) -> str:
 
 # What the words of DuckDB and of the system mean to a user, and what to do.
 HINTS = {
-    "no space left": "the disk is full: make room",
-    "file too large": "a limit on the size of files is reached: raise it",
-    "disk quota exceeded": "the disk quota is used up: make room",
-    "read-only": "it cannot be written: look at its permissions",
-    "permission denied": "it cannot be written: look at its permissions",
-    "out of memory": "there is not enough memory: end other programs",
-    "unable to open database file": "a file cannot be opened or made: look at its folder and permissions",
-    "disk is full": "the disk is full: make room",
-    "disk i/o error": "the disk is full, or does not answer as it should: look at it",
-    "input/output error": "the disk does not answer as it should: look at it",
+    "no space left": "the disk is full: free some space",
+    "file too large": "the limit on the size of files has been reached: raise it",
+    "disk quota exceeded": "the disk quota is used up: free some space",
+    "read-only": "it cannot be written: check its permissions",
+    "permission denied": "it cannot be written: check its permissions",
+    "out of memory": "there is not enough memory: close other programs",
+    "unable to open database file": "a file cannot be opened or created: check its folder and permissions",
+    "disk is full": "the disk is full: free some space",
+    "disk i/o error": "the disk is full or failing: check it",
+    "input/output error": "the disk may be failing: check it",
     "checksum": "the file is damaged: restore it from a copy, or load the spectra into a new one",
 }
 
@@ -219,7 +221,9 @@ def what_went_wrong(error: BaseException) -> str:
     words = " ".join(str(error).split())
     hint = next((hint for word, hint in HINTS.items() if word in words.lower()), None)
     return (
-        f"{hint}, and the same command goes on ({words.split(' Possible solutions')[0][:300]})" if hint else words[:400]
+        f"{hint}, then run the same command again ({words.split(' Possible solutions')[0][:300]})"
+        if hint
+        else words[:400]
     )
 
 
@@ -302,7 +306,7 @@ def _checkpoint(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         connection.execute("checkpoint")
     except duckdb.Error as error:
         raise BecatError(
-            f"nothing is lost, but it is still in {log}, to be kept beside {path.name}: {what_went_wrong(error)}"
+            f"nothing is lost, but the last changes are still in {log}; keep it beside {path.name}: {what_went_wrong(error)}"
         ) from None
 
 

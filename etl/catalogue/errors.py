@@ -21,9 +21,9 @@ def refuse_odd(path: Path) -> None:
     """Raise `BecatError` for a name that no table can hold, and for a pipe or a device: reading the one may wait for ever,
     the other never ends."""
     if not is_utf8(str(path)):
-        raise BecatError(f"{os.fsencode(path).decode('utf-8', 'backslashreplace')} cannot be taken: {NAMELESS}")
+        raise BecatError(f"{os.fsencode(path).decode('utf-8', 'backslashreplace')} cannot be used: {NAMELESS}")
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise BecatError(f"{path} is not a regular file: write what comes from it to a file first, and name that")
+        raise BecatError(f"{path} is not a regular file: write its content to a file first, and name that file")
 
 
 class Rejected(Exception):

@@ -25,7 +25,7 @@ def need_address_space() -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < NEEDED_GIB * 2**30:
         raise BecatError(
-            f"{NEEDED_GIB} GiB of address space are needed, the limit is {limit / 2**30:.1f}: raise it"
+            f"{NEEDED_GIB} GiB of address space are needed, and the limit is {limit / 2**30:.1f}: raise the limit"
             f" (ulimit -v {(NEEDED_GIB + 1) * 2**20}); nothing was done"
         )
 
@@ -33,5 +33,5 @@ def need_address_space() -> None:
 def not_enough_memory(what: str) -> BecatError:
     """The error for memory that ran out, which says nothing of the input."""
     return BecatError(
-        f"there was not enough memory {what}: end other programs, or give it more; the same command goes on"
+        f"there was not enough memory {what}: close other programs or use a machine with more, then run the same command again"
     )

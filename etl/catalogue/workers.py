@@ -321,9 +321,7 @@ def work_through(
         except WorkerDied:
             pool.restart()
             if give_up is None:
-                raise BecatError(
-                    "the processes that work on the spectra die again and again: give them more memory"
-                ) from None
+                raise BecatError("the processes that work on the spectra keep dying: give them more memory") from None
             smaller = split(partition) if split else []
             for part in smaller or [partition]:
                 yield part, (_alone(pool, work, part, give_up) if smaller else give_up(part))

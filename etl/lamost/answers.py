@@ -77,15 +77,15 @@ def judge(status: int, kind: str, start: bytes, location: str = "") -> None:
     if status == 429 or status >= 500:
         raise Busy(f"the service is busy (HTTP {status})")
     if status in (401, 403):
-        raise NeedsToken(f"the service wants a token, or another one (HTTP {status})")
+        raise NeedsToken(f"the service requires a token, or another one (HTTP {status})")
     if 300 <= status < 400:
         if LOGIN.search(location.encode()):
-            raise NeedsToken("the service leads to its login page")
-        raise Refused(f"the service leads elsewhere, to {urlsplit(location).hostname or 'another page'}")
+            raise NeedsToken("the service redirects to its login page")
+        raise Refused(f"the service redirects elsewhere, to {urlsplit(location).hostname or 'another page'}")
     if status == 404:
-        raise NotThere("the service does not have it (HTTP 404)")
+        raise NotThere("the service has nothing at this address (HTTP 404)")
     if status >= 400:
-        raise Refused(f"the service refuses (HTTP {status}){_said(start)}")
+        raise Refused(f"the service refuses the request (HTTP {status}){_said(start)}")
     if start.startswith(GZIP):
         return
     _judge_words(kind, start)
@@ -107,7 +107,7 @@ def judge_table(start: bytes) -> None:
     if words.startswith(b"{"):
         text = _error_of(words)
         if OF_THE_QUESTION.search(text):
-            raise Refused(f"the service refuses the question ({text[:SHOWN]})")
+            raise Refused(f"the service refuses the query ({text[:SHOWN]})")
         _judge_json(words)
     if LOGIN.search(start):
         raise NeedsToken("a login page came instead of a table")
@@ -118,7 +118,7 @@ def judge_table(start: bytes) -> None:
 def _judge_words(kind: str, start: bytes) -> None:
     words = start.lstrip(b"\xef\xbb\xbf \r\n\t")
     if not words:
-        raise NotThere("the answer is empty, which in old releases means that there is none")
+        raise NotThere("the answer is empty, which in old releases means that there is no such file")
     if words.startswith(b"{"):
         _judge_json(words)
     if LOGIN.search(start):
@@ -128,8 +128,8 @@ def _judge_words(kind: str, start: bytes) -> None:
     if words.lower().startswith(b"not found"):
         raise NotThere("the service says Not Found")
     if start.startswith(b"SIMPLE  ="):
-        raise Unusable("a plain FITS file came where a gzipped one was asked for")
-    raise Unusable(f"what came does not begin as gzip ({kind or 'no type'}{_said(words)})")
+        raise Unusable("a plain FITS file came instead of the gzipped one requested")
+    raise Unusable(f"the answer does not begin as gzip ({kind or 'no type'}{_said(words)})")
 
 
 def _error_of(words: bytes) -> str:
@@ -145,8 +145,8 @@ def _judge_json(words: bytes) -> None:
     if re.search(r"token|login|unauthori[sz]ed|permission", text, re.IGNORECASE):
         raise NeedsToken("the service says that the token is missing, wrong or expired")
     if re.search(r"internal server error", text, re.IGNORECASE):
-        raise Busy(f"the service reports an error of its own ({text[:SHOWN]})")
-    raise NotThere(f"the service answers with an error instead of the file ({text[:SHOWN] or 'no words'})")
+        raise Busy(f"the service reports an internal error ({text[:SHOWN]})")
+    raise NotThere(f"the service answers with an error instead of the file ({text[:SHOWN] or 'no message'})")
 
 
 def _said(start: bytes) -> str:
@@ -197,7 +197,7 @@ def opened_spectrum(content: bytes, obsid: int) -> str:
     except Problem as problem:
         raise Unusable(f"it cannot be unpacked: {problem}") from None
     if not plain.startswith(b"SIMPLE  ="):
-        raise Unusable("it is gzip, but no FITS file")
+        raise Unusable("it is gzip, but not a FITS file")
     cards = _cards(plain)
     found = cards.get("OBSID", "").split("/")[0].strip(" '")
     if found != str(obsid):

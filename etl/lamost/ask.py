@@ -182,8 +182,8 @@ class _Question:
         missing = [name for name in ("obsid", "ra", "dec") if not columns.keys() & {*NAMES[name]}]
         if missing:
             raise BecatError(
-                f"{self.service.name}: {table} has no column {', '.join(missing)} (there: {', '.join(list(there)[:30])}): it has"
-                " another form than it had; fetch the catalogue's file with `becat lamost catalogue`"
+                f"{self.service.name}: {table} has no column {', '.join(missing)} (there: {', '.join(list(there)[:30])}): the"
+                " table has changed; fetch the catalogue's file with `becat lamost catalogue`"
             )
 
     def _conditions(self, table: str, columns: dict[str, str]) -> Iterator[str]:
@@ -195,9 +195,9 @@ class _Question:
         n_rows = self.service.count(table, "")
         slow, fast = (n_rows / rate / 3600 for rate in ROWS_A_SECOND)
         self.tell(
-            f"{self.service.name}: all {counted(n_rows, 'row')} of {table}; LAMOST's own service gave others {ROWS_A_SECOND[0]} to"
-            f" {ROWS_A_SECOND[1]:,} rows a second, which is {fast:,.1f} to {slow:,.1f} hours: a region is less, and the file of"
-            " `becat lamost catalogue` sooner"
+            f"{self.service.name}: all {counted(n_rows, 'row')} of {table}; LAMOST's own service has given other users {ROWS_A_SECOND[0]} to"
+            f" {ROWS_A_SECOND[1]:,} rows per second, which means {fast:,.1f} to {slow:,.1f} hours: ask for a region, or fetch the"
+            " file with `becat lamost catalogue`, which is faster"
         )
         step = self.service.strip_deg
         edges = [-90 + step * i for i in range(round(180 / step))]

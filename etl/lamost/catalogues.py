@@ -47,9 +47,7 @@ def known_releases(client: Client) -> list[Release]:
             if re.fullmatch(r"dr\d+", str(one["dr_version"]), re.IGNORECASE)
         ]
     except (KeyError, TypeError):
-        raise BecatError(
-            "LAMOST's list of releases has another form than it had: see whether becat is up to date"
-        ) from None
+        raise BecatError("LAMOST's list of releases has changed its form: check that becat is up to date") from None
     return sorted(found, key=lambda one: one.order)
 
 
@@ -131,7 +129,7 @@ def release_of_files(paths: Iterable[Path], release: str | None = None, survey: 
         releases, surveys = {one[:2] for one in told if one}, {one[2] for one in told if one}
         if (not release and len(releases) != 1) or (not survey and len(surveys) != 1):
             raise BecatError(
-                'the names of the catalogues do not tell one release and survey: say them, as in --release "DR7 v2.0" --mrs'
+                'the names of the catalogues do not show one release and survey: give them, as in --release "DR7 v2.0" --mrs'
             )
         release = release or " ".join(releases.pop())
         survey = survey or surveys.pop()
@@ -199,13 +197,13 @@ def _fetch(client: Client, release: Release, survey: str, target: Path) -> Path:
         except Unusable as error:
             part = _part(target)
             kept = (
-                f"; {part.stat().st_size / 1e6:,.0f} MB of it are kept, the same command goes on"
+                f"; {part.stat().st_size / 1e6:,.0f} MB of it are kept: run the same command again to resume"
                 if part.exists()
                 else ""
             )
             raise BecatError(f"{target.name} could not be fetched: {error}{kept}") from None
     raise BecatError(
-        f"LAMOST has no {target.name} ({said}): look at the page of {release.name} for its name, and put the file at {target}"
+        f"LAMOST has no {target.name} ({said}): find its name on the page of {release.name}, and save the file as {target}"
     )
 
 

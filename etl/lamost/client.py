@@ -71,7 +71,7 @@ class Client:
         try:
             return json.loads(self._whole(address, False, JSON_BYTES_MAX, _judge_json, json.loads))
         except (Unusable, ValueError) as error:
-            raise BecatError(f"{address}: {error or 'it answered with something else than JSON'}") from None
+            raise BecatError(f"{address}: {error or 'the answer is not JSON'}") from None
 
     def content(self, address: str, with_token: bool, length_max: int, check: Callable[[bytes], Any]) -> bytes:
         """A small gzipped file, as a whole.
@@ -171,10 +171,10 @@ class Client:
                 if whole == str(have):
                     return
                 part.unlink()  # what is there is longer than the file: another file
-                raise Busy("the file has changed at the service")
+                raise Busy("the file on the server has changed")
             goes_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             if answer.status_code == 206 and not goes_on:
-                raise Refused("the service sent another part of the file than was asked for")
+                raise Refused("the service sent a part of the file other than the one requested")
             if not goes_on:
                 _judge(answer, start)
                 have = 0
@@ -307,6 +307,6 @@ def room_for(folder: Path, n_bytes: int, limits: Limits) -> None:
     free = shutil.disk_usage(folder).free
     if free - n_bytes < limits.free_bytes_kept:
         raise BecatError(
-            f"{folder} has {free / 1e9:.1f} GB free, and {n_bytes / 1e9:.1f} GB are to come: make room (becat leaves"
-            f" {limits.free_bytes_kept / 1e9:.0f} GB), and the same command goes on"
+            f"{folder} has {free / 1e9:.1f} GB free, and {n_bytes / 1e9:.1f} GB are to come: free some space (becat leaves"
+            f" {limits.free_bytes_kept / 1e9:.0f} GB), then run the same command again"
         )

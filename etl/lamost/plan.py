@@ -98,11 +98,11 @@ class Plan:
         )
         if self.n_whole_nights:
             said.append(
-                f"of these {counted(self.n_of_whole_nights, 'file')} out of the archives (tar) of {counted(self.n_whole_nights, 'whole night')}, where"
-                f" LAMOST has them: {self.bytes_of_whole_nights / 1e9:,.3f} GB, expected {self.hours_saved:,.1f} hours sooner"
+                f"of these {counted(self.n_of_whole_nights, 'file')} from the archives (tar) of {counted(self.n_whole_nights, 'whole night')}, where"
+                f" LAMOST has them: {self.bytes_of_whole_nights / 1e9:,.3f} GB, expected to be {self.hours_saved:,.1f} hours faster"
             )
         elif self.n_to_fetch:
-            said.append("all as single spectra: the archive of no night would come sooner")
+            said.append("all as single spectra: no archive of a whole night would be faster")
         if self.n_to_fetch:
             said.append(f"hours: {self.rates}")
         return said
@@ -258,7 +258,7 @@ def _of_place(connection, wishes: Wishes, plan: Plan) -> str:
         n_without = connection.execute("select count(*) from _file where g_mag is null").fetchone()[0]
         if n_without:
             plan.remarks.append(
-                f"{counted(n_without, 'file has', 'files have')} no magnitude in the catalogue: it leaves none of them out"
+                f"{counted(n_without, 'file has', 'files have')} no magnitude in the catalogue: none of them is left out for that"
             )
     for places in _lists(connection, wishes):
         _near(connection, places, "_file", wishes.radius_arcsec)
@@ -277,7 +277,7 @@ def _within(ra_deg: float, dec_deg: float, radius_deg: float) -> str:
 
 def _lists(connection, wishes: Wishes) -> list[Side]:
     if wishes.stars and wishes.view:
-        raise BecatError("stars of a list and stars of a view: give one of the two")
+        raise BecatError("stars of a list and stars of a view: give only one of the two")
     table = wishes.view or (take_in_file(connection, wishes.stars) if wishes.stars else "")
     if not table:
         return []
@@ -300,7 +300,7 @@ def positions_of_stars(connection, wishes: Wishes) -> list[tuple[float, float, f
             f"select distinct ra_deg, dec_deg from {places.table} where isfinite(ra_deg) and isfinite(dec_deg) order by all"
         ).fetchall()
         if not found:
-            raise BecatError(f"{wishes.stars or wishes.view} holds no position")
+            raise BecatError(f"{wishes.stars or wishes.view} holds no positions")
     return [(ra, dec, wishes.radius_arcsec / 3600) for ra, dec in found]
 
 
@@ -323,7 +323,7 @@ def _ask_steps(connection, plan: Plan) -> None:
     connection.execute("delete from _chosen where not passes_teff")
     _note(connection, plan, "T_eff not of a late A or F star, or unknown", "_chosen")
     if not n_teff:
-        plan.remarks.append("no temperature in the catalogues: give the one of stellar parameters too")
+        plan.remarks.append("no temperature in the catalogues: add the catalogue of stellar parameters")
     connection.execute("""
         update _chosen set why = concat_ws('; ',
             'S/N ' || coalesce(round(snr_b)::integer::text, '-') || ', ' || coalesce(round(snr_r)::integer::text, '-'),
@@ -332,7 +332,7 @@ def _ask_steps(connection, plan: Plan) -> None:
     found = "select 1 from information_schema.tables where table_schema = 'archive' and table_name = 'tmass'"
     if not connection.execute(found).fetchone():
         plan.remarks.append(
-            "Q is not asked: the catalogue has no 2MASS (becat fetch tmass, or --from FILE, then plan again)"
+            "Q is not applied: the catalogue has no 2MASS (becat fetch tmass, or --from FILE, then plan again)"
         )
         return
     _ask_q(connection)

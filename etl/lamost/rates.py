@@ -46,7 +46,7 @@ class Rates:
 
     def words(self, with_nights: bool) -> str:
         """How the rates are known."""
-        said = f"{1 / self.seconds_a_file:,.1f} single files a second, {self.bytes_a_second / 1e6:,.2f} MB/s at most"
+        said = f"{1 / self.seconds_a_file:,.1f} single files per second, {self.bytes_a_second / 1e6:,.2f} MB/s at most"
         said += _known(self.single_on)
         if with_nights:
             said += f"; whole nights {self.night_bytes_a_second / 1e6:,.2f} MB/s{_known(self.night_on)}"

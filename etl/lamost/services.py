@@ -67,7 +67,7 @@ class LamostSql:
         """See `Service.count`."""
         _, rows = self._table(f"select count(*) as n from {table}{_where(condition)}")
         if len(rows) != 1 or not rows[0][0].isdigit():
-            raise BecatError(f"{self.name} does not count the rows of {table}: it has another form than it had")
+            raise BecatError(f"{self.name} does not count the rows of {table}: its answers have changed their form")
         return int(rows[0][0])
 
     def rows(self, table: str, columns: Sequence[str], condition: str) -> list[list[str]]:
@@ -89,7 +89,7 @@ class LamostSql:
             raise token_needed(release) from None
         except Unusable as error:
             raise BecatError(
-                f"{self.name} of {release.name}: {error}; what has come is kept, the same command goes on"
+                f"{self.name} of {release.name}: {error}; what has arrived is kept: run the same command again to resume"
             ) from None
         return read[0]
 
@@ -99,7 +99,7 @@ def _read_csv(content: bytes, n_columns: int) -> tuple[list[str], list[list[str]
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unusable("the answer is no text") from None
+        raise Unusable("the answer is not text") from None
     header = text.partition("\n")[0]
     separator = max(",|", key=header.count)
     lines = [line for line in csv.reader(io.StringIO(text), delimiter=separator) if line]
@@ -107,7 +107,7 @@ def _read_csv(content: bytes, n_columns: int) -> tuple[list[str], list[list[str]
         return [], []
     width = len(lines[0])
     if any(len(line) != width for line in lines) or (n_columns and width != n_columns):
-        raise Unusable("the answer is no whole table")
+        raise Unusable("the answer is not a complete table")
     return lines[0], [["" if cell in ("null", "None") else cell for cell in line] for line in lines[1:]]
 
 
@@ -137,7 +137,7 @@ class _Adql(ABC):
     def remarks(self, table: str) -> list[str]:
         """See `Service.remarks`."""
         return [
-            f"{self.name} does not say of which version its tables are: a file that one lacks is looked for in the others"
+            f"{self.name} does not say which version its tables are of: a file that one version lacks is looked for in the others"
         ]
 
     def circle(self, ra: str, dec: str, place: tuple[float, float, float]) -> str:
@@ -166,7 +166,7 @@ class _Adql(ABC):
                 words = " ".join(str(error).split())[:300] or type(error).__name__
                 if _is_of_the_question(error, words) or turn == self._limits.tries - 1:
                     raise BecatError(
-                        f"{self.name} does not answer {query[:120]!r}: {words}; what has come is kept, the same command goes on"
+                        f"{self.name} does not answer {query[:120]!r}: {words}; what has arrived is kept: run the same command again to resume"
                     ) from None
                 self._sleep(min(self._limits.first_wait_s * 2**turn, self._limits.longest_wait_s))
 
@@ -223,10 +223,10 @@ class Vizier(_Adql):
     def remarks(self, table: str) -> list[str]:
         """See `Service.remarks`."""
         said = [
-            "VizieR does not say of which version its tables are: a file that one lacks is looked for in the others"
+            "VizieR does not say which version its tables are of: a file that one version lacks is looked for in the others"
         ]
         if table in COADDS_ONLY:
-            said.append("VizieR lists coadds only: how large a file is and the S/N of its exposures are not known")
+            said.append("VizieR lists coadds only: the sizes of the files and the S/N of the exposures are not known")
         return said
 
     def _answer(self, query: str) -> Any:

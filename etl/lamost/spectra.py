@@ -75,14 +75,14 @@ class Fetched:
     def lines(self) -> list[str]:
         """The counts in words."""
         if not (self.n_fetched or self.n_there or self.n_missing or self.n_failed or self.n_of_nights or self.remarks):
-            return ["spectra: all of the plan are there"]
+            return ["spectra: all those of the plan are there"]
         said = []
         if self.n_nights:
             amount = _amount(self.night_bytes, self.night_seconds)
             said = [
-                f"nights:  {counted(self.n_of_nights, 'spectrum')} taken out of {counted(self.n_nights, 'archive')}, {amount}"
+                f"nights:  {counted(self.n_of_nights, 'spectrum')} extracted from {counted(self.n_nights, 'archive')}, {amount}"
             ]
-        rest = f"; {self.n_there:,} were there, {self.n_missing:,} missing, {self.n_failed:,} failed"
+        rest = f"; {self.n_there:,} were there already, {self.n_missing:,} missing, {self.n_failed:,} failed"
         said.append(f"spectra: {self.n_fetched:,} fetched, {_amount(self.n_bytes, self.seconds)}{rest}")
         return [*said, *self.remarks, *self.examples]
 
@@ -174,7 +174,7 @@ def _fetch_nights(
         counts.night_bytes += unpacked.n_bytes
         counts.night_seconds += unpacked.seconds
         if unpacked.problem:
-            remarks[f"archive of a night: {unpacked.problem}; what it lacks comes one by one"] += 1
+            remarks[f"archive of a night: {unpacked.problem}; the files it lacks are fetched one by one"] += 1
         if unpacked.n_hostile:
             remarks["member of an archive refused: its name leads out of the folder, or it is no file"] += (
                 unpacked.n_hostile
@@ -258,8 +258,8 @@ def _fetch_all(connection, client: Client, known: list[Release], todo: list[Want
                     last_note = time.monotonic()
                 if in_a_row >= limits.failures_in_a_row:
                     raise BecatError(
-                        f"{in_a_row} spectra in a row could not be fetched, the last because {outcome.problem}: what has come"
-                        " is kept, the same command goes on later"
+                        f"{in_a_row} spectra in a row could not be fetched, the last because {outcome.problem}: what has"
+                        " arrived is kept; run the same command again later to resume"
                     )
         finally:
             pool.shutdown(cancel_futures=True)
@@ -332,7 +332,9 @@ def _one(client: Client, known: list[Release], wanted: Wanted, folder: Path) -> 
             _keep(content, target, client)
             elsewhere = None if release == planned else f"not in {planned.version}: taken from {release.version}"
             return Outcome(wanted, "fetched", release.version, len(content), elsewhere)
-    return Outcome(wanted, "missing", wanted.version, problem=f"{said}, in any version of {wanted.release}")
+    return Outcome(
+        wanted, "missing", wanted.version, problem=f"{said}; nor is it in another version of {wanted.release}"
+    )
 
 
 def _is_there(target: Path, wanted: Wanted) -> bool:

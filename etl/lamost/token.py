@@ -58,12 +58,12 @@ def _read(file: Path) -> Token:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise BecatError(f"the token cannot be read from {file}: look at the file and its permissions") from None
+        raise BecatError(f"the token cannot be read from {file}: check the file and its permissions") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "["))]
     named = [line.partition("=")[2] for line in lines if re.match(r"\s*token\s*=", line)]
     found = named or [line for line in lines if "=" not in line]
     if len(found) != 1:
-        raise BecatError(f"{file} holds no token: write it alone, or as token = ...")
+        raise BecatError(f"{file} holds no token: the file must hold the token alone, or a line token = ...")
     return _checked(found[0], str(file))
 
 
@@ -71,7 +71,7 @@ def _checked(value: str, place: str) -> Token:
     value = value.strip().strip("\"'")
     if not re.fullmatch(r"[\x21-\x7e]+", value):
         raise BecatError(
-            f"the token in {place} is empty or has a blank in it: copy it anew from your page at lamost.org"
+            f"the token in {place} is empty or contains a blank: copy it again from your page at lamost.org"
         )
     return Token(value)
 

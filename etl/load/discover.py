@@ -62,7 +62,7 @@ def _below(directory: Path, others: list[Path] | None) -> list[Path]:
 
 def _stop(error: OSError) -> None:
     """A directory that is passed over would leave a hole in the survey that nobody sees."""
-    raise BecatError(f"{error.filename} cannot be listed ({error.strerror}): make it readable, or name other paths")
+    raise BecatError(f"{error.filename} cannot be listed ({error.strerror}): make it readable, or give other paths")
 
 
 def _absolute(path: Path) -> Path:

@@ -112,8 +112,8 @@ def missing_words(connection: duckdb.DuckDBPyConnection) -> str:
     if not row or not row[0]:
         return ""
     return (
-        f"{counted(row[0], 'spectrum is', 'spectra are')} of {counted(row[1], 'file that is', 'files that are')} not there any more:"
-        " `becat forget --missing` takes them out"
+        f"{counted(row[0], 'spectrum is', 'spectra are')} of {counted(row[1], 'file that is', 'files that are')} no longer there:"
+        " `becat forget --missing` removes them"
     )
 
 
@@ -180,6 +180,6 @@ def chosen(connection: duckdb.DuckDBPyConnection, paths: Iterable[Path], missing
         name = os.path.abspath(path)
         mine = [one for one in known if one.file == name or one.file.startswith(name.rstrip(os.sep) + os.sep)]
         if not mine:
-            raise BecatError(f"the catalogue knows no file {path}: select file from input_file lists what it does")
+            raise BecatError(f"the catalogue has no file {path}: select file from input_file lists those it has")
         found.update({one.file: one for one in mine})
     return sorted(found.values(), key=lambda one: one.file)

@@ -214,7 +214,7 @@ def _read_partitions(connection, todo: list[Path], version: str, workers, schedu
                 (path,) = tables["partition"]["path"].to_pylist()
                 found = open_partition(Path(path))
                 if found is None:
-                    raise BecatError(f"{path} is damaged: look at the disk; the same command goes on")
+                    raise BecatError(f"{path} is damaged: check the disk, then run the same command again")
                 yield found[0]
                 bar.update(len(chunk))
 
@@ -262,11 +262,11 @@ def _note_vanished(partition: Partition) -> None:
     vanished = [read for read in partition.files if read.size_bytes is None]
     if vanished and len(vanished) == len(partition.files):
         raise BecatError(
-            f"{Path(vanished[0].file).parent} went away while it was read, nothing was lost: when it is back, the same"
-            " command goes on"
+            f"{Path(vanished[0].file).parent} disappeared while it was being read; nothing was lost: when it is"
+            " back, run the same command again to resume"
         )
     for read in vanished:
-        read.rejected = [("open", "", "it went away after the directory was listed: put it back and load again")]
+        read.rejected = [("open", "", "it disappeared after the directory was listed: put it back and load again")]
 
 
 def _take_out_unread(partition: Partition) -> list[FileRead]:
@@ -518,8 +518,8 @@ def _settle_duplicates(connection, partition: Partition) -> tuple[set[int], set[
                 )
             if held[2] != row["content_hash"]:
                 reason = (
-                    f"spectrum {row['spectrum_id']} is already there from {held[0]} with other content:"
-                    " keep one of the two files"
+                    f"spectrum {row['spectrum_id']} is already loaded from {held[0]} with different content:"
+                    " keep only one of the two files"
                 )
                 read.rejected.append(("load", str(row["spectrum_id"]), reason))
         read.spectra = mine

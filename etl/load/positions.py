@@ -126,9 +126,9 @@ def _place(ra, dec, where: str) -> tuple[float, float] | tuple[None, None]:
     try:
         (ra_deg,), (dec_deg,) = to_degrees([ra], is_ra=True), to_degrees([dec], is_ra=False)
     except ValueError:
-        raise BecatError(f"{where}: {ra} {dec} is no position, in degrees or sexagesimal") from None
+        raise BecatError(f"{where}: {ra} {dec} is not a position in degrees or sexagesimal") from None
     if ra_deg is None or dec_deg is None or not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90) or ra_deg == dec_deg == 0:
-        raise BecatError(f"{where}: {ra} {dec} is no position on the sky")
+        raise BecatError(f"{where}: {ra} {dec} is not a position on the sky")
     return ra_deg, dec_deg
 
 
@@ -169,7 +169,7 @@ def resolve_names(
     except Exception as error:  # of the network or of its many clients
         words = (str(error).strip().splitlines() or [type(error).__name__])[0]
         tell(
-            f"SIMBAD could not be asked for {counted(len(rows) - len(answers), 'name')} ({words}): the same command goes on"
+            f"SIMBAD could not be asked for {counted(len(rows) - len(answers), 'name')} ({words}): run the same command again to resume"
         )
     if answers:
         with Run(connection, "resolve names") as run, transaction(connection):

@@ -37,15 +37,13 @@ def record_of(training: str | Path) -> dict:
     """
     training = Path(training)
     if not picture_is_finished(training):
-        raise ValueError(
-            f"{training}: the training was stopped before its end; `becat train {training}` goes on with it"
-        )
+        raise ValueError(f"{training}: the training is unfinished; `becat train {training}` resumes it")
     record = _read(training)
     config = record["config"]["profile"]
     curves = [training / f"profile_{member}_curves.json" for member in range(config["members"])]
     drawn = [json.loads(path.read_text(encoding="utf-8"))["validation"][-1]["drawn"] for path in curves]
     if min(drawn, default=0) < config["n_spectra"] and config["members"]:
-        raise ValueError(f"{training}: a profile network is unfinished; `becat train {training}` goes on with it")
+        raise ValueError(f"{training}: a profile network is unfinished; `becat train {training}` resumes it")
     return record
 
 
