@@ -448,7 +448,7 @@ def test_the_page_of_compared_lists_says_what_the_table_holds(get):
 def test_the_page_of_compared_lists_shows_the_most_frequent_of_many_classes(get):
     page = get("/compare").text
     assert page.count("class of the list &lt;b&gt;") == 30 and "<b>" not in page
-    assert "Only the 30 most frequent of 50 are here" in page
+    assert "Only the 30 most frequent of 50 are shown" in page
 
 
 @pytest.fixture(scope="module")
