@@ -156,6 +156,7 @@ best_sampled as (      -- the row of the instrument with most spectra, with what
         supported_sigma(chi2_separation, degrees_separation, separation_share) as peak_separation_change_sigma,
         supported_sigma(chi2_core, degrees_core, core_share) as core_flux_change_sigma,
         chi2_sigma(chi2_vr, degrees_vr) as violet_red_ratio_change_all_exposures_sigma,
+        chi2_sigma(chi2_core, degrees_core) as core_flux_change_all_exposures_sigma,
         greatest(
             chi2_sigma(chi2_vr, degrees_vr), chi2_sigma(chi2_separation, degrees_separation), chi2_sigma(chi2_core, degrees_core)
         ) as profile_change_all_exposures_sigma
@@ -261,6 +262,7 @@ final as (
         judged.core_flux_min,
         judged.core_flux_max,
         judged.core_flux_change_sigma,
+        judged.core_flux_change_all_exposures_sigma,
         judged.profile_change_all_exposures_sigma,
         judged.n_emission,
         judged.n_absorption,

@@ -1,7 +1,8 @@
 -- 286 · The evidence for a companion, star by star, each piece separately: whether the velocity changes (velocity_change), double lines and
 -- whether they swap, whether the core of H-alpha changes alone, the period of the velocity, Gaia's RUWE and its own flag of non-single
 -- stars, and published lists of spectroscopic binaries. The core changes alone if it changes by core_change_significance_min standard
--- deviations while EW, highest peak and V/R stay within change_part_significance_min: the two lines of a double-lined star part and blend.
+-- deviations, and without the exposure that deviates most still by change_part_significance_min, while EW, highest peak and V/R stay within
+-- change_part_significance_min: the two lines of a double-lined star part and blend.
 -- The core of a disc changes as well, so stars with emission or a shell line at any epoch are not examined for it. evidence names the
 -- pieces, NULL where there is none; what has not been examined is NULL, not no. A query for one star_id is fast.
 with
@@ -31,10 +32,11 @@ found as (
         coalesce(velocity_change.n_double_lined, 0) as n_double_lined,
         coalesce(velocity_change.has_double_lines, false) as has_double_lines,
         coalesce(velocity_change.lines_swap, false) as lines_swap,
-        star_change.core_flux_change_sigma,
+        star_change.core_flux_change_all_exposures_sigma,
         case
             when star_change.n_emission = 0 and star_change.n_shell = 0
-            then star_change.core_flux_change_sigma > parameter('core_change_significance_min')
+            then star_change.core_flux_change_all_exposures_sigma > parameter('core_change_significance_min')
+                and star_change.core_flux_change_sigma > parameter('change_part_significance_min')
                 and greatest(
                     star_change.ew_change_sigma, star_change.peak_flux_change_sigma, star_change.violet_red_ratio_change_sigma
                 ) <= parameter('change_part_significance_min')
@@ -105,7 +107,7 @@ final as (
         lines_swap,
         n_double_lined,
         core_changes_alone,
-        core_flux_change_sigma,
+        core_flux_change_all_exposures_sigma,
         has_period,
         period_d,
         e_period_d,
