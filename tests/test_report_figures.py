@@ -6,6 +6,7 @@ import csv
 import itertools
 import shutil
 import warnings
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -21,9 +22,9 @@ from becat.etl.load.arms_of_file import read_arms
 from becat.publish.report.figures import figures
 from becat.publish.report.figures.density import count_cells
 from becat.publish.report.style import ra_for_sky
-from becat.schema import build
 from becat.schema.grid import RED
 from tests.tools.made_once import demo_of_150
+from tests.tools.pipeline_tools import new_catalogue
 from tests.tools.site_fixture import make_catalogue
 
 PAPER = Path(__file__).parent.parent / "etl" / "data" / "wang2022"
@@ -44,7 +45,7 @@ def demo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def catalogue(demo):
-    with duckdb.connect(str(demo), read_only=True) as connection:
+    with duckdb.connect(str(demo), read_only=True, config={"threads": 1}) as connection:
         yield connection
 
 
@@ -68,6 +69,12 @@ def drawn(number, connection):
         assert not isinstance(reason, str), f"figure {number}: {reason}"
         canvas.canvas.draw()
     return canvas
+
+
+@pytest.fixture(scope="module")
+def of_demo(catalogue):
+    """Figures of the demonstration by number, each drawn once; they are looked at, not changed."""
+    return cache(lambda number: drawn(number, catalogue))
 
 
 def points(axes):
@@ -94,8 +101,8 @@ def test_every_figure_of_the_paper_is_there_in_order():
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_figure_of_the_demonstration_shows_something_that_can_be_read(number, catalogue):
-    canvas = drawn(number, catalogue)
+def test_a_figure_of_the_demonstration_shows_something_that_can_be_read(number, of_demo):
+    canvas = of_demo(number)
     panels = [axes for axes in canvas.axes if axes.axison]
     assert panels and all(axes.has_data() for axes in panels)
     pixels = np.asarray(canvas.canvas.buffer_rgba())[..., :3]
@@ -125,8 +132,7 @@ def assert_words_do_not_collide(canvas):
 
 
 def test_an_empty_catalogue_gives_reasons(tmp_path):
-    path = tmp_path / "empty.duckdb"
-    build.create(path)
+    path = new_catalogue(tmp_path / "empty.duckdb")
     with duckdb.connect(str(path), read_only=True) as connection:
         for figure in FIGURES:
             reason = figure.draw(connection, Canvas())
@@ -143,8 +149,8 @@ def test_names_with_markup_are_drawn_as_they_are(tmp_path):
         assert r"\$\frac{x}\$ {0} %s" in profile.get_title("left")
 
 
-def test_spectrum_and_continuum_give_the_rectified_spectrum(catalogue):
-    canvas = drawn("1", catalogue)
+def test_spectrum_and_continuum_give_the_rectified_spectrum(catalogue, of_demo):
+    canvas = of_demo("1")
     blue, red, _, rectified = canvas.axes
     designation = canvas._suptitle.get_text().split(",")[0]
     known = catalogue.execute("select designation from known_be").fetchall()
@@ -169,7 +175,7 @@ def test_spectrum_and_continuum_give_the_rectified_spectrum(catalogue):
     assert same.mean() > 0.9 and np.array_equal(shown[same], np.asarray(stored, dtype=float)[same])
 
 
-def test_captions_say_which_stars_are_shown(catalogue):
+def test_captions_say_which_stars_are_shown(catalogue, of_demo):
     canvas = Canvas(figsize=(7, 4))
     shown = {number: BY_NUMBER[number].draw(catalogue, canvas).words for number in ("1", "3", "A1")}
     name, rest = shown["1"].split(" is ", 1)
@@ -178,7 +184,7 @@ def test_captions_say_which_stars_are_shown(catalogue):
     assert shown["3"].startswith("(a) J") and ", simulated, " in shown["3"]
     printed_here = {
         place
-        for place, axes in enumerate(drawn("A1", catalogue).axes)
+        for place, axes in enumerate(of_demo("A1").axes)
         if axes.get_title("left").split("\n")[1].split(",")[0]
         in {row["designation"] for row in printed("tableA1_emission_with_shell")}
     }
@@ -194,8 +200,8 @@ def test_without_its_file_the_rectified_spectrum_is_still_shown(changed):
     assert "no longer where" in canvas._supxlabel.get_text()
 
 
-def test_the_plane_of_widths_has_the_limits_and_the_spectra(catalogue):
-    (axes,) = drawn("2", catalogue).axes
+def test_the_plane_of_widths_has_the_limits_and_the_spectra(catalogue, of_demo):
+    (axes,) = of_demo("2").axes
     marks = points(axes)
     n = scalar(
         catalogue,
@@ -237,8 +243,8 @@ def test_counting_in_cells_loses_nothing():
         assert np.abs(np.nan_to_num(counts) - expected).sum() <= 0.02 * inside.sum()
 
 
-def test_peaks_are_those_of_the_smoothed_pixels(catalogue):
-    canvas = drawn("3", catalogue)
+def test_peaks_are_those_of_the_smoothed_pixels(of_demo):
+    canvas = of_demo("3")
     widths = {True: 15, False: 9}  # Table 1 of the paper: S/N 10-20 and 40-60, in pixels of 0.12 Angstrom
     panels = canvas.axes
     assert len(panels) == 4
@@ -262,9 +268,9 @@ def test_peaks_are_those_of_the_smoothed_pixels(catalogue):
 @pytest.mark.parametrize(
     ("number", "profile_class"), [("7", "emission"), ("A1", "emission with shell"), ("A2", "absorption with shell")]
 )
-def test_galleries_show_stars_of_their_class(number, profile_class, catalogue):
+def test_galleries_show_stars_of_their_class(number, profile_class, catalogue, of_demo):
     seen = set()
-    for axes in drawn(number, catalogue).axes:
+    for axes in of_demo(number).axes:
         if not axes.axison:
             continue
         words, name = axes.get_title("left").split("\n")[:2]
@@ -304,8 +310,8 @@ def test_the_star_of_the_paper_comes_first_and_the_word_of_people_counts(changed
     assert any("type 1" in title and star in title for title in titles)
 
 
-def test_not_be_spectra_are_called_not_be(catalogue):
-    names = [axes.get_title("left").split("\n")[1].split(",")[0] for axes in drawn("5", catalogue).axes]
+def test_not_be_spectra_are_called_not_be(catalogue, of_demo):
+    names = [axes.get_title("left").split("\n")[1].split(",")[0] for axes in of_demo("5").axes]
     assert len(names) == 4 == len(set(names))
     for name in names:
         worst = scalar(
@@ -317,8 +323,8 @@ def test_not_be_spectra_are_called_not_be(catalogue):
         assert worst < 0.5
 
 
-def test_the_matrix_counts_every_scored_spectrum_of_early_type(catalogue):
-    matrix, scores, completeness = drawn("6", catalogue).axes
+def test_the_matrix_counts_every_scored_spectrum_of_early_type(catalogue, of_demo):
+    matrix, scores, completeness = of_demo("6").axes
     cells = [int(text.get_text().split(" ")[0].replace(",", "")) for text in matrix.texts]
     n_be, n = catalogue.execute(
         """select count(*) filter (be_probability >= 0.5), count(*) from step_40_q_index join current_score using (spectrum_id)
@@ -344,8 +350,8 @@ def test_people_are_compared_with_the_classifier(changed):
     assert "80.0 % alike" in people.get_title("left")
 
 
-def test_visits_are_nights(catalogue):
-    left, right = drawn("8", catalogue).axes
+def test_visits_are_nights(catalogue, of_demo):
+    left, right = of_demo("8").axes
     nights = dict(
         catalogue.execute(
             """select nights, count(*) from (select count(distinct floor(mjd)) as nights from spectrum
@@ -362,8 +368,8 @@ def test_visits_are_nights(catalogue):
     assert [text.get_text() for text in right.get_legend().get_texts()] == [f"all, {total}", f"new, {n_new}"]
 
 
-def test_the_runaways_are_the_printed_ones(catalogue):
-    (axes,) = drawn("9", catalogue).axes
+def test_the_runaways_are_the_printed_ones(catalogue, of_demo):
+    (axes,) = of_demo("9").axes
     slow, fast = axes.containers
     n = scalar(catalogue, "select count(*) from runaway_by_model where is_default")
     names = {row["designation"] for row in printed("table9_runaways")}
@@ -384,8 +390,8 @@ def test_the_runaways_are_the_printed_ones(catalogue):
     assert speed[height.argmax()] == pytest.approx(8.701, abs=0.1)
 
 
-def test_magnitudes_are_brighter_upwards_and_follow_their_formula(catalogue):
-    observed, corrected = drawn("10", catalogue).axes
+def test_magnitudes_are_brighter_upwards_and_follow_their_formula(catalogue, of_demo):
+    observed, corrected = of_demo("10").axes
     for axes in (observed, corrected):
         low, high = axes.get_ylim()
         assert low > high
@@ -407,8 +413,8 @@ def test_magnitudes_are_brighter_upwards_and_follow_their_formula(catalogue):
         assert np.allclose(sorted(zip(*line.get_data(), strict=True)), sorted(reddened), atol=1e-4)
 
 
-def test_the_funnel_is_that_of_the_view(catalogue):
-    (axes,) = drawn("S1", catalogue).axes
+def test_the_funnel_is_that_of_the_view(catalogue, of_demo):
+    (axes,) = of_demo("S1").axes
     funnel = catalogue.execute("select spectra, stars from funnel order by step").fetchall()
     spectra, stars = axes.containers
     assert [(a.get_width(), b.get_width()) for a, b in zip(spectra, stars, strict=True)] == funnel
@@ -416,8 +422,8 @@ def test_the_funnel_is_that_of_the_view(catalogue):
     assert set(points(axes)["spectra, in the paper"].get_xdata()) >= {2260387, 286501, 261647, 257860}
 
 
-def test_infrared_regions_are_those_of_the_paper(catalogue):
-    (axes,) = drawn("S2", catalogue).axes
+def test_infrared_regions_are_those_of_the_paper(catalogue, of_demo):
+    (axes,) = of_demo("S2").axes
     corners = {
         (x, y) for line in axes.lines if len(line.get_xdata()) == 3 for x, y in zip(*line.get_data(), strict=True)
     }
@@ -427,9 +433,9 @@ def test_infrared_regions_are_those_of_the_paper(catalogue):
     assert (new.get_xdata() < 0.2).all() and (new.get_ydata() < 0.5).all()
 
 
-def test_right_ascension_increases_to_the_left(catalogue):
+def test_right_ascension_increases_to_the_left(catalogue, of_demo):
     assert np.all(np.diff(ra_for_sky([181, 270, 359, 1, 90, 179])) < 0)
-    sky, *_ = drawn("S3", catalogue).axes
+    sky, *_ = of_demo("S3").axes
     (runaways,) = [line for label, line in points(sky).items() if "runaways" in label]
     assert len(runaways.get_xdata()) == scalar(catalogue, "select count(*) from runaway")
     # The density and the points agree: each star lies in a cell that counts one.
