@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from isal import igzip
 
 from becat.schema.lines import vacuum_to_air
 from becat.simulate.fits_bytes import image_hdu, table_hdu
@@ -140,4 +140,4 @@ def write_image(path: Path, meta: dict, coadd: dict[str, Exposure], row: int) ->
 def _write(path, *hdus):
     """Gzipped where the name says so; the same bytes for the same content."""
     content = b"".join(hdus)
-    path.write_bytes(gzip.compress(content, compresslevel=1, mtime=0) if path.suffix == ".gz" else content)
+    path.write_bytes(igzip.compress(content, compresslevel=1, mtime=0) if path.suffix == ".gz" else content)
