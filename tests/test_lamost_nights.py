@@ -66,7 +66,7 @@ def tar(members, others=()):
             archive.addfile(member, io.BytesIO(content))
         for member in others:
             archive.addfile(member, io.BytesIO(b"x" * member.size))
-    return gzip.compress(out.getvalue(), mtime=0)
+    return gzip.compress(out.getvalue(), compresslevel=1, mtime=0)
 
 
 def client_of(lamost, **limits):

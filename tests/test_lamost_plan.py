@@ -440,7 +440,7 @@ def replaced(content, word, obsid=None):
             hdus[0].header["OBSID"] = obsid
         out = io.BytesIO()
         hdus.writeto(out, output_verify="silentfix")
-    return gzip.compress(out.getvalue(), mtime=0)
+    return gzip.compress(out.getvalue(), compresslevel=1, mtime=0)
 
 
 def test_a_plan_is_not_published():

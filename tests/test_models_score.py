@@ -122,7 +122,7 @@ def test_saliency_lies_on_the_line_of_strong_and_weak_discs_alike():
     window, usable = window_of(profiles)
     rows = np.flatnonzero(usable & (profiles.label == 1))[:30]
     line_a = 6564.6 * (1 + profiles.truth["rv_km_s"][rows] / 299792.458)
-    explained = [occlusion(scorer, flux, np.ones_like(flux), step_a=2.0) for flux in window[rows]]
+    explained = [occlusion(scorer, flux, np.ones_like(flux), step_a=4.0) for flux in window[rows]]
     strongest = np.array([found["wavelength_a"][np.argmax(found["saliency"])] for found in explained])
     assert len(rows) == 30 and (np.abs(strongest - line_a) < 12).mean() > 0.9
 

@@ -76,10 +76,10 @@ def catalogue_rows(files: list[Path], teff: dict[int, float] | None = None) -> t
 
 def as_csv(rows: pd.DataFrame) -> bytes:
     """A catalogue as LAMOST gives it: gzipped text."""
-    return gzip.compress(rows.to_csv(index=False, sep="|").encode(), mtime=0)
+    return gzip.compress(rows.to_csv(index=False, sep="|").encode(), compresslevel=1, mtime=0)
 
 
 def as_gzip(file: Path) -> bytes:
     """A spectrum's file as the service sends it."""
     content = file.read_bytes()
-    return content if content.startswith(b"\x1f\x8b") else gzip.compress(content, mtime=0)
+    return content if content.startswith(b"\x1f\x8b") else gzip.compress(content, compresslevel=1, mtime=0)
