@@ -936,8 +936,10 @@ def plot(star_or_file: str, catalog: Path, output: Path | None, epochs: bool, fo
         return
     if folded is not None:
         raise click.UsageError("--folded and --not-folded are for --epochs")
+    from becat.plot import name_of_picture
+
     spectrum = _spectrum_of(star_or_file, catalog)
-    path = output or Path(f"{Path(spectrum.name).name.split('.fits')[0] or 'spectrum'}.png")
+    path = output or name_of_picture(spectrum.name.split(".fits")[0], ".png")
     spectrum.plot(path)
     click.echo(repr(spectrum))
     click.echo(f"picture {path}")
@@ -945,10 +947,11 @@ def plot(star_or_file: str, catalog: Path, output: Path | None, epochs: bool, fo
 
 def _plot_epochs(star: str, catalog: Path, output: Path | None, folded: bool | None) -> None:
     from becat.catalogue import Catalogue
+    from becat.plot import name_of_picture
 
     with Catalogue(catalog) as opened:
         found = opened.epochs(star)
-        path = output or Path(f"{Path(found.name).name}_epochs.png")
+        path = output or name_of_picture(found.name, "_epochs.png")
         found.plot(path, folded)
     click.echo(repr(found))
     click.echo(f"picture {path}")

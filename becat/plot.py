@@ -24,10 +24,11 @@ from becat.schema.lines import LINES
 from becat.schema.quality import PixelMask
 from becat.schema.words import counted
 
-__all__ = ["Picture", "Profile", "draw_halpha", "picture", "save"]
+__all__ = ["Picture", "Profile", "draw_halpha", "name_of_picture", "picture", "save"]
 
 SIZE_IN = (7.2, 6.2)
 DOTS_PER_INCH = 150
+NAME_BYTES_MAX = 200  # of the 255 of a file system
 LINE_WIDTH_CHARACTERS = 118
 LEGEND = {"handlelength": 1.2, "columnspacing": 1.2, "borderaxespad": 0.2}
 HEADROOM = 0.2  # of the height of the panel, for the numbers
@@ -81,6 +82,21 @@ def picture(
         lines = textwrap.wrap(". ".join(remarks), LINE_WIDTH_CHARACTERS)
         figure.supxlabel("\n".join(("vacuum wavelength / Å", *map(plain, lines))), fontsize=8)
     return figure
+
+
+def name_of_picture(name: str, ending: str) -> Path:
+    """A file in this folder that is called as a star or a spectrum, whatever their names hold.
+
+    Parameters
+    ----------
+    name : str
+        What cannot be printed becomes _, folders are left out, and so is what is too long for a name.
+    ending : str
+        Of the file, such as ``.png``.
+    """
+    printable = "".join(letter if letter.isprintable() else "_" for letter in name)
+    short = Path(printable).name.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+    return Path(f"{short or 'spectrum'}{ending}")
 
 
 def save(drawn: Figure, path: str | Path) -> None:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from becat import cli
 from becat.etl.catalogue.connection import open_catalogue
+from becat.plot import name_of_picture
 from becat.terminal import only_showing, shown
 
 NAME = "/data/\x1b]0;owned\x07\x9b2J\x7f\u202eb\rx"
@@ -82,6 +83,20 @@ def test_progress_bars_still_move(terminal):
     assert "\router" in written and "\x1b[A" in written and "100%|" in written and SHOWN in written
     left = written.replace("\x1b[A", "").replace("\r", "")
     assert shown(left) == left
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("J192814.09+435531.0", "J192814.09+435531.0.png"),
+        ("/etc/../gam Cas", "gam Cas.png"),
+        ("a\0b\x1b\nc\u202e\udcff", "a_b__c__.png"),
+        ("", "spectrum.png"),
+        ("é" * 5000, f"{'é' * 100}.png"),
+    ],
+)
+def test_a_picture_has_a_name_that_can_be_written_and_read(name, file):
+    assert str(name_of_picture(name, ".png")) == file
 
 
 def test_nobody_need_listen(monkeypatch):
