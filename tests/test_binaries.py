@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +14,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from becat.etl.catalogue.connection import Run
+from becat.etl.periods import fill
 from becat.etl.periods.fill import search_periods
 from becat.etl.periods.search import best_period, eccentric_orbit
 from becat.etl.velocity_offsets import fill_velocity_offsets
@@ -315,3 +321,35 @@ def test_the_stage_searches_what_is_new_and_takes_out_what_is_gone(con):
     assert search_periods(con) == {"searched": 0, "significant": 0}
     assert con.execute("select count(*) from star_period").fetchone() == (0,)
     con.execute("update selection_parameter set value = default_value")
+
+
+def test_a_search_that_was_killed_goes_on(tmp_path, monkeypatch):
+    """Within the write of the third star: two are kept, and all ends as without the kill."""
+    monkeypatch.setattr(fill, "STARS_PER_BATCH", 1)
+    path, uninterrupted = tmp_path / "c.duckdb", tmp_path / "whole.duckdb"
+    mjd = 58000.2 + np.array([0, 3, 7, 12, 18, 25, 33, 42, 52, 63.0])
+    with catalogue(path) as con:
+        for star_id in range(1, 5):
+            add_velocities(con, star_id, sine(mjd, 9.0 + star_id, 40.0, 58020.0), mjd=mjd)
+    shutil.copy(path, uninterrupted)
+    pid = os.fork()
+    if not pid:
+        write, written = fill.insert_columns, []
+
+        def killed(*words):
+            write(*words)
+            written.append(words)
+            if len(written) == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        fill.insert_columns = killed
+        with duckdb.connect(str(path)) as con:
+            search_periods(con)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    found = []
+    for each, n_left in ((path, 2), (uninterrupted, 4)):
+        with duckdb.connect(str(each)) as con:
+            assert search_periods(con)["searched"] == n_left
+            found.append(con.execute("select * exclude (run_id) from star_period order by all").fetchall())
+    assert str(found[0]) == str(found[1]) and len(found[0]) == 8
