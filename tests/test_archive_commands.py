@@ -70,7 +70,7 @@ def test_a_file_of_ones_own(catalogue, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["fetch", "nonsense"], 2, "known are tmass"),
+        (["fetch", "nonsense"], 2, "the sources are tmass"),
         (["fetch", "tmass", "gaia", "--from", "{types}"], 2, "name one source"),
         (["fetch", "tmass", "--from", "{types}"], 1, "types.csv"),
         (["match", "--radius", "2"], 2, "name the TABLE"),

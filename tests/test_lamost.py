@@ -416,7 +416,7 @@ def test_a_damaged_catalogue_has_no_name(listed, client, tmp_path):
 
 def test_a_name_that_is_not_there_is_told_after_both_paths(listed, client, tmp_path):
     del listed.catalogues["dr7/v2.0"]["dr7_v2.0_MRS_stellar.csv.gz"]
-    with pytest.raises(BecatError, match=r"no dr7_v2.0_MRS_stellar.csv.gz .*look at the page of DR7 v2.0"):
+    with pytest.raises(BecatError, match=r"no dr7_v2.0_MRS_stellar.csv.gz .*find its name on the page of DR7 v2.0"):
         fetch_catalogues(client, dr7(client), "mrs", tmp_path)
     assert listed.asked["dr7_v2.0_MRS_stellar.csv.gz"] == 2
 

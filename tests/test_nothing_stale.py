@@ -408,6 +408,6 @@ def test_forget_says_what_it_does_and_asks(folder):
     with open_catalogue(catalogue) as connection:
         loaded(connection, folder)
     asked = becat("forget", folder / "spectra", "-c", catalogue, check=1)  # nobody answers
-    assert f"{path}: spectra, 1 row, loaded" in asked.stdout and "take 1 file out of" in asked.stdout
+    assert f"{path}: spectra, 1 row, loaded" in asked.stdout and "remove 1 file from" in asked.stdout
     assert "1 file and 1 spectrum removed; 0 stars" in becat("forget", path, "--yes", "-c", catalogue).stdout
     assert "knows no file" in becat("forget", path, "--yes", "-c", catalogue, check=1).stderr

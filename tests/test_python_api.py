@@ -361,7 +361,7 @@ def test_other_errors_are_one_line(coadd, tmp_path):
             coadd.plot(path)
     with pytest.raises(AttributeError, match="a spectrum has no ew"):
         _ = coadd.ew
-    with pytest.raises(AttributeError, match="becat has no read: there are"):
+    with pytest.raises(AttributeError, match="becat has no read: it has"):
         _ = becat.read
 
 

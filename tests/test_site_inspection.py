@@ -93,7 +93,7 @@ def test_a_person_signs_in_judges_and_sees_the_next_star(visit, labels):
     assert re.search(r"1 of \d+ candidates judged", page)
     assert f'<a href="?star={first}">judge the last one again</a>' in page
     assert f'name="star_id" value="{first}"' in visit(f"/inspect?star={first}").text
-    assert f'<a href="/inspect?star={first}">judge it</a>' in visit(f"/star/{first}").text
+    assert f'<a href="/inspect?star={first}">judge this star</a>' in visit(f"/star/{first}").text
     assert count(labels) == 1
 
 
