@@ -218,7 +218,7 @@ def test_every_answer_in_words_is_known():
     ("content", "said"),
     [
         (b"SIMPLE  =                    T", "plain FITS"),
-        (gzip.compress(b"<html>login</html>", mtime=0), "no FITS"),
+        (gzip.compress(b"<html>login</html>", mtime=0), "not a FITS"),
         (b"PK\x03\x04 a zip", "does not begin as gzip"),
         (gzip.compress(b"SIMPLE  =                    T".ljust(80) + b"END".ljust(80), mtime=0), r"OBSID \(none\)"),
     ],

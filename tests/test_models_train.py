@@ -234,7 +234,7 @@ def test_networks_are_not_trained_further_from_what_is_not_finished(tmp_path, co
     with pytest.raises(FileNotFoundError):
         train(tmp_path / "new", from_(tmp_path))
     train(tmp_path / "old", config, stop_after_s=0)
-    with pytest.raises(ValueError, match="stopped before its end"):
+    with pytest.raises(ValueError, match="the training is unfinished"):
         train(tmp_path / "new", from_(tmp_path / "old"))
     with pytest.raises(ValueError, match="only 2 profile networks"):
         train(tmp_path / "new", from_(training, members=3))

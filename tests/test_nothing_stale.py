@@ -410,4 +410,4 @@ def test_forget_says_what_it_does_and_asks(folder):
     asked = becat("forget", folder / "spectra", "-c", catalogue, check=1)  # nobody answers
     assert f"{path}: spectra, 1 row, loaded" in asked.stdout and "remove 1 file from" in asked.stdout
     assert "1 file and 1 spectrum removed; 0 stars" in becat("forget", path, "--yes", "-c", catalogue).stdout
-    assert "knows no file" in becat("forget", path, "--yes", "-c", catalogue, check=1).stderr
+    assert "has no file" in becat("forget", path, "--yes", "-c", catalogue, check=1).stderr

@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_linked_is_served(path, made, monkeypatch, closed)
 def test_a_file_that_was_cut_is_told(path):
     with open(path, "r+b") as file:
         file.truncate(path.stat().st_size - 4096)
-    with pytest.raises(BecatError, match="not whole"):
+    with pytest.raises(BecatError, match="not complete"):
         serve.Switch(path)
 
 
