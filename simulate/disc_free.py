@@ -129,7 +129,9 @@ class DiscFree:
             variance = noise[rows] * broad[rows, None]
             libraries = [_resolved(stars, int(number)) for stars in self._stars]
             near = _nearest(rest[rows], variance, libraries)
-            every = (_compare(rest[rows], variance, near, base, foreground[rows]) for base in range(_BASES))
+            weight = 1 / np.sqrt(variance + distributions()["labels"]["disc_free_floor"] ** 2)
+            common = _times(weight, *_continuum(rest[rows])), foreground[rows] * weight[:, None]
+            every = (_compare(rest[rows], weight, near, base, *common) for base in range(_BASES))
             yield rows, float(_RESOLVING_POWERS[number]), every
 
 
@@ -211,25 +213,27 @@ def _distance(weight, weighted, absorbed):
     return weight @ (library**2).T - 2 * weighted @ library.T
 
 
-def _compare(flux, variance, near, base, foreground):
+def _compare(flux, weight, near, base, continuum, foreground):
     """Difference from one neighbour, and everything that may explain it: see `DiscFree.comparisons`."""
     whole = 1 - near.sum(axis=0)
     star = whole[:, base]
     others = np.delete(whole, base, axis=1) - star[:, None]
-    shapes, sigma = _allowed(flux, near[:, :, base])
-    shapes = np.concatenate([shapes, others, foreground], axis=1)
-    sigma = np.concatenate([sigma, np.full(others.shape[:2], _MIXED), np.ones(foreground.shape[:2])], axis=1)
-    weight = 1 / np.sqrt(variance + distributions()["labels"]["disc_free_floor"] ** 2)
     rest = (flux - star) * weight
-    scaled = shapes * weight[:, None] * sigma[:, :, None]
+    own = _times(weight, *_of_the_stars(near[:, :, base]))
+    scaled = np.concatenate([continuum, own, others * weight[:, None] * _MIXED, foreground], axis=1)
     gram = scaled @ scaled.transpose(0, 2, 1) + np.eye(scaled.shape[1])
     products = np.einsum("nkm,nm->nk", scaled, rest)
     explained = np.einsum("nk,nk->n", products, np.linalg.solve(gram, products[:, :, None])[:, :, 0])
     return weight, rest, scaled, np.maximum(np.einsum("nm,nm->n", rest, rest) - explained, 0)
 
 
-def _allowed(flux, absorbed):
-    """Shapes (n, k, m) that the continuum and either star of a pair may add, and the deviation (n, k) of each amount."""
+def _times(weight, shapes, sigma):
+    """(n, k, m) shapes of one standard deviation each, (n, k) or (k,), over the noise."""
+    return shapes * weight[:, None] * sigma[..., None]
+
+
+def _continuum(flux):
+    """Shapes (n, k, m) that the continuum may add, and the deviation (k,) of each amount."""
     table = distributions()["continuum"]
     x = (REST_A - HALPHA_A) / 35
     level = np.concatenate([flux[:, :20], flux[:, -20:]], axis=1).mean(axis=1, keepdims=True)
@@ -241,6 +245,13 @@ def _allowed(flux, absorbed):
         *((flux * wave, table["wiggle"]["normal"][1]) for wave in waves),
         (flux * (1 - level), 0.5),  # wings taken for continuum
     ]
+    return np.stack([shape for shape, _ in pairs], axis=1), np.array([deviation for _, deviation in pairs])
+
+
+def _of_the_stars(absorbed):
+    """Shapes (n, k, m) that either star of a pair may add, and the deviation (n, k) of each amount."""
+    x = (REST_A - HALPHA_A) / 35
+    pairs = []
     for line in absorbed:
         slope = np.gradient(line, axis=1)
         pairs += [
