@@ -162,6 +162,18 @@ def test_what_one_exposure_alone_shows_is_no_change(con):
     assert separate[1] > separate[0] > 10 and separate[0] == pytest.approx(one_less[1], rel=1e-3)
 
 
+def test_a_high_peak_in_one_exposure_alone_is_no_change(con):
+    for star_id, n in ((1, 4), (2, 4), (3, 2)):
+        add_epochs(con, star_id, [-8.0] * n, n_emission_peaks=[1] * n)
+    con.execute("update line_measurement set peak_flux = 2.0, e_peak_flux = 0.02")
+    con.execute("update line_measurement set peak_flux = 2.5 where spectrum_id in (101, 201, 301)")
+    con.execute("update spectrum set coadd = false where star_id <> 2")
+    assert [changes(con, star_id)[0] for star_id in (1, 2, 3)] == ["unknown", "changes", "changes"]
+    columns = "peak_flux_change_sigma, peak_flux_change_all_exposures_sigma"
+    found = con.execute(f"select {columns} from star_change where star_id = 1").fetchone()
+    assert found[0] < 1 < 10 < found[1]
+
+
 def test_profiles_with_more_peaks_are_compared_with_each_other(con):
     """A third peak makes other outer peaks: V/R and separation jump, though nothing changes."""
     quiet, peaks = [-8.0, -8.05, -7.95, -8.0], [2, 3, 2, 3]

@@ -3,8 +3,8 @@
 -- compared over all epochs; peaks and core, which depend on the resolution, over those of the instrument with the most epochs. V/R and
 -- separation of profiles with two peaks are not compared with those of profiles with three or more, which have other outer peaks, nor a
 -- core between two peaks with the deepest point of a line that shows no two peaks. A cosmic ray left in an exposure moves peaks and core: a
--- difference that a single exposure alone shows does not count as a change of V/R, separation or core, whose significance is that without
--- it; profile_change_all_exposures_sigma is the largest with all exposures. Coadds are trusted. change_chance is the probability that
+-- difference that a single exposure alone shows does not count as a change of V/R, separation or core, nor, of three or more, of the
+-- highest peak, whose significance is that without it; profile_change_all_exposures_sigma is the largest with all exposures. Coadds are trusted. change_chance is the probability that
 -- chance gives so large a change in any star of the catalogue and in any of the quantities. change_result is changes, constant (within the
 -- errors), or unknown: too few epochs to decide. A query for one star_id is fast.
 with
@@ -39,6 +39,9 @@ epochs as (      -- each of these is named once: what is named twice DuckDB comp
 with_means as (
     select
         *,
+        sum(peak_weight) over (partition by star_id, instrument) as peak_weights,
+        sum(peak_weight * peak) over (partition by star_id, instrument)
+        / sum(peak_weight) over (partition by star_id, instrument) as peak_mean,
         sum(vr_weight) over (partition by star_id, instrument, n_peaks) as vr_weights,
         sum(vr_weight * vr) over (partition by star_id, instrument, n_peaks)
         / sum(vr_weight) over (partition by star_id, instrument, n_peaks) as vr_mean,
@@ -53,6 +56,10 @@ with_means as (
 with_shares as (      -- by how much chi-square falls without this exposure
     select
         *,
+        case
+            when peak_weights > peak_weight
+            then of_exposure * peak_weight * power(peak - peak_mean, 2) * peak_weights / (peak_weights - peak_weight)
+        end as peak_share,
         case
             when vr_weights > vr_weight then of_exposure * vr_weight * power(vr - vr_mean, 2) * vr_weights / (vr_weights - vr_weight)
         end as vr_share,
@@ -88,6 +95,7 @@ of_instrument as (
         min(case when peak_weight > 0 then peak end) as peak_flux_min,
         max(case when peak_weight > 0 then peak end) as peak_flux_max,
         chi2_about_mean(peak, peak_weight) as chi2_peak,
+        case when count(peak_weight) > 2 then max(peak_share) end as peak_share,      -- of two, nobody knows which is right
         count(vr_weight) - count(distinct case when vr_weight > 0 then n_peaks end) as degrees_vr,
         min(case when vr_weight > 0 then vr end) as violet_red_ratio_min,
         max(case when vr_weight > 0 then vr end) as violet_red_ratio_max,
@@ -151,13 +159,15 @@ best_sampled as (      -- the row of the instrument with most spectra, with what
         peak_separation_max_km_s,
         core_flux_min,
         core_flux_max,
-        chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_sigma,
+        supported_sigma(chi2_peak, n_peak - 1, peak_share) as peak_flux_change_sigma,
         supported_sigma(chi2_vr, degrees_vr, vr_share) as violet_red_ratio_change_sigma,
         supported_sigma(chi2_separation, degrees_separation, separation_share) as peak_separation_change_sigma,
         supported_sigma(chi2_core, degrees_core, core_share) as core_flux_change_sigma,
+        chi2_sigma(chi2_peak, n_peak - 1) as peak_flux_change_all_exposures_sigma,
         chi2_sigma(chi2_vr, degrees_vr) as violet_red_ratio_change_all_exposures_sigma,
         chi2_sigma(chi2_core, degrees_core) as core_flux_change_all_exposures_sigma,
         greatest(
+            chi2_sigma(chi2_peak, n_peak - 1),
             chi2_sigma(chi2_vr, degrees_vr), chi2_sigma(chi2_separation, degrees_separation), chi2_sigma(chi2_core, degrees_core)
         ) as profile_change_all_exposures_sigma
     from of_instrument
@@ -250,6 +260,7 @@ final as (
         judged.peak_flux_min,
         judged.peak_flux_max,
         judged.peak_flux_change_sigma,
+        judged.peak_flux_change_all_exposures_sigma,
         judged.violet_red_ratio_min,
         judged.violet_red_ratio_max,
         judged.violet_red_ratio_change_sigma,

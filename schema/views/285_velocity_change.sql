@@ -130,7 +130,7 @@ judged as (
             significant.is_of_halpha = 1
             and greatest(
                 star_change.ew_change_sigma,
-                star_change.peak_flux_change_sigma,
+                star_change.peak_flux_change_all_exposures_sigma,
                 star_change.violet_red_ratio_change_sigma,
                 case when star_change.n_epochs < 4 then star_change.violet_red_ratio_change_all_exposures_sigma end      -- of few, one may be right
             ) > parameter('change_part_significance_min'),

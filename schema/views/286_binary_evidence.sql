@@ -38,7 +38,7 @@ found as (
             then star_change.core_flux_change_all_exposures_sigma > parameter('core_change_significance_min')
                 and star_change.core_flux_change_sigma > parameter('change_part_significance_min')
                 and greatest(
-                    star_change.ew_change_sigma, star_change.peak_flux_change_sigma, star_change.violet_red_ratio_change_sigma
+                    star_change.ew_change_sigma, star_change.peak_flux_change_all_exposures_sigma, star_change.violet_red_ratio_change_sigma
                 ) <= parameter('change_part_significance_min')
         end as core_changes_alone,
         velocity_period.period_d,
