@@ -230,7 +230,7 @@ def test_a_file_counts_only_if_it_is_the_spectrum(content, said):
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.999])
 def test_half_a_file_is_none(spectrum, cut):
-    with pytest.raises(answers.Unusable, match="cut off"):
+    with pytest.raises(answers.Unusable, match="truncated"):
         answers.opened_spectrum(spectrum[: int(len(spectrum) * cut)], OBSID)
 
 
