@@ -85,7 +85,7 @@ def test_spectra_of_our_stars_come_once(connection, bess, tmp_path):
         2,
         1,
         1,
-    ) and "b.fits is no FITS" in came.problem
+    ) and "b.fits is not a FITS" in came.problem
     assert handler.asked[0] == {"POS": "10.500000,60.000000", "SIZE": "0.006", "BAND": "6.4e-7/6.8e-7"}
     (file,) = tmp_path.iterdir()
     assert file.read_bytes() == spectrum() and file.name.endswith("_a.fits")
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_named(connection, bess, tmp_path):
     handler.faults += [500] * 3
     with pytest.raises(BecatError, match="does not answer"):
         fetch_bess(connection, tmp_path, "be", server=server, manners=QUICK, sleep=lambda _: None)
-    with pytest.raises(BecatError, match="something else than a VOTable"):
+    with pytest.raises(BecatError, match="is not a VOTable"):
         fetch_bess(
             connection, tmp_path, "be", server=server.replace("ssapBE.pl", "x"), manners=QUICK, sleep=lambda _: None
         )

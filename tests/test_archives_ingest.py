@@ -91,10 +91,10 @@ def test_every_format_reads_alike(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("empty.csv", b"", "no whole"),
-        ("cut.vot", b"<?xml version='1.0'?><VOTABLE><RESOURCE><TABLE>", "no whole"),
-        ("cut.parquet", b"PAR1 and nothing more", "no whole"),
-        ("cut.csv.gz", gzip.compress(b"a,b\n1,2\n" * 1000, mtime=0)[:40], "no whole"),
+        ("empty.csv", b"", "not a complete"),
+        ("cut.vot", b"<?xml version='1.0'?><VOTABLE><RESOURCE><TABLE>", "not a complete"),
+        ("cut.parquet", b"PAR1 and nothing more", "not a complete"),
+        ("cut.csv.gz", gzip.compress(b"a,b\n1,2\n" * 1000, mtime=0)[:40], "not a complete"),
         ("prose.txt", b"this is no table\nat all\n", "fewer than two columns"),
         ("one.csv", b"ra\n1\n", "fewer than two columns"),
     ],
@@ -132,7 +132,7 @@ def test_units_are_converted_or_refused(connection, tmp_path):
     assert connection.execute("select r_med_geo, r_lo_geo from archive.gaia_distance").fetchone() == (1500.0, 1400.0)
     table["r_med_geo"].unit = "mag"
     table.write(tmp_path / "t.vot", format="votable", overwrite=True)
-    with pytest.raises(BecatError, match="r_med_geo is in mag, which is no pc"):
+    with pytest.raises(BecatError, match="r_med_geo is in mag, which is not pc"):
         ingest_file(connection, "gaia_distance", tmp_path / "t.vot")
 
 

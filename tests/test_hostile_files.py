@@ -226,7 +226,7 @@ def test_damaged_keywords_of_mrs(tmp_path, mrs, hdu, keyword, value, reason):
         ("COEFF0", b"9.9", "give no optical wavelengths"),
         ("COEFF0", b"3.6", "give different wavelengths"),
         ("NAXIS1", b"100", "foreign bytes|different"),
-        ("NAXIS2", b"4", "no spectrum that is known"),
+        ("NAXIS2", b"4", "no known kind of spectrum"),
         ("BITPIX", b"-64", "truncated"),
         ("SNRR", b"'x'", "SNRR is not a number"),
     ],
@@ -578,8 +578,8 @@ def test_nothing_is_written_over_a_catalogue_or_labels(empty, tmp_path, monkeypa
     as_csv.write_bytes(kept)
     assert told(monkeypatch, "inspector", labels, "ada", "--password", "1234567890") == (0, "")
     for words, says in (
-        (["publish", empty, "-c", empty], "is no snapshot"),
-        (["publish", labels, "-c", empty], "is no snapshot"),
+        (["publish", empty, "-c", empty], "is not a snapshot"),
+        (["publish", labels, "-c", empty], "is not a snapshot"),
         (["template", empty], "exists already"),
         (["compare", "table7", "-c", as_csv, "--out", as_csv], "is the catalogue itself"),
         (["export", "stars", "star", "-c", as_csv, "--to", as_csv], "is the catalogue itself"),

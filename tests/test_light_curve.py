@@ -167,11 +167,11 @@ def test_ztf_without_times_of_the_sun(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("time,flux\n1,2\n", "no light curve of TESS"),
+        ("time,flux\n1,2\n", "not a light curve of TESS"),
         ("phase,mag\n1,2\n", "docs/formats.md names their columns"),
         (ZTF.replace("2458", "58"), "not what its columns claim"),
         (SKY_PATROL_1.splitlines()[0], "it is empty"),
-        ("", "no whole CSV table"),
+        ("", "not a complete CSV table"),
         (f"{SKY_PATROL_1.splitlines()[0]}\n" + "1e308,2,b,1,1,12,1,1,1,V\n", r"from MJD 1e\+308 to 1e\+308"),
         (",".join(f"c{i}" for i in range(10_000)), r"it has c0, .* \[\.\.\.\]$"),
         (
@@ -187,7 +187,7 @@ def test_what_is_not_known_is_refused_in_words(tmp_path, text, words):
 
 @pytest.mark.parametrize(
     ("header", "words"),
-    [({"BJDREFI": "2457000"}, "is no number"), ({"BJDREFI": 2457000, "BJDREFF": "x"}, "is no number")],
+    [({"BJDREFI": "2457000"}, "is not a number"), ({"BJDREFI": 2457000, "BJDREFF": "x"}, "is not a number")],
 )
 def test_headers_with_words_for_numbers_are_refused(tmp_path, header, words):
     with pytest.raises(BecatError, match=words):
@@ -340,7 +340,7 @@ def test_what_is_new_or_has_changed_is_read_and_what_cannot_be_is_told(with_star
     zg = written(tmp_path / "b.csv", ZTF)
     named = {"J1": [tmp_path / "curves", zg]}
     said, counts = taken(with_star, **named)
-    assert counts == (2, 0, 4, 1) and "broken.csv is no table of TESS" in said
+    assert counts == (2, 0, 4, 1) and "broken.csv is not a known table of TESS" in said
     assert rows_of(with_star) == {"a.fits": 2, "b.csv": 2}
     assert with_star.execute("select count(*) from rejected_input where file like '%broken.csv'").fetchone() == (1,)
 

@@ -106,7 +106,7 @@ def _get(session, address: str, question: dict[str, str] | None, manners: Manner
         except requests.RequestException as error:
             if turn == manners.tries:
                 raise BecatError(
-                    f"BeSS does not answer ({type(error).__name__}): the same command goes on later, what came is kept"
+                    f"BeSS does not answer ({type(error).__name__}): what has arrived is kept; run the same command again later to resume"
                 ) from None
         sleep(wait)
         wait *= 2
@@ -121,7 +121,7 @@ def _addresses(answer: bytes, server: str) -> list[str]:
             warnings.simplefilter("ignore", AstropyWarning)
             tables = list(parse(io.BytesIO(answer), verify="ignore").iter_tables())
     except Exception as error:  # astropy's many ways to say that it is no VOTable
-        raise BecatError(f"BeSS answered with something else than a VOTable ({type(error).__name__})") from None
+        raise BecatError(f"the answer of BeSS is not a VOTable ({type(error).__name__})") from None
     rows = [row for table in tables if table.fields for row in table.array.tolist()]
     addresses = [str(row[0]).strip() for row in rows]
     return [one for one in addresses if urlsplit(one).hostname == urlsplit(server).hostname]
@@ -141,7 +141,7 @@ def _take(session, address: str, folder: Path, counts: BessSpectra, manners: Man
         counts.n_failed, counts.problem = counts.n_failed + 1, str(error)
         return
     if not content.startswith((b"SIMPLE  =", b"\x1f\x8b")):
-        counts.n_failed, counts.problem = counts.n_failed + 1, f"{address} is no FITS file"
+        counts.n_failed, counts.problem = counts.n_failed + 1, f"{address} is not a FITS file"
         return
     part = target.with_name(target.name + ".part")
     part.write_bytes(content)

@@ -194,7 +194,7 @@ def _converted(table, name, unit, wanted, origin):
     try:
         factor = u.Unit(unit).to(u.Unit(wanted))
     except (ValueError, u.UnitConversionError):
-        raise BecatError(f"{origin}: column {name} is in {unit}, which is no {wanted}") from None
+        raise BecatError(f"{origin}: column {name} is in {unit}, which is not {wanted}") from None
     if factor == 1:
         return table
     return table.set_column(table.column_names.index(name), name, pc.multiply(table[name], factor))  # pyright: ignore[reportAttributeAccessIssue]

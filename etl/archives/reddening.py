@@ -156,7 +156,7 @@ def _open_map(map_file, service_url) -> tuple[Callable[..., Any], str]:
             warnings.simplefilter("ignore")  # dustmaps warns of a configuration that need not be there
             from dustmaps import bayestar
     except ImportError:
-        raise missing_extra("dustmaps", "reddening", ", or take a table of E(B-V) in from a file") from None
+        raise missing_extra("dustmaps", "reddening", ", or load a table of E(B-V) from a file") from None
     path = Path(map_file or Path(bayestar.data_dir()) / "bayestar" / f"{MAP}.h5")
     if path.is_file():
         try:

@@ -85,7 +85,7 @@ class Client:
             "simbad_tap": self._simbad,
         }
         if source.service not in ask:
-            raise BecatError(f"{source.name} is not served by any archive: take it in with --from FILE")
+            raise BecatError(f"{source.name} is not served by any archive: load it with --from FILE")
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(self.timeout_s)  # the Gaia client knows none of its own
         try:
@@ -155,7 +155,7 @@ class Client:
         there = {str(row["column_name"]).strip('"') for row in listed}
         if not there:
             raise BecatError(
-                f"TAPVizieR has no table {source.table}: look for its name at VizieR, or take it from a file"
+                f"TAPVizieR has no table {source.table}: look for its name at VizieR, or load it with --from FILE"
             )
         names = dict.fromkeys(next((n for n in of if n in there), None) for of in source.wanted().values())
         columns = ", ".join(f'"{name}"' for name in names if name)

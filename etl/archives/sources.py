@@ -129,7 +129,7 @@ def source(name: str) -> Source:
     known = load()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        hint = f"did you mean {near[0]}?" if near else f"the sources are {', '.join(known)}"
         raise BecatError(f"no source {name!r}: {hint}")
     return known[name]
 

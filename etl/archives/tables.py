@@ -71,9 +71,9 @@ def read_table(path: str | Path, bytes_max: int = BYTES_MAX) -> tuple[pa.Table, 
         ) from None
     except Exception as error:  # every reader has its own errors; whatever it is, the file is of no use
         words = str(error).strip().splitlines() or [type(error).__name__]
-        raise BecatError(f"{path} is no whole CSV, VOTable, FITS or Parquet table: {words[0]}") from None
+        raise BecatError(f"{path} is not a complete CSV, VOTable, FITS or Parquet table: {words[0]}") from None
     if table.num_columns < 2:
-        raise BecatError(f"{path} has fewer than two columns: is its separator one of comma, semicolon, | or tab?")
+        raise BecatError(f"{path} has fewer than two columns: the separator must be a comma, semicolon, | or tab")
     return table, units
 
 

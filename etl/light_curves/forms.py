@@ -70,7 +70,7 @@ def read_light_curve(path: Path, ra_deg: float, dec_deg: float) -> LightCurve:
         found = _asas_sn(table)
     else:
         raise BecatError(
-            f"{path} is no table of TESS, ASAS-SN or ZTF that is known (docs/formats.md names their columns): it has"
+            f"{path} is not a known table of TESS, ASAS-SN or ZTF (docs/formats.md names their columns): it has"
             f" {textwrap.shorten(', '.join(table.columns), 300)}"
         )
     if not len(found):
@@ -130,11 +130,11 @@ def _refuse_unless_tess(table: PhotometryTable, path: Path) -> None:
     unit = table.units.get("time", "").lower()
     parts = header.get("BJDREFI", BTJD_0 if "btjd" in unit else 0), header.get("BJDREFF", 0.0)
     if any(isinstance(part, str) for part in parts):
-        raise BecatError(f"{path} is no light curve of TESS: BJDREFI or BJDREFF of its header is no number")
+        raise BecatError(f"{path} is not a light curve of TESS: BJDREFI or BJDREFF of its header is not a number")
     reference = sum(parts)
     if reference != BTJD_0 or (mission and "TESS" not in mission.upper()):
         raise BecatError(
-            f"{path} is no light curve of TESS: its times must be BJD less {BTJD_0:.0f} (BJDREFI, or the unit btjd), and"
+            f"{path} is not a light curve of TESS: its times must be BJD less {BTJD_0:.0f} (BJDREFI, or the unit btjd), and"
             f" TELESCOP or MISSION TESS; it has {reference:.8g} and {mission or 'no name of a mission'}"
         )
     if str(header.get("TIMESYS", "TDB")).upper() != "TDB":

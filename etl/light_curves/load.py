@@ -109,7 +109,7 @@ def _refuse_another_star(one: Taken, ra_deg: float, dec_deg: float) -> None:
     if apart_arcsec > FILE_OF_STAR_ARCSEC:
         there = "{:.5f} {:+.5f}".format(*one.found.position_deg)
         raise BecatError(
-            f"{one.path} is of a star at {there}, {apart_arcsec:,.0f} arcsec from this one: name the other"
+            f"{one.path} is of a star at {there}, {apart_arcsec:,.0f} arcsec from this one: give that star"
         )
 
 

@@ -90,7 +90,7 @@ def read_photometry(path: Path) -> PhotometryTable:
     refuse_odd(path)
     try:
         if path.stat().st_size > BYTES_MAX:
-            raise BecatError(f"{path} has more than {BYTES_MAX >> 20} MiB: that is no light curve of one star")
+            raise BecatError(f"{path} has more than {BYTES_MAX >> 20} MiB: that is not a light curve of one star")
         with path.open("rb") as stream:
             start = stream.read(4096)
     except OSError as error:
@@ -131,7 +131,7 @@ def _read_fits(path: Path) -> PhotometryTable:
         raise
     except Exception as error:  # a broken file has many ways to fail; whatever it is, the file is of no use
         words = str(error).strip().splitlines() or [type(error).__name__]
-        raise BecatError(f"{path} is no whole FITS table: {words[0]}") from None
+        raise BecatError(f"{path} is not a complete FITS table: {words[0]}") from None
     import pandas as pd
 
     frame = pd.DataFrame({name: values.astype(values.dtype.newbyteorder("=")) for name, values in columns.items()})
@@ -154,7 +154,7 @@ def _read_csv(path: Path) -> PhotometryTable:
         frame = pd.read_csv(io.StringIO(rows), dtype=str, keep_default_na=False, index_col=False)
     except (ValueError, pd.errors.ParserError) as error:
         words = str(error).strip().splitlines() or ["it is empty"]
-        raise BecatError(f"{path} is no whole CSV table: {words[0]}") from None
+        raise BecatError(f"{path} is not a complete CSV table: {words[0]}") from None
     return PhotometryTable(_named(frame), comments=above)
 
 

@@ -86,7 +86,7 @@ def guess_position(
     types = column_names(connection, table)
     spelt = {name.lower(): name for name in types}
     if (ra_column is None) != (dec_column is None):
-        raise ValueError("give both columns, of right ascension and of declination, or neither")
+        raise ValueError("give both columns, right ascension and declination, or neither")
     if ra_column is not None and dec_column is not None:
         pair = (ra_column, dec_column)
         missing = [name for name in pair if name.lower() not in spelt]

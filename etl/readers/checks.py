@@ -208,7 +208,8 @@ def _refuse_bits_of_floats(values: np.ndarray, name: str, detail: str) -> None:
     """Raise Problem for integers that are the bits of 32-bit floats: no detector counts so far."""
     if values.dtype.kind in "iu" and np.median(np.abs(values.astype(np.float64))) > MAX_COUNT:
         raise Problem(
-            f"{name} is read as whole numbers and is none: TFORM or BITPIX is damaged, fetch the file again", detail
+            f"{name} is read as whole numbers but holds others: TFORM or BITPIX is damaged, fetch the file again",
+            detail,
         )
 
 

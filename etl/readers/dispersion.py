@@ -77,7 +77,7 @@ def spectra_of_image(hdu: Hdu) -> Iterator[Found]:
         if hdu.number("CRVAL1") is None:
             return  # a picture, or a layout that is not known
         raise Problem(
-            f"no spectrum that is known: the image has {n_apertures} rows on one scale, write that of the star by itself",
+            f"no known kind of spectrum: the image has {n_apertures} rows on one scale, write that of the star by itself",
             hdu.label,
         )
     read = partial(_named_rows, hdu, roles) if n_apertures > 1 else partial(_bands, hdu, 0, shape[0])
@@ -191,7 +191,7 @@ def _multispec(hdu: Hdu, n_pixels: int, n_apertures: int) -> Iterator[Found]:
             row, kind, n_valid = int(number) - 1, int(fields[2]), int(float(fields[5]))
             first, step, redshift = (float(fields[i]) for i in (3, 4, 6))
         except (IndexError, ValueError):
-            raise Problem(f"spec{number} of WAT2 is not a dispersion that is known: {text[:40]!r}", hdu.label) from None
+            raise Problem(f"spec{number} of WAT2 is not a known dispersion: {text[:40]!r}", hdu.label) from None
         if kind == 2:
             polynomial = DISPERSIONS.get(_function(fields), "function")
             continue

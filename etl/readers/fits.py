@@ -280,7 +280,7 @@ class Hdu:
         """
         if name not in self.columns:
             there = ", ".join(self.columns) or "none"
-            raise Problem(f"column {name} is missing (there: {there}): not a layout that is known", self.label)
+            raise Problem(f"column {name} is missing (there: {there}): not a known layout", self.label)
         offset, repeat, letter, number = self.columns[name]
         if letter not in COLUMN_TYPE or any(f"{key}{number}" in self for key in ("TSCAL", "TZERO", "TNULL")):
             return self._by_astropy(name)

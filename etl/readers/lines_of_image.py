@@ -39,7 +39,7 @@ def spectrum_of_lines(hdu: Hdu) -> Found | None:
     scales = [roles["wavelength"]] if "wavelength" in roles else [i for i in range(len(lines)) if _is_scale(lines[i])]
     if len(scales) != 1:
         raise Problem(
-            f"no spectrum that is known: of the {len(lines)} lines of the image {len(scales) or 'none'} can be wavelengths"
+            f"no known kind of spectrum: of the {len(lines)} lines of the image {len(scales) or 'none'} can be wavelengths"
             f" that ascend across H-alpha at {HALPHA_A:.1f} A, and there is no CRVAL1: write a table of WAVELENGTH and FLUX",
             hdu.label,
         )
@@ -47,7 +47,7 @@ def spectrum_of_lines(hdu: Hdu) -> Found | None:
     flux = roles.get("flux", others[0] if len(others) == 1 else None)
     if flux is None:
         raise Problem(
-            f"no spectrum that is known: the image has {len(lines)} lines, and the header does not say which is the flux:"
+            f"no known kind of spectrum: the image has {len(lines)} lines, and the header does not say which is the flux:"
             " write a table of WAVELENGTH and FLUX",
             hdu.label,
         )

@@ -98,7 +98,7 @@ def _image(primary: Hdu):
     computed_a = _header_wavelength(primary, rows.shape[1])
     flagged = (rows[3] != 0) | (rows[4] != 0)
     if not (_are_bits(rows[3]) and _are_bits(rows[4])):
-        raise Problem("the masks in rows 3 and 4 are no whole numbers: NAXIS1 or the file is damaged", primary.label)
+        raise Problem("the masks in rows 3 and 4 are not whole numbers: NAXIS1 or the file is damaged", primary.label)
     row_a = rows[2].astype(np.float64)
     if not _is_wavelength(row_a):
         if computed_a is not None and np.mean(np.abs(row_a / computed_a - 1) < NEARLY) > MAX_BY_CHANCE:

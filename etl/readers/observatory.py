@@ -103,7 +103,7 @@ def _from_image(hdu: Hdu) -> Iterable[Found]:
 def _summary(problems: list[Problem]) -> Problem:
     if not problems:
         return Problem(
-            "no spectrum that is known: neither LAMOST's layouts, nor an image with CRVAL1 and CDELT1, nor a table with"
+            "no known kind of spectrum: neither LAMOST's layouts, nor an image with CRVAL1 and CDELT1, nor a table with"
             " columns of wavelength and flux"
         )
     first = problems[0]

@@ -60,7 +60,7 @@ def read_text(content: bytes | bytearray) -> tuple[list[RawSpectrum], list[Probl
         row = _numbers(line)
         if row is None or len(row) != n_columns:
             raise Problem(
-                f"the line {line[:40]!r} is not a row of wavelength and flux, of {n_columns} numbers as before it"
+                f"the line {line[:40]!r} is not a row of wavelength and flux with {n_columns} numbers, like the rows before it"
             )
         rows.append(row)
     columns = np.array(rows).T.copy()
