@@ -366,7 +366,7 @@ def test_a_file_that_is_gone_is_missing_until_it_is_forgotten_or_back(connection
     content = path.read_bytes()
     path.unlink()
     assert loaded(connection, folder) == (["a.fits.gz", "b.fits.gz"], [], 0)
-    assert missing_words(connection).startswith("1 spectrum is of 1 file that is not there any more")
+    assert missing_words(connection).startswith("1 spectrum is of 1 file that is no longer there")
     path.write_bytes(content)
     assert loaded(connection, folder)[0] == ["a.fits.gz", "b.fits.gz"] and not missing_words(connection)
     path.unlink()
