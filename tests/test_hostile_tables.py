@@ -22,6 +22,7 @@ import pytest
 import requests
 
 from becat import demo_archives as printed_stars
+from becat.etl.archives import tables
 from becat.etl.archives.tables import read_table
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.lamost.answers import Unusable, opened_spectrum
@@ -188,6 +189,17 @@ def test_a_table_of_ones_own_that_becomes_too_much_is_refused(tmp_path, name):
     with pytest.raises(BecatError, match=r"more than 1 MiB when|more than 1,048,576 bytes by|more than 10,000 columns"):
         read_table(path, 1 << 20)
     assert path.stat().st_size < 50_000
+
+
+def test_a_large_table_of_ones_own_is_read(tmp_path, monkeypatch):
+    """A file may become a hundred times as large, and words that Parquet keeps once count as often as they are read."""
+    monkeypatch.setattr(tables, "UNPACKED_MIN", 1 << 10)
+    monkeypatch.setattr(tables, "ROWS_A_PIECE", 10)
+    names = pa.array([f"star {i:06d}" for i in range(10_000)]).dictionary_encode()
+    parquet.write_table(pa.table({"a": names, "b": pa.array(range(10_000))}), tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_text("a,b\n" + "star 000000,0\n" * 1000)
+    assert read_table(tmp_path / "t.parquet")[0].column("a").to_pylist() == names.to_pylist()
+    assert read_table(tmp_path / "t.csv")[0].num_rows == 1000
 
 
 def test_a_release_catalogue_and_a_spectrum_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from isal import igzip
 
 from becat.etl.catalogue.errors import refuse_odd
+from becat.etl.catalogue.memory import not_enough_memory
 from becat.schema.errors import BecatError
 from becat.schema.votable_safe import parse_votable
 
@@ -24,21 +25,22 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS_MAX", "from_astropy", "read_table"]
 
 _SEPARATORS = ",;|\t"
-BYTES_MAX = 1 << 30  # unpacked: 258,000 stars with 4 kB each; Gaia's whole table has 1.3 kB a star
+# Unpacked: 258,000 stars with 4 kB each (Gaia's whole table has 1.3 kB a star), and of a larger file so many times its size.
+UNPACKED_MIN, UNPACKED_RATIO = 1 << 30, 100
 PIECE_BYTES = 1 << 20
 ROWS_A_PIECE = 4096
 COLUMNS_MAX = 10_000
 
 
-def read_table(path: str | Path, bytes_max: int = BYTES_MAX) -> tuple[pa.Table, dict[str, str]]:
+def read_table(path: str | Path, bytes_max: int | None = None) -> tuple[pa.Table, dict[str, str]]:
     """Read a CSV, VOTable, FITS or Parquet file, plain or (but Parquet) gzipped; the content decides which it is.
 
     Parameters
     ----------
     path : path
         File.
-    bytes_max : int
-        The most that it may have when unpacked.
+    bytes_max : int, optional
+        The most that it may have when unpacked; 1 GiB if not given, and of a large file a hundred times its size.
 
     Returns
     -------
@@ -55,6 +57,7 @@ def read_table(path: str | Path, bytes_max: int = BYTES_MAX) -> tuple[pa.Table, 
     path = Path(path)
     refuse_odd(path)
     try:
+        bytes_max = bytes_max or max(UNPACKED_MIN, UNPACKED_RATIO * path.stat().st_size)
         with path.open("rb") as file:
             is_packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
@@ -65,6 +68,8 @@ def read_table(path: str | Path, bytes_max: int = BYTES_MAX) -> tuple[pa.Table, 
                 table, units = _read(stream, start, bytes_max)
     except OSError as error:
         raise BecatError(f"{path} cannot be read: {error.strerror or error}") from None
+    except MemoryError:
+        raise not_enough_memory(f"to read {path}") from None
     except _TooLargeError:
         raise BecatError(
             f"{path} has more than {bytes_max >> 20:,} MiB when it is unpacked: split it, or keep only the columns that are needed"
@@ -112,14 +117,18 @@ def _read(stream, start, bytes_max):
 
 
 def _read_parquet(stream, bytes_max):
-    """In pieces, since a column of a kilobyte may hold a billion rows that are alike."""
+    """In pieces, since a column of a kilobyte may hold a billion rows that are alike; words from a dictionary count each time."""
     file, batches, n_bytes = pq.ParquetFile(stream), [], 0
-    for batch in file.iter_batches(ROWS_A_PIECE):
+    fields = (f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in file.schema_arrow)
+    schema = pa.schema(fields)
+    for packed in file.iter_batches(ROWS_A_PIECE):
+        columns = [c.dictionary_decode() if isinstance(c, pa.DictionaryArray) else c for c in packed.columns]
+        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
         n_bytes += batch.nbytes
         if n_bytes > bytes_max:
             raise _TooLargeError
         batches.append(batch)
-    return pa.Table.from_batches(batches, file.schema_arrow)
+    return pa.Table.from_batches(batches, schema)
 
 
 def _read_csv(stream, start):
@@ -178,8 +187,6 @@ def _cleaned(columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
     """Blank strings and NaN as null, so that a missing value is missing in every format."""
     cleaned = {}
     for name, values in columns.items():
-        if pa.types.is_dictionary(values.type):
-            values = pc.cast(values, values.type.value_type)
         if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
             values = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
             values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)  # pyright: ignore[reportAttributeAccessIssue]
