@@ -394,6 +394,14 @@ def test_a_file_under_two_names_is_taken_once(with_star, tmp_path):
     assert taken(with_star, J1=[b, c, d])[1] == (1, 2, 3, 0) and rows_of(with_star) == {"b.csv": 2, "d.csv": 3}
 
 
+def test_the_same_difference_in_two_rows_makes_no_copy(with_star, tmp_path):
+    star_id = star_of(with_star)
+    load_light_curves(with_star, star_id, [written(tmp_path / "b.csv", ZTF)])
+    with_star.execute("update light_curve set is_limit = not is_limit")
+    load_light_curves(with_star, star_id, [written(tmp_path / "d.csv", ZTF)])
+    assert rows_of(with_star) == {"b.csv": 2, "d.csv": 2}
+
+
 def test_a_file_follows_the_star_for_which_it_is_named(with_star, tmp_path):
     far = tess(tmp_path / "a.fits", primary={"TELESCOP": "TESS", "RA_OBJ": RA_DEG + 1, "DEC_OBJ": DEC_DEG})
     near = written(tmp_path / "b.csv", SKY_PATROL_1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from becat.etl.catalogue.checksums import rows_digest
 from becat.etl.catalogue.connection import Run
 from becat.etl.catalogue.ledger import FileRead, Waiting, write_rejections
 from becat.schema.tables import TABLES
@@ -15,7 +16,7 @@ OF_A_FILE = ("star_id", "file", "row_in_file", "run_id")
 MEASURED = ", ".join(column.name for column in TABLES["light_curve"].columns if column.name not in OF_A_FILE)
 SAME = f"""
     with content as (
-        select file, (count(*), bit_xor(hash({MEASURED}))) as measured from light_curve where star_id = ? group by file
+        select file, ({rows_digest(MEASURED)}) as measured from light_curve where star_id = ? group by file
     )
     select file from content where measured = (select measured from content where file = ?) order by file
 """
