@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from becat.etl.archives.stage import match_archives
+from becat.etl.catalogue.checksums import differences
 from becat.etl.catalogue.connection import open_catalogue
 from becat.etl.load.load import load_spectra
 from becat.etl.measure import measure_spectra
@@ -73,6 +74,7 @@ def test_upgrade_brings_it_up_to_date_and_back_what_was_dropped(old):
     becat("upgrade", old)
     with open_catalogue(old, read_only=True) as connection:
         assert connection.execute("select stars from funnel where step = 0").fetchone() == (4,)
+        assert [str(one) for one in differences(connection)] == []
     with duckdb.connect(str(old)) as connection:
         connection.execute("drop view runaway")
     assert f"{old} is up to date" in becat("upgrade", old).stdout

@@ -109,10 +109,10 @@ def open_catalogue(path: str | Path, read_only: bool = False) -> Iterator[duckdb
         ).fetchone()
         if found is None or found[0] < 2:
             raise BecatError(f"{path} is not a becat catalogue: make one with `becat init NEWFILE`")
+        before = _state(path)
         _bring_up_to_date(connection, path, read_only)
         # Not by "set": without ipywidgets that fails in a notebook, whatever the value.
         connection.execute("pragma disable_progress_bar")
-        before = _state(path)
         try:
             with interruptible(connection):
                 yield connection
