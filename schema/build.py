@@ -54,6 +54,9 @@ DEFINITIONS = (
     f" and database_name = current_database() and not internal and function_name <> '{AS_BUILT}' order by 1",
 )
 
+# Rows that a catalogue has once somebody has worked with it.
+USED = ("from etl_run", "from selection_parameter where value <> default_value")
+
 HERE = Path(__file__).parent
 # An empty catalogue as a file, in a checkout: to copy it takes milliseconds, to build one seconds.
 TEMPLATE = HERE.parent / "catalog.duckdb.template"
@@ -346,11 +349,13 @@ def create(path: str | Path, template: Path = TEMPLATE) -> None:
 
 
 def _copy_template(template, path):
-    """Copy an empty catalogue; whether there is one that opens here and is as this schema builds it."""
+    """Copy an empty catalogue; whether there is one that opens here, is as this schema builds it, and nobody has worked with."""
     try:
         shutil.copyfile(template, path)
         with duckdb.connect(str(path), read_only=True) as connection:
-            return _is_as_built(connection) and connection.execute("from schema_state").fetchall() == [_state()]
+            state = connection.execute("from schema_state").fetchall()
+            is_used = any(connection.execute(rows).fetchone() for rows in USED)
+            return state == [_state()] and not is_used and _is_as_built(connection)
     except (FileNotFoundError, duckdb.Error):
         return False
 

@@ -96,9 +96,17 @@ def test_create_refuses_to_overwrite(fresh):
 
 
 @pytest.mark.parametrize(
-    "touch", ["", "comment on table star is 'of another schema'", "update schema_state set digest = 'x'", "damaged"]
+    "touch",
+    [
+        "",
+        "comment on table star is 'of another schema'",
+        "update schema_state set digest = 'x'",
+        "insert into etl_run (run_id, command) values (1, 'load')",
+        "update selection_parameter set value = value + 1 where name = 'snr_min'",
+        "damaged",
+    ],
 )
-def test_a_template_is_copied_only_where_it_is_of_this_schema(fresh, tmp_path, monkeypatch, touch):
+def test_a_template_is_copied_only_where_it_is_of_this_schema_and_empty(fresh, tmp_path, monkeypatch, touch):
     template, path, built = tmp_path / "template", tmp_path / "c.duckdb", []
     template.write_bytes(b"X" if touch == "damaged" else fresh.read_bytes())
     if touch not in ("", "damaged"):
