@@ -7,6 +7,7 @@ import shutil
 import duckdb
 import pytest
 
+from becat.etl.catalogue.checksums import differences
 from becat.etl.catalogue.connection import Run, open_catalogue
 from becat.etl.kinematics.fill import compute_kinematics
 from becat.etl.load.load import load_spectra
@@ -76,6 +77,16 @@ def test_damage_is_found(sound, tmp_path, sql):
         n_sample = None if DAMAGE[sql].startswith("the sample") else 0
         found = [finding.check for finding in verify(connection, n_sample)]
     assert DAMAGE[sql] in found
+
+
+def test_names_with_quotes_have_checksums(blank, tmp_path):
+    path = tmp_path / "c.duckdb"
+    shutil.copy(blank, path)
+    with open_catalogue(path) as connection:
+        connection.execute("""create schema archive; create table archive."o'x" as select 1 as "a""b", 2 as "it's" """)
+    with open_catalogue(path, read_only=True) as connection:
+        kept = connection.execute("select columns from table_checksum where table_name = 'archive.o''x'").fetchall()
+        assert kept == [("a\"b, it's",)] and not list(differences(connection))
 
 
 # What is seen by the checksums alone, with no spectrum read again.

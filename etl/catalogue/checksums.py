@@ -15,6 +15,8 @@ import duckdb
 import numpy as np
 from isal import isal_zlib
 
+from becat.schema.sql_names import quoted
+
 __all__ = [
     "Difference",
     "differences",
@@ -199,13 +201,12 @@ def _compute(connection) -> None:
     )
     sums = []
     for (schema, table), names in _columns(connection).items():
-        hashed = ", ".join(f'"{name}"' for name in names)
+        hashed = ", ".join(map(quoted, names))
         run = "coalesce(run_id, 0)" if "run_id" in names else "0"
         known_as = table if schema == "main" else f"{schema}.{table}"
-        told = ", ".join(names).replace("'", "''")
         sums.append(
-            f"select '{known_as}', {run}, {rows_digest(hashed)}, '{told}', '{engine()}'"
-            f' from {schema}."{table}" group by 2 having count(*) > 0'
+            f"select {_literal(known_as)}, {run}, {rows_digest(hashed)}, {_literal(', '.join(names))}, {_literal(engine())}"
+            f" from {quoted(schema)}.{quoted(table)} group by 2 having count(*) > 0"
         )
     connection.execute(f"insert into _checksum {' union all '.join(sums)}")
 
@@ -214,9 +215,15 @@ def _columns(connection) -> dict[tuple[str, str], list[str]]:
     """Sorted names of the columns of the tables that have checksums, by schema and table."""
     tables = [each for each in _tables(connection) if each[1] not in LEFT_OUT]
     asked = (
-        f"select '{schema}', '{table}', name from pragma_table_info('{schema}.\"{table}\"')" for schema, table in tables
+        f"select {_literal(schema)}, {_literal(table)}, name"
+        f" from pragma_table_info({_literal(f'{quoted(schema)}.{quoted(table)}')})"
+        for schema, table in tables
     )
     found: dict[tuple[str, str], list[str]] = {}
     for schema, table, name in sorted(connection.execute(" union all ".join(asked)).fetchall()):
         found.setdefault((schema, table), []).append(name)
     return found
+
+
+def _literal(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"
