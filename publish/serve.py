@@ -298,7 +298,7 @@ def serve(
     """
     application = Switch(snapshot, labels, settings, model, (*names, host))
     address = f"http://{host}:{port}/"
-    print(f"{snapshot} is served at {address}  (end with Ctrl-C)")
+    print(f"{snapshot} is served at {address}  (end with Ctrl-C)", flush=True)
     if open_browser:
         webbrowser.open(address)
     logging.getLogger("uvicorn.error").addFilter(_is_not_cut_off)
