@@ -127,6 +127,26 @@ def test_bad_rows_are_named_and_the_rest_goes_on(tmp_path):
     assert any("snr is empty" in r for r in reasons)
 
 
+def test_numbers_too_large_to_keep_are_named(tmp_path):
+    """The whole load ended with an error of DuckDB, and a far minute would be that of a coadd."""
+    rows = [
+        "9,82000000,0,30,R,9000",
+        "8,82000000,0,1e39,R,9000",
+        "7,82000000,0,30,R,1e50",
+        "6,1e30,0,30,R,9000",
+        "1e30,82000000,0,30,R,9000",
+    ]
+    (tmp_path / "c.csv").write_text("\n".join(["obsid,lmjm,coadd,snr,band,teff_lasp", *rows]))
+    table, rejected = read(tmp_path / "c.csv")
+    assert list(table.index) == [(9, 82000000)]
+    assert [r.reason.split(":")[0] for r in sorted(rejected, key=lambda r: r.detail)] == [
+        "snr is too large",
+        "teff_lasp is too large",
+        "lmjm is too large",
+        "obsid is not a positive whole number",
+    ]
+
+
 def test_many_bad_rows_are_counted_not_listed(tmp_path):
     bad = pd.concat([ROWS.assign(band="X")] * 400)
     _, rejected = read(write(tmp_path / "c.csv", pd.concat([ROWS, bad])))

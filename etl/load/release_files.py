@@ -38,10 +38,12 @@ OFTEN_ABSENT = ("vsini_km_s", "moon_angle_deg")
 ROWS_A_SLICE = 100_000
 MAX_HEADER_BYTES = 1_000_000
 MAX_REPORTED = 1000  # bad rows listed one by one; the rest is counted
+LARGEST = float(np.finfo(np.float32).max)
 NULL_BELOW = -990.0  # LAMOST writes -999 or -9999 for "no value"
 MEMORY_LIMIT = "1GB"
 UNPACKED_MIN, UNPACKED_RATIO = 1 << 30, 100  # a catalogue as text is packed to a fifth; more than both is none
 MAX_OBSID = 9_000_000_000
+MAX_LMJM = 1_000_000_000  # minutes; it has 8 digits until the year 2049
 MAX_STELLAR_REDSHIFT = 0.01
 
 # What each column is called in the catalogues of DR1 to DR13, the best first; an error is name + "_err".
@@ -369,6 +371,7 @@ def _normal(frame: pa.Table, first: int, bad: _BadRows) -> pa.Table:
         values, wrong = _floats(frame[name])
         reject(wrong, f"{name} is not a number", name)
         values[~((values > NULL_BELOW) & (values < np.inf))] = np.nan
+        reject(values > LARGEST, f"{name} is too large", name)
         if needed:
             reject(np.isnan(values), f"{name} is empty")
         return values
@@ -398,8 +401,8 @@ def _normal(frame: pa.Table, first: int, bad: _BadRows) -> pa.Table:
 def _stored(name: str, values: np.ndarray | pa.Array) -> pa.Array:
     if isinstance(values, pa.Array):
         return values
-    if STORED[name] == "BIGINT":  # a key: where it is NaN the row is left out
-        return pa.array(np.nan_to_num(values).astype("int64"))
+    if STORED[name] == "BIGINT":  # a key: where it is no whole number the row is left out
+        return pa.array(np.where(np.abs(values) < 2**62, values, 0).astype("int64"))
     return pa.array(values, from_pandas=True)
 
 
@@ -476,6 +479,7 @@ def _mrs_snr(frame: pa.Table, numbers, reject) -> dict[str, np.ndarray]:
         coadd = numbers("coadd", needed=True)
         reject(~np.isin(coadd, (0, 1)), "coadd is neither 0 nor 1", "coadd")
     lmjm = np.where(coadd == 1, 0, minute)
+    reject(lmjm > MAX_LMJM, "lmjm is too large", "lmjm")
     reject(
         ~(lmjm >= 0) | (lmjm != np.floor(lmjm)),
         "lmjm of a single exposure is empty or not a whole number",
