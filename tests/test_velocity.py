@@ -89,6 +89,18 @@ def test_errors_hold_where_noise_chooses_among_templates_and_maxima():
     assert np.mean(np.abs(velocity[seen]) > 4 * error[seen]) < 0.01
 
 
+@pytest.mark.parametrize(("line_a", "depth"), [(5174.0, 0.3), (5025.0, 0.2)])
+def test_errors_hold_where_no_template_fits_and_noise_chooses_among_those_that_fit_as_badly(line_a, depth):
+    """A line that no template has: which template and velocity take most of it differs from one exposure to another."""
+    n = 100
+    line = depth * np.exp(-0.5 * ((BLUE.wavelength_a - line_a) / 1.5) ** 2)
+    blue = blue_arm(np.zeros(n), "9000 K, v sin i 160 km/s") - line
+    found = velocity_batch(np.ones((n, RED.n_pixels), "f4"), np.zeros((n, RED.n_pixels), "f4"), *observed(blue, 40.0))
+    velocity, error = found["rv_blue_km_s"], found["e_rv_blue_km_s"]
+    assert np.isfinite(velocity).all() and len(set(found["blue_template"])) > 1
+    assert (np.abs(velocity - np.median(velocity)) < 4 * error).all()
+
+
 def test_a_cosmic_ray_that_was_left_does_not_move_the_blue_arm():
     template = "14000 K, v sin i 100 km/s"
     flux, ivar = (np.repeat(x, 2, axis=0) for x in observed(blue_arm(np.zeros(1), template), 100.0))
@@ -127,6 +139,16 @@ def test_wings_that_may_be_those_of_either_core_say_by_how_much_they_jump():
     assert (np.abs(jump - np.abs(wing)) < 20).all() and (found["e_rv_halpha_wing_km_s"] >= jump).all()
     for single in (red_arm(np.zeros(20), -0.5, 500.0), red_arm(np.zeros(20), 1.0, 300.0, 0, 350.0)):
         assert np.isnan(velocity_batch(*observed(single, 40.0), None, None)["wing_jump_km_s"]).all()
+
+
+@pytest.mark.parametrize("snr", [11.0, 40.0])
+def test_wings_of_two_cores_too_far_apart_to_be_followed_as_one_line_say_by_how_much_they_jump(snr):
+    """Cores at 450 km/s on either side, equally deep: which is the deepest is noise."""
+    profile = sum(red_arm(np.full(40, velocity), -0.3, 100.0) for velocity in (-450.0, 450.0)) - 1
+    found = velocity_batch(*observed(profile, snr), None, None)
+    wing = found["rv_halpha_wing_km_s"]
+    assert wing.min() < -430 and wing.max() > 430
+    assert (np.abs(found["wing_jump_km_s"] - 450) < 20).all()
 
 
 def test_wings_of_two_peaks_far_apart_say_by_how_much_they_jump():

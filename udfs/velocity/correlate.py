@@ -20,6 +20,8 @@ _LAG_KM_S = LAGS_KM_S[1] - LAGS_KM_S[0]
 _HEIGHT_MIN = (
     0.6  # of the highest maximum: in lines of 5 errors chi-square is then larger by 16, and noise does not choose it
 )
+_SURE = 5.0  # standard errors, beyond which noise does not choose
+_NOT_NOISE = 3.0  # standard errors by which chi-square is too large for noise alone
 _FLANK_MIN = 0.02  # of a maximum, so that its flanks have logarithms
 _BROADEST_KM_S = 400.0
 _SPIKE_MIN = 8.0  # height over the scatter about the continuum: of cosmic rays that were left, and of emission lines
@@ -97,10 +99,11 @@ def match(depth: np.ndarray, weight: np.ndarray, bank: Bank, templates: np.ndarr
         Templates that are tried; by default all.
     """
     maxima = _maxima(correlation(depth, weight, bank, templates))
+    if templates is not None:
+        maxima = replace(maxima, template=templates[maxima.template])
     best = maxima.best
-    template = maxima.template[best] if templates is None else templates[maxima.template[best]]
-    found = fit(depth, weight, bank, template, maxima.velocity_km_s[best])
-    spread, broader = _by_choice(maxima, found.significance)
+    found = fit(depth, weight, bank, maxima.template[best], maxima.velocity_km_s[best])
+    spread, broader = _by_choice(maxima, found.significance, _misfit(found.rest, weight), bank)
     return replace(found, e_velocity_km_s=np.hypot(broader * found.e_velocity_km_s, spread))
 
 
@@ -152,33 +155,74 @@ def _maxima(value):
     return _Maxima(row, template, velocity, height, _LAG_KM_S / np.sqrt(curvature), best)
 
 
-def _by_choice(maxima, significance):
+def _misfit(rest, weight):
+    """(n,) by how much chi-square of a fit is larger than noise alone explains, with `_NOT_NOISE` standard errors to spare; 0 where it is not."""
+    pixels = np.count_nonzero(weight, axis=1)
+    return np.maximum(_dot(rest * rest, weight) - pixels - _NOT_NOISE * np.sqrt(2 * pixels), 0)
+
+
+def _by_choice(maxima, significance, misfit, bank):
     """What noise adds to the error by its choice of the best maximum.
 
     With noise of a given size chi-square falls by the square of the correlation: by that of the significance at the best maximum, and
-    at others in proportion. All templates and velocities are as probable beforehand.
+    at others in proportion. All templates and velocities are as probable beforehand. This holds if one of the templates is the star. If
+    none is, the star may lie half way between two of them, and noise chooses (`_chance`).
 
     Parameters
     ----------
     maxima : _Maxima
     significance : (n,) float array
         Of the best maximum.
+    misfit : (n,) float array
+        Of the best maximum, chi-square.
+    bank : Bank
 
     Returns
     -------
     spread_km_s : (n,) float array
-        Scatter of the maxima about the best one, each as probable as its chi-square says.
+        Scatter of the maxima about the best one, each as probable as said above.
     broader : (n,) float array
         Error within a maximum, quadratic mean over all, over that within the best.
     """
     n, row, best = len(significance), maxima.row, maxima.best[maxima.row]
+    significance = np.nan_to_num(significance)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         height = maxima.height / maxima.height[best]
         error = maxima.width_km_s / maxima.width_km_s[best] / height  # within a maximum, over that in the best
-        probability = error * np.exp(0.5 * np.nan_to_num(significance)[row] ** 2 * (height**2 - 1))
+        by_fit = np.exp(0.5 * significance[row] ** 2 * (height**2 - 1))
+        probability = error * np.maximum(by_fit, _chance(maxima, height, significance, misfit, bank))
         off = maxima.velocity_km_s - maxima.velocity_km_s[best]
         whole, spread, broader = (np.bincount(row, probability * x, n) for x in (np.ones(len(row)), off**2, error**2))
         return np.sqrt(spread / whole), np.sqrt(broader / whole)
+
+
+def _chance(maxima, height, significance, misfit, bank):
+    """(m,) probability that noise alone makes a maximum as much lower than the best, both sides counted.
+
+    It is 0 where the star cannot lie half way between both templates: the best fits so well that it leaves less than a quarter of the
+    square of their difference.
+
+    Parameters
+    ----------
+    maxima : _Maxima
+    height : (m,) float array
+        Over that of the best.
+    significance, misfit : (n,) float arrays
+        As of `_by_choice`.
+    bank : Bank
+    """
+    from scipy.special import ndtr  # slow to import, and all commands import this module
+
+    lower = significance[maxima.row] * (1 - height)  # in standard errors; the difference of two has at most twice that
+    near = np.flatnonzero((misfit[maxima.row] > 0) & (lower < 2 * _SURE))
+    place = maxima.template * LAGS_KM_S.size + np.abs(maxima.velocity_km_s[:, None] - LAGS_KM_S).argmin(axis=1)
+    row = maxima.row[near]
+    alike = np.einsum("pm,pm->m", bank.coarse[:, place[near]], bank.coarse[:, place[maxima.best[row]]])
+    apart = np.maximum(2 - 2 * alike, 1e-6)  # square of the difference of both, of unit length
+    chance = np.zeros(len(height))
+    may_be_between = misfit[row] >= 0.25 * significance[row] ** 2 * apart
+    chance[near] = np.where(may_be_between, 2 * ndtr(-lower[near] / np.sqrt(apart)), 0)
+    return chance
 
 
 def correlation(depth, weight, bank, templates=None):

@@ -173,8 +173,8 @@ def _jump(line, height, level, ends, width, seen, error):
     """By how much the middle of both flanks can jump, km/s; 0 where it cannot.
 
     It jumps where an error moves the level, if a second emission peak only just reaches it; from one core of an absorption to
-    the other, if emission or a second star parts them and both are as deep as the error allows; and from one emission peak to another that is as
-    high but too far off to be followed with it. A flank that moves little farther than its
+    the other, if emission or a second star parts them and both are as deep as the error allows; and from one peak or core to another that is as
+    high, or deep, but too far off to be followed with it. A flank that moves little farther than its
     slope says has not jumped: noise bends it.
     """
     sign, top, noise = seen
@@ -184,7 +184,7 @@ def _jump(line, height, level, ends, width, seen, error):
     for near in (np.maximum(level - _AT_LEVEL * error, 0.5 * level), level + _AT_LEVEL * error):
         others.append((near, _outermost(line, near, *seen), True, 1.0))
     far_peak = _far_peak(line, rival, top)
-    others.append((level, (far_peak, far_peak), (sign > 0) & (far_peak != top), 1.0))
+    others.append((level, (far_peak, far_peak), far_peak != top, 1.0))
     far = np.fmax(_APART_KM_S, _FAR_SHARE * 0.5 * (ends[1] - ends[0]))
     middle = np.mean(ends, axis=0)
     least, most = middle, middle
