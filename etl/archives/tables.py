@@ -70,9 +70,9 @@ def read_table(path: str | Path, bytes_max: int | None = None) -> tuple[pa.Table
         raise BecatError(f"{path} cannot be read: {error.strerror or error}") from None
     except MemoryError:
         raise not_enough_memory(f"to read {path}") from None
-    except _TooLargeError:
+    except _TooLargeError as error:
         raise BecatError(
-            f"{path} has more than {bytes_max >> 20:,} MiB when it is unpacked: split it, or keep only the columns that are needed"
+            f"{path} has more than {error.args[0] >> 20:,} MiB when it is unpacked: split it, or keep only the columns that are needed"
         ) from None
     except Exception as error:  # every reader has its own errors; whatever it is, the file is of no use
         words = str(error).strip().splitlines() or [type(error).__name__]
@@ -83,7 +83,7 @@ def read_table(path: str | Path, bytes_max: int | None = None) -> tuple[pa.Table
 
 
 class _TooLargeError(Exception):
-    """A table that has, or becomes, more than it may."""
+    """A table that has, or becomes, more than the bytes it may, which are given."""
 
 
 def _refuse_large(stream, bytes_max: int) -> None:
@@ -92,7 +92,7 @@ def _refuse_large(stream, bytes_max: int) -> None:
     while piece := stream.read(PIECE_BYTES):
         n_bytes += len(piece)
         if n_bytes > bytes_max:
-            raise _TooLargeError
+            raise _TooLargeError(bytes_max)
     stream.seek(0)
 
 
@@ -126,7 +126,7 @@ def _read_parquet(stream, bytes_max):
         batch = pa.RecordBatch.from_arrays(columns, schema=schema)
         n_bytes += batch.nbytes
         if n_bytes > bytes_max:
-            raise _TooLargeError
+            raise _TooLargeError(bytes_max)
         batches.append(batch)
     return pa.Table.from_batches(batches, schema)
 
