@@ -23,6 +23,7 @@ from becat.schema.words import counted
 __all__ = ["WITHDRAWN", "checked", "ingest_file", "ingested", "prepare", "replaced", "store", "withdraw"]
 
 WITHDRAWN = "withdrawn"  # in place of a hash: of a source whose rows are still to be taken out of the other tables
+PIECE_BYTES = 1 << 20
 MAX_WHOLE_FLOAT = 2.0**53  # a larger whole number is not exact as a float
 
 
@@ -58,7 +59,9 @@ def ingest_file(connection: duckdb.DuckDBPyConnection, name: str, path: str | Pa
     for file in files:
         refuse_odd(file)
         try:
-            digest.update(file.read_bytes())
+            with file.open("rb") as stream:
+                while piece := stream.read(PIECE_BYTES):
+                    digest.update(piece)
         except OSError as error:
             raise BecatError(f"{file} cannot be read: {error.strerror}") from None
     if ingested(connection).get(name) == digest.hexdigest():
