@@ -205,7 +205,7 @@ def opened_spectrum(content: bytes, obsid: int) -> str:
     return cards.get("DATA_V", "").split("/")[0].strip(" '").removeprefix("LAMOST").strip()
 
 
-def _cards(plain: bytes) -> dict[str, str]:
+def _cards(plain: bytes | bytearray) -> dict[str, str]:
     """Keywords of the primary header and their values as they are written."""
     cards: dict[str, str] = {}
     for start in range(0, len(plain), CARD):

@@ -208,7 +208,7 @@ def _gunzip(path: Path, target: Path) -> None:
     """Decompress to a file: the CRC at its end is compared before a single row is believed."""
     try:
         bytes_max = max(UNPACKED_MIN, UNPACKED_RATIO * path.stat().st_size)
-        with igzip.open(path, "rb") as source, target.open("wb") as plain:
+        with igzip.IGzipFile(path, "rb") as source, target.open("wb") as plain:
             while piece := source.read(1 << 20):
                 if plain.tell() > bytes_max:
                     raise Rejected(path, "open", f"unpacks to more than {bytes_max >> 20:,} MiB: not a catalogue")
