@@ -19,6 +19,7 @@ from becat.schema.bind import bind
 from becat.schema.digest import schema_digest
 from becat.schema.grid import ARMS
 from becat.schema.selection import SELECTION, Selection
+from becat.schema.sql_names import literal
 from becat.schema.tables import METADATA, TABLES
 from becat.schema.version import becat_version
 from becat.schema.view_text import fill
@@ -115,10 +116,6 @@ VIEWS: list[View] = read_views(HERE / "views", SELECTION)
 MACROS: dict[str, Macro] = dict(_read_macros(SELECTION))
 
 
-def _literal(text):
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _create_tables(connection):
     dialect = Dialect()
     present = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
@@ -127,11 +124,11 @@ def _create_tables(connection):
             connection.execute(str(CreateTable(table).compile(dialect=dialect)))
         else:
             _add_columns(connection, table, dialect)
-        connection.execute(f"comment on table {table.name} is {_literal(table.comment)}")
+        connection.execute(f"comment on table {table.name} is {literal(table.comment or '')}")
         for column in table.columns:
             unit = f" [{column.info['unit']}]" if column.info["unit"] else ""
             connection.execute(
-                f"comment on column {table.name}.{column.name} is {_literal((column.comment or '') + unit)}"
+                f"comment on column {table.name}.{column.name} is {literal((column.comment or '') + unit)}"
             )
 
 
@@ -162,7 +159,7 @@ def _create_macros(connection):
 def _create_views(connection):
     for view in VIEWS:
         connection.execute(f"create or replace view {view.name} as\n{_bound(view.sql)}")
-        connection.execute(f"comment on view {view.name} is {_literal(view.comment)}")
+        connection.execute(f"comment on view {view.name} is {literal(view.comment)}")
 
 
 @cache
@@ -195,7 +192,7 @@ def _is_as_built(connection):
         f"select macro_definition from duckdb_functions() where function_name = '{AS_BUILT}'"
         " and database_name = current_database()"
     ).fetchone()
-    return recorded is not None and recorded[0] == _literal(_digest_as_built(connection))
+    return recorded is not None and recorded[0] == literal(_digest_as_built(connection))
 
 
 def _fill_parameters(connection):
@@ -302,7 +299,7 @@ def upgrade(connection: duckdb.DuckDBPyConnection) -> None:
             _drop_withdrawn_columns(connection)
             _create_macros(connection)
             _create_views(connection)
-            digest = _literal(_digest_as_built(connection))
+            digest = literal(_digest_as_built(connection))
             connection.execute(f"create or replace macro {AS_BUILT}() as ({digest})")
         _fill_parameters(connection)
         _fill_constants(connection)
@@ -362,7 +359,7 @@ def _copy_template(template, path):
 
 def _build(path):
     with duckdb.connect() as connection:
-        connection.execute(f"attach {_literal(str(path))} as catalogue (storage_version {_literal(STORAGE_VERSION)})")
+        connection.execute(f"attach {literal(str(path))} as catalogue (storage_version {literal(STORAGE_VERSION)})")
         connection.execute("use catalogue")
         upgrade(connection)
         connection.execute("use memory")

@@ -1,8 +1,13 @@
-"""Names of tables and columns in SQL, whatever letters they have; nothing but the standard library, for processes that start often."""
+"""Names of tables and columns, and words, in SQL, whatever letters they have; nothing but the standard library, for processes that start often."""
 
 from __future__ import annotations
 
-__all__ = ["quoted", "quoted_table"]
+__all__ = ["literal", "quoted", "quoted_table"]
+
+
+def literal(words: str) -> str:
+    """Words in single quotes, as a value."""
+    return "'" + words.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:

@@ -12,6 +12,7 @@ import re
 from itertools import takewhile
 
 from becat.schema.selection import Selection, Step, Test, bare, key
+from becat.schema.sql_names import literal
 
 __all__ = ["fill"]
 
@@ -114,11 +115,11 @@ def _of_test(step: Step, test: Test) -> dict[str, str]:
         "test": str(test.test),
         "step": str(step.step),
         "name": step.name,
-        "quantity": _quoted(test.quantity),
-        "unit": _quoted(test.unit),
+        "quantity": literal(test.quantity),
+        "unit": literal(test.unit),
         "of": step.of,
-        "parameter": _quoted(name) if name else "null",
-        "decided_by": _quoted(test.decided_by),
+        "parameter": literal(name) if name else "null",
+        "decided_by": literal(test.decided_by),
         "passes": test.decided(test.column, f"asks_{test.test}"),
         "known": test.is_known(test.column) if test.known else "null",
         "refuses": _refuses(test),
@@ -150,10 +151,6 @@ def _of_step(step: Step, to_here: list[Step]) -> dict[str, str]:
         "condition": step.passes("column"),
         "to_here": " and ".join(f"passes_{s.step}" for s in to_here),
     }
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _funnel(selection: Selection) -> str:

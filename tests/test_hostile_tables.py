@@ -24,6 +24,7 @@ import requests
 from becat import demo_archives as printed_stars
 from becat.etl.archives import tables
 from becat.etl.archives.tables import read_table
+from becat.etl.catalogue import memory
 from becat.etl.catalogue.errors import Rejected
 from becat.etl.lamost.answers import Unusable, opened_spectrum
 from becat.etl.load import release_files
@@ -193,7 +194,7 @@ def test_a_table_of_ones_own_that_becomes_too_much_is_refused(tmp_path, name):
 
 def test_a_large_table_of_ones_own_is_read(tmp_path, monkeypatch):
     """A file may become a hundred times as large, and words that Parquet keeps once count as often as they are read."""
-    monkeypatch.setattr(tables, "UNPACKED_MIN", 1 << 10)
+    monkeypatch.setattr(memory, "UNPACKED_BYTES_MIN", 1 << 10)
     monkeypatch.setattr(tables, "ROWS_A_PIECE", 10)
     names = pa.array([f"star {i:06d}" for i in range(10_000)]).dictionary_encode()
     parquet.write_table(pa.table({"a": names, "b": pa.array(range(10_000))}), tmp_path / "t.parquet")
@@ -203,7 +204,7 @@ def test_a_large_table_of_ones_own_is_read(tmp_path, monkeypatch):
 
 
 def test_a_release_catalogue_and_a_spectrum_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(release_files, "UNPACKED_MIN", 1 << 20)
+    monkeypatch.setattr(memory, "UNPACKED_BYTES_MIN", 1 << 20)
     path = tmp_path / "dr7.csv.gz"
     path.write_bytes(gzip.compress(b"obsid,snrr\n" + b"0" * 4_000_000))
     with pytest.raises(Rejected, match="unpacks to more than 1 MiB: not a catalogue"):

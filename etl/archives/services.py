@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from becat.etl.archives.sources import Source
 from becat.etl.archives.tables import from_astropy
 from becat.schema.errors import BecatError
+from becat.schema.sql_names import literal
 from becat.schema.version import becat_version
 from becat.schema.votable_safe import follow_no_address
 
@@ -103,10 +104,9 @@ class Client:
             Whatever the client raises.
         """
         client = clients_of(self.servers["simbad_tap"], self.timeout_s)["simbad"]
-        literal = name.replace("'", "''")
         query = (
             "select top 1 main_id, ra, dec from basic join ident on ident.oidref = basic.oid"
-            f" where id = '{literal}' and ra is not null"
+            f" where id = {literal(name)} and ra is not null"
         )
         with quiet():
             found, _ = from_astropy(client.query_tap(query, maxrec=1))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from isal import igzip
 
 from becat.etl.catalogue.errors import refuse_odd
-from becat.etl.catalogue.memory import not_enough_memory
+from becat.etl.catalogue.memory import not_enough_memory, unpacked_bytes_max
 from becat.schema.errors import BecatError
 from becat.schema.votable_safe import parse_votable
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS_MAX", "from_astropy", "read_table"]
 
 _SEPARATORS = ",;|\t"
-# Unpacked: 258,000 stars with 4 kB each (Gaia's whole table has 1.3 kB a star), and of a larger file so many times its size.
-UNPACKED_MIN, UNPACKED_RATIO = 1 << 30, 100
 PIECE_BYTES = 1 << 20
 ROWS_A_PIECE = 4096
 COLUMNS_MAX = 10_000
@@ -40,7 +38,7 @@ def read_table(path: str | Path, bytes_max: int | None = None) -> tuple[pa.Table
     path : path
         File.
     bytes_max : int, optional
-        The most that it may have when unpacked; 1 GiB if not given, and of a large file a hundred times its size.
+        The most that it may have when unpacked; by default that of `unpacked_bytes_max`.
 
     Returns
     -------
@@ -57,7 +55,7 @@ def read_table(path: str | Path, bytes_max: int | None = None) -> tuple[pa.Table
     path = Path(path)
     refuse_odd(path)
     try:
-        bytes_max = bytes_max or max(UNPACKED_MIN, UNPACKED_RATIO * path.stat().st_size)
+        bytes_max = bytes_max or unpacked_bytes_max(path)
         with path.open("rb") as file:
             is_packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)

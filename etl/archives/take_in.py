@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from becat.etl.archives.tables import read_table
+from becat.schema.sql_names import literal
 
 __all__ = ["take_in_file"]
 
@@ -36,6 +37,5 @@ def take_in_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
     connection.register("_rows_of_file", rows)
     connection.execute(f'create or replace table "{name}" as select * from _rows_of_file')
     connection.unregister("_rows_of_file")
-    comment = f"{_MARK} {path.name}".replace("'", "''")
-    connection.execute(f"comment on table \"{name}\" is '{comment}'")
+    connection.execute(f'comment on table "{name}" is {literal(f"{_MARK} {path.name}")}')
     return name

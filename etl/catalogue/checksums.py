@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 from isal import isal_zlib
 
-from becat.schema.sql_names import quoted
+from becat.schema.sql_names import literal, quoted
 
 __all__ = [
     "Difference",
@@ -205,7 +205,7 @@ def _compute(connection) -> None:
         run = "coalesce(run_id, 0)" if "run_id" in names else "0"
         known_as = table if schema == "main" else f"{schema}.{table}"
         sums.append(
-            f"select {_literal(known_as)}, {run}, {rows_digest(hashed)}, {_literal(', '.join(names))}, {_literal(engine())}"
+            f"select {literal(known_as)}, {run}, {rows_digest(hashed)}, {literal(', '.join(names))}, {literal(engine())}"
             f" from {quoted(schema)}.{quoted(table)} group by 2 having count(*) > 0"
         )
     connection.execute(f"insert into _checksum {' union all '.join(sums)}")
@@ -215,15 +215,11 @@ def _columns(connection) -> dict[tuple[str, str], list[str]]:
     """Sorted names of the columns of the tables that have checksums, by schema and table."""
     tables = [each for each in _tables(connection) if each[1] not in LEFT_OUT]
     asked = (
-        f"select {_literal(schema)}, {_literal(table)}, name"
-        f" from pragma_table_info({_literal(f'{quoted(schema)}.{quoted(table)}')})"
+        f"select {literal(schema)}, {literal(table)}, name"
+        f" from pragma_table_info({literal(f'{quoted(schema)}.{quoted(table)}')})"
         for schema, table in tables
     )
     found: dict[tuple[str, str], list[str]] = {}
     for schema, table, name in sorted(connection.execute(" union all ".join(asked)).fetchall()):
         found.setdefault((schema, table), []).append(name)
     return found
-
-
-def _literal(words: str) -> str:
-    return "'" + words.replace("'", "''") + "'"

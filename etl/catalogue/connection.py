@@ -13,6 +13,7 @@ import duckdb
 from becat.etl.catalogue.checksums import keep_checksums
 from becat.schema.digest import schema_digest
 from becat.schema.errors import BecatError
+from becat.schema.sql_names import literal
 from becat.schema.version import becat_version
 
 __all__ = [
@@ -284,13 +285,12 @@ def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     try:
-        quoted = str(path).replace("'", "''")
-        connection.execute(f"attach '{quoted}' as catalogue (row_group_size {ROWS_PER_GROUP})")
+        connection.execute(f"attach {literal(str(path))} as catalogue (row_group_size {ROWS_PER_GROUP})")
         connection.execute("use catalogue")
         connection.execute(f"set checkpoint_threshold = '{CHECKPOINT_AT}'")
         connection.execute(NEVER_MERGE_GROUPS)
         # By default it is .tmp where the command was started, whose files two commands would take for their own.
-        connection.execute(f"set temp_directory = '{quoted}.tmp'")
+        connection.execute(f"set temp_directory = {literal(f'{path}.tmp')}")
     except duckdb.Error:
         connection.close()
         raise

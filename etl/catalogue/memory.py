@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from becat.schema.errors import BecatError
 
-__all__ = ["need_address_space", "not_enough_memory"]
+__all__ = ["need_address_space", "not_enough_memory", "unpacked_bytes_max"]
 
 # Reading, measuring and scoring with two threads run in 3 GiB of addresses, most of them reserved and never used; in 2 GiB they do not.
 NEEDED_GIB = 3
+# 258,000 stars with 4 kB each: Gaia's whole table has 1.3 kB a star. Text is packed to a fifth; more than both is no table.
+UNPACKED_BYTES_MIN, UNPACKED_RATIO = 1 << 30, 100
 
 
 def need_address_space() -> None:
@@ -35,3 +39,8 @@ def not_enough_memory(what: str) -> BecatError:
     return BecatError(
         f"there was not enough memory {what}: close other programs or use a machine with more, then run the same command again"
     )
+
+
+def unpacked_bytes_max(path: Path) -> int:
+    """The most that a table may have when it is unpacked, bytes: 1 GiB, and of a large file a hundred times its size."""
+    return max(UNPACKED_BYTES_MIN, UNPACKED_RATIO * path.stat().st_size)

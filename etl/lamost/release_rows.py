@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from becat.etl.readers.lamost import NOT_A_STAR
 from becat.schema.errors import BecatError
-from becat.schema.sql_names import quoted
+from becat.schema.sql_names import literal, quoted
 
 __all__ = ["gather_files"]
 
@@ -151,15 +151,11 @@ def _names(path: Path, survey: str) -> _Names:
 def _csv(path: Path, names: _Names) -> str:
     """SQL of the rows of a text; lines that do not fit are left out and counted."""
     types = {names.of(wanted): kind for wanted, kind in TYPES.items() if names.of(wanted)}
-    columns = ", ".join(f"{_text(name)}: {_text(types.get(name, 'VARCHAR'))}" for name in names.there)
+    columns = ", ".join(f"{literal(name)}: {literal(types.get(name, 'VARCHAR'))}" for name in names.there)
     return (
-        f"read_csv({_text(str(path))}, auto_detect = false, header = true, delim = {_text(names.separator)}, quote = '\"',"
-        f" columns = {{{columns}}}, nullstr = [{', '.join(map(_text, EMPTY))}], store_rejects = true, strict_mode = false)"
+        f"read_csv({literal(str(path))}, auto_detect = false, header = true, delim = {literal(names.separator)}, quote = '\"',"
+        f" columns = {{{columns}}}, nullstr = [{', '.join(map(literal, EMPTY))}], store_rejects = true, strict_mode = false)"
     )
-
-
-def _text(word: str) -> str:
-    return "'" + word.replace("'", "''") + "'"
 
 
 def _table_of(path: Path):
@@ -214,7 +210,7 @@ def _merged(rows: str, survey: str, exposures: str, nameless: bool) -> str:
         by_number = ", if(planid is null, obsid, null)"
         name = f"if(planid is null, concat(survey_night, '/by_obsid/{kind}-obsid-', obsid, '.fits.gz'), {name})"
         night_by_date = "when planid is null then replace(any_value(obsdate), '-', '')"
-    skipped = ", ".join(_text(word) for word in sorted(NOT_A_STAR))
+    skipped = ", ".join(literal(word) for word in sorted(NOT_A_STAR))
     if survey == "lrs":
         exposure, mine = "0", "true"
         snr_b, snr_r, teff = "max(snrg)", "max(snrr)", "max(teff) filter (teff > {low})"

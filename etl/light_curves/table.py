@@ -149,7 +149,7 @@ def _read_csv(path: Path) -> PhotometryTable:
     above = "\n".join(line for line in lines if line.startswith("#"))
     rows = "\n".join(line for line in lines if line.strip() and not line.startswith("#"))
     if rows.partition("\n")[0].count(",") >= COLUMNS_MAX:
-        raise BecatError(f"{path} has more than {COLUMNS_MAX:,} columns: that is no light curve")
+        raise BecatError(f"{path} has more than {COLUMNS_MAX:,} columns: that is not a light curve")
     try:
         frame = pd.read_csv(io.StringIO(rows), dtype=str, keep_default_na=False, index_col=False)
     except (ValueError, pd.errors.ParserError) as error:

@@ -24,6 +24,7 @@ from pyarrow import csv
 
 from becat.etl.catalogue.connection import interruptible
 from becat.etl.catalogue.errors import Rejected
+from becat.etl.catalogue.memory import unpacked_bytes_max
 from becat.schema import leftovers
 from becat.schema.lines import SPEED_OF_LIGHT_KM_S
 
@@ -41,7 +42,6 @@ MAX_REPORTED = 1000  # bad rows listed one by one; the rest is counted
 LARGEST = float(np.finfo(np.float32).max)
 NULL_BELOW = -990.0  # LAMOST writes -999 or -9999 for "no value"
 MEMORY_LIMIT = "1GB"
-UNPACKED_MIN, UNPACKED_RATIO = 1 << 30, 100  # a catalogue as text is packed to a fifth; more than both is none
 MAX_OBSID = 9_000_000_000
 MAX_LMJM = 1_000_000_000  # minutes; it has 8 digits until the year 2049
 MAX_STELLAR_REDSHIFT = 0.01
@@ -207,7 +207,7 @@ def _slices(path: Path, n_rows: int, bad: _BadRows, scratch: Path) -> Iterator[t
 def _gunzip(path: Path, target: Path) -> None:
     """Decompress to a file: the CRC at its end is compared before a single row is believed."""
     try:
-        bytes_max = max(UNPACKED_MIN, UNPACKED_RATIO * path.stat().st_size)
+        bytes_max = unpacked_bytes_max(path)
         with igzip.IGzipFile(path, "rb") as source, target.open("wb") as plain:
             while piece := source.read(1 << 20):
                 if plain.tell() > bytes_max:

@@ -29,6 +29,7 @@ from becat.schema import build, leftovers
 from becat.schema.errors import BecatError
 from becat.schema.find_star import NAMES
 from becat.schema.simulated import IS_SIMULATED, simulated_sql
+from becat.schema.sql_names import literal
 from becat.schema.tables import TABLES
 
 __all__ = ["UNPUBLISHED", "Published", "write"]
@@ -246,13 +247,9 @@ def _value_sql(column: Column, prefix: str) -> str:
         return f"case when isfinite({name}) then {name} end"
     if column.name == "file" and prefix:
         return (
-            f"case when starts_with({name}, '{_quoted(prefix)}') then substr({name}, {len(prefix) + 1}) else {name} end"
+            f"case when starts_with({name}, {literal(prefix)}) then substr({name}, {len(prefix) + 1}) else {name} end"
         )
     return name if isinstance(column.type, Integer | BigInteger) else f"cast({name} as varchar)"
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
 
 
 def _copy_table(source, target: sqlite3.Connection, table: Table, prefix: str, bar: tqdm) -> None:
